@@ -1,0 +1,273 @@
+"""The config of a run: every key with its type, range, default and meaning, in this one place."""
+
+import difflib
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from yaml import YAMLError
+
+from raytrain.errors import ConfigError
+
+Architecture = Literal["finetune", "textcnn", "rnn_cnn"]
+DropKind = Literal["empty_text", "missing_label", "malformed_row", "duplicate_id", "rare_class"]
+Monitor = Literal["log_loss", "accuracy", "macro_f1", "auc"]
+Positive = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+class DataConfig(_Section):
+    path: str = Field(description="labelled texts: .csv .tsv .jsonl .parquet, also .gz .bz2 .xz .zst")
+    text: str | list[str] = Field("text", description="the text column, or two for a text pair")
+    label: str = Field("label", description="the label column; strings or integers")
+    id: str | None = Field(None, description="the id column; row number where null")
+    test: str | None = Field(None, description="unlabelled rows to predict with the ensemble")
+    drop: list[DropKind] = Field(
+        [], description="kinds of bad rows to drop (and count in corpus.json) instead of refusing them"
+    )
+
+    @model_validator(mode="after")
+    def _one_or_two_columns(self) -> "DataConfig":
+        if isinstance(self.text, list) and len(self.text) not in (1, 2):
+            raise ValueError(f"text takes one column, or two for a text pair; found {len(self.text)}")
+        return self
+
+    @property
+    def text_columns(self) -> list[str]:
+        return [self.text] if isinstance(self.text, str) else list(self.text)
+
+
+class FoldsConfig(_Section):
+    num_folds: int = Field(10, ge=2, description="each row is valid in one fold, train in the others")
+    repeats: Positive = Field(1, description="how often the corpus is folded anew, with another shuffle")
+    group: str | None = Field(None, description="column whose equal values never straddle folds")
+
+
+class EncoderConfig(_Section):
+    checkpoint: str = Field(
+        "mini", description="a directory in Google's format, or mini (small, untrained)"
+    )
+    pretrained: bool = Field(True, description="false: the checkpoint's shape and vocabulary, untrained")
+    maxlen: int = Field(128, ge=4, description="longest text in tokens, [CLS] and [SEP] included")
+
+
+class WordsConfig(_Section):
+    vectors: str | None = Field(
+        None, description="word2vec text or binary (.bin) file; null: learned from random"
+    )
+    user_dict: str | None = Field(None, description="extra words for jieba, in its dictionary format")
+    dim: Positive = Field(200, description="size of the word embedding where no vectors are given")
+    min_count: Positive = Field(2, description="rarer words count as unknown, unless they have a vector")
+
+
+class ModelConfig(_Section):
+    architecture: Architecture | list[Architecture] = Field(
+        "finetune", description="finetune | textcnn | rnn_cnn, or a list of them to average"
+    )
+    train_encoder: bool | None = Field(
+        None, description="null: finetune trains it, the others freeze it unless it is untrained"
+    )
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "ModelConfig":
+        names = self.architectures
+        if not names or len(set(names)) != len(names):
+            raise ValueError(f"architecture lists each name once; found {names}")
+        return self
+
+    @property
+    def architectures(self) -> list[Architecture]:
+        if isinstance(self.architecture, list):
+            return list(self.architecture)
+        return [self.architecture]
+
+
+class TrainConfig(_Section):
+    epochs: Positive = Field(3, description="passes over a fold's training rows")
+    batch_size: Positive = Field(32, description="texts per step, over all workers of the fold")
+    learning_rate: Rate | None = Field(
+        None,
+        description="of the head; null: finetune takes the encoder's, textcnn and rnn_cnn 1e-3",
+    )
+    encoder_learning_rate: Rate | None = Field(
+        None, description="null: 1e-5 where the encoder is pretrained, 5e-4 where it is not"
+    )
+    schedule: Literal["constant", "linear", "cosine", "plateau"] = Field(
+        "constant", description="of both learning rates, after the warm-up"
+    )
+    warmup: float = Field(0.0, ge=0, lt=1, description="share of the steps over which the rates rise")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled; not on biases and norms")
+    clip_norm: float | None = Field(None, gt=0, description="cap on the gradients' global norm")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread evenly")
+    class_weight: Literal["balanced"] | dict[str, float] | None = Field(
+        None, description="balanced, or a weight per label, e.g. {rumour: 2.0}"
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="of the head, before its dense layers")
+    early_stopping: Positive | None = Field(
+        None, description="epochs without a better `monitor` after which a fold ends"
+    )
+    monitor: Monitor = Field("log_loss", description="what plateau, early_stopping and select: best watch")
+    select: Literal["last", "best"] = Field(
+        "last", description="the epoch whose weights are kept; best makes OOF optimistic"
+    )
+
+
+class ClusterConfig(_Section):
+    address: str | None = Field(None, description="of a Ray cluster; null: RAY_ADDRESS, else local Ray")
+    gpus_per_fold: float | None = Field(
+        None, ge=0, description="per worker; null: 1 where the cluster has GPUs, else 0; fractions pack"
+    )
+    cpus_per_fold: Positive | None = Field(
+        None, description="per worker; null: 1 on CPU, an even share of a node's CPUs per GPU"
+    )
+    workers_per_fold: Positive = Field(1, description="data-parallel workers of one fold")
+    max_concurrent_folds: Positive | None = Field(None, description="null: as many as fit")
+    max_failures: int = Field(2, ge=0, description="retries of a fold run before it is given up")
+
+
+class Config(_Section):
+    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="run name")
+    storage: str = Field("runs", description="a directory or a URI that pyarrow.fs opens (s3://, gs://)")
+    seed: int = Field(42, ge=0, lt=2**31 - 10_000, description="fold seed = seed + fold")
+    task: Literal["classify"] = Field("classify", description="classify")
+    baseline: bool = Field(True, description="majority guess and TF-IDF + logistic regression, same folds")
+    data: DataConfig
+    folds: FoldsConfig = FoldsConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    words: WordsConfig = WordsConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    cluster: ClusterConfig = ClusterConfig()
+
+    def flat(self) -> dict[str, Any]:
+        """Returns every value under its dotted key, in the order of the config."""
+        return flatten(self.model_dump(mode="json"))
+
+    def to_yaml(self) -> str:
+        return OmegaConf.to_yaml(OmegaConf.create(self.model_dump(mode="json")))
+
+
+# What may change between two invocations of one run: where and how it is computed, and what is
+# predicted or compared beside it, but never what the folds learn.
+FREE_KEYS = ("cluster.", "baseline", "data.test", "storage")
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns the leaves of nested dicts under dotted keys; an empty dict is a leaf."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value and prefix.count(".") == 0 and key in Config.model_fields:
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def differing_keys(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Names the keys in which two flat configs of one run must not differ but do."""
+    return [
+        key
+        for key in sorted(old.keys() | new.keys())
+        if not key.startswith(FREE_KEYS) and old.get(key) != new.get(key)
+    ]
+
+
+def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
+    """Reads a YAML file, lays `key.path=value` overrides over it and validates the whole.
+
+    Args:
+        path: A YAML file, or None for defaults and overrides alone.
+        overrides: Each `key.path=value`; the value is parsed as YAML.
+
+    Raises:
+        ConfigError: With every problem at once: unreadable file, malformed override, unknown key
+            (and what was likely meant), value of the wrong type or out of range.
+    """
+    bad = [item for item in overrides if "=" not in item or item.startswith("=")]
+    if bad:
+        raise ConfigError(
+            "the command line cannot be read",
+            [f"expected key.path=value, found {item!r}; see --help for the keys" for item in bad],
+        )
+    try:
+        base = OmegaConf.load(path) if path is not None else OmegaConf.create()
+        if not OmegaConf.is_dict(base):
+            raise ConfigError(f"{path}: expected a mapping of config keys, found a list or a value")
+        merged = OmegaConf.merge(base, OmegaConf.from_dotlist(list(overrides)))
+        values = OmegaConf.to_container(merged, resolve=True)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the config file: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: the config file is not UTF-8: {error}") from error
+    except (YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
+        where = path if path is not None else "the command line"
+        raise ConfigError(f"{where}: not valid YAML or overrides: {error}") from error
+    return validate_config(typing.cast(dict[str, Any], values))
+
+
+def validate_config(values: dict[str, Any]) -> Config:
+    """Builds a Config of plain nested values. Raises ConfigError with all problems at once."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        problems = [_describe(problem) for problem in error.errors(include_url=False)]
+        raise ConfigError("the config is not valid", list(dict.fromkeys(problems))) from error
+
+
+def _describe(problem: Any) -> str:
+    """One line of a pydantic problem: the dotted key, what was expected, what was found."""
+    location = [str(part) for part in problem["loc"] if str(part) in _KNOWN_PARTS or problem["type"] in
+                ("extra_forbidden", "missing")]
+    key = ".".join(location) or "config"
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, config_keys(), n=1, cutoff=0.6)
+        near = near or [k for k in config_keys() if k.split(".")[-1] == key.split(".")[-1]][:1]
+        return f"{key}: unknown key" + (f"; did you mean {near[0]}?" if near else "; see --help for the keys")
+    if problem["type"] == "missing":
+        example = "; say e.g. data.path=FILE.csv" if key in ("data", "data.path") else ""
+        return f"{key}: required, but not given{example}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key}: {message[0].lower()}{message[1:]}; found {problem['input']!r}"
+
+
+def _sections() -> dict[str, type[_Section]]:
+    return {
+        name: field.annotation
+        for name, field in Config.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, _Section)
+    }
+
+
+def config_keys() -> list[str]:
+    """Every dotted key there is, in the order of the config."""
+    return [key for key, _, _ in describe_keys()]
+
+
+def describe_keys() -> list[tuple[str, str, str]]:
+    """Returns (dotted key, default, description) of every key: what --help and the README show."""
+    sections = _sections()
+    rows = []
+    for name, field in Config.model_fields.items():
+        fields = sections[name].model_fields.items() if name in sections else [("", field)]
+        for leaf, info in fields:
+            key = f"{name}.{leaf}" if leaf else name
+            default = "required" if info.is_required() else _yaml(info.default)
+            rows.append((key, default, info.description or ""))
+    return rows
+
+
+def _yaml(value: Any) -> str:
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+_KNOWN_PARTS = {part for key in config_keys() for part in key.split(".")}

@@ -1,0 +1,80 @@
+"""The family of errors: what was expected, what was found, where, and what to do about it."""
+
+from collections.abc import Sequence
+
+SHOWN_PROBLEMS = 50
+
+
+class RaytrainError(Exception):
+    """Root of every error that raytrain raises on purpose.
+
+    Attributes:
+        exit_code: What a job exits with: 2 for a usage or input error, 1 for a run that failed.
+    """
+
+    exit_code = 1
+
+
+class InputError(RaytrainError):
+    """Something the user gave is wrong. Carries every problem found, not only the first.
+
+    Args:
+        summary: One line: what was being read and that it cannot be used.
+        problems: One line each: expected, found, where, what to do. The message shows the first
+            `SHOWN_PROBLEMS` and counts the rest; the attribute `problems` has all of them.
+    """
+
+    exit_code = 2
+
+    def __init__(self, summary: str, problems: Sequence[str] = ()):
+        self.summary = summary
+        self.problems = list(problems)
+        super().__init__(summary, self.problems)
+
+    def __str__(self) -> str:
+        lines = [self.summary, *(f"  - {problem}" for problem in self.problems[:SHOWN_PROBLEMS])]
+        hidden = len(self.problems) - SHOWN_PROBLEMS
+        if hidden > 0:
+            lines.append(f"  … and {hidden:,} more problems")
+        return "\n".join(lines)
+
+
+class ConfigError(InputError):
+    """A key or a value of the config is wrong, or does not fit the run it should continue."""
+
+
+class CorpusError(InputError):
+    """A file of texts cannot be read as asked, or its rows cannot be used."""
+
+
+class CheckpointError(InputError):
+    """An encoder's directory lacks a file or a variable, or holds one of another shape."""
+
+
+class ArtifactError(InputError):
+    """An ensemble or a run directory is damaged, incomplete, or of a newer schema version."""
+
+
+class ClusterError(InputError):
+    """The cluster has less than one fold needs."""
+
+
+class FoldError(RaytrainError):
+    """Folds failed for good after their retries; every other fold was committed first.
+
+    Args:
+        failures: Fold run name to the text of its failure, the remote traceback included.
+        advice: What to do next.
+    """
+
+    def __init__(self, failures: dict[str, str], advice: str):
+        self.failures = failures
+        self.advice = advice
+        super().__init__(failures, advice)
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.failures)} fold run(s) failed; every other one is committed."]
+        for name, failure in self.failures.items():
+            parts.append(f"\n{name}:\n{failure.rstrip()}")
+        parts.append(f"\n{self.advice}")
+        return "\n".join(parts)

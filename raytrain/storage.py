@@ -1,0 +1,80 @@
+"""Directories on any storage that pyarrow.fs opens: local, NFS, s3://, gs://, hdfs://."""
+
+import hashlib
+import os
+import uuid
+from pathlib import Path
+
+from pyarrow import ArrowInvalid
+from pyarrow import fs as pafs
+
+from raytrain.errors import ConfigError
+
+
+class Directory:
+    """A directory of whole files: each is written at once or not at all.
+
+    Args:
+        location: A local path (made absolute) or a URI.
+
+    Raises:
+        ConfigError: The URI's scheme is unknown to pyarrow.fs.
+    """
+
+    def __init__(self, location: str | Path):
+        text = str(location)
+        self.is_local = "://" not in text
+        try:
+            if self.is_local:
+                self.path = str(Path(text).expanduser().absolute())
+                self._fs: pafs.FileSystem = pafs.LocalFileSystem()
+            else:
+                self._fs, self.path = pafs.FileSystem.from_uri(text)
+        except (ArrowInvalid, OSError, ValueError) as error:
+            raise ConfigError(f"storage {text!r}: cannot be opened by pyarrow.fs: {error}") from error
+        self.location = self.path if self.is_local else text.rstrip("/")
+
+    def __truediv__(self, name: str) -> "Directory":
+        return Directory(f"{self.location}/{name}")
+
+    def __str__(self) -> str:
+        return self.location
+
+    def _full(self, name: str) -> str:
+        return f"{self.path}/{name}"
+
+    def exists(self, name: str = "") -> bool:
+        path = self._full(name) if name else self.path
+        return self._fs.get_file_info(path).type != pafs.FileType.NotFound
+
+    def files(self) -> list[str]:
+        """Relative names of all files below, sorted."""
+        selector = pafs.FileSelector(self.path, recursive=True, allow_not_found=True)
+        infos = self._fs.get_file_info(selector)
+        return sorted(info.path[len(self.path) :].lstrip("/") for info in infos if info.is_file)
+
+    def read_bytes(self, name: str) -> bytes:
+        with self._fs.open_input_stream(self._full(name)) as stream:
+            return stream.read()
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Writes a file so that a reader sees all of it or none: a new name, then a rename.
+
+        Object stores make a put visible whole, so there the file is written under its own name.
+        """
+        full = self._full(name)
+        self._fs.create_dir(full.rsplit("/", 1)[0], recursive=True)
+        target = f"{full}.{uuid.uuid4().hex[:8]}.tmp" if self.is_local else full
+        with self._fs.open_output_stream(target, compression=None) as stream:
+            stream.write(data)
+        if self.is_local:
+            os.replace(target, full)
+
+    def delete(self) -> None:
+        """Removes the directory and all below it, if it is there."""
+        if self.exists():
+            self._fs.delete_dir(self.path)
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
