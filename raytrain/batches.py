@@ -1,0 +1,79 @@
+"""Ragged features to padded batches of like lengths."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+# Lengths are padded to multiples of this: few distinct shapes, little padding.
+BUCKET = 16
+
+
+class FeatureRows:
+    """Random access to the features table of `features.build_features`, without copying it.
+
+    Attributes:
+        lengths: (num_rows,) tokens per row.
+    """
+
+    def __init__(self, table: pa.Table):
+        columns = {name: table[name].combine_chunks() for name in table.column_names}
+        columns = {
+            name: column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+            for name, column in columns.items()
+        }
+        self._values = {name: column.values.to_numpy() for name, column in columns.items()}
+        self._offsets = columns["token_ids"].offsets.to_numpy()
+        self.lengths = np.diff(self._offsets)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def collate(self, rows: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
+        """Pads the rows with 0 to a common multiple of `BUCKET`.
+
+        Returns:
+            token_ids, segment_ids and word_ids, each (len(rows), length) int32.
+        """
+        lengths = self.lengths[rows]
+        padded = int(-(-lengths.max() // BUCKET) * BUCKET)
+        real = np.arange(padded) < lengths[:, None]
+        spans = [slice(self._offsets[row], self._offsets[row + 1]) for row in rows]
+        batch = {}
+        for name, values in self._values.items():
+            batch[name] = np.zeros((len(rows), padded), np.int32)
+            batch[name][real] = np.concatenate([values[span] for span in spans])
+        return batch
+
+
+def plan_epoch(
+    rows: np.ndarray, lengths: np.ndarray, batch_size: int, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Deals rows into shuffled batches of like lengths; every row comes exactly once.
+
+    Rows are shuffled, then ordered by length bucket (stably, so that within a bucket the order stays
+    random), cut into batches, and the batches shuffled.
+
+    Args:
+        rows: Row indices to deal.
+        lengths: (num_rows,) tokens of every row of the corpus.
+        batch_size: Rows per batch; one batch may be smaller.
+        rng: Source of the shuffles.
+
+    Returns:
+        Arrays of row indices.
+    """
+    shuffled = rng.permutation(rows)
+    ordered = shuffled[np.argsort(-(-lengths[shuffled] // BUCKET), kind="stable")]
+    batches = [ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size)]
+    return [batches[index] for index in rng.permutation(len(batches))]
+
+
+def sequential_batches(
+    rows: np.ndarray, lengths: np.ndarray, batch_size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields (positions, row indices) by falling length, for prediction: positions undo the order."""
+    order = np.argsort(-lengths[rows], kind="stable")
+    for start in range(0, len(order), batch_size):
+        positions = order[start : start + batch_size]
+        yield positions, rows[positions]

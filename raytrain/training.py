@@ -1,0 +1,316 @@
+"""Training of one model on one fold's rows: epochs, schedule, evaluation, resumable state."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from safetensors.numpy import load_file, save_file
+
+from raytrain.batches import FeatureRows, plan_epoch, sequential_batches
+from raytrain.errors import RaytrainError
+from raytrain.metrics import is_better, proba_from_logits, score_proba
+from raytrain.models import INPUTS, assign_variables, encoder_variables, head_variables, read_variables
+
+keras = tf.keras
+
+PLATEAU_FACTOR = 0.5  # an epoch without a better `monitor` halves the rates
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Hyperparameters of a fold; the meaning of each stands in the config.
+
+    `class_weight` has a weight per label index, or is None.
+    """
+
+    epochs: int = 3
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    encoder_learning_rate: float = 1e-5
+    schedule: str = "constant"
+    warmup: float = 0.0
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    label_smoothing: float = 0.0
+    class_weight: tuple[float, ...] | None = None
+    early_stopping: int | None = None
+    monitor: str = "log_loss"
+    select: str = "last"
+
+
+def rate_factor(schedule: str, step: int, num_steps: int, warmup: float) -> float:
+    """What the learning rates are multiplied by at a step, from 0 to num_steps - 1.
+
+    After the warm-up `linear` falls to 0 in a line (as BERT was trained: Devlin et al. 2019) and
+    `cosine` in half a cosine (Loshchilov & Hutter 2017); the others stay at 1.
+    """
+    rising = warmup * num_steps
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    progress = (step - rising) / max(num_steps - rising, 1)
+    if schedule == "linear":
+        return 1 - progress
+    if schedule == "cosine":
+        return 0.5 * (1 + float(np.cos(np.pi * progress)))
+    return 1.0
+
+
+def predict_logits(
+    model: keras.Model, features: FeatureRows, rows: np.ndarray, batch_size: int = 64
+) -> np.ndarray:
+    """Runs the model over rows, longest first. Returns (len(rows), units) float32 in their order."""
+    logits = np.zeros((len(rows), model.output_shape[-1]), np.float32)
+    run = _predict_function(model)
+    for positions, batch in sequential_batches(rows, features.lengths, batch_size):
+        logits[positions] = run(features.collate(batch)).numpy()
+    return logits
+
+
+def _predict_function(model: keras.Model) -> Callable[..., tf.Tensor]:
+    if not hasattr(model, "_raytrain_predict"):
+        specs = {name: tf.TensorSpec((None, None), tf.int32) for name in INPUTS}
+        run = tf.function(lambda inputs: tf.cast(model(inputs, training=False), tf.float32), [specs])
+        model._raytrain_predict = run
+    return model._raytrain_predict
+
+
+class FoldTraining:
+    """A model in training on one fold.
+
+    Args:
+        model: Of `models.build_model`.
+        features: The whole corpus.
+        labels: (num_rows,) label indices.
+        train_rows: Rows to learn from.
+        valid_rows: Rows to evaluate on.
+        settings: Hyperparameters.
+        seed: Of shuffles and dropout.
+        strategy: A tf.distribute strategy where several workers share the fold.
+        rank: This worker's number among `num_workers`.
+        num_workers: How many workers share every batch.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        features: FeatureRows,
+        labels: np.ndarray,
+        train_rows: np.ndarray,
+        valid_rows: np.ndarray,
+        settings: TrainSettings,
+        seed: int,
+        strategy: tf.distribute.Strategy | None = None,
+        rank: int = 0,
+        num_workers: int = 1,
+    ):
+        self.model, self.features, self.labels = model, features, labels
+        self.train_rows, self.valid_rows = train_rows, valid_rows
+        self.settings, self.seed = settings, seed
+        self.strategy, self.rank, self.num_workers = strategy, rank, num_workers
+        self.epoch = 0
+        self.history: list[dict[str, float]] = []
+        self.valid_proba: np.ndarray | None = None
+        self._plateau = 1.0
+        self._stale_epochs = 0
+        self._best: dict[str, np.ndarray] = {}
+        self._best_proba: np.ndarray | None = None
+        self._groups = self._optimizer_groups()
+        self._step = tf.function(self._distributed_step, input_signature=self._signature())
+
+    def _optimizer_groups(self) -> list[tuple[keras.optimizers.Optimizer, list[tf.Variable], float]]:
+        """(optimizer, variables, base rate) of the head and, where it trains, of the encoder."""
+        groups = []
+        for name, variables, rate in (
+            ("head", head_variables(self.model), self.settings.learning_rate),
+            ("encoder", encoder_variables(self.model), self.settings.encoder_learning_rate),
+        ):
+            trained = [variable for variable in variables.values() if variable.trainable]
+            if name == "encoder" and not self.model.get_layer("encoder").trainable:
+                continue
+            # Keras decays by 0 at full price, so no decay is said as None.
+            decay = self.settings.weight_decay or None
+            optimizer = keras.optimizers.AdamW(rate, weight_decay=decay, jit_compile=False, name=name)
+            optimizer.exclude_from_weight_decay(var_names=["bias", "norm", "Norm", "beta", "gamma"])
+            optimizer.build(trained)
+            groups.append((optimizer, trained, rate))
+        return groups
+
+    def _signature(self):
+        return [
+            {name: tf.TensorSpec((None, None), tf.int32) for name in INPUTS},
+            tf.TensorSpec((None,), tf.int32),
+            tf.TensorSpec((None,), tf.float32),
+            tf.TensorSpec((2,), tf.int32),
+        ]
+
+    def _distributed_step(self, inputs, labels, weights, seed):
+        if self.strategy is None:
+            return self._train_step(inputs, labels, weights, seed)
+        total = self.strategy.run(self._train_step, args=(inputs, labels, weights, seed))
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, total, axis=None)
+
+    def _train_step(self, inputs, labels, weights, seed):
+        """One update; `weights` already hold the division by the rows of the whole batch."""
+        self.model.dropout_seed.begin_step(seed)
+        with tf.GradientTape() as tape:
+            losses = self._losses(labels, tf.cast(self.model(inputs, training=True), tf.float32))
+            loss = tf.reduce_sum(losses * weights)
+        variables = [variable for _, group, _ in self._groups for variable in group]
+        gradients = tape.gradient(loss, variables)
+        if self.strategy is not None:
+            gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+            replica = tf.distribute.get_replica_context()
+            gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        if self.settings.clip_norm is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, self.settings.clip_norm)
+        for optimizer, group, _ in self._groups:
+            pairs, gradients = list(zip(gradients, group, strict=False)), gradients[len(group) :]
+            optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
+        return loss
+
+    def _losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """(batch,) cross-entropies in nats, against targets smoothed towards the even spread."""
+        smoothing = self.settings.label_smoothing
+        if logits.shape[-1] == 1:
+            targets = tf.cast(labels, tf.float32) * (1 - smoothing) + smoothing / 2
+            return tf.nn.sigmoid_cross_entropy_with_logits(targets, logits[:, 0])
+        targets = tf.one_hot(labels, logits.shape[-1]) * (1 - smoothing) + smoothing / logits.shape[-1]
+        return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+
+    @property
+    def finished(self) -> bool:
+        patience = self.settings.early_stopping
+        stopped = patience is not None and self._stale_epochs >= patience
+        return self.epoch >= self.settings.epochs or stopped
+
+    def run_epoch(self, on_step: Callable[[int, int, float], None] | None = None) -> dict[str, float]:
+        """Trains one epoch and evaluates.
+
+        Args:
+            on_step: Called after every step with (steps done, steps in all, mean loss so far).
+
+        Returns:
+            Metrics of the epoch as plain floats.
+
+        Raises:
+            RaytrainError: The loss is no longer finite.
+        """
+        settings = self.settings
+        rng = np.random.default_rng([self.seed, self.epoch])
+        plan = plan_epoch(self.train_rows, self.features.lengths, settings.batch_size, rng)
+        total = 0.0
+        for number, rows in enumerate(plan):
+            step = self.epoch * len(plan) + number
+            self._set_rates(rate_factor(settings.schedule, step, settings.epochs * len(plan), settings.warmup))
+            inputs, labels, weights = self._share(rows)
+            seed = np.array([self.seed, step * self.num_workers + self.rank], np.int32)
+            total += float(self._step(inputs, labels, weights, seed))
+            if not np.isfinite(total):
+                raise RaytrainError(
+                    f"the loss is not finite in epoch {self.epoch + 1}, step {number + 1}; "
+                    "lower train.learning_rate or set train.clip_norm=1.0"
+                )
+            if on_step is not None:
+                on_step(number + 1, len(plan), total / (number + 1))
+        self.epoch += 1
+        metrics = {"epoch": self.epoch, "loss": total / len(plan), **self.evaluate()}
+        self.history.append(metrics)
+        self._watch(metrics)
+        return metrics
+
+    def _share(self, rows: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+        """This worker's rows of a batch; a worker left without any takes one of weight 0."""
+        own = rows[self.rank :: self.num_workers]
+        weights = np.full(len(own), 1 / len(rows), np.float32)
+        if not len(own):
+            own, weights = rows[:1], np.zeros(1, np.float32)
+        labels = self.labels[own].astype(np.int32)
+        if self.settings.class_weight is not None:
+            weights = weights * np.array(self.settings.class_weight, np.float32)[labels]
+        return self.features.collate(own), labels, weights
+
+    def _set_rates(self, factor: float) -> None:
+        for optimizer, _, rate in self._groups:
+            optimizer.learning_rate.assign(rate * factor * self._plateau)
+
+    def evaluate(self) -> dict[str, float]:
+        """Scores the valid rows and keeps their probabilities in `valid_proba`."""
+        logits = predict_logits(self.model, self.features, self.valid_rows)
+        self.valid_proba = proba_from_logits(logits)
+        return score_proba(self.labels[self.valid_rows], self.valid_proba)
+
+    def _watch(self, metrics: dict[str, float]) -> None:
+        """Feeds the monitored metric to best-epoch selection, early stopping and the plateau rule."""
+        name = self.settings.monitor
+        better = is_better(name)
+        earlier = [epoch[name] for epoch in self.history[:-1]]
+        if not earlier or all(better(metrics[name], value) for value in earlier):
+            self._stale_epochs = 0
+            if self.settings.select == "best":
+                self._best, self._best_proba = self.weights(), self.valid_proba
+        else:
+            self._stale_epochs += 1
+            if self.settings.schedule == "plateau":
+                self._plateau *= PLATEAU_FACTOR
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """What the fold learns, by name: the head, and the encoder where it trains."""
+        variables = head_variables(self.model)
+        if self.model.get_layer("encoder").trainable:
+            variables |= encoder_variables(self.model)
+        return read_variables(variables)
+
+    def selected(self) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, float]]:
+        """Weights, valid probabilities and metrics of the selected epoch."""
+        if self._best:
+            proba = self._best_proba
+            name = self.settings.monitor
+            epochs = [e for e in self.history if not np.isnan(e[name])] or self.history
+            sign = 1 if is_better(name)(1.0, 0.0) else -1
+            return self._best, proba, max(epochs, key=lambda epoch: sign * epoch[name])
+        if self.valid_proba is None:
+            self.evaluate()
+        return self.weights(), self.valid_proba, self.history[-1]
+
+    def save(self, directory: str | Path) -> None:
+        """Writes all that `load` needs to go on as if nothing had happened."""
+        directory = Path(directory)
+        arrays = {f"weight/{name}": value for name, value in self.weights().items()}
+        for optimizer, _, _ in self._groups:
+            for index, variable in enumerate(optimizer.variables):
+                arrays[f"optimizer/{optimizer.name}/{index}"] = variable.numpy()
+        arrays |= {f"best/{name}": value for name, value in self._best.items()}
+        if self._best_proba is not None:
+            arrays["best_proba"] = self._best_proba
+        save_file(arrays, directory / "state.safetensors")
+        state: dict[str, Any] = {
+            "epoch": self.epoch,
+            "history": self.history,
+            "plateau": self._plateau,
+            "stale_epochs": self._stale_epochs,
+        }
+        (directory / "state.json").write_text(json.dumps(state), encoding="utf-8")
+
+    def load(self, directory: str | Path) -> None:
+        """Continues from what `save` wrote."""
+        directory = Path(directory)
+        arrays = load_file(directory / "state.safetensors")
+        state = json.loads((directory / "state.json").read_text(encoding="utf-8"))
+
+        def part(prefix: str) -> dict[str, np.ndarray]:
+            return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+
+        variables = head_variables(self.model)
+        if self.model.get_layer("encoder").trainable:
+            variables |= encoder_variables(self.model)
+        assign_variables(variables, part("weight/"), str(directory))
+        for optimizer, _, _ in self._groups:
+            for index, variable in enumerate(optimizer.variables):
+                variable.assign(arrays[f"optimizer/{optimizer.name}/{index}"])
+        self._best, self._best_proba = part("best/"), arrays.get("best_proba")
+        self.epoch, self.history = state["epoch"], state["history"]
+        self._plateau, self._stale_epochs = state["plateau"], state["stale_epochs"]

@@ -1,0 +1,141 @@
+"""Words by jieba, laid on characters, and their vectors."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jieba
+import numpy as np
+
+from raytrain.errors import CorpusError
+
+jieba.setLogLevel(logging.WARNING)
+
+PAD_WORD, UNKNOWN_WORD, FIRST_WORD = 0, 1, 2
+
+
+def build_segmenter(user_dict: str | None = None) -> jieba.Tokenizer:
+    """Builds a jieba tokenizer of our own: what else the process loads into jieba does not reach it.
+
+    Args:
+        user_dict: The text of a dictionary in jieba's format: a word a line, then optionally its
+            frequency and part of speech.
+
+    Raises:
+        CorpusError: A line that jieba cannot read, with its number.
+    """
+    segmenter = jieba.Tokenizer()
+    problems = []
+    for number, line in enumerate((user_dict or "").splitlines(), start=1):
+        fields = line.strip().lstrip("\ufeff").split()
+        if not fields:
+            continue
+        frequency = next((field for field in fields[1:2] if field.isdigit()), None)
+        if len(fields) > 3 or (len(fields) == 3 and frequency is None):
+            problems.append(f"line {number}: expected `word [frequency] [tag]`, found {line.strip()!r}")
+            continue
+        segmenter.add_word(fields[0], None if frequency is None else int(frequency))
+    if problems:
+        raise CorpusError("words.user_dict cannot be used", problems)
+    return segmenter
+
+
+def read_user_dict(path: str) -> str:
+    """Reads a dictionary file. Raises CorpusError where it is missing or not UTF-8."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise CorpusError(f"words.user_dict: cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"words.user_dict: {path} is not UTF-8: {error}") from error
+
+
+def select_words(counts: Counter[str], min_count: int, has_vector: Iterable[str] = ()) -> list[str]:
+    """Returns the word vocabulary: frequent words and those with a vector, by falling count.
+
+    The first has id 2: 0 is padding and 1 any unknown word.
+    """
+    known = set(has_vector)
+    kept = [word for word, count in counts.items() if count >= min_count or word in known]
+    return sorted(kept, key=lambda word: (-counts[word], word))
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Pretrained vectors of just the words asked for, and of their characters.
+
+    Attributes:
+        dim: Size of a vector.
+        by_word: Word to (dim,) float32.
+    """
+
+    dim: int
+    by_word: dict[str, np.ndarray]
+
+
+def read_vectors(path: str, words: Iterable[str]) -> Vectors:
+    """Reads a word2vec file (text, or binary where the name holds `.bin`), also compressed.
+
+    Args:
+        path: The file.
+        words: Words wanted; vectors of their single characters are kept as well.
+
+    Raises:
+        CorpusError: The file is missing or not in word2vec format, or shares no word with the corpus.
+    """
+    from gensim.models import KeyedVectors  # a second's import, only where vectors are given
+
+    wanted = set(words)
+    wanted |= {char for word in wanted for char in word}
+    try:
+        binary = ".bin" in Path(path).suffixes
+        loaded = KeyedVectors.load_word2vec_format(path, binary=binary, unicode_errors="replace")
+    except OSError as error:
+        raise CorpusError(f"words.vectors: cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, EOFError, UnicodeError, IndexError) as error:
+        raise CorpusError(
+            f"words.vectors: {path} is not a word2vec file: {error}",
+            ["expected a first line `number-of-words dimension`, then a word and its vector a line"],
+        ) from error
+    found = sorted(word for word in wanted if word in loaded.key_to_index)
+    if not found:
+        raise CorpusError(f"words.vectors: {path} holds no word or character of the corpus")
+    return Vectors(loaded.vector_size, {word: np.asarray(loaded[word], np.float32) for word in found})
+
+
+def build_embedding(
+    words: Sequence[str], dim: int, seed: int, vectors: Vectors | None = None
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Builds the first value of the word embedding.
+
+    A word without a vector takes the mean of its characters' vectors; where those are missing too
+    (and for the unknown word) the row is drawn uniformly from ±0.05, Keras's own default.
+
+    Args:
+        words: The word vocabulary; word i has id i + 2.
+        dim: Size of a row where there are no vectors.
+        seed: For the drawn rows.
+        vectors: Pretrained vectors, or None.
+
+    Returns:
+        (len(words) + 2, dim) float32 with zeros for padding, and the coverage: how many words took
+        their `own` vector, their `characters`' mean, or `none`.
+    """
+    dim = vectors.dim if vectors else dim
+    rng = np.random.default_rng(seed)
+    embedding = rng.uniform(-0.05, 0.05, (len(words) + FIRST_WORD, dim)).astype(np.float32)
+    embedding[PAD_WORD] = 0
+    coverage = {"own": 0, "characters": 0, "none": 0}
+    known = vectors.by_word if vectors else {}
+    for row, word in enumerate(words, start=FIRST_WORD):
+        characters = [known[char] for char in word if char in known]
+        if word in known:
+            embedding[row] = known[word]
+        elif characters:
+            embedding[row] = np.mean(characters, axis=0)
+        kind = "own" if word in known else "characters" if characters else "none"
+        coverage[kind] += 1
+    return embedding, coverage
+
