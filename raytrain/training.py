@@ -131,10 +131,13 @@ class FoldTraining:
             trained = [variable for variable in variables.values() if variable.trainable]
             if name == "encoder" and not self.model.get_layer("encoder").trainable:
                 continue
-            # Keras decays by 0 at full price, so no decay is said as None.
-            decay = self.settings.weight_decay or None
-            optimizer = keras.optimizers.AdamW(rate, weight_decay=decay, jit_compile=False, name=name)
-            optimizer.exclude_from_weight_decay(var_names=["bias", "norm", "Norm", "beta", "gamma"])
+            if self.settings.weight_decay:
+                optimizer = keras.optimizers.AdamW(
+                    rate, weight_decay=self.settings.weight_decay, jit_compile=False, name=name
+                )
+                optimizer.exclude_from_weight_decay(var_names=["bias", "norm", "Norm", "beta", "gamma"])
+            else:  # AdamW would decay by 0 at full price
+                optimizer = keras.optimizers.Adam(rate, jit_compile=False, name=name)
             optimizer.build(trained)
             groups.append((optimizer, trained, rate))
         return groups
