@@ -1,9 +1,12 @@
 """Directories on any storage that pyarrow.fs opens: local, NFS, s3://, gs://, hdfs://."""
 
 import hashlib
+import json
+import math
 import os
 import uuid
 from pathlib import Path
+from typing import Any
 
 from pyarrow import ArrowInvalid
 from pyarrow import fs as pafs
@@ -78,3 +81,16 @@ class Directory:
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def json_bytes(value: Any) -> bytes:
+    """JSON as files hold it: strict, so that NaN (a metric that is not defined) becomes null."""
+    return (json.dumps(_without_nan(value), ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -41,8 +41,6 @@ SHOWN_LINES = 20  # undecodable lines that are named; the others are counted
 SHOWN_COLUMNS = 50
 
 _READ_ERRORS = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, pa.ArrowException)
-_UNDECODED = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of a byte that is not UTF-8
-_DECODED = re.compile("[^\x00-\x7f\udc80-\udcff]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -194,8 +192,10 @@ def _is_mostly_utf8(path: str | Path) -> bool:
     with _open_bytes(path) as stream:
         for line in stream:
             if not line.isascii():
-                text = line.decode("utf-8", "surrogateescape")
-                votes += 1 if len(_DECODED.findall(text)) > len(_UNDECODED.findall(text)) else -1
+                text = line.decode("utf-8", "ignore")
+                num_wide = len(text) - len(text.encode("ascii", "ignore"))
+                num_bad = len(line) - len(text.encode())
+                votes += 1 if num_wide > num_bad else -1
     return votes > 0
 
 

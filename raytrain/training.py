@@ -285,7 +285,7 @@ class FoldTraining:
         arrays = {f"weight/{name}": value for name, value in self.weights().items()}
         for optimizer, _, _ in self._groups:
             for index, variable in enumerate(optimizer.variables):
-                arrays[f"optimizer/{optimizer.name}/{index}"] = variable.numpy()
+                arrays[f"optimizer/{optimizer.name}/{index}"] = np.asarray(variable.numpy())
         arrays |= {f"best/{name}": value for name, value in self._best.items()}
         if self._best_proba is not None:
             arrays["best_proba"] = self._best_proba

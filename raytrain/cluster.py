@@ -1,0 +1,108 @@
+"""Where the folds run: connecting to Ray, and how many folds fit at once."""
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+import ray.train
+
+from raytrain.config import ClusterConfig
+from raytrain.errors import ClusterError
+
+# A controller notices a finished epoch at its next poll; Ray's default of 2 s would be most of a short fold.
+_POLL_SECONDS = "0.3"
+
+
+@dataclass(frozen=True)
+class FoldResources:
+    """What one fold takes and how many folds fit.
+
+    Attributes:
+        cpus: CPUs per worker; also its TensorFlow threads.
+        gpus: GPUs per worker; fractions pack several folds on a card.
+        workers: Workers per fold.
+        slots: Folds that fit at once.
+    """
+
+    cpus: int
+    gpus: float
+    workers: int
+    slots: int
+
+    def scaling(self) -> ray.train.ScalingConfig:
+        resources: dict[str, float] = {"CPU": self.cpus}
+        if self.gpus:
+            resources["GPU"] = self.gpus
+        return ray.train.ScalingConfig(
+            num_workers=self.workers, use_gpu=self.gpus > 0, resources_per_worker=resources
+        )
+
+
+def connect(address: str | None) -> None:
+    """Connects to the cluster, or starts Ray on this machine with its dashboard on loopback only.
+
+    Args:
+        address: Of a cluster; None takes RAY_ADDRESS (which a submitted job has set), else local Ray.
+
+    Raises:
+        ClusterError: Nothing answers at the address.
+    """
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", _POLL_SECONDS)
+    if ray.is_initialized():
+        return
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    options: dict[str, object] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address == "local":
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        options |= {"include_dashboard": True, "dashboard_host": "127.0.0.1"}
+    elif "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:
+        # A submitted job ships its working directory; a plain script ships the package itself.
+        options["runtime_env"] = {"py_modules": [str(Path(__file__).parent)]}
+    try:
+        ray.init(address=address, **options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ClusterError(
+            f"cannot connect to Ray at {address}: {error}",
+            ["expected a running cluster; leave cluster.address=null and RAY_ADDRESS unset for local Ray"],
+        ) from error
+
+
+def plan_resources(cluster: ClusterConfig, num_runs: int) -> FoldResources:
+    """Fits fold runs into the cluster as it is now.
+
+    Args:
+        cluster: What the user asked for; null is filled in here.
+        num_runs: Fold runs that wait.
+
+    Raises:
+        ClusterError: Not even one fold fits.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    cpus_of = [int(node.get("CPU", 0)) for node in nodes]
+    gpus_of = [float(node.get("GPU", 0)) for node in nodes]
+    gpus = cluster.gpus_per_fold
+    if gpus is None:
+        gpus = 1.0 if any(gpus_of) else 0.0
+    cpus = cluster.cpus_per_fold
+    if cpus is None:
+        workers = max(1, num_runs * cluster.workers_per_fold)
+        share = [c / (g / gpus) for c, g in zip(cpus_of, gpus_of, strict=True) if g] if gpus else []
+        spread = min(share) if share else min(sum(cpus_of) / workers, max(cpus_of, default=1))
+        cpus = max(1, math.floor(spread))
+    fits = sum(
+        math.floor(min(c / cpus, g / gpus if gpus else math.inf))
+        for c, g in zip(cpus_of, gpus_of, strict=True)
+    )
+    slots = fits // cluster.workers_per_fold
+    if slots < 1:
+        raise ClusterError(
+            "no fold fits into the cluster",
+            [
+                f"a fold needs {cluster.workers_per_fold} worker(s) with {cpus} CPU and {gpus:g} GPU each; "
+                f"the cluster has {sum(cpus_of)} CPU and {sum(gpus_of):g} GPU on {len(nodes)} node(s); "
+                "set cluster.gpus_per_fold=0 to train on CPU, or ask for less"
+            ],
+        )
+    return FoldResources(cpus, gpus, cluster.workers_per_fold, min(slots, cluster.max_concurrent_folds or slots))

@@ -1,0 +1,353 @@
+"""One fold as one Ray Train run: what the driver sends, what a worker does, what is committed.
+
+The driver imports this module, so TensorFlow is imported inside the functions that workers run.
+"""
+
+import io
+import json
+import os
+import socket
+import tempfile
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+import ray.train
+from ray.actor import ActorHandle
+from ray.train.backend import Backend, BackendConfig
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+from ray.train.v2.tensorflow.tensorflow_trainer import TensorflowTrainer
+from safetensors.numpy import load as load_safetensors
+from safetensors.numpy import save as save_safetensors
+
+from raytrain.errors import ArtifactError
+from raytrain.storage import Directory, json_bytes, sha256
+
+if TYPE_CHECKING:
+    from raytrain.training import FoldTraining, TrainSettings
+
+RESULT_FILES = ("model.safetensors", "oof.parquet")
+PROGRESS_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class FoldSpec:
+    """All that a worker needs to train one fold.
+
+    Attributes:
+        name: `<architecture>/r<repeat>-fold-<fold>`.
+        location: The fold's directory.
+        identity: Hash of config and corpus; a committed result of another identity is not this fold's.
+        settings: Keyword arguments of `training.TrainSettings`.
+        model: Keyword arguments of `models.build_model`, without the seed.
+        data: ObjectRef of {features, labels, ids, embedding}.
+        encoder_weights: ObjectRef of arrays by name, or None for an encoder that starts untrained.
+        train_rows: Row indices to learn from.
+        valid_rows: Row indices to predict out of fold.
+    """
+
+    name: str
+    architecture: str
+    fold: int
+    repeat: int
+    seed: int
+    location: str
+    identity: str
+    settings: dict[str, Any]
+    model: dict[str, Any]
+    data: ray.ObjectRef
+    encoder_weights: ray.ObjectRef | None
+    train_rows: np.ndarray
+    valid_rows: np.ndarray
+    progress: ActorHandle | None = None
+    threads: int = 1
+    gpu_share: float | None = None
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What a fold leaves: metrics of the selected epoch, and everything about the run in `record`."""
+
+    name: str
+    metrics: dict[str, float]
+    record: dict[str, Any] = field(repr=False)
+
+
+def fold_name(repeat: int, fold: int) -> str:
+    return f"r{repeat}-fold-{fold:02d}"
+
+
+# ── what is committed ──────────────────────────────────────────────────────────────────────────────
+
+
+def commit_fold(
+    spec: FoldSpec,
+    weights: dict[str, np.ndarray],
+    ids: pa.Array,
+    proba: np.ndarray,
+    metrics: dict[str, float],
+    history: list[dict[str, float]],
+    seconds: float,
+) -> None:
+    """Writes result/{model.safetensors, oof.parquet, result.json}; the last one commits the fold."""
+    oof = {"row": pa.array(spec.valid_rows, pa.int64()), "id": ids}
+    oof |= {f"proba_{index}": pa.array(proba[:, index]) for index in range(proba.shape[1])}
+    sink = io.BytesIO()
+    pq.write_table(pa.table(oof), sink)
+    contents = {"model.safetensors": save_safetensors(weights), "oof.parquet": sink.getvalue()}
+    result = Directory(spec.location) / "result"
+    for name, data in contents.items():
+        result.write_bytes(name, data)
+    record = {
+        "name": spec.name,
+        "architecture": spec.architecture,
+        "fold": spec.fold,
+        "repeat": spec.repeat,
+        "seed": spec.seed,
+        "identity": spec.identity,
+        "train_rows": len(spec.train_rows),
+        "valid_rows": len(spec.valid_rows),
+        "metrics": metrics,
+        "history": history,
+        "seconds": round(seconds, 3),
+        "files": {name: {"bytes": len(data), "sha256": sha256(data)} for name, data in contents.items()},
+    }
+    result.write_bytes("result.json", json_bytes(record))
+
+
+def read_fold(location: str, identity: str) -> FoldResult | None:
+    """Reads a committed fold's record.
+
+    Returns:
+        None where the fold is not committed.
+
+    Raises:
+        ArtifactError: It is another run's, or a file is missing or of another size.
+    """
+    result = Directory(location) / "result"
+    if not result.exists("result.json"):
+        return None
+    try:
+        record = json.loads(result.read_bytes("result.json"))
+        found, files = record["identity"], record["files"]
+        bad = [name for name in RESULT_FILES if not _is_whole(result, name, files[name])]
+        metrics = {name: _number(value) for name, value in record["metrics"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{result}/result.json is damaged: {error!r}; delete {location}") from error
+    if found != identity:
+        raise ArtifactError(f"{location} holds a fold of another config or corpus; delete it or rename the run")
+    if bad:
+        raise ArtifactError(
+            f"{location} is damaged",
+            [f"{name} is missing or changed; delete {location} to train it again" for name in bad],
+        )
+    return FoldResult(record["name"], metrics, record)
+
+
+def _is_whole(directory: Directory, name: str, entry: dict[str, Any]) -> bool:
+    if not directory.exists(name):
+        return False
+    data = directory.read_bytes(name)
+    return len(data) == entry["bytes"] and sha256(data) == entry["sha256"]
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def read_fold_oof(location: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the row indices and the (rows, num_classes) probabilities of a committed fold."""
+    data = (Directory(location) / "result").read_bytes("oof.parquet")
+    table = pq.read_table(io.BytesIO(data))
+    names = [name for name in table.column_names if name.startswith("proba_")]
+    return table["row"].to_numpy(), np.stack([table[name].to_numpy() for name in names], axis=1)
+
+
+def read_fold_weights(location: str) -> bytes:
+    return (Directory(location) / "result").read_bytes("model.safetensors")
+
+
+# ── what a worker does ─────────────────────────────────────────────────────────────────────────────
+
+
+def train_fold(loop_config: dict[str, FoldSpec]) -> None:
+    """The training function of one fold; every worker of the fold runs it."""
+    spec = loop_config["spec"]
+    started = time.monotonic()
+    context = ray.train.get_context()
+    rank, num_workers = context.get_world_rank(), context.get_world_size()
+    _set_up_tensorflow(spec.threads, spec.gpu_share)
+    data = ray.get(spec.data)
+    training = _build_training(spec, data, rank, num_workers)
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is not None:
+        with checkpoint.as_directory() as directory:
+            training.load(directory)
+    report = _reporter(spec) if rank == 0 else None
+    while not training.finished:
+        metrics = training.run_epoch(report)
+        with tempfile.TemporaryDirectory() as directory:
+            saved = None
+            if rank == 0:
+                training.save(directory)
+                saved = ray.train.Checkpoint.from_directory(directory)
+            ray.train.report(metrics, checkpoint=saved)
+        if rank == 0:
+            _push(spec, epoch=training.epoch, **{k: v for k, v in metrics.items() if k != "epoch"})
+            lines = "".join(json.dumps(epoch) + "\n" for epoch in training.history)
+            Directory(spec.location).write_bytes("log.jsonl", lines.encode())
+    if rank == 0:
+        weights, proba, metrics = training.selected()
+        ids = data["ids"].take(pa.array(spec.valid_rows))
+        commit_fold(spec, weights, ids, proba, metrics, training.history, time.monotonic() - started)
+
+
+def _set_up_tensorflow(threads: int, gpu_share: float | None) -> None:
+    """Threads as the worker's CPUs; GPU memory grown on demand, or held to the share of the card."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        if gpu_share is not None and gpu_share < 1:
+            import subprocess
+
+            query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+            total = int(subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()[0])
+            limit = tf.config.LogicalDeviceConfiguration(memory_limit=int(total * gpu_share * 0.9))
+            tf.config.set_logical_device_configuration(gpu, [limit])
+        else:
+            tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def _build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers: int) -> "FoldTraining":
+    import contextlib
+
+    import tensorflow as tf
+
+    from raytrain.batches import FeatureRows
+    from raytrain.models import assign_variables, build_model, encoder_variables, head_variables
+    from raytrain.training import FoldTraining, TrainSettings
+
+    strategy = tf.distribute.MultiWorkerMirroredStrategy() if num_workers > 1 else None
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        model = build_model(**spec.model, seed=spec.seed)
+        if spec.encoder_weights is not None:
+            assign_variables(encoder_variables(model), ray.get(spec.encoder_weights), "the encoder")
+        head = head_variables(model)
+        if data["embedding"] is not None and "word_embedding.0.embeddings" in head:
+            head["word_embedding.0.embeddings"].assign(data["embedding"])
+        return FoldTraining(
+            model,
+            FeatureRows(data["features"]),
+            data["labels"],
+            spec.train_rows,
+            spec.valid_rows,
+            TrainSettings(**spec.settings),
+            spec.seed,
+            strategy,
+            rank,
+            num_workers,
+        )
+
+
+def _reporter(spec: FoldSpec):
+    """Returns an on_step callback that tells the driver a few times a second how far the fold is."""
+    last = {"time": time.monotonic(), "step": 0}
+    batch_size = spec.settings["batch_size"]
+
+    def on_step(step: int, num_steps: int, loss: float) -> None:
+        now = time.monotonic()
+        if step < last["step"]:
+            last.update(time=now, step=0)
+        if now - last["time"] >= PROGRESS_SECONDS or step == num_steps:
+            rate = (step - last["step"]) * batch_size / max(now - last["time"], 1e-9)
+            _push(spec, step=step, num_steps=num_steps, loss=loss, rate=rate)
+            last.update(time=now, step=step)
+
+    return on_step
+
+
+def _push(spec: FoldSpec, **event: Any) -> None:
+    if spec.progress is not None:
+        spec.progress.push.remote(spec.name, event)
+
+
+@ray.remote(num_cpus=0, max_retries=1)
+def load_encoder_weights(
+    kind: str, config: dict[str, Any], prefix: str | None, seed: int
+) -> dict[str, np.ndarray]:
+    """Reads an encoder's checkpoint, or draws untrained weights that all folds share frozen.
+
+    Returns:
+        Arrays by the names of `models.encoder_variables`.
+    """
+    from raytrain.layers import DropoutSeed
+    from raytrain.models import build_transformer, encoder_variables, load_checkpoint, read_variables
+
+    transformer = build_transformer(kind, config, seed, DropoutSeed())
+    if prefix is not None:
+        load_checkpoint(transformer, prefix)
+    return read_variables(encoder_variables(transformer.model))
+
+
+def save_weights(weights: dict[str, np.ndarray]) -> bytes:
+    return save_safetensors({name: np.asarray(value) for name, value in weights.items()})
+
+
+def parse_weights(data: bytes) -> dict[str, np.ndarray]:
+    return load_safetensors(data)
+
+
+# ── the Ray Train run ──────────────────────────────────────────────────────────────────────────────
+
+
+class LightTensorflowConfig(BackendConfig):
+    """Does what Ray's TensorflowConfig does, from a module that does not import TensorFlow.
+
+    Ray's own drags TensorFlow into the controller of every fold: seconds and half a gigabyte each.
+    """
+
+    @property
+    def backend_cls(self) -> type[Backend]:
+        return _LightTensorflowBackend
+
+
+class _LightTensorflowBackend(Backend):
+    def on_start(self, worker_group: Any, backend_config: BackendConfig) -> None:
+        if len(worker_group) == 1:
+            return
+        addresses = worker_group.execute(_free_address)
+        for rank in range(len(worker_group)):
+            task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}
+            worker_group.execute_single(rank, os.environ.__setitem__, "TF_CONFIG", json.dumps(task))
+
+
+def _free_address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return f"{ray.util.get_node_ip_address()}:{probe.getsockname()[1]}"
+
+
+class FoldTrainer(TensorflowTrainer):
+    """A TensorflowTrainer whose constructor leaves TensorFlow out of the driver."""
+
+    def __init__(self, spec: FoldSpec, scaling: ray.train.ScalingConfig, max_failures: int):
+        storage, name = spec.location.rsplit("/", 1)
+        DataParallelTrainer.__init__(
+            self,
+            train_fold,
+            train_loop_config={"spec": spec},
+            backend_config=LightTensorflowConfig(),
+            scaling_config=scaling,
+            run_config=ray.train.RunConfig(
+                name=name,
+                storage_path=storage,
+                failure_config=ray.train.FailureConfig(max_failures=max_failures),
+                checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
+            ),
+        )

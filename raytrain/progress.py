@@ -1,0 +1,138 @@
+"""What a person sees while folds train: a live table, or plain lines where there is no terminal."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+STATES = ("waiting", "starting", "training", "committed", "kept", "failed")
+_STYLES = {"training": "cyan", "committed": "green", "kept": "green", "failed": "bold red", "waiting": "dim"}
+
+
+@ray.remote(num_cpus=0)
+class ProgressEvents:
+    """Collects what workers push until the driver drains it."""
+
+    def __init__(self) -> None:
+        self._events: list[tuple[str, dict[str, Any]]] = []
+
+    def push(self, name: str, event: dict[str, Any]) -> None:
+        self._events.append((name, event))
+
+    def drain(self) -> list[tuple[str, dict[str, Any]]]:
+        events, self._events = self._events, []
+        return events
+
+
+@dataclass
+class _Row:
+    state: str = "waiting"
+    epoch: int = 0
+    step: int = 0
+    num_steps: int = 0
+    loss: float | None = None
+    accuracy: float | None = None
+    rate: float | None = None
+
+
+class FoldTable:
+    """The folds' states, drawn by rich.
+
+    Args:
+        names: Fold run names in their order.
+        epochs: Epochs of each.
+        console: Where to draw.
+    """
+
+    def __init__(self, names: Sequence[str], epochs: int, console: Console):
+        self._rows = {name: _Row() for name in names}
+        self._epochs = epochs
+        self._console = console
+        self._started = time.monotonic()
+        self._done_before = 0.0
+        self._live: Live | None = None
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator["FoldTable"]:
+        """Draws while the block runs; the last picture stays."""
+        self._done_before = self._work_done()
+        if not self._console.is_terminal:
+            yield self
+            return
+        with Live(self, console=self._console, refresh_per_second=4) as self._live:
+            yield self
+        self._live = None
+
+    def set_state(self, name: str, state: str) -> None:
+        if self._rows[name].state != state:
+            self._rows[name].state = state
+            if state not in ("waiting", "starting", "training"):
+                self._line(name, state)
+
+    def update(self, name: str, event: dict[str, Any]) -> None:
+        """Takes an event of a worker: {step, num_steps, loss, rate} or {epoch, loss, accuracy, …}."""
+        row = self._rows[name]
+        if row.state in ("waiting", "starting"):
+            row.state = "training"
+        if "epoch" in event:
+            row.epoch, row.step = int(event["epoch"]), 0
+            row.accuracy = event["accuracy"]
+            row.loss = event["loss"]
+            text = f"epoch {row.epoch}/{self._epochs}  loss {row.loss:.4f}  valid accuracy {row.accuracy:.4f}"
+            self._line(name, text)
+        else:
+            row.step, row.num_steps = event["step"], event["num_steps"]
+            row.loss, row.rate = event["loss"], event["rate"]
+
+    def _line(self, name: str, text: str) -> None:
+        if self._live is None:
+            self._console.print(f"{name}  {text}", highlight=False)
+
+    def _work_done(self) -> float:
+        """Finished folds, and fractions of those in training."""
+        return sum(self._share(row) for row in self._rows.values())
+
+    def _share(self, row: _Row) -> float:
+        if row.state in ("committed", "kept", "failed"):
+            return 1.0
+        within = row.step / row.num_steps if row.num_steps else 0.0
+        return min(1.0, (row.epoch + within) / self._epochs)
+
+    def _time_left(self) -> str:
+        done = self._work_done() - self._done_before
+        if done <= 0:
+            return "–"
+        left = (len(self._rows) - self._work_done()) * (time.monotonic() - self._started) / done
+        return f"{int(left // 60)}:{int(left % 60):02d}"
+
+    def __rich__(self) -> Group:
+        rows = list(self._rows.items())
+        if len(rows) > self._console.height - 6:
+            rows = [(name, row) for name, row in rows if row.state in ("starting", "training", "failed")]
+        table = Table(box=None, pad_edge=False)
+        for title in ("fold", "state", "epoch", "loss", "valid acc", "texts/s"):
+            table.add_column(title, justify="left" if title in ("fold", "state") else "right")
+        for name, row in rows:
+            table.add_row(
+                name,
+                Text(row.state, style=_STYLES.get(row.state, "")),
+                f"{min(row.epoch + (row.step > 0), self._epochs)}/{self._epochs}",
+                *(_shown(value, spec) for value, spec in ((row.loss, ".4f"), (row.accuracy, ".4f"))),
+                _shown(row.rate if row.state == "training" else None, ",.0f"),
+            )
+        states = [row.state for row in self._rows.values()]
+        counts = ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states)
+        elapsed = int(time.monotonic() - self._started)
+        clock = f"{elapsed // 60}:{elapsed % 60:02d} elapsed, {self._time_left()} left"
+        return Group(table, Text(f"{counts}  ·  {clock}", style="dim"))
+
+
+def _shown(value: float | None, spec: str) -> str:
+    return "" if value is None else format(value, spec)
