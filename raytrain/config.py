@@ -171,13 +171,9 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def differing_keys(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Names the keys in which two flat configs of one run must not differ but do."""
-    return [
-        key
-        for key in sorted(old.keys() | new.keys())
-        if not key.startswith(FREE_KEYS) and old.get(key) != new.get(key)
-    ]
+def binding_keys(config: Config) -> dict[str, Any]:
+    """The flat config without FREE_KEYS: what two invocations of one run must have alike."""
+    return {key: value for key, value in config.flat().items() if not key.startswith(FREE_KEYS)}
 
 
 def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:

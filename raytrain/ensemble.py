@@ -3,17 +3,21 @@
 import io
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from raytrain.config import Config
 from raytrain.errors import ArtifactError
+from raytrain.fold_run import FoldSpec, read_fold_weights, save_weights
+from raytrain.inputs import SharedInputs
 from raytrain.storage import Directory, json_bytes, sha256
 
 SCHEMA_VERSION = 1
@@ -37,32 +41,75 @@ def parquet_bytes(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-class EnsembleWriter:
-    """Writes files into an artifact, remembers their hashes and closes it with the manifest.
+def write_ensemble(
+    run: Directory,
+    config: Config,
+    inputs: SharedInputs,
+    labels: Sequence[int | str],
+    specs: Sequence[FoldSpec],
+    summary: Mapping[str, Any],
+    oof: pa.Table,
+    encoder_weights: Mapping[str, np.ndarray] | None,
+) -> None:
+    """Gathers the committed folds into run/ensemble; the manifest is written last.
 
     Args:
-        directory: Where the artifact goes; what stands there is removed first.
+        run: The run's directory.
+        config: The resolved config.
+        inputs: Encoder files and words.
+        labels: The labels in order.
+        specs: All fold runs, each committed.
+        summary: Scores, as in summary.json.
+        oof: Of `summary.oof_table`.
+        encoder_weights: The frozen encoder's arrays by name, where any architecture froze it.
     """
+    directory = run / "ensemble"
+    directory.delete()
+    files: list[dict[str, Any]] = []
 
-    def __init__(self, directory: Directory):
-        self._directory = directory
-        self._files: list[dict[str, Any]] = []
-        directory.delete()
+    def add(name: str, data: bytes) -> str:
+        directory.write_bytes(name, data)
+        files.append({"name": name, "bytes": len(data), "sha256": sha256(data)})
+        return name
 
-    def add(self, name: str, data: bytes) -> None:
-        self._directory.write_bytes(name, data)
-        self._files.append({"name": name, "bytes": len(data), "sha256": sha256(data)})
-
-    def close(self, description: Mapping[str, Any]) -> None:
-        """Writes manifest.json: the description, package versions and every file's size and hash."""
-        manifest = {
-            "schema_version": SCHEMA_VERSION,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            **description,
-            "packages": package_versions(),
-            "files": sorted(self._files, key=lambda entry: entry["name"]),
-        }
-        self._directory.write_bytes("manifest.json", json_bytes(manifest))
+    encoder = {
+        "kind": inputs.encoder.kind,
+        "config": add("encoder/config.json", json_bytes(inputs.encoder.config)),
+        "vocab": add("encoder/vocab.txt", "".join(f"{token}\n" for token in inputs.encoder.vocab).encode()),
+        "weights": None,
+    }
+    if any(not spec.model["train_encoder"] for spec in specs) and encoder_weights is not None:
+        encoder["weights"] = add("encoder/weights.safetensors", save_weights(encoder_weights))
+    words = None
+    if inputs.vocabulary is not None:
+        words = {"vocabulary": add("words/vocabulary.json", json_bytes(inputs.vocabulary)), "user_dict": None}
+        if inputs.user_dict is not None:
+            words["user_dict"] = add("words/user_dict.txt", inputs.user_dict.encode())
+    architectures: dict[str, Any] = {}
+    for spec in specs:
+        name = f"{spec.architecture}/{spec.name.rsplit('/', 1)[1]}.safetensors"
+        add(name, read_fold_weights(spec.location))
+        keys = ("train_encoder", "embedding", "num_classes", "dropout")
+        entry = architectures.setdefault(
+            spec.architecture, {"model": {key: spec.model[key] for key in keys}, "folds": []}
+        )
+        entry["folds"].append({"file": name, "fold": spec.fold, "repeat": spec.repeat})
+    add("oof.parquet", parquet_bytes(oof))
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "name": config.name,
+        "task": config.task,
+        "labels": list(labels),
+        "config": config.model_dump(mode="json"),
+        "encoder": encoder,
+        "words": words,
+        "architectures": architectures,
+        "metrics": summary,
+        "packages": package_versions(),
+        "files": sorted(files, key=lambda entry: entry["name"]),
+    }
+    directory.write_bytes("manifest.json", json_bytes(manifest))
 
 
 @dataclass(frozen=True)
@@ -135,7 +182,7 @@ def _missing_description(manifest: dict[str, Any], entries: Mapping[str, Any]) -
     if problems:
         return problems
     try:
-        named = [model["file"] for entry in manifest["architectures"].values() for model in entry["models"]]
+        named = [fold["file"] for entry in manifest["architectures"].values() for fold in entry["folds"]]
     except (KeyError, TypeError, AttributeError) as error:
         return [f"manifest.json: architectures cannot be read: {error!r}"]
     return [f"manifest.json: names {name}, which is not among its files" for name in named if name not in entries]

@@ -74,6 +74,10 @@ class Vectors:
     dim: int
     by_word: dict[str, np.ndarray]
 
+    def words_covered(self, words: Iterable[str]) -> list[str]:
+        """Those of the words that have a vector, of their own or of a character of theirs."""
+        return [word for word in words if word in self.by_word or any(char in self.by_word for char in word)]
+
 
 def read_vectors(path: str, words: Iterable[str]) -> Vectors:
     """Reads a word2vec file (text, or binary where the name holds `.bin`), also compressed.

@@ -1,0 +1,52 @@
+"""Trains ten folds and leaves one ensemble artifact; without arguments, on the bundled example.
+
+    python jobs/kfold.py data.path=train.csv name=mine
+    python jobs/kfold.py --config my.yaml model.architecture=[textcnn,rnn_cnn]
+    ray job submit --working-dir . -- python jobs/kfold.py --config my.yaml
+"""
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from raytrain.commands import config_parser, run_job
+from raytrain.config import Config, load_config
+
+EXAMPLE = Path(__file__).with_name("kfold.yaml")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parses, trains, and says where the artifact lies."""
+    options = config_parser(__doc__, "jobs/kfold.py").parse_args(arguments)
+    is_example = options.config is None and not any(item.startswith("data.path=") for item in options.overrides)
+    config = load_config(EXAMPLE if is_example else options.config, options.overrides)
+    console = Console()
+    if is_example:
+        _write_example(config)
+    train(config, console)
+
+
+def _write_example(config: Config) -> None:
+    from raytrain.example import write_example
+
+    Path(config.data.path).parent.mkdir(parents=True, exist_ok=True)
+    write_example(config.data.path)
+
+
+def train(config: Config, console: Console) -> None:
+    """Runs the cross-validation and, where data.test is given, predicts it."""
+    from raytrain.crossval import cross_validate
+    from raytrain.predictions import predict_test
+
+    cross_validate(config, console)
+    run = f"{config.storage.rstrip('/')}/{config.name}"
+    if config.data.test is not None:
+        num_rows, _ = predict_test(run, config)
+        console.print(f"{run}/predictions.csv: {num_rows:,} rows of {config.data.test}", highlight=False)
+    command = f"python jobs/predict.py --ensemble {run}/ensemble --input FILE --output FILE.csv"
+    console.print(f"ensemble: {run}/ensemble\npredict with: {command}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(run_job(main))

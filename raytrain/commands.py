@@ -1,0 +1,69 @@
+"""What the jobs share: arguments, exit codes, and the last word after Ctrl-C."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from raytrain.config import describe_keys
+from raytrain.errors import RaytrainError
+
+EXIT_INTERRUPTED = 130
+
+
+def config_parser(description: str | None, program: str) -> argparse.ArgumentParser:
+    """A parser of `[--config FILE.yaml] [key.path=value ...]` whose --help documents every key."""
+    keys = describe_keys()
+    width = max(len(key) + len(default) for key, default, _ in keys) + 1
+    lines = [f"  {key + '=' + default:<{width}}  {text}" for key, default, text in keys]
+    parser = argparse.ArgumentParser(
+        prog=f"python {program}",
+        description=description,
+        epilog="config keys, their defaults and meanings:\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", metavar="FILE.yaml", help="a YAML file of config keys")
+    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="laid over the file")
+    return parser
+
+
+def run_job(main: Callable[[], None]) -> int:
+    """Runs a job's main and turns how it ends into an exit code.
+
+    Returns:
+        0 on success; 2 on a usage or input error and 1 on a failed run, with one message on standard
+        error and no traceback; 130 after Ctrl-C or SIGTERM, with Ray shut down. An unforeseen
+        exception keeps its traceback.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        main()
+    except RaytrainError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        _shut_down_ray()
+        print("interrupted; what is committed is kept: run the same command again to go on", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    _shut_down_ray()
+    return 0
+
+
+def _interrupt(signum: int, frame: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _shut_down_ray() -> None:
+    """Ends Ray if this process uses it; a second Ctrl-C must not cut this short."""
+    if "ray" not in sys.modules:
+        return
+    import ray
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ray.shutdown()

@@ -1,0 +1,274 @@
+"""The driver: corpus to folds to fold runs to one ensemble artifact."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from rich.console import Console
+
+from raytrain.baseline import baselines_on_ray
+from raytrain.cluster import connect, plan_resources
+from raytrain.config import Config
+from raytrain.corpus import Corpus, count_texts, read_corpus
+from raytrain.ensemble import write_ensemble
+from raytrain.fold_run import FoldResult, FoldSpec, fold_name, load_encoder_weights, read_fold, read_fold_oof
+from raytrain.inputs import (
+    SharedInputs,
+    class_weights,
+    find_encoder,
+    learning_rates,
+    read_shared_inputs,
+    trains_encoder,
+)
+from raytrain.launch import run_folds
+from raytrain.run_directory import hold_config, hold_folds, hold_inputs, lock_run, read_summary
+from raytrain.storage import Directory, json_bytes
+from raytrain.summary import assemble_oof, fold_table, oof_table, score_baseline, score_folds, score_oof, score_table
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run, ready to train.
+
+    Attributes:
+        run: Its directory.
+        folds: (repeats, num_rows) the fold in which each row is valid.
+        class_weight: Weight per label index, or None.
+        identity: Hash of all that decides what the folds learn.
+    """
+
+    run: Directory
+    config: Config
+    corpus: Corpus
+    folds: np.ndarray
+    inputs: SharedInputs
+    class_weight: tuple[float, ...] | None
+    identity: str
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.corpus.table["label"].to_numpy()
+
+    @property
+    def pretrained(self) -> bool:
+        return self.inputs.encoder.weights is not None
+
+
+def cross_validate(config: Config, console: Console) -> dict[str, Any]:
+    """Trains every fold of every architecture and leaves the ensemble artifact in the run directory.
+
+    A run of the same name goes on where it stopped; a finished one is only summed up again.
+
+    Args:
+        config: The whole config.
+        console: Where progress and the summary are drawn.
+
+    Returns:
+        The summary, as in summary.json.
+
+    Raises:
+        InputError: Config, corpus, encoder or cluster cannot be used; no fold was started.
+        FoldError: Folds failed for good; the others are committed.
+    """
+    started = time.monotonic()
+    run = Directory(config.storage) / config.name
+    with lock_run(run):
+        hold_config(run, config)
+        corpus = _read_corpus(config)
+        encoder = find_encoder(config, corpus)
+        class_weight = class_weights(config, corpus)
+        identity = hold_inputs(run, config, corpus)
+        folds = hold_folds(run, config, corpus)
+        summary = read_summary(run)
+        if summary is None:
+            connect(config.cluster.address)
+            inputs = read_shared_inputs(config, corpus, encoder)
+            plan = Plan(run, config, corpus, folds, inputs, class_weight, identity)
+            _announce(plan, console)
+            summary = _train(plan, console)
+            summary["seconds"] = round(time.monotonic() - started, 1)
+            run.write_bytes("summary.json", json_bytes(summary))
+        else:
+            console.print(f"{run} is finished; nothing to train", highlight=False)
+        console.print("", fold_table(summary), "", score_table(summary), "")
+    return summary
+
+
+def _read_corpus(config: Config) -> Corpus:
+    corpus = read_corpus(
+        config.data.path,
+        config.data.text_columns,
+        config.data.label,
+        config.data.id,
+        config.folds.group,
+        config.folds.num_folds,
+        config.data.drop,
+    )
+    if config.data.test is not None:
+        count_texts(config.data.test, config.data.text_columns, config.data.id)
+    return corpus
+
+
+def _announce(plan: Plan, console: Console) -> None:
+    corpus, inputs = plan.corpus, plan.inputs
+    labels = ", ".join(f"{entry['label']}: {entry['rows']:,}" for entry in corpus.summary()["labels"])
+    lines = [f"{corpus.path}: {corpus.num_rows:,} rows ({labels})"]
+    lines += [f"  dropped {count:,} rows: {kind}" for kind, count in corpus.dropped.items()]
+    if inputs.vocabulary is not None:
+        lines.append(f"{len(inputs.vocabulary):,} words")
+        if plan.config.words.vectors:
+            found = inputs.coverage
+            lines[-1] += (
+                f": {found['own']:,} with a vector of their own, {found['characters']:,} with their "
+                f"characters' mean, {found['none']:,} with none"
+            )
+    for line in lines:
+        console.print(line, highlight=False, markup=False)
+
+
+def _train(plan: Plan, console: Console) -> dict[str, Any]:
+    """Trains what is not committed yet, then writes the ensemble. Returns the summary."""
+    encoder_weights = _encoder_weights(plan)
+    specs = _build_specs(plan, encoder_weights)
+    committed = {spec.name: read_fold(spec.location, spec.identity) for spec in specs}
+    kept = {name: result for name, result in committed.items() if result is not None}
+    num_missing = len(specs) - len(kept)
+    resources = plan_resources(plan.config.cluster, num_missing) if num_missing else None
+    baselines = _start_baselines(plan)
+    results = run_folds(specs, kept, resources, plan.config.cluster.max_failures, console)
+    oof = {
+        name: assemble_oof(
+            [read_fold_oof(spec.location) for spec in specs if spec.architecture == name],
+            plan.corpus.num_rows,
+            len(plan.corpus.labels),
+        )
+        for name in plan.config.model.architectures
+    }
+    summary = _sum_up(plan, results, oof, ray.get(baselines) if baselines is not None else {})
+    table = oof_table(plan.corpus.table["id"].combine_chunks(), plan.folds, plan.corpus.labels, plan.labels, oof)
+    frozen = ray.get(encoder_weights) if encoder_weights is not None else None
+    write_ensemble(plan.run, plan.config, plan.inputs, plan.corpus.labels, specs, summary, table, frozen)
+    return summary
+
+
+def _start_baselines(plan: Plan) -> ray.ObjectRef | None:
+    if not plan.config.baseline:
+        return None
+    names = [name for name in ("text", "text_pair") if name in plan.corpus.table.column_names]
+    columns = [plan.corpus.table[name].to_pylist() for name in names]
+    texts = [" ".join(parts) for parts in zip(*columns, strict=True)]
+    return baselines_on_ray.remote(texts, plan.labels, plan.folds[0], len(plan.corpus.labels))
+
+
+def _encoder_weights(plan: Plan) -> ray.ObjectRef | None:
+    """The weights that folds start from alike: pretrained ones, or untrained ones that stay frozen."""
+    names = plan.config.model.architectures
+    if not plan.pretrained and all(trains_encoder(plan.config, name, False) for name in names):
+        return None
+    # On the driver's own machine, for the checkpoint's directory need not exist elsewhere.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    encoder = plan.inputs.encoder
+    load = load_encoder_weights.options(scheduling_strategy=here)
+    weights = load.remote(encoder.kind, encoder.config, encoder.weights, plan.config.seed)
+    try:
+        ray.get(weights)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+    return weights
+
+
+def _build_specs(plan: Plan, encoder_weights: ray.ObjectRef | None) -> list[FoldSpec]:
+    """One spec per architecture, repeat and fold, in this order."""
+    inputs, num_folds = plan.inputs, plan.config.folds.num_folds
+    data = ray.put(
+        {
+            "features": inputs.features,
+            "labels": plan.labels,
+            "ids": plan.corpus.table["id"].combine_chunks(),
+            "embedding": inputs.embedding,
+        }
+    )
+    specs = []
+    for architecture in plan.config.model.architectures:
+        settings, model = _settings(plan, architecture), _model_arguments(plan, architecture)
+        shares_weights = plan.pretrained or not model["train_encoder"]
+        for repeat, assigned in enumerate(plan.folds):
+            for fold in range(num_folds):
+                name = f"{architecture}/{fold_name(repeat, fold)}"
+                spec = FoldSpec(
+                    name=name,
+                    architecture=architecture,
+                    fold=fold,
+                    repeat=repeat,
+                    seed=plan.config.seed + repeat * num_folds + fold,
+                    location=f"{plan.run}/folds/{name}",
+                    identity=plan.identity,
+                    settings=settings,
+                    model=model,
+                    data=data,
+                    encoder_weights=encoder_weights if shares_weights else None,
+                    train_rows=np.flatnonzero(assigned != fold),
+                    valid_rows=np.flatnonzero(assigned == fold),
+                )
+                specs.append(spec)
+    return specs
+
+
+def _settings(plan: Plan, architecture: str) -> dict[str, Any]:
+    """Keyword arguments of training.TrainSettings."""
+    rates = learning_rates(plan.config, architecture, plan.pretrained)
+    settings = plan.config.train.model_dump(exclude={"dropout"})
+    return settings | {
+        "learning_rate": rates[0],
+        "encoder_learning_rate": rates[1],
+        "class_weight": plan.class_weight,
+    }
+
+
+def _model_arguments(plan: Plan, architecture: str) -> dict[str, Any]:
+    """Keyword arguments of models.build_model, without the seed."""
+    embedding = plan.inputs.embedding
+    return {
+        "architecture": architecture,
+        "kind": plan.inputs.encoder.kind,
+        "config": plan.inputs.encoder.config,
+        "num_classes": len(plan.corpus.labels),
+        "embedding": embedding.shape if embedding is not None else (2, 1),
+        "train_encoder": trains_encoder(plan.config, architecture, plan.pretrained),
+        "dropout": plan.config.train.dropout,
+    }
+
+
+def _sum_up(
+    plan: Plan, results: list[FoldResult], oof: dict[str, np.ndarray], baseline_oof: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    labels, seed = plan.labels, plan.config.seed
+    architectures = {}
+    for name, proba in oof.items():
+        own = [result for result in results if result.record["architecture"] == name]
+        folds = [
+            {
+                "name": result.name,
+                "metrics": result.metrics,
+                "epochs": len(result.record["history"]),
+                "seconds": result.record["seconds"],
+            }
+            for result in own
+        ]
+        spread = score_folds([result.metrics for result in own])
+        architectures[name] = {"folds": folds, **spread, **score_oof(labels, proba, seed)}
+    whole = np.mean(list(oof.values()), axis=0)
+    return {
+        "name": plan.config.name,
+        "rows": plan.corpus.num_rows,
+        "labels": plan.corpus.labels,
+        "select": plan.config.train.select,
+        "architectures": architectures,
+        "ensemble": score_oof(labels, whole, seed),
+        "baselines": {
+            name: score_baseline(labels, plan.folds[0], proba, seed) for name, proba in baseline_oof.items()
+        },
+    }

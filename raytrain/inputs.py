@@ -1,0 +1,145 @@
+"""From a config to what all folds share: encoder, words, features. No TensorFlow."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import ray
+
+from raytrain.checkpoints import EncoderFiles, mini_encoder, read_encoder
+from raytrain.config import Config
+from raytrain.corpus import Corpus
+from raytrain.errors import ConfigError
+from raytrain.features import PARALLEL_TEXTS, EncodedTexts, build_features, encode_texts, join_encoded
+from raytrain.tokens import build_vocab
+from raytrain.words import build_embedding, read_user_dict, read_vectors, select_words
+
+_CHUNK = 10_000
+
+
+@dataclass(frozen=True)
+class SharedInputs:
+    """What every fold reads.
+
+    Attributes:
+        encoder: The encoder's files.
+        features: Of `features.build_features`.
+        user_dict: Text of the jieba dictionary, or None.
+        vocabulary: The words; None where no architecture reads words.
+        embedding: First value of the word embedding, or None.
+        coverage: Words by where their vector came from.
+    """
+
+    encoder: EncoderFiles
+    features: pa.Table
+    user_dict: str | None
+    vocabulary: list[str] | None
+    embedding: np.ndarray | None
+    coverage: dict[str, int]
+
+
+def find_encoder(config: Config, corpus: Corpus) -> EncoderFiles:
+    """The encoder that the config names. Raises CheckpointError where it cannot be used."""
+    if config.encoder.checkpoint == "mini":
+        texts = [text for name in _text_names(corpus) for text in corpus.table[name].to_pylist()]
+        return mini_encoder(build_vocab(texts), config.encoder.maxlen)
+    return read_encoder(config.encoder.checkpoint, config.encoder.pretrained, config.encoder.maxlen)
+
+
+def _text_names(corpus: Corpus) -> list[str]:
+    return [name for name in ("text", "text_pair") if name in corpus.table.column_names]
+
+
+def reads_words(architecture: str) -> bool:
+    return architecture != "finetune"
+
+
+def trains_encoder(config: Config, architecture: str, pretrained: bool) -> bool:
+    """Whether the encoder trains: an untrained one does by default, for frozen it would be noise."""
+    if config.model.train_encoder is not None:
+        return config.model.train_encoder
+    return architecture == "finetune" or not pretrained
+
+
+def learning_rates(config: Config, architecture: str, pretrained: bool) -> tuple[float, float]:
+    """(head's, encoder's) learning rate, defaults filled in.
+
+    1e-5 and 1e-3 are the rates of the models this project follows; an untrained encoder needs more.
+    """
+    encoder = config.train.encoder_learning_rate or (1e-5 if pretrained else 5e-4)
+    if config.train.learning_rate is not None:
+        return config.train.learning_rate, encoder
+    with_encoder = architecture == "finetune" and trains_encoder(config, architecture, pretrained)
+    return (encoder if with_encoder else 1e-3), encoder
+
+
+def class_weights(config: Config, corpus: Corpus) -> tuple[float, ...] | None:
+    """Weight per label index.
+
+    `balanced` is scikit-learn's rows / (classes × rows of the class).
+
+    Raises:
+        ConfigError: A label that the corpus does not have.
+    """
+    wanted = config.train.class_weight
+    if wanted is None:
+        return None
+    names = [str(label) for label in corpus.labels]
+    if wanted == "balanced":
+        counts = np.bincount(corpus.table["label"].to_numpy(), minlength=len(names))
+        return tuple(float(corpus.num_rows / (len(names) * count)) for count in counts)
+    problems = [
+        f"train.class_weight.{name}: no such label; the corpus has {', '.join(names)}"
+        for name in wanted
+        if name not in names
+    ]
+    problems += [
+        f"train.class_weight.{name}: expected a weight above 0, found {weight}"
+        for name, weight in wanted.items()
+        if weight <= 0
+    ]
+    if problems:
+        raise ConfigError("the class weights cannot be used", problems)
+    return tuple(wanted.get(name, 1.0) for name in names)
+
+
+def read_shared_inputs(config: Config, corpus: Corpus, encoder: EncoderFiles) -> SharedInputs:
+    """Encodes the corpus and lays out the word embedding. Large corpora are encoded on Ray.
+
+    Raises:
+        CorpusError: The user dictionary or the word vectors cannot be used.
+    """
+    with_words = any(reads_words(name) for name in config.model.architectures)
+    user_dict = read_user_dict(config.words.user_dict) if config.words.user_dict and with_words else None
+    encoded = _encode(corpus, encoder.vocab, config.encoder.maxlen, with_words, user_dict)
+    if not with_words:
+        return SharedInputs(encoder, build_features(encoded, []), None, None, None, {})
+    vectors = read_vectors(config.words.vectors, encoded.words) if config.words.vectors else None
+    vocabulary = select_words(
+        encoded.counts, config.words.min_count, vectors.words_covered(encoded.words) if vectors else ()
+    )
+    embedding, coverage = build_embedding(vocabulary, config.words.dim, config.seed, vectors)
+    return SharedInputs(encoder, build_features(encoded, vocabulary), user_dict, vocabulary, embedding, coverage)
+
+
+def _encode(
+    corpus: Corpus, vocab: list[str], maxlen: int, with_words: bool, user_dict: str | None
+) -> EncodedTexts:
+    columns = [corpus.table[name].to_pylist() for name in _text_names(corpus)]
+    texts, pairs = columns[0], columns[1] if len(columns) == 2 else None
+    if len(texts) < PARALLEL_TEXTS:
+        return encode_texts(texts, pairs, vocab, maxlen, with_words, user_dict)
+    shared = ray.put(vocab)
+    encode = ray.remote(encode_texts)
+    parts = [
+        encode.remote(
+            texts[start : start + _CHUNK],
+            pairs[start : start + _CHUNK] if pairs else None,
+            shared,
+            maxlen,
+            with_words,
+            user_dict,
+        )
+        for start in range(0, len(texts), _CHUNK)
+    ]
+    return join_encoded(ray.get(parts))

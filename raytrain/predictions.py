@@ -1,0 +1,174 @@
+"""Predicting files of any size: read, predict and write chunk after chunk, in the file's order."""
+
+import contextlib
+import csv
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from raytrain.cluster import connect
+from raytrain.config import Config
+from raytrain.corpus import count_texts, iter_texts
+from raytrain.ensemble import Ensemble, load_ensemble
+from raytrain.errors import InputError
+from raytrain.storage import Directory
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+CHUNK_ROWS = 4096
+
+
+def predict_file(
+    ensemble_location: str,
+    input_path: str,
+    output_path: str,
+    text_columns: Sequence[str] | None = None,
+    id_column: str | None = None,
+    batch_size: int = 64,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> tuple[int, int]:
+    """Predicts every row of a file; the output appears whole or not at all.
+
+    Args:
+        ensemble_location: The artifact's directory or URI.
+        input_path: Any format that a corpus may have; labels are not needed.
+        output_path: .csv, .jsonl or .parquet: id, label, and a probability per label.
+        text_columns: None takes the columns that the ensemble was trained on.
+        id_column: None takes the training's id column where the file has it, else the row number.
+        batch_size: Texts per forward pass.
+        on_progress: Called with (rows done, rows in all) after each chunk.
+
+    Returns:
+        Rows predicted, and how many of them had an empty text.
+
+    Raises:
+        InputError: The artifact is damaged, the input cannot be read, or the output's suffix is unknown.
+    """
+    if Path(output_path).suffix not in SUFFIXES:
+        raise InputError(f"{output_path}: expected a name ending in {', '.join(SUFFIXES)}")
+    if not Path(output_path).absolute().parent.is_dir():
+        raise InputError(f"{output_path}: its folder does not exist; make it first")
+    ensemble = load_ensemble(ensemble_location)
+    columns, id_column = _columns(ensemble, input_path, text_columns, id_column)
+    num_rows, num_empty = count_texts(input_path, columns, id_column)
+
+    from raytrain.predict import Predictor  # seconds of TensorFlow, only once all else is known to be well
+
+    predictor = Predictor(ensemble, batch_size)
+    done = 0
+    with open_output(output_path, ensemble.labels) as write:
+        for table in iter_texts(input_path, columns, id_column, CHUNK_ROWS):
+            pairs = table["text_pair"].to_pylist() if "text_pair" in table.column_names else None
+            proba = predictor.predict_proba(table["text"].to_pylist(), pairs)
+            write(table["id"].to_pylist(), proba)
+            done += table.num_rows
+            if on_progress is not None:
+                on_progress(done, num_rows)
+    return num_rows, num_empty
+
+
+def _columns(
+    ensemble: Ensemble, input_path: str, text_columns: Sequence[str] | None, id_column: str | None
+) -> tuple[list[str], str | None]:
+    data = ensemble.manifest["config"]["data"]
+    trained = [data["text"]] if isinstance(data["text"], str) else data["text"]
+    columns = list(text_columns or trained)
+    if len(columns) != len(trained):
+        raise InputError(
+            f"the ensemble was trained on {len(trained)} text column(s); found {len(columns)}: {columns}"
+        )
+    if id_column is None and data["id"] is not None:
+        with contextlib.suppress(InputError):
+            count_texts(input_path, [data["id"]])
+            id_column = data["id"]
+    return columns, id_column
+
+
+def predict_test(run_location: str, config: Config) -> tuple[int, int]:
+    """Predicts config.data.test with the run's ensemble into predictions.csv beside it.
+
+    TensorFlow stays out of this process: a Ray task on the same machine, whose files it reads, predicts.
+
+    Returns:
+        As predict_file.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    connect(config.cluster.address)
+    run = Directory(run_location)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    task = ray.remote(num_cpus=0, max_retries=1)(predict_file).options(scheduling_strategy=here)
+    with tempfile.TemporaryDirectory() as directory:
+        output = Path(directory) / "predictions.csv"
+        counts: tuple[int, int] = ray.get(
+            task.remote(
+                f"{run}/ensemble", str(config.data.test), str(output), config.data.text_columns, config.data.id
+            )
+        )
+        run.write_bytes("predictions.csv", output.read_bytes())
+    return counts
+
+
+@contextlib.contextmanager
+def open_output(
+    path: str, labels: Sequence[int | str]
+) -> Iterator[Callable[[Sequence[Any], np.ndarray], None]]:
+    """Yields write(ids, proba); the file takes its name when the block ends without an error."""
+    target = Path(path)
+    unfinished = target.with_name(f".{target.name}.unfinished")
+    names = [f"proba_{label}" for label in labels]
+    writer = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}[target.suffix]
+    try:
+        with writer(unfinished, labels, names) as write:
+            yield write
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _csv_writer(path: Path, labels: Sequence[int | str], names: Sequence[str]):
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["id", "label", *names])
+
+        def write(ids: Sequence[Any], proba: np.ndarray) -> None:
+            for row_id, row in zip(ids, proba, strict=True):
+                writer.writerow([row_id, labels[int(row.argmax())], *(f"{value:.6f}" for value in row)])
+
+        yield write
+
+
+@contextlib.contextmanager
+def _jsonl_writer(path: Path, labels: Sequence[int | str], names: Sequence[str]):
+    with path.open("w", encoding="utf-8") as stream:
+
+        def write(ids: Sequence[Any], proba: np.ndarray) -> None:
+            for row_id, row in zip(ids, proba, strict=True):
+                values = {name: round(float(value), 6) for name, value in zip(names, row, strict=True)}
+                record = {"id": row_id, "label": labels[int(row.argmax())], **values}
+                stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+        yield write
+
+
+@contextlib.contextmanager
+def _parquet_writer(path: Path, labels: Sequence[int | str], names: Sequence[str]):
+    with contextlib.ExitStack() as stack:
+        opened: list[pq.ParquetWriter] = []
+
+        def write(ids: Sequence[Any], proba: np.ndarray) -> None:
+            columns = {"id": pa.array(ids), "label": pa.array([labels[i] for i in proba.argmax(axis=1)])}
+            columns |= {name: pa.array(proba[:, index]) for index, name in enumerate(names)}
+            table = pa.table(columns)
+            if not opened:
+                opened.append(stack.enter_context(pq.ParquetWriter(path, table.schema)))
+            opened[0].write_table(table)
+
+        yield write

@@ -1,0 +1,144 @@
+"""A run's own files: config.yaml, corpus.json and folds.parquet, written once and held to afterwards."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from omegaconf import OmegaConf
+
+from raytrain.config import Config, binding_keys, validate_config
+from raytrain.corpus import Corpus
+from raytrain.errors import ArtifactError, ConfigError
+from raytrain.folds import assign_folds, read_folds, write_folds
+from raytrain.storage import Directory, json_bytes
+
+_ENDS = 1 << 20  # a file beside the corpus is known by its size, first and last mebibyte
+
+
+@contextlib.contextmanager
+def lock_run(run: Directory) -> Iterator[None]:
+    """Holds a run directory for one driver.
+
+    Object stores have no locks; there two drivers of one name are the user's to avoid.
+
+    Raises:
+        ConfigError: Another driver holds it.
+    """
+    if not run.is_local:
+        yield
+        return
+    Path(run.path).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(Path(run.path) / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ConfigError(f"{run} is being written by another job; wait for it, or choose another name") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def hold_config(run: Directory, config: Config) -> None:
+    """Writes config.yaml, or refuses a config that differs from the one this run was begun with.
+
+    Raises:
+        ConfigError: Naming the keys that differ, and how.
+    """
+    if not run.exists("config.yaml"):
+        return
+    try:
+        stored = validate_config(OmegaConf.to_container(OmegaConf.create(run.read_bytes("config.yaml").decode())))
+    except Exception as error:
+        raise ArtifactError(f"{run}/config.yaml is damaged: {error}") from error
+    old, new = binding_keys(stored), binding_keys(config)
+    problems = [
+        f"{key}: the run was begun with {old[key]!r}, found {new[key]!r}" for key in new if old[key] != new[key]
+    ]
+    if problems:
+        problems.append("choose another name, or delete the run to start anew")
+        raise ConfigError(f"{run} exists with another config", problems)
+
+
+def hold_inputs(run: Directory, config: Config, corpus: Corpus) -> str:
+    """Writes config.yaml and corpus.json, or refuses inputs whose content changed since.
+
+    Returns:
+        The run's identity: a hash of everything that decides what its folds learn.
+
+    Raises:
+        ConfigError: Naming the inputs that changed.
+    """
+    inputs = {"data.path": corpus.sha256, **_fingerprints(config)}
+    if run.exists("corpus.json"):
+        try:
+            stored = json.loads(run.read_bytes("corpus.json"))["inputs"]
+            problems = [
+                f"{key}: its content is not what the run was begun with"
+                for key in sorted(stored.keys() | inputs.keys())
+                if stored.get(key) != inputs.get(key)
+            ]
+        except (ValueError, KeyError, AttributeError) as error:
+            raise ArtifactError(f"{run}/corpus.json is damaged: {error!r}") from error
+        if problems:
+            problems.append("choose another name, or delete the run to start anew")
+            raise ConfigError(f"{run} exists with other inputs", problems)
+    else:
+        run.write_bytes("corpus.json", json_bytes({**corpus.summary(), "inputs": inputs}))
+    run.write_bytes("config.yaml", config.to_yaml().encode())
+    decisive = {key: value for key, value in binding_keys(config).items() if key != "name"}
+    return hashlib.sha256(json_bytes([decisive, inputs])).hexdigest()
+
+
+def _fingerprints(config: Config) -> dict[str, str]:
+    """A hash of each input file beside the corpus."""
+    prints = {
+        f"words.{key}": _fingerprint([Path(path)])
+        for key, path in (("vectors", config.words.vectors), ("user_dict", config.words.user_dict))
+        if path is not None
+    }
+    if config.encoder.checkpoint != "mini":
+        files = sorted(path for path in Path(config.encoder.checkpoint).expanduser().rglob("*") if path.is_file())
+        prints["encoder.checkpoint"] = _fingerprint(files)
+    return prints
+
+
+def _fingerprint(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(0)
+            head = stream.read(_ENDS)
+            stream.seek(max(size - _ENDS, 0))
+            digest.update(f"{path.name} {size} ".encode() + head + stream.read())
+    return digest.hexdigest()
+
+
+def hold_folds(run: Directory, config: Config, corpus: Corpus) -> np.ndarray:
+    """Assigns the folds and writes folds.parquet, or reads it back.
+
+    Returns:
+        (repeats, num_rows) the fold in which each row is valid.
+    """
+    ids = corpus.table["id"].combine_chunks()
+    if run.exists("folds.parquet"):
+        return read_folds(run.read_bytes("folds.parquet"), ids)
+    groups = corpus.table["group"].to_numpy() if config.folds.group else None
+    labels = corpus.table["label"].to_numpy()
+    assigned = assign_folds(labels, config.folds.num_folds, config.folds.repeats, config.seed, groups)
+    run.write_bytes("folds.parquet", write_folds(assigned, ids))
+    return assigned
+
+
+def read_summary(run: Directory) -> dict[str, Any] | None:
+    """The summary of a finished run, or None."""
+    if not run.exists("ensemble/manifest.json") or not run.exists("summary.json"):
+        return None
+    summary: dict[str, Any] = json.loads(run.read_bytes("summary.json"))
+    return summary

@@ -1,0 +1,121 @@
+"""What a run has to say at its end: out-of-fold scores of models and baselines, and their table."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from rich.table import Table
+
+from raytrain.metrics import METRICS, bootstrap_interval, score_proba
+
+_TITLES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "auc": "AUC", "log_loss": "log loss"}
+
+
+def assemble_oof(parts: Iterable[tuple[np.ndarray, np.ndarray]], num_rows: int, num_classes: int) -> np.ndarray:
+    """Lays the folds' probabilities on their rows; repeats are averaged.
+
+    Args:
+        parts: (row indices, (rows, num_classes) probabilities) of each fold run.
+        num_rows: Rows of the corpus.
+        num_classes: Number of labels.
+
+    Returns:
+        (num_rows, num_classes), NaN where no fold covered the row.
+    """
+    total = np.zeros((num_rows, num_classes))
+    counts = np.zeros(num_rows)
+    for rows, proba in parts:
+        total[rows] += proba
+        counts[rows] += 1
+    with np.errstate(invalid="ignore"):
+        return total / counts[:, None]
+
+
+def oof_table(
+    ids: pa.Array, folds: np.ndarray, label_names: Sequence[Any], labels: np.ndarray, oof: dict[str, np.ndarray]
+) -> pa.Table:
+    """oof.parquet: id, fold (of repeat 0), label, proba_<label>… of the whole, then per architecture.
+
+    Args:
+        ids: (num_rows,) ids.
+        folds: (repeats, num_rows) assigned folds.
+        label_names: The labels in order.
+        labels: (num_rows,) label indices.
+        oof: Architecture to (num_rows, num_classes).
+    """
+    columns: dict[str, Any] = {
+        "id": ids,
+        "fold": pa.array(folds[0], pa.int32()),
+        "label": pa.array([label_names[index] for index in labels]),
+    }
+    whole = np.mean(list(oof.values()), axis=0)
+    for index, name in enumerate(label_names):
+        columns[f"proba_{name}"] = pa.array(whole[:, index])
+    if len(oof) > 1:
+        for architecture, proba in oof.items():
+            for index, name in enumerate(label_names):
+                columns[f"{architecture}_proba_{name}"] = pa.array(proba[:, index])
+    return pa.table(columns)
+
+
+def score_oof(labels: np.ndarray, oof: np.ndarray, seed: int) -> dict[str, Any]:
+    """Scores with their 95 % bootstrap interval."""
+    return {"oof": score_proba(labels, oof), "interval": bootstrap_interval(labels, oof, seed)}
+
+
+def score_folds(fold_metrics: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Mean and sample standard deviation of every metric over fold runs."""
+    values = {name: np.array([metrics[name] for metrics in fold_metrics]) for name in METRICS}
+    return {
+        "mean": {name: float(value.mean()) for name, value in values.items()},
+        "sd": {name: float(value.std(ddof=1)) if len(value) > 1 else 0.0 for name, value in values.items()},
+    }
+
+
+def score_baseline(labels: np.ndarray, folds: np.ndarray, oof: np.ndarray, seed: int) -> dict[str, Any]:
+    """A baseline's scores in the shape that architectures have."""
+    metrics = [score_proba(labels[folds == fold], oof[folds == fold]) for fold in np.unique(folds)]
+    return {**score_folds(metrics), **score_oof(labels, oof, seed)}
+
+
+def fold_table(summary: dict[str, Any]) -> Table:
+    """Scores of each fold run, then mean ± sd per architecture."""
+    table = Table(title="valid scores per fold", title_justify="left", box=None, pad_edge=False)
+    table.add_column("fold run")
+    for title in (*_TITLES.values(), "epochs", "seconds"):
+        table.add_column(title, justify="right")
+    for architecture, entry in summary["architectures"].items():
+        for fold in entry["folds"]:
+            scores = [_shown(fold["metrics"][name]) for name in METRICS]
+            table.add_row(fold["name"], *scores, str(fold["epochs"]), f"{fold['seconds']:.0f}")
+        spread = [f"{_shown(entry['mean'][name])} ± {_shown(entry['sd'][name])}" for name in METRICS]
+        table.add_row(f"{architecture} mean ± sd", *spread, "", "", style="bold", end_section=True)
+    return table
+
+
+def score_table(summary: dict[str, Any]) -> Table:
+    """Out-of-fold scores with their 95 % intervals: models first, then baselines."""
+    table = Table(
+        title=f"out-of-fold scores on {summary['rows']:,} rows [95 % bootstrap interval]",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    table.add_column("model")
+    for title in _TITLES.values():
+        table.add_column(title, justify="right")
+    entries = dict(summary["architectures"])
+    if len(entries) > 1:
+        entries["ensemble of all"] = summary["ensemble"]
+    for name, entry in [*entries.items(), *summary["baselines"].items()]:
+        cells = [
+            f"{_shown(entry['oof'][m])} [{_shown(entry['interval'][m][0])}, {_shown(entry['interval'][m][1])}]"
+            for m in METRICS
+        ]
+        table.add_row(name, *cells, style="dim" if name in summary["baselines"] else "")
+    return table
+
+
+def _shown(value: float | None) -> str:
+    return "–" if value is None or np.isnan(value) else f"{value:.4f}"
