@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from raytrain.commands import config_parser, run_job
+from raytrain.commands import config_parser, job_console, run_job
 from raytrain.config import Config, load_config
 
 EXAMPLE = Path(__file__).with_name("kfold.yaml")
@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = config_parser(__doc__, "jobs/kfold.py").parse_args(arguments)
     is_example = options.config is None and not any(item.startswith("data.path=") for item in options.overrides)
     config = load_config(EXAMPLE if is_example else options.config, options.overrides)
-    console = Console()
+    console = job_console()
     if is_example:
         _write_example(config)
     train(config, console)

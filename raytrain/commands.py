@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from rich.console import Console
+
 from raytrain.config import describe_keys
 from raytrain.errors import RaytrainError
 
@@ -27,6 +29,11 @@ def config_parser(description: str | None, program: str) -> argparse.ArgumentPar
     parser.add_argument("--config", metavar="FILE.yaml", help="a YAML file of config keys")
     parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="laid over the file")
     return parser
+
+
+def job_console() -> Console:
+    """A console as wide as the terminal; lines sent to a file or a pipe are not folded at 80."""
+    return Console() if sys.stdout.isatty() else Console(width=120)
 
 
 def run_job(main: Callable[[], None]) -> int:

@@ -103,9 +103,9 @@ class TrainConfig(_Section):
     schedule: Literal["constant", "linear", "cosine", "plateau"] = Field(
         "constant", description="of both learning rates, after the warm-up"
     )
-    warmup: float = Field(0.0, ge=0, lt=1, description="share of the steps over which the rates rise")
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps over which the rates rise")
     weight_decay: float = Field(0.0, ge=0, description="decoupled; not on biases and norms")
-    clip_norm: float | None = Field(None, gt=0, description="cap on the gradients' global norm")
+    clip_norm: float | None = Field(1.0, gt=0, description="cap on the gradients' global norm")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread evenly")
     class_weight: Literal["balanced"] | dict[str, float] | None = Field(
         None, description="balanced, or a weight per label, e.g. {rumour: 2.0}"

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raytrain.config import DropKind
+from raytrain.encodings import Problem
 from raytrain.errors import CorpusError
-from raytrain.tables import BATCH_ROWS, Problem, iter_rows
+from raytrain.tables import BATCH_ROWS, iter_rows
 
 _TEXTS = ("text", "text_pair")
 _CANONICAL_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")

@@ -82,27 +82,28 @@ def score_baseline(labels: np.ndarray, folds: np.ndarray, oof: np.ndarray, seed:
 def fold_table(summary: dict[str, Any]) -> Table:
     """Scores of each fold run, then mean ± sd per architecture."""
     table = Table(title="valid scores per fold", title_justify="left", box=None, pad_edge=False)
-    table.add_column("fold run")
+    table.add_column("fold run", no_wrap=True)
     for title in (*_TITLES.values(), "epochs", "seconds"):
         table.add_column(title, justify="right")
     for architecture, entry in summary["architectures"].items():
         for fold in entry["folds"]:
             scores = [_shown(fold["metrics"][name]) for name in METRICS]
             table.add_row(fold["name"], *scores, str(fold["epochs"]), f"{fold['seconds']:.0f}")
-        spread = [f"{_shown(entry['mean'][name])} ± {_shown(entry['sd'][name])}" for name in METRICS]
-        table.add_row(f"{architecture} mean ± sd", *spread, "", "", style="bold", end_section=True)
+        for kind in ("mean", "sd"):
+            scores = [_shown(entry[kind][name]) for name in METRICS]
+            table.add_row(f"{architecture} {kind}", *scores, "", "", style="bold")
     return table
 
 
 def score_table(summary: dict[str, Any]) -> Table:
     """Out-of-fold scores with their 95 % intervals: models first, then baselines."""
     table = Table(
-        title=f"out-of-fold scores on {summary['rows']:,} rows [95 % bootstrap interval]",
+        title=f"out-of-fold scores on {summary['rows']:,} rows, with 95 % bootstrap intervals",
         title_justify="left",
         box=None,
         pad_edge=False,
     )
-    table.add_column("model")
+    table.add_column("model", no_wrap=True)
     for title in _TITLES.values():
         table.add_column(title, justify="right")
     entries = dict(summary["architectures"])
@@ -110,7 +111,7 @@ def score_table(summary: dict[str, Any]) -> Table:
         entries["ensemble of all"] = summary["ensemble"]
     for name, entry in [*entries.items(), *summary["baselines"].items()]:
         cells = [
-            f"{_shown(entry['oof'][m])} [{_shown(entry['interval'][m][0])}, {_shown(entry['interval'][m][1])}]"
+            f"{_shown(entry['oof'][m])}\n{_shown(entry['interval'][m][0])}–{_shown(entry['interval'][m][1])}"
             for m in METRICS
         ]
         table.add_row(name, *cells, style="dim" if name in summary["baselines"] else "")

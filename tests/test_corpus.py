@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from raytrain.corpus import count_texts, iter_texts, read_corpus
+from raytrain.encodings import DROPPABLE
 from raytrain.errors import CorpusError
-from raytrain.tables import DROPPABLE
 
 SHARED = Path(__file__).parents[2] / "shared/data"
 GOOD = [("甲店很好", "好"), ("乙店不好", "坏"), ("丙店也好", "好"), ("丁店也坏", "坏")]
