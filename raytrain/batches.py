@@ -30,13 +30,15 @@ class FeatureRows:
         return len(self.lengths)
 
     def collate(self, rows: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
-        """Pads the rows with 0 to a common multiple of `BUCKET`.
+        """Pads the rows with 0 to a common multiple of `BUCKET`, but to no more than the longest row of all.
+
+        The encoder may have no positions beyond that.
 
         Returns:
             token_ids, segment_ids and word_ids, each (len(rows), length) int32.
         """
         lengths = self.lengths[rows]
-        padded = int(-(-lengths.max() // BUCKET) * BUCKET)
+        padded = int(min(-(-lengths.max() // BUCKET) * BUCKET, self.lengths.max()))
         real = np.arange(padded) < lengths[:, None]
         spans = [slice(self._offsets[row], self._offsets[row + 1]) for row in rows]
         batch = {}

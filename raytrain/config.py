@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from yaml import YAMLError
 
 from raytrain.errors import ConfigError
@@ -118,6 +118,12 @@ class TrainConfig(_Section):
     select: Literal["last", "best"] = Field(
         "last", description="the epoch whose weights are kept; best makes OOF optimistic"
     )
+
+    @field_validator("class_weight", mode="before")
+    @classmethod
+    def _labels_as_strings(cls, value: Any) -> Any:
+        """YAML reads the label 1 as a number."""
+        return {_yaml(label): weight for label, weight in value.items()} if isinstance(value, dict) else value
 
 
 class ClusterConfig(_Section):
@@ -230,7 +236,9 @@ def _describe(problem: Any) -> str:
     if problem["type"] == "missing":
         example = "; say e.g. data.path=FILE.csv" if key in ("data", "data.path") else ""
         return f"{key}: required, but not given{example}"
-    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":  # our own validators say what they found
+        return f"{key}: {problem['msg'].removeprefix('Value error, ')}"
+    message = problem["msg"]
     return f"{key}: {message[0].lower()}{message[1:]}; found {problem['input']!r}"
 
 

@@ -170,7 +170,10 @@ def _verify(directory: Directory, name: str, size: int, digest: str) -> str | No
         return f"{name}: not a name inside the ensemble"
     if not directory.exists(name):
         return f"{name}: missing"
-    data = directory.read_bytes(name)
+    try:
+        data = directory.read_bytes(name)
+    except OSError as error:
+        return f"{name}: cannot be read: {error}"
     if len(data) != size:
         return f"{name}: expected {size:,} bytes, found {len(data):,}"
     return None if sha256(data) == digest else f"{name}: its content has changed (sha256 differs)"

@@ -38,10 +38,10 @@ class EncodedTexts:
 def truncated_lengths(first: int, second: int, room: int) -> tuple[int, int]:
     """How many tokens each text of a pair keeps: the longer loses one at a time, as in bert4keras.
 
-    On a tie the first loses; it counts as longer by one, for it carries [CLS] as well as [SEP].
+    On a tie the first loses.
     """
     while first + second > room:
-        if first + 1 >= second:
+        if first >= second:
             first -= 1
         else:
             second -= 1

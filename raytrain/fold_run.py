@@ -324,7 +324,11 @@ class _LightTensorflowBackend(Backend):
         addresses = worker_group.execute(_free_address)
         for rank in range(len(worker_group)):
             task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}
-            worker_group.execute_single(rank, os.environ.__setitem__, "TF_CONFIG", json.dumps(task))
+            worker_group.execute_single(rank, _set_tf_config, json.dumps(task))
+
+
+def _set_tf_config(value: str) -> None:
+    os.environ["TF_CONFIG"] = value
 
 
 def _free_address() -> str:

@@ -84,8 +84,9 @@ def read_folds(data: bytes, ids: pa.Array) -> np.ndarray:
         table = pq.read_table(io.BytesIO(data)).combine_chunks()
         repeats = int(table["repeat"].to_numpy().max()) + 1
         same = table["id"].combine_chunks().equals(pa.concat_arrays([ids] * repeats))
-    except (pa.ArrowException, KeyError, ValueError) as error:
+        assigned = np.asarray(table["fold"].to_numpy())
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise ArtifactError(f"folds.parquet is damaged: {error}; delete the run to start anew") from error
     if not same:
         raise ArtifactError("folds.parquet was written for other rows; choose another name, or delete the run")
-    return np.asarray(table["fold"].to_numpy()).reshape(repeats, len(ids))
+    return assigned.reshape(repeats, len(ids))

@@ -3,6 +3,8 @@
 import contextlib
 import csv
 import json
+import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -57,9 +59,10 @@ def predict_file(
     columns, id_column = _columns(ensemble, input_path, text_columns, id_column)
     num_rows, num_empty = count_texts(input_path, columns, id_column)
 
-    from raytrain.predict import Predictor  # seconds of TensorFlow, only once all else is known to be well
+    with _hushed_stderr():  # seconds of TensorFlow, only once all else is known to be well
+        from raytrain.predict import Predictor
 
-    predictor = Predictor(ensemble, batch_size)
+        predictor = Predictor(ensemble, batch_size)
     done = 0
     with open_output(output_path, ensemble.labels) as write:
         for table in iter_texts(input_path, columns, id_column, CHUNK_ROWS):
@@ -70,6 +73,27 @@ def predict_file(
             if on_progress is not None:
                 on_progress(done, num_rows)
     return num_rows, num_empty
+
+
+@contextlib.contextmanager
+def _hushed_stderr() -> Iterator[None]:
+    """Drops what TensorFlow's C++ side says of missing GPUs at its start; no variable silences it."""
+    try:
+        descriptor = sys.__stderr__.fileno() if sys.__stderr__ else None
+    except (OSError, ValueError):
+        descriptor = None
+    if descriptor is None:
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(descriptor)
+    with Path(os.devnull).open("w") as sink:
+        os.dup2(sink.fileno(), descriptor)
+        try:
+            yield
+        finally:
+            os.dup2(kept, descriptor)
+            os.close(kept)
 
 
 def _columns(

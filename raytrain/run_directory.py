@@ -83,7 +83,7 @@ def hold_inputs(run: Directory, config: Config, corpus: Corpus) -> str:
                 for key in sorted(stored.keys() | inputs.keys())
                 if stored.get(key) != inputs.get(key)
             ]
-        except (ValueError, KeyError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ArtifactError(f"{run}/corpus.json is damaged: {error!r}") from error
         if problems:
             problems.append("choose another name, or delete the run to start anew")
@@ -98,25 +98,28 @@ def hold_inputs(run: Directory, config: Config, corpus: Corpus) -> str:
 def _fingerprints(config: Config) -> dict[str, str]:
     """A hash of each input file beside the corpus."""
     prints = {
-        f"words.{key}": _fingerprint([Path(path)])
+        f"words.{key}": _fingerprint(f"words.{key}", [Path(path)])
         for key, path in (("vectors", config.words.vectors), ("user_dict", config.words.user_dict))
         if path is not None
     }
     if config.encoder.checkpoint != "mini":
         files = sorted(path for path in Path(config.encoder.checkpoint).expanduser().rglob("*") if path.is_file())
-        prints["encoder.checkpoint"] = _fingerprint(files)
+        prints["encoder.checkpoint"] = _fingerprint("encoder.checkpoint", files)
     return prints
 
 
-def _fingerprint(files: list[Path]) -> str:
+def _fingerprint(key: str, files: list[Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
-        with path.open("rb") as stream:
-            size = stream.seek(0, 2)
-            stream.seek(0)
-            head = stream.read(_ENDS)
-            stream.seek(max(size - _ENDS, 0))
-            digest.update(f"{path.name} {size} ".encode() + head + stream.read())
+        try:
+            with path.open("rb") as stream:
+                size = stream.seek(0, 2)
+                stream.seek(0)
+                head = stream.read(_ENDS)
+                stream.seek(max(size - _ENDS, 0))
+                digest.update(f"{path.name} {size} ".encode() + head + stream.read())
+        except OSError as error:
+            raise ConfigError(f"{key}: cannot read {path}: {error.strerror or error}") from error
     return digest.hexdigest()
 
 
@@ -140,5 +143,8 @@ def read_summary(run: Directory) -> dict[str, Any] | None:
     """The summary of a finished run, or None."""
     if not run.exists("ensemble/manifest.json") or not run.exists("summary.json"):
         return None
-    summary: dict[str, Any] = json.loads(run.read_bytes("summary.json"))
+    try:
+        summary: dict[str, Any] = json.loads(run.read_bytes("summary.json"))
+    except ValueError as error:
+        raise ArtifactError(f"{run}/summary.json is damaged: {error}; delete it to sum up anew") from error
     return summary

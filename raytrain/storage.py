@@ -57,7 +57,7 @@ class Directory:
         return sorted(info.path[len(self.path) :].lstrip("/") for info in infos if info.is_file)
 
     def read_bytes(self, name: str) -> bytes:
-        with self._fs.open_input_stream(self._full(name)) as stream:
+        with self._fs.open_input_stream(self._full(name), compression=None) as stream:
             return stream.read()
 
     def write_bytes(self, name: str, data: bytes) -> None:

@@ -61,7 +61,11 @@ def oof_table(
 
 def score_oof(labels: np.ndarray, oof: np.ndarray, seed: int) -> dict[str, Any]:
     """Scores with their 95 % bootstrap interval."""
-    return {"oof": score_proba(labels, oof), "interval": bootstrap_interval(labels, oof, seed)}
+    intervals = bootstrap_interval(labels, oof, seed)
+    return {
+        "oof": score_proba(labels, oof),
+        "interval": {name: [lower, upper] for name, (lower, upper) in intervals.items()},
+    }
 
 
 def score_folds(fold_metrics: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:

@@ -18,6 +18,7 @@ from raytrain.models import INPUTS, assign_variables, encoder_variables, head_va
 keras = tf.keras
 
 PLATEAU_FACTOR = 0.5  # an epoch without a better `monitor` halves the rates
+ADVICE = "lower train.learning_rate or set train.clip_norm=1.0"
 
 
 @dataclass(frozen=True)
@@ -164,8 +165,10 @@ class FoldTraining:
             loss = tf.reduce_sum(losses * weights)
         variables = [variable for _, group, _ in self._groups for variable in group]
         gradients = tape.gradient(loss, variables)
-        if self.strategy is not None:
+        if self.strategy is not None or self.settings.clip_norm is not None:
+            # The norm of IndexedSlices would count a token's occurrences apart, not their sum.
             gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        if self.strategy is not None:
             replica = tf.distribute.get_replica_context()
             gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         if self.settings.clip_norm is not None:
@@ -200,7 +203,7 @@ class FoldTraining:
             Metrics of the epoch as plain floats.
 
         Raises:
-            RaytrainError: The loss is no longer finite.
+            RaytrainError: The loss or the valid rows' logits are no longer finite.
         """
         settings = self.settings
         rng = np.random.default_rng([self.seed, self.epoch])
@@ -214,8 +217,7 @@ class FoldTraining:
             total += float(self._step(inputs, labels, weights, seed))
             if not np.isfinite(total):
                 raise RaytrainError(
-                    f"the loss is not finite in epoch {self.epoch + 1}, step {number + 1}; "
-                    "lower train.learning_rate or set train.clip_norm=1.0"
+                    f"the loss is not finite in epoch {self.epoch + 1}, step {number + 1}; {ADVICE}"
                 )
             if on_step is not None:
                 on_step(number + 1, len(plan), total / (number + 1))
@@ -243,6 +245,8 @@ class FoldTraining:
     def evaluate(self) -> dict[str, float]:
         """Scores the valid rows and keeps their probabilities in `valid_proba`."""
         logits = predict_logits(self.model, self.features, self.valid_rows)
+        if not np.isfinite(logits).all():  # the last update of the epoch may have done it
+            raise RaytrainError(f"the valid rows' logits are not finite in epoch {self.epoch}; {ADVICE}")
         self.valid_proba = proba_from_logits(logits)
         return score_proba(self.labels[self.valid_rows], self.valid_proba)
 

@@ -1,0 +1,76 @@
+"""What several test files share: our own sentences, tiny encoders, ragged features, eager execution."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+SENTENCES = [
+    "房间干净，早餐好吃",
+    "服务热情周到，下次还来",
+    "菜凉了，等了很久",
+    "网传明天停水，快转给家人",
+    "记者核实后说，停水的消息不是真的",
+    "店家说今天不开门，大家不要白跑一趟，明天早上再来",
+]
+
+
+@pytest.fixture(scope="session")
+def sentences():
+    return SENTENCES
+
+
+@pytest.fixture(scope="session")
+def vocab():
+    characters = sorted(set("".join(SENTENCES)))
+    return ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters]
+
+
+@pytest.fixture(scope="session")
+def encoder_config(vocab):
+    """Makes Google's config of a two-layer encoder of `kind`."""
+
+    def make(kind, dropout=0.1):
+        config = {
+            "vocab_size": len(vocab),
+            "hidden_size": 8,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "intermediate_size": 16,
+            "hidden_act": "gelu",
+            "hidden_dropout_prob": dropout,
+            "attention_probs_dropout_prob": dropout,
+            "max_position_embeddings": 64,
+            "type_vocab_size": 2,
+        }
+        return config | ({"embedding_size": 6} if kind == "albert" else {})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def ragged():
+    """Lays (token_ids, segment_ids, word_ids) per row into a table as features.build_features does."""
+
+    def make(rows):
+        offsets = pa.array(np.cumsum([0, *(len(row[0]) for row in rows)]), pa.int64())
+        types = {"token_ids": pa.int32(), "segment_ids": pa.int8(), "word_ids": pa.int32()}
+        return pa.table(
+            {
+                name: pa.LargeListArray.from_arrays(
+                    offsets, pa.array([value for row in rows for value in row[column]], kind)
+                )
+                for column, (name, kind) in enumerate(types.items())
+            }
+        )
+
+    return make
+
+
+@pytest.fixture
+def eagerly():
+    """Runs tf.functions as plain Python: for a few steps that is cheaper than tracing them."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)

@@ -1,0 +1,274 @@
+"""Whole runs on one shared local Ray."""
+
+import csv
+import json
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import psutil
+import pyarrow.parquet as pq
+import pytest
+import ray
+from tiny_run import make_rows, read_oof, silent_console, tiny_config, tiny_overrides, write_csv
+
+from raytrain.cluster import connect
+from raytrain.config import load_config
+from raytrain.crossval import cross_validate
+from raytrain.ensemble import load_ensemble
+from raytrain.errors import ArtifactError, ClusterError, ConfigError, FoldError
+from raytrain.predictions import predict_test
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def local_ray():
+    os.environ.pop("RAY_ADDRESS", None)
+    connect(None)
+    yield
+    ray.shutdown()
+
+
+def run(config):
+    return cross_validate(config, silent_console())
+
+
+@pytest.fixture(scope="module")
+def reference(local_ray, tmp_path_factory):
+    """Two folds of finetune, undisturbed and side by side."""
+    directory = tmp_path_factory.mktemp("reference")
+    summary = run(tiny_config(directory))
+    return directory, summary, *read_oof(directory / "runs" / "tiny")
+
+
+@pytest.fixture(scope="module")
+def fusion(local_ray, tmp_path_factory):
+    """All architectures in one run, the fusion heads on a frozen encoder."""
+    directory = tmp_path_factory.mktemp("fusion")
+    architectures = "[finetune,textcnn,rnn_cnn]"
+    config = tiny_config(directory, model__architecture=architectures, train__epochs=1, baseline="true")
+    return directory, run(config)
+
+
+def test_every_row_has_an_oof_prediction_in_corpus_order(reference):
+    directory, _, ids, proba = reference
+    with (directory / "corpus.csv").open(encoding="utf-8") as stream:
+        assert ids == [row["id"] for row in csv.DictReader(stream)]
+    assert np.isfinite(proba).all()
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+
+
+def test_run_directory_holds_what_the_design_says(reference):
+    run_directory = reference[0] / "runs" / "tiny"
+    for name in ("config.yaml", "corpus.json", "folds.parquet", "ensemble/manifest.json"):
+        assert (run_directory / name).is_file(), name
+    for fold in ("r0-fold-00", "r0-fold-01"):
+        result = run_directory / "folds" / "finetune" / fold / "result"
+        assert {path.name for path in result.iterdir()} == {"model.safetensors", "oof.parquet", "result.json"}
+
+
+def test_artifact_holds_no_pickle_and_nothing_unlisted(reference):
+    ensemble = load_ensemble(str(reference[0] / "runs" / "tiny" / "ensemble"))
+    listed = {entry["name"] for entry in ensemble.manifest["files"]}
+    assert set(ensemble.directory.files()) == listed | {"manifest.json"}
+    assert {name.rsplit(".", 1)[1] for name in listed} <= {"safetensors", "parquet", "json", "txt"}
+
+
+def test_summary_tells_every_fold_and_architecture(fusion):
+    _, summary = fusion
+    assert list(summary["architectures"]) == ["finetune", "textcnn", "rnn_cnn"]
+    for name, entry in summary["architectures"].items():
+        assert [fold["name"] for fold in entry["folds"]] == [f"{name}/r0-fold-00", f"{name}/r0-fold-01"]
+    assert set(summary["baselines"]) == {"majority", "tfidf_logistic"}
+
+
+def test_oof_of_several_architectures_is_their_mean(fusion):
+    table = pq.read_table(fusion[0] / "runs" / "tiny" / "ensemble" / "oof.parquet")
+    parts = [table[f"{name}_proba_b"].to_numpy() for name in ("finetune", "textcnn", "rnn_cnn")]
+    np.testing.assert_allclose(table["proba_b"].to_numpy(), np.mean(parts, axis=0))
+
+
+def test_ensemble_predicts_the_mean_of_its_fold_models(fusion, tmp_path):
+    """Each fold model, asked for its valid rows alone, repeats its OOF probabilities."""
+    from raytrain.ensemble import Ensemble
+    from raytrain.predict import Predictor
+
+    directory, _ = fusion
+    ensemble = load_ensemble(str(directory / "runs" / "tiny" / "ensemble"))
+    texts = [row["text"] for row in make_rows(48)]
+    oof = pq.read_table(directory / "runs" / "tiny" / "ensemble" / "oof.parquet")
+    for architecture, entry in ensemble.manifest["architectures"].items():
+        for fold in entry["folds"]:
+            alone = {**ensemble.manifest, "architectures": {architecture: {**entry, "folds": [fold]}}}
+            proba = Predictor(Ensemble(ensemble.directory, alone)).predict_proba(texts)
+            valid = oof["fold"].to_numpy() == fold["fold"]
+            expected = oof[f"{architecture}_proba_b"].to_numpy()[valid]
+            np.testing.assert_allclose(proba[valid, 1], expected, atol=1e-5)
+
+
+def test_sequential_equals_parallel(reference, tmp_path):
+    run(tiny_config(tmp_path, cluster__max_concurrent_folds=1))
+    ids, proba = read_oof(tmp_path / "runs" / "tiny")
+    assert ids == reference[2]
+    np.testing.assert_allclose(proba, reference[3], atol=1e-5)
+
+
+def test_two_workers_per_fold_equal_one(local_ray, tmp_path):
+    """Without dropout, whose masks differ by worker, a batch split in two gives the same update."""
+    one = tiny_config(tmp_path, name="one", dropout=0.0, train__dropout=0)
+    two = tiny_config(tmp_path, name="two", dropout=0.0, train__dropout=0, cluster__workers_per_fold=2)
+    run(one), run(two)
+    expected = read_oof(tmp_path / "runs" / "one")[1]
+    np.testing.assert_allclose(read_oof(tmp_path / "runs" / "two")[1], expected, atol=1e-4)
+
+
+def kill_worker_after_first_epoch(run_directory):
+    """SIGKILLs the worker of fold 0 as soon as its first epoch is logged."""
+    log = run_directory / "folds" / "finetune" / "r0-fold-00" / "log.jsonl"
+    while not log.exists():
+        time.sleep(0.02)
+    workers = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if "RayTrainWorker" in " ".join(process.info["cmdline"] or [])
+    ]
+    for process in workers:
+        process.send_signal(signal.SIGKILL)
+    return workers
+
+
+def test_killed_worker_changes_nothing(local_ray, tmp_path):
+    epochs = 6
+    run(tiny_config(tmp_path, name="calm", train__epochs=epochs))
+    killed: list = []
+    thread = threading.Thread(
+        target=lambda: killed.extend(kill_worker_after_first_epoch(tmp_path / "runs" / "hurt")), daemon=True
+    )
+    thread.start()
+    run(tiny_config(tmp_path, name="hurt", train__epochs=epochs, cluster__max_failures=2))
+    assert killed
+    expected = read_oof(tmp_path / "runs" / "calm")[1]
+    np.testing.assert_allclose(read_oof(tmp_path / "runs" / "hurt")[1], expected, atol=1e-6)
+
+
+def test_failing_fold_leaves_the_others_committed_and_is_trained_alone_later(local_ray, tmp_path, reference):
+    config = tiny_config(tmp_path)
+    obstacle = tmp_path / "runs" / "tiny" / "folds" / "finetune" / "r0-fold-01" / "result"
+    obstacle.parent.mkdir(parents=True)
+    obstacle.write_text("a file where the fold wants its folder")
+    with pytest.raises(FoldError) as raised:
+        run(config)
+    assert list(raised.value.failures) == ["finetune/r0-fold-01"]
+    assert "result" in str(raised.value) and raised.value.exit_code == 1
+    committed = tmp_path / "runs" / "tiny" / "folds" / "finetune" / "r0-fold-00" / "result" / "result.json"
+    before = committed.stat().st_mtime_ns
+    obstacle.unlink()
+    run(config)
+    assert committed.stat().st_mtime_ns == before
+    np.testing.assert_allclose(read_oof(tmp_path / "runs" / "tiny")[1], reference[3], atol=1e-5)
+
+
+def test_finished_run_is_summed_up_without_training(reference):
+    directory, summary, *_ = reference
+    assert run(tiny_config(directory))["architectures"] == summary["architectures"]
+
+
+def test_same_name_with_another_config_is_refused(reference):
+    with pytest.raises(ConfigError, match=r"train\.batch_size: the run was begun with 8, found 4"):
+        run(tiny_config(reference[0], train__batch_size=4))
+
+
+def test_same_name_with_another_corpus_is_refused(local_ray, tmp_path):
+    config = tiny_config(tmp_path, train__epochs=1)
+    run(config)
+    rows = make_rows(48)
+    rows[0]["text"] += "一"
+    write_csv(tmp_path / "corpus.csv", rows)
+    with pytest.raises(ConfigError, match=r"data\.path"):
+        run(config)
+
+
+def test_changed_fold_is_refused(local_ray, tmp_path):
+    config = tiny_config(tmp_path, train__epochs=1)
+    run(config)
+    run_directory = tmp_path / "runs" / "tiny"
+    (run_directory / "ensemble" / "manifest.json").unlink()
+    weights = run_directory / "folds" / "finetune" / "r0-fold-00" / "result" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    with pytest.raises(ArtifactError, match=r"model\.safetensors"):
+        run(config)
+
+
+def test_pairs_of_three_classes_with_groups_repeats_and_a_test_file(local_ray, tmp_path):
+    rows = make_rows(60, num_classes=3)
+    for number, row in enumerate(rows):
+        row["other"], row["author"] = rows[number - 3]["text"], f"author-{number // 3}"
+    write_csv(tmp_path / "corpus.csv", rows)
+    unlabelled = [{"id": row["id"], "text": row["text"], "other": row["other"]} for row in rows[:7]]
+    write_csv(tmp_path / "test.csv", unlabelled)
+    config = tiny_config(
+        tmp_path,
+        data__text="[text,other]",
+        data__test=tmp_path / "test.csv",
+        folds__repeats=2,
+        folds__group="author",
+        train__epochs=1,
+        train__class_weight="balanced",
+        train__select="best",
+        train__early_stopping=1,
+        train__schedule="plateau",
+    )
+    summary = run(config)
+    assert summary["labels"] == ["a", "b", "c"]
+    folds = [fold["name"].split("/")[1] for fold in summary["architectures"]["finetune"]["folds"]]
+    assert folds == ["r0-fold-00", "r0-fold-01", "r1-fold-00", "r1-fold-01"]
+    assert predict_test(str(tmp_path / "runs" / "tiny"), config) == (7, 0)
+    with (tmp_path / "runs" / "tiny" / "predictions.csv").open(encoding="utf-8") as stream:
+        predicted = list(csv.DictReader(stream))
+    assert [row["id"] for row in predicted] == [row["id"] for row in unlabelled]
+    assert list(predicted[0]) == ["id", "label", "proba_a", "proba_b", "proba_c"]
+
+
+def test_frozen_pretrained_encoder_is_stored_once(local_ray, tmp_path):
+    """From a TensorFlow checkpoint under Google's names; the fold files hold the head alone."""
+    overrides = tiny_overrides(tmp_path, model__architecture="textcnn", train__epochs=1)
+    config = load_config(None, [*overrides, "encoder.pretrained=true"])
+    write_checkpoint(tmp_path / "encoder-0.1")
+    run(config)
+    ensemble = load_ensemble(str(tmp_path / "runs" / "tiny" / "ensemble"))
+    assert ensemble.manifest["encoder"]["weights"] == "encoder/weights.safetensors"
+    from safetensors.numpy import load
+
+    head = load(ensemble.read("textcnn/r0-fold-00.safetensors"))
+    assert head and not [name for name in head if name.startswith("encoder.")]
+
+
+def write_checkpoint(directory):
+    """Random weights under the variable names of Google's ALBERT."""
+    import tensorflow as tf
+
+    from raytrain.layers import DropoutSeed
+    from raytrain.models import build_transformer
+
+    config = json.loads((directory / "albert_config.json").read_text())
+    transformer = build_transformer("albert", config, 7, DropoutSeed())
+    names, values = [], []
+    for layer, variables in transformer.variable_mapping().items():
+        if layer in transformer.layers:
+            names += variables
+            values += [weight.numpy() for weight in transformer.layers[layer].trainable_weights]
+    prefix = str(directory / "model.ckpt-best")
+    tf.raw_ops.SaveV2(prefix=prefix, tensor_names=names, shape_and_slices=[""] * len(names), tensors=values)
+
+
+def test_fold_too_large_for_the_cluster_is_refused(local_ray, tmp_path):
+    with pytest.raises(ClusterError, match="needs 1 worker"):
+        run(tiny_config(tmp_path, cluster__cpus_per_fold=64))
+
+
+def test_gpu_fold_without_a_gpu_is_refused(local_ray, tmp_path):
+    with pytest.raises(ClusterError, match="gpus_per_fold=0"):
+        run(tiny_config(tmp_path, cluster__gpus_per_fold=1))

@@ -1,0 +1,144 @@
+"""The jobs as a user runs them: commands, exit codes, what is printed, what is left after Ctrl-C."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from tiny_run import make_rows, read_oof, tiny_overrides, write_csv
+
+ROOT = Path(__file__).parents[1]
+
+
+def command(job: str, *arguments: str) -> list[str]:
+    return [sys.executable, str(ROOT / "jobs" / job), *arguments]
+
+
+def environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+
+
+def run_job(job: str, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(command(job, *arguments), capture_output=True, text=True, cwd=ROOT, env=environment())
+
+
+@pytest.mark.parametrize("job", ["kfold.py", "predict.py"])
+def test_help_exits_0(job):
+    done = run_job(job, "--help")
+    assert done.returncode == 0 and "usage: python jobs/" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data.path=nowhere.csv"], "nowhere.csv"),
+        (["data.pth=x.csv"], "did you mean data.path?"),
+        (["nonsense"], "expected key.path=value"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["data.path=x.csv", "folds.num_folds=1", "train.epochs=0"], "train.epochs"),
+    ],
+)
+def test_kfold_input_error_exits_2_with_one_message(arguments, message):
+    done = run_job("kfold.py", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_predict_without_an_ensemble_exits_2(tmp_path):
+    texts = write_csv(tmp_path / "texts.csv", make_rows(2))
+    done = run_job("predict.py", "--ensemble", str(tmp_path), "--input", str(texts), "--output", "out.csv")
+    assert done.returncode == 2
+    assert "manifest.json" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_interrupted_and_killed_run_goes_on_to_the_same_result(tmp_path):
+    """Ctrl-C after the first fold, SIGKILL after the second, then to the end; beside it an undisturbed run."""
+    options = {"folds__num_folds": 4, "cluster__max_concurrent_folds": 1}
+    hurt = tiny_overrides(tmp_path, name="hurt", **options)
+    run_directory = tmp_path / "runs" / "hurt"
+
+    interrupted = start_until_committed(hurt, run_directory, 1)
+    interrupted.send_signal(signal.SIGINT)
+    _, said = interrupted.communicate(timeout=60)
+    assert interrupted.returncode == 130
+    assert "run the same command again" in said and "Traceback" not in said
+
+    killed = start_until_committed(hurt, run_directory, 2)
+    killed.kill()
+    killed.communicate(timeout=60)
+    assert not (run_directory / "ensemble" / "manifest.json").exists()
+    wait_until(lambda: not ray_workers())
+
+    done = run_job("kfold.py", *hurt)
+    assert done.returncode == 0, done.stderr
+    assert "kept" in done.stdout
+
+    calm = run_job("kfold.py", *tiny_overrides(tmp_path, name="calm", **options))
+    assert calm.returncode == 0, calm.stderr
+    expected = read_oof(tmp_path / "runs" / "calm")
+    found = read_oof(run_directory)
+    assert found[0] == expected[0]
+    np.testing.assert_allclose(found[1], expected[1], atol=1e-6)
+
+    output = tmp_path / "predictions.csv"
+    predicted = run_job(
+        "predict.py",
+        *("--ensemble", str(run_directory / "ensemble")),
+        *("--input", str(tmp_path / "corpus.csv"), "--output", str(output)),
+    )
+    assert predicted.returncode == 0, predicted.stderr
+    with output.open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["id"] for row in rows] == [f"row-{number}" for number in range(48)]
+
+
+def start_until_committed(overrides: list[str], run_directory: Path, num_folds: int) -> subprocess.Popen:
+    """Starts the job in a session of its own and waits until that many folds are committed."""
+    job = subprocess.Popen(
+        command("kfold.py", *overrides),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=environment(),
+        start_new_session=True,
+    )
+    wait_until(lambda: len(list(run_directory.glob("folds/*/*/result/result.json"))) >= num_folds)
+    return job
+
+
+def wait_until(condition, seconds: float = 240) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def ray_workers() -> list[psutil.Process]:
+    names = (" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
+    return [name for name in names if "ray::RayTrainWorker" in name]
+
+
+@pytest.mark.slow
+def test_driver_never_imports_tensorflow(tmp_path):
+    overrides = tiny_overrides(tmp_path, train__epochs=1, data__test=tmp_path / "corpus.csv")
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['kfold.py', *{overrides!r}]\n"
+        "try:\n"
+        f"    runpy.run_path({str(ROOT / 'jobs' / 'kfold.py')!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    assert end.code == 0, end.code\n"
+        "assert 'ray' in sys.modules and 'tensorflow' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment()
+    )
+    assert done.returncode == 0, done.stderr

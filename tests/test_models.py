@@ -1,0 +1,408 @@
+import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
+
+import functools
+import json
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from bert4keras.models import build_transformer_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raytrain.errors import ArtifactError, CheckpointError
+from raytrain.layers import DropoutSeed
+from raytrain.models import (
+    assign_variables,
+    build_model,
+    build_transformer,
+    encoder_variables,
+    head_variables,
+    load_checkpoint,
+    read_variables,
+)
+
+ARCHITECTURES = ("finetune", "textcnn", "rnn_cnn")
+KINDS = ("bert", "albert")
+NUM_WORDS = 20
+
+
+@pytest.fixture(scope="module")
+def build(encoder_config):
+    def build(
+        architecture, kind, num_classes=2, train_encoder=True, dropout=0.1, seed=7, encoder_dropout=0.1
+    ):
+        config = encoder_config(kind, encoder_dropout)
+        shape = (NUM_WORDS, 4)
+        return build_model(architecture, kind, config, num_classes, shape, train_encoder, dropout, seed)
+
+    return build
+
+
+def variables_of(model):
+    return head_variables(model) | encoder_variables(model)
+
+
+def randomize(model, scale=0.2):
+    """Lays weights into every variable that make every input count (word vectors start as zeros)."""
+    rng = np.random.default_rng(0)
+    for variable in variables_of(model).values():
+        variable.assign_add(rng.normal(0, scale, variable.shape))
+
+
+@pytest.fixture(scope="module")
+def runner(build):
+    """A randomized model as one traced function; each is built once, for LSTMs are slow to trace."""
+
+    @functools.cache
+    def make(architecture, kind):
+        model = build(architecture, kind, num_classes=3)
+        randomize(model)
+        spec = tf.TensorSpec((None, None), tf.int32)
+        names = ("token_ids", "segment_ids", "word_ids")
+        run = tf.function(lambda ids: model(ids, training=False), [dict.fromkeys(names, spec)])
+        run.model = model
+        return run
+
+    return make
+
+
+def texts_of(lengths, seed, vocab_size):
+    rng = np.random.default_rng(seed)
+    limits = {"token_ids": (1, vocab_size), "segment_ids": (0, 2), "word_ids": (1, NUM_WORDS)}
+    return [{name: rng.integers(*limit, size) for name, limit in limits.items()} for size in lengths]
+
+
+def batch_of(texts, width=0):
+    width = max(width, *(len(text["token_ids"]) for text in texts))
+    return {
+        name: np.stack([np.pad(text[name], (0, width - len(text[name]))) for text in texts]).astype(np.int32)
+        for name in texts[0]
+    }
+
+
+# ── shapes, padding, seeds ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@settings(deadline=None, max_examples=15)
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=2, max_size=5),
+    extra=st.integers(1, 20),
+    seed=st.integers(0, 999),
+)
+def test_predictions_do_not_depend_on_padding_or_batch_mates(
+    runner, vocab, architecture, kind, lengths, extra, seed
+):
+    run = runner(architecture, kind)
+    texts = texts_of(lengths, seed, len(vocab))
+    alone = np.concatenate([run(batch_of([text])) for text in texts])
+    together = run(batch_of(texts))
+    padded = np.concatenate([run(batch_of([text], len(text["token_ids"]) + extra)) for text in texts])
+    np.testing.assert_allclose(together, alone, atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(padded, alone, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_token_of_a_text_counts(runner, vocab, architecture, kind):
+    """The counterpart of the test above, which a model that reads nothing would pass."""
+    run = runner(architecture, kind)
+    (text,) = texts_of([12], 3, len(vocab))
+    plain = run(batch_of([text])).numpy()
+    for position in (0, 5, 11):
+        changed = text | {"token_ids": text["token_ids"].copy()}
+        changed["token_ids"][position] = 1 + changed["token_ids"][position] % (len(vocab) - 1)
+        assert np.abs(run(batch_of([changed])) - plain).max() > 1e-3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_segment_ids_of_a_pair_count(runner, vocab, architecture, kind):
+    run = runner(architecture, kind)
+    (text,) = texts_of([12], 3, len(vocab))
+    pair = text | {"segment_ids": np.repeat([0, 1], 6)}
+    single = text | {"segment_ids": np.zeros(12, int)}
+    assert np.abs(run(batch_of([pair])) - run(batch_of([single]))).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("architecture", "count"), [("finetune", False), ("textcnn", True), ("rnn_cnn", True)]
+)
+def test_word_ids_count_in_fusion_heads_alone(runner, vocab, architecture, count):
+    run = runner(architecture, "albert")
+    (text,) = texts_of([12], 3, len(vocab))
+    changed = text | {"word_ids": 1 + text["word_ids"] % (NUM_WORDS - 1)}
+    difference = np.abs(run(batch_of([changed])) - run(batch_of([text]))).max()
+    assert (difference > 1e-3) == count
+
+
+@pytest.mark.parametrize(("num_classes", "units"), [(2, 1), (5, 5)])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("architecture", ["finetune", "textcnn"])
+def test_two_classes_have_one_logit_and_five_have_five(build, vocab, architecture, kind, num_classes, units):
+    model = build(architecture, kind, num_classes)
+    assert model(batch_of(texts_of([5, 9, 3], 0, len(vocab)))).shape == (3, units)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_initial_weights_of_one_seed_are_the_same(build, architecture):
+    one, two = (read_variables(variables_of(build(architecture, "bert"))) for _ in range(2))
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, two[name], err_msg=name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_initial_weights_of_another_seed_differ(build, kind):
+    """Everything that is drawn: kernels and the encoder's embeddings; the rest starts as constants."""
+    one, two = (read_variables(variables_of(build("textcnn", kind, seed=seed))) for seed in (7, 8))
+    drawn = {name for name in one if re.search(r"kernel|Embedding-.*embeddings", name)}
+    assert {name for name in one if (one[name] != two[name]).mean() > 0.9} == drawn
+
+
+def test_kernels_of_one_model_differ_from_each_other(build):
+    """Keras's own initializer gives the query, key and value kernels of a layer the same values."""
+    kernels = [value for name, value in read_variables(encoder_variables(build("finetune", "bert"))).items()]
+    square = [kernel for kernel in kernels if kernel.shape == (8, 8)]
+    assert len(square) == 8
+    for index, kernel in enumerate(square):
+        assert all((kernel != other).mean() > 0.9 for other in square[:index])
+
+
+@pytest.mark.parametrize("architecture", ["finetune", "textcnn"])
+def test_names_do_not_change_when_other_models_were_built_before(build, architecture):
+    before = list(variables_of(build(architecture, "bert")))
+    build("textcnn", "albert")
+    assert list(variables_of(build(architecture, "bert"))) == before
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_variable_has_a_name_of_its_own(runner, architecture):
+    model = runner(architecture, "albert").model
+    assert len(variables_of(model)) == len(model.weights)
+
+
+# ── the frozen encoder, dropout ────────────────────────────────────────────────────────────────────
+
+
+def test_a_frozen_encoder_has_nothing_to_train(build):
+    model = build("textcnn", "albert", train_encoder=False)
+    assert {id(variable) for variable in model.trainable_variables} == {
+        id(variable) for variable in head_variables(model).values()
+    }
+
+
+def noise(model, vocab):
+    """How far two training steps' outputs lie from prediction's."""
+    randomize(model)
+    batch = batch_of(texts_of([9, 14], 3, len(vocab)))
+    plain = model(batch, training=False)
+    differences = []
+    for step in (1, 2):
+        model.dropout_seed.begin_step(tf.constant([7, step], tf.int32))
+        differences.append(float(np.abs(model(batch, training=True) - plain).max()))
+    return differences
+
+
+@pytest.mark.parametrize("architecture", ["finetune", "textcnn"])
+def test_a_frozen_encoder_runs_without_dropout(build, vocab, architecture):
+    model = build(architecture, "albert", train_encoder=False, dropout=0.0, encoder_dropout=0.5)
+    assert noise(model, vocab) == [0, 0]
+
+
+def test_a_trained_encoder_drops_out(build, vocab):
+    assert min(noise(build("finetune", "albert", dropout=0.0, encoder_dropout=0.5), vocab)) > 1e-3
+
+
+def test_the_head_drops_out_on_a_frozen_encoder(build, vocab):
+    model = build("textcnn", "albert", train_encoder=False, dropout=0.5, encoder_dropout=0.0)
+    assert min(noise(model, vocab)) > 1e-3
+
+
+@pytest.mark.parametrize("key", ["hidden_dropout_prob", "attention_probs_dropout_prob"])
+def test_each_of_the_encoders_dropout_rates_is_used(encoder_config, vocab, key):
+    config = encoder_config("bert", dropout=0.0) | {key: 0.5}
+    model = build_model("finetune", "bert", config, 2, (2, 1), True, 0.0, seed=7)
+    assert min(noise(model, vocab)) > 1e-3
+
+
+def test_dropout_of_one_seed_is_the_same_in_another_model(build, vocab):
+    outputs = []
+    for _ in range(2):
+        model = build("finetune", "bert", encoder_dropout=0.5)
+        model.dropout_seed.begin_step(tf.constant([7, 1], tf.int32))
+        outputs.append(model(batch_of(texts_of([9, 14], 3, len(vocab))), training=True).numpy())
+    np.testing.assert_array_equal(*outputs)
+
+
+# ── bert4keras's own encoder, checkpoints ──────────────────────────────────────────────────────────
+
+
+def transformer_of(encoder_config, kind, seed=7, dropout=0.1):
+    return build_transformer(kind, encoder_config(kind, dropout), seed, DropoutSeed())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_encoder_equals_bert4keras_own(encoder_config, vocab, tmp_path, kind):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(encoder_config(kind)))
+    theirs = build_transformer_model(str(path), model=kind)
+    ours = transformer_of(encoder_config, kind).model
+    rng = np.random.default_rng(1)
+    weights = [rng.normal(0, 0.5, weight.shape) for weight in ours.get_weights()]
+    ours.set_weights(weights)
+    theirs.set_weights(weights)
+    batch = batch_of(texts_of([20, 7, 1], 5, len(vocab)))
+    inputs = [batch["token_ids"], batch["segment_ids"]]
+    real = batch["token_ids"] != 0
+    np.testing.assert_allclose(ours(inputs).numpy()[real], theirs(inputs).numpy()[real], atol=1e-5)
+
+
+def write_checkpoint(prefix, arrays):
+    tf.raw_ops.SaveV2(
+        prefix=str(prefix),
+        tensor_names=list(arrays),
+        shape_and_slices=[""] * len(arrays),
+        tensors=[tf.constant(value) for value in arrays.values()],
+    )
+    return str(prefix)
+
+
+def google_arrays(transformer, seed=3):
+    """Google's names to (variable of the encoder, a value of its shape)."""
+    rng = np.random.default_rng(seed)
+    named = {}
+    for layer, names in transformer.variable_mapping().items():
+        if layer in transformer.layers:
+            for weight, name in zip(transformer.layers[layer].trainable_weights, names, strict=True):
+                named[name] = weight, rng.normal(size=weight.shape).astype(np.float32)
+    return named
+
+
+# Of google-research/bert's and google-research/albert's modeling.py, as their archives hold them.
+GOOGLE_NAMES = {
+    "bert": {
+        "bert/embeddings/word_embeddings": (None, 8),
+        "bert/embeddings/position_embeddings": (64, 8),
+        "bert/embeddings/token_type_embeddings": (2, 8),
+        "bert/embeddings/LayerNorm/gamma": (8,),
+        "bert/encoder/layer_1/attention/self/query/kernel": (8, 8),
+        "bert/encoder/layer_1/attention/output/LayerNorm/beta": (8,),
+        "bert/encoder/layer_1/intermediate/dense/kernel": (8, 16),
+        "bert/encoder/layer_1/output/dense/kernel": (16, 8),
+    },
+    "albert": {
+        "bert/embeddings/word_embeddings": (None, 6),
+        "bert/encoder/embedding_hidden_mapping_in/kernel": (6, 8),
+        "bert/encoder/transformer/group_0/inner_group_0/attention_1/self/value/bias": (8,),
+        "bert/encoder/transformer/group_0/inner_group_0/attention_1/output/dense/kernel": (8, 8),
+        "bert/encoder/transformer/group_0/inner_group_0/ffn_1/intermediate/dense/kernel": (8, 16),
+        "bert/encoder/transformer/group_0/inner_group_0/ffn_1/intermediate/output/dense/kernel": (16, 8),
+        "bert/encoder/transformer/group_0/inner_group_0/LayerNorm_1/gamma": (8,),
+    },
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_and_shapes_are_googles(encoder_config, vocab, kind):
+    named = google_arrays(transformer_of(encoder_config, kind))
+    found = {name: named[name][1].shape for name in GOOGLE_NAMES[kind] if name in named}
+    assert found == {
+        name: tuple(len(vocab) if size is None else size for size in shape)
+        for name, shape in GOOGLE_NAMES[kind].items()
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_checkpoint_is_loaded_exactly(encoder_config, tmp_path, kind):
+    transformer = transformer_of(encoder_config, kind)
+    named = google_arrays(transformer)
+    prefix = write_checkpoint(
+        tmp_path / "model.ckpt-best", {name: value for name, (_, value) in named.items()}
+    )
+    assert load_checkpoint(transformer, prefix) == []
+    assert len(named) == len(transformer.model.weights)
+    for name, (weight, value) in named.items():
+        np.testing.assert_array_equal(weight.numpy(), value, err_msg=name)
+
+
+def test_names_that_the_encoder_has_no_use_for_are_returned(encoder_config, tmp_path):
+    transformer = transformer_of(encoder_config, "bert")
+    arrays = {name: value for name, (_, value) in google_arrays(transformer).items()}
+    extra = {"cls/predictions/output_bias": np.zeros(3, np.float32), "bert/pooler/dense/kernel": np.eye(8)}
+    prefix = write_checkpoint(tmp_path / "bert_model.ckpt", arrays | extra)
+    assert load_checkpoint(transformer, prefix) == sorted(extra)
+
+
+def test_missing_and_misshapen_variables_are_listed_in_one_error(encoder_config, tmp_path):
+    transformer = transformer_of(encoder_config, "albert")
+    arrays = {name: value for name, (_, value) in google_arrays(transformer).items()}
+    missing = "bert/embeddings/LayerNorm/beta"
+    wrong = "bert/encoder/embedding_hidden_mapping_in/kernel"
+    del arrays[missing]
+    arrays[wrong] = np.zeros((7, 8), np.float32)
+    before = transformer.model.get_weights()
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(transformer, write_checkpoint(tmp_path / "x.ckpt", arrays))
+    problems = caught.value.problems
+    assert [problem for problem in problems if missing in problem and "found none" in problem]
+    assert [
+        problem for problem in problems if wrong in problem and "(6, 8)" in problem and "(7, 8)" in problem
+    ]
+    assert len(problems) == 3  # the last one tells what the checkpoint holds
+    for value, old in zip(transformer.model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(value, old)
+
+
+@pytest.mark.parametrize("broken", ["nothing", "directory", "garbage", "no data file"])
+def test_what_is_no_checkpoint_is_refused(encoder_config, tmp_path, broken):
+    transformer = transformer_of(encoder_config, "bert")
+    prefix = tmp_path / "x.ckpt"
+    if broken == "directory":
+        prefix = tmp_path
+    elif broken == "garbage":
+        (tmp_path / "x.ckpt.index").write_bytes(b"no index" * 40)
+    elif broken == "no data file":
+        write_checkpoint(prefix, {name: value for name, (_, value) in google_arrays(transformer).items()})
+        (tmp_path / "x.ckpt.data-00000-of-00001").unlink()
+    with pytest.raises(CheckpointError, match=re.escape(str(prefix))):
+        load_checkpoint(transformer, str(prefix))
+
+
+# ── weights by name ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_variables_round_trip_by_name(build):
+    source, target = build("textcnn", "albert", seed=1), build("textcnn", "albert", seed=2)
+    values = read_variables(variables_of(source))
+    assign_variables(variables_of(target), values, "here")
+    for name, value in read_variables(variables_of(target)).items():
+        np.testing.assert_array_equal(value, values[name], err_msg=name)
+
+
+def test_everything_wrong_with_weights_is_listed_in_one_error():
+    variables = {name: tf.Variable(np.zeros(2, np.float32)) for name in ("here", "gone", "long")}
+    values = {"here": np.ones(2), "long": np.ones(3), "surplus": np.ones(2)}
+    with pytest.raises(ArtifactError, match=r"fold\.safetensors") as caught:
+        assign_variables(variables, values, "fold.safetensors")
+    found = caught.value.problems
+    assert len(found) == 3
+    assert [problem for problem in found if "gone" in problem]
+    assert [problem for problem in found if "surplus" in problem]
+    assert [problem for problem in found if "long" in problem and "(2,)" in problem and "(3,)" in problem]
+
+
+def test_wrong_weights_change_nothing():
+    variables = {"here": tf.Variable([1.0]), "gone": tf.Variable([2.0])}
+    with pytest.raises(ArtifactError):
+        assign_variables(variables, {"here": np.array([5.0])}, "x")
+    assert float(variables["here"][0]) == 1
+
+
+def test_an_encoder_alone_has_the_names_it_has_in_a_model(encoder_config, build):
+    """What load_encoder_weights reads from the one is laid into the other."""
+    alone = encoder_variables(transformer_of(encoder_config, "albert").model)
+    assert list(alone) == list(encoder_variables(build("textcnn", "albert")))

@@ -1,0 +1,191 @@
+import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from raytrain.batches import FeatureRows
+from raytrain.ensemble import load_ensemble
+from raytrain.errors import ArtifactError
+from raytrain.features import build_features, encode_texts
+from raytrain.metrics import proba_from_logits
+from raytrain.models import build_model, encoder_variables, head_variables, read_variables
+from raytrain.predict import Predictor
+from raytrain.storage import Directory, json_bytes, sha256
+from raytrain.training import predict_logits
+
+MAXLEN, FOLDS = 20, 2
+LABELS = ["好", "坏", "无关"]
+USER_DICT = "早餐好吃 9999\n"
+
+
+class Artifact:
+    """An ensemble written by hand beside the models whose weights went into it."""
+
+    def __init__(self, directory, config, vocab, words):
+        self.directory, self.config, self.vocab, self.words = Directory(directory), config, vocab, words
+        self.files, self.models = [], {}
+        self.manifest = {
+            "schema_version": 1,
+            "labels": LABELS,
+            "config": {"encoder": {"maxlen": MAXLEN}},
+            "encoder": {
+                "kind": "albert",
+                "config": self.add("encoder/config.json", json_bytes(config)),
+                "vocab": self.add("encoder/vocab.txt", "".join(f"{token}\n" for token in vocab).encode()),
+                "weights": None,
+            },
+            "words": {
+                "vocabulary": self.add("words/vocabulary.json", json_bytes(words)),
+                "user_dict": self.add("words/user_dict.txt", USER_DICT.encode()),
+            },
+            "architectures": {},
+            "files": self.files,
+        }
+
+    def add(self, name, data):
+        self.directory.write_bytes(name, data)
+        self.files[:] = [entry for entry in self.files if entry["name"] != name]
+        self.files.append({"name": name, "bytes": len(data), "sha256": sha256(data)})
+        return name
+
+    def add_architecture(self, name, train_encoder):
+        arguments = {
+            "train_encoder": train_encoder,
+            "embedding": [len(self.words) + 2, 4],
+            "num_classes": len(LABELS),
+            "dropout": 0.1,
+        }
+        entry = self.manifest["architectures"][name] = {"model": arguments, "folds": []}
+        frozen = None
+        for fold in range(FOLDS):
+            embedding = tuple(arguments["embedding"])
+            model = build_model(
+                name, "albert", self.config, len(LABELS), embedding, train_encoder, 0.1, seed=fold
+            )
+            rng = np.random.default_rng(fold)
+            head, encoder = head_variables(model), encoder_variables(model)
+            for variable in (head | encoder).values():
+                variable.assign_add(rng.normal(0, 0.3, variable.shape))
+            if not train_encoder:
+                frozen = frozen or read_variables(encoder)
+                for key, variable in encoder.items():
+                    variable.assign(frozen[key])
+                self.manifest["encoder"]["weights"] = self.add("encoder/weights.safetensors", save(frozen))
+            weights = read_variables(head | encoder if train_encoder else head)
+            file = self.add(f"{name}/r0-fold-0{fold}.safetensors", save(weights))
+            entry["folds"].append({"file": file, "fold": fold, "repeat": 0})
+            self.models.setdefault(name, []).append(model)
+
+    def open(self):
+        self.directory.write_bytes("manifest.json", json.dumps(self.manifest).encode())
+        return load_ensemble(self.directory.location)
+
+    def expected(self, texts, pairs=None):
+        """Mean over architectures of the mean over their models, each text predicted by itself."""
+        encoded = encode_texts(texts, pairs, self.vocab, MAXLEN, True, USER_DICT)
+        features = FeatureRows(build_features(encoded, self.words))
+        return np.mean(
+            [
+                np.mean(
+                    [
+                        np.concatenate(
+                            [
+                                proba_from_logits(predict_logits(model, features, np.array([row])))
+                                for row in range(len(texts))
+                            ]
+                        )
+                        for model in models
+                    ],
+                    axis=0,
+                )
+                for models in self.models.values()
+            ],
+            axis=0,
+        )
+
+
+@pytest.fixture(scope="module")
+def new_artifact(encoder_config, vocab, sentences):
+    words = sorted(set(encode_texts(sentences, None, vocab, MAXLEN, True, USER_DICT).words))[::2]
+
+    def make(directory, **architectures):
+        config = encoder_config("albert") | {"max_position_embeddings": MAXLEN}
+        artifact = Artifact(directory, config, vocab, [*words, "早餐好吃"])
+        for name, train_encoder in architectures.items():
+            artifact.add_architecture(name, train_encoder)
+        return artifact
+
+    return make
+
+
+@pytest.fixture(scope="module", params=["textcnn", "finetune", "both"])
+def artifact(request, new_artifact, tmp_path_factory):
+    every = {"textcnn": False, "finetune": True}
+    chosen = every if request.param == "both" else {request.param: every[request.param]}
+    return new_artifact(tmp_path_factory.mktemp("ensemble"), **chosen)
+
+
+@pytest.fixture(scope="module")
+def predictor(artifact):
+    return Predictor(artifact.open(), batch_size=4)
+
+
+def test_probabilities_are_the_mean_of_the_fold_models(artifact, predictor, sentences):
+    found = predictor.predict_proba(sentences)
+    expected = artifact.expected(sentences)
+    assert np.ptp(expected, axis=0).max() > 1e-3
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_probabilities_of_pairs_are_those_of_the_fold_models(artifact, predictor, sentences):
+    texts, pairs = sentences[:3], sentences[3:]
+    found = predictor.predict_proba(texts, pairs)
+    np.testing.assert_allclose(found, artifact.expected(texts, pairs), atol=1e-5)
+    assert np.abs(found - predictor.predict_proba(texts)).max() > 1e-3
+
+
+def test_probabilities_of_a_text_do_not_depend_on_the_others(predictor, sentences):
+    together = predictor.predict_proba(sentences[::-1])
+    alone = [predictor.predict_proba([text])[0] for text in (sentences[0], sentences[-1])]
+    np.testing.assert_allclose(together[[-1, 0]], alone, atol=1e-5)
+
+
+def test_predicting_twice_gives_the_same(predictor, sentences):
+    """Though the folds' weights take turns in one model."""
+    np.testing.assert_array_equal(predictor.predict_proba(sentences), predictor.predict_proba(sentences))
+
+
+def test_no_texts_have_no_rows_but_a_column_per_label(predictor):
+    assert predictor.predict_proba([]).shape == (0, len(LABELS))
+
+
+def test_labels_are_the_ensembles(predictor):
+    assert predictor.labels == LABELS
+
+
+def test_weights_of_another_model_are_refused(new_artifact, tmp_path, sentences):
+    artifact = new_artifact(tmp_path, finetune=True)
+    name = "finetune/r0-fold-01.safetensors"
+    artifact.add(name, save({"logits.0.kernel": np.zeros((8, 2), np.float32)}))
+    with pytest.raises(ArtifactError, match="finetune/r0-fold-01") as caught:
+        Predictor(artifact.open()).predict_proba(sentences)
+    assert [
+        problem for problem in caught.value.problems if "logits.0.kernel" in problem and "(8, 2)" in problem
+    ]
+
+
+def test_a_file_that_holds_no_weights_is_refused(new_artifact, tmp_path, sentences):
+    artifact = new_artifact(tmp_path, finetune=True)
+    artifact.add("finetune/r0-fold-00.safetensors", b"not safetensors")
+    with pytest.raises(ArtifactError, match="finetune/r0-fold-00"):
+        Predictor(artifact.open()).predict_proba(sentences)
+
+
+def test_wrong_weights_of_the_frozen_encoder_are_refused(new_artifact, tmp_path):
+    artifact = new_artifact(tmp_path, textcnn=False)
+    artifact.add("encoder/weights.safetensors", save({"encoder.x": np.zeros(1, np.float32)}))
+    with pytest.raises(ArtifactError, match="encoder/weights"):
+        Predictor(artifact.open())
