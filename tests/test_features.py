@@ -106,6 +106,13 @@ def test_english_and_emoji_do_not_shift_what_follows():
     assert (laid["ok"], laid["a"], laid["##b"]) == ("ok", "ab", "ab")
 
 
+@pytest.mark.parametrize("blank", [" ", "   ", "\r\n", "\n\n", "\u3000", "\t \r\n"])
+def test_blanks_are_no_words_and_do_not_shift_what_follows(blank):
+    text = f"中国{blank}天气"
+    assert words_of(text) == [None, "中国", "中国", "天气", "天气", None]
+    assert encode([text]).words == ["中国", "天气"]
+
+
 def test_word_of_several_tokens_stands_on_each():
     assert words_of("20") == [None, "20", "20", None]
 
