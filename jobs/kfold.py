@@ -1,16 +1,15 @@
 """Trains ten folds and leaves one ensemble artifact; without arguments, on the bundled example.
 
-    python jobs/kfold.py data.path=train.csv name=mine
-    python jobs/kfold.py --config my.yaml model.architecture=[textcnn,rnn_cnn]
-    ray job submit --working-dir . -- python jobs/kfold.py --config my.yaml
+python jobs/kfold.py data.path=train.csv name=mine
+python jobs/kfold.py --config my.yaml model.architecture=[textcnn,rnn_cnn]
+ray job submit --working-dir . -- python jobs/kfold.py --config my.yaml
 """
 
-import sys
 from pathlib import Path
 
 from rich.console import Console
 
-from raytrain.commands import config_parser, job_console, run_job
+from raytrain.commands import config_parser, job_console, leave, run_job
 from raytrain.config import Config, load_config
 
 EXAMPLE = Path(__file__).with_name("kfold.yaml")
@@ -19,7 +18,9 @@ EXAMPLE = Path(__file__).with_name("kfold.yaml")
 def main(arguments: list[str] | None = None) -> None:
     """Parses, trains, and says where the artifact lies."""
     options = config_parser(__doc__, "jobs/kfold.py").parse_args(arguments)
-    is_example = options.config is None and not any(item.startswith("data.path=") for item in options.overrides)
+    is_example = options.config is None and not any(
+        item.startswith("data.path=") for item in options.overrides
+    )
     config = load_config(EXAMPLE if is_example else options.config, options.overrides)
     console = job_console()
     if is_example:
@@ -49,4 +50,4 @@ def train(config: Config, console: Console) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_job(main))
+    leave(run_job(main))

@@ -1,24 +1,32 @@
 """Predicts a file with an ensemble artifact.
 
-    python jobs/predict.py --ensemble runs/mine/ensemble --input posts.csv --output predictions.csv
+python jobs/predict.py --ensemble runs/mine/ensemble --input posts.csv --output predictions.csv
 """
 
 import argparse
-import sys
 
-from raytrain.commands import run_job
+from raytrain.commands import leave, run_job
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Parses, predicts, and says what was written."""
     parser = argparse.ArgumentParser(
-        prog="python jobs/predict.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python jobs/predict.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--ensemble", required=True, metavar="DIR", help="a run's ensemble directory, or its URI")
-    parser.add_argument("--input", required=True, metavar="FILE", help=".csv .tsv .jsonl .parquet .txt, also compressed")
+    parser.add_argument(
+        "--ensemble", required=True, metavar="DIR", help="a run's ensemble directory, or its URI"
+    )
+    parser.add_argument(
+        "--input", required=True, metavar="FILE", help=".csv .tsv .jsonl .parquet .txt, also compressed"
+    )
     parser.add_argument("--output", required=True, metavar="FILE", help=".csv .jsonl .parquet")
     parser.add_argument(
-        "--column", action="append", metavar="NAME", help="text column (twice for a pair); default: as trained"
+        "--column",
+        action="append",
+        metavar="NAME",
+        help="text column (twice for a pair); default: as trained",
     )
     parser.add_argument("--id", metavar="NAME", help="id column; default: as trained, else the row number")
     parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="texts per forward pass")
@@ -52,4 +60,4 @@ def predict(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_job(main))
+    leave(run_job(main))

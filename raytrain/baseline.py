@@ -26,7 +26,7 @@ def predict_baselines(
     """
     oof = {name: np.full((len(texts), num_classes), np.nan) for name in BASELINES}
     for fold in np.unique(folds):
-        train, valid = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        train, valid = np.flatnonzero(folds != fold).tolist(), np.flatnonzero(folds == fold).tolist()
         # The share of each class is the best constant guess by log loss; its argmax is the majority.
         oof["majority"][valid] = np.bincount(labels[train], minlength=num_classes) / len(train)
         vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), min_df=2)

@@ -4,6 +4,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ray
 import ray.train
@@ -53,7 +54,7 @@ def connect(address: str | None) -> None:
     if ray.is_initialized():
         return
     address = address or os.environ.get("RAY_ADDRESS") or "local"
-    options: dict[str, object] = {"log_to_driver": False, "logging_level": "ERROR"}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "local":
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         options |= {"include_dashboard": True, "dashboard_host": "127.0.0.1"}
@@ -105,4 +106,6 @@ def plan_resources(cluster: ClusterConfig, num_runs: int) -> FoldResources:
                 "set cluster.gpus_per_fold=0 to train on CPU, or ask for less"
             ],
         )
-    return FoldResources(cpus, gpus, cluster.workers_per_fold, min(slots, cluster.max_concurrent_folds or slots))
+    return FoldResources(
+        cpus, gpus, cluster.workers_per_fold, min(slots, cluster.max_concurrent_folds or slots)
+    )

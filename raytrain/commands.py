@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 
@@ -41,8 +41,7 @@ def run_job(main: Callable[[], None]) -> int:
 
     Returns:
         0 on success; 2 on a usage or input error and 1 on a failed run, with one message on standard
-        error and no traceback; 130 after Ctrl-C or SIGTERM, with Ray shut down. An unforeseen
-        exception keeps its traceback.
+        error and no traceback; 130 after Ctrl-C or SIGTERM. An unforeseen exception keeps its traceback.
     """
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -51,26 +50,25 @@ def run_job(main: Callable[[], None]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        _shut_down_ray()
         print("interrupted; what is committed is kept: run the same command again to go on", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    _shut_down_ray()
     return 0
+
+
+def leave(code: int) -> NoReturn:
+    """Exits. After an interruption at once: threads of running folds are still inside Ray then, and to
+    shut it down under them ends in a crash. Ray's own processes end with this one.
+    """
+    if code == EXIT_INTERRUPTED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _interrupt(signum: int, frame: Any) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
-
-
-def _shut_down_ray() -> None:
-    """Ends Ray if this process uses it; a second Ctrl-C must not cut this short."""
-    if "ray" not in sys.modules:
-        return
-    import ray
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ray.shutdown()

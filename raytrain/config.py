@@ -52,9 +52,7 @@ class FoldsConfig(_Section):
 
 
 class EncoderConfig(_Section):
-    checkpoint: str = Field(
-        "mini", description="a directory in Google's format, or mini (small, untrained)"
-    )
+    checkpoint: str = Field("mini", description="a directory in Google's format, or mini (small, untrained)")
     pretrained: bool = Field(True, description="false: the checkpoint's shape and vocabulary, untrained")
     maxlen: int = Field(128, ge=4, description="longest text in tokens, [CLS] and [SEP] included")
 
@@ -226,8 +224,11 @@ def validate_config(values: dict[str, Any]) -> Config:
 
 def _describe(problem: Any) -> str:
     """One line of a pydantic problem: the dotted key, what was expected, what was found."""
-    location = [str(part) for part in problem["loc"] if str(part) in _KNOWN_PARTS or problem["type"] in
-                ("extra_forbidden", "missing")]
+    location = [
+        str(part)
+        for part in problem["loc"]
+        if str(part) in _KNOWN_PARTS or problem["type"] in ("extra_forbidden", "missing")
+    ]
     key = ".".join(location) or "config"
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, config_keys(), n=1, cutoff=0.6)

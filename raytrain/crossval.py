@@ -24,9 +24,25 @@ from raytrain.inputs import (
     trains_encoder,
 )
 from raytrain.launch import run_folds
-from raytrain.run_directory import hold_config, hold_folds, hold_inputs, lock_run, read_summary
+from raytrain.run_directory import (
+    begin_run,
+    check_config,
+    check_inputs,
+    find_folds,
+    identify,
+    lock_run,
+    read_summary,
+)
 from raytrain.storage import Directory, json_bytes
-from raytrain.summary import assemble_oof, fold_table, oof_table, score_baseline, score_folds, score_oof, score_table
+from raytrain.summary import (
+    assemble_oof,
+    fold_table,
+    oof_table,
+    score_baseline,
+    score_folds,
+    score_oof,
+    score_table,
+)
 
 
 @dataclass(frozen=True)
@@ -76,16 +92,18 @@ def cross_validate(config: Config, console: Console) -> dict[str, Any]:
     started = time.monotonic()
     run = Directory(config.storage) / config.name
     with lock_run(run):
-        hold_config(run, config)
+        check_config(run, config)
         corpus = _read_corpus(config)
         encoder = find_encoder(config, corpus)
         class_weight = class_weights(config, corpus)
-        identity = hold_inputs(run, config, corpus)
-        folds = hold_folds(run, config, corpus)
+        hashes = check_inputs(run, config, corpus)
+        folds = find_folds(run, config, corpus)
         summary = read_summary(run)
         if summary is None:
             connect(config.cluster.address)
             inputs = read_shared_inputs(config, corpus, encoder)
+            begin_run(run, config, corpus, hashes, folds)
+            identity = identify(config, hashes)
             plan = Plan(run, config, corpus, folds, inputs, class_weight, identity)
             _announce(plan, console)
             summary = _train(plan, console)
@@ -139,7 +157,7 @@ def _train(plan: Plan, console: Console) -> dict[str, Any]:
     resources = plan_resources(plan.config.cluster, num_missing) if num_missing else None
     baselines = _start_baselines(plan)
     results = run_folds(specs, kept, resources, plan.config.cluster.max_failures, console)
-    oof = {
+    oof: dict[str, np.ndarray] = {
         name: assemble_oof(
             [read_fold_oof(spec.location) for spec in specs if spec.architecture == name],
             plan.corpus.num_rows,
@@ -148,7 +166,9 @@ def _train(plan: Plan, console: Console) -> dict[str, Any]:
         for name in plan.config.model.architectures
     }
     summary = _sum_up(plan, results, oof, ray.get(baselines) if baselines is not None else {})
-    table = oof_table(plan.corpus.table["id"].combine_chunks(), plan.folds, plan.corpus.labels, plan.labels, oof)
+    table = oof_table(
+        plan.corpus.table["id"].combine_chunks(), plan.folds, plan.corpus.labels, plan.labels, oof
+    )
     frozen = ray.get(encoder_weights) if encoder_weights is not None else None
     write_ensemble(plan.run, plan.config, plan.inputs, plan.corpus.labels, specs, summary, table, frozen)
     return summary

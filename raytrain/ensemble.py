@@ -188,4 +188,6 @@ def _missing_description(manifest: dict[str, Any], entries: Mapping[str, Any]) -
         named = [fold["file"] for entry in manifest["architectures"].values() for fold in entry["folds"]]
     except (KeyError, TypeError, AttributeError) as error:
         return [f"manifest.json: architectures cannot be read: {error!r}"]
-    return [f"manifest.json: names {name}, which is not among its files" for name in named if name not in entries]
+    return [
+        f"manifest.json: names {name}, which is not among its files" for name in named if name not in entries
+    ]

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import jieba
 import numpy as np
 import pyarrow as pa
 
@@ -68,7 +69,8 @@ def encode_texts(
         user_dict: Text of a jieba dictionary.
     """
     tokenizer = build_tokenizer(vocab)
-    start, end = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    ids = tokenizer.get_vocab()
+    start, end = ids["[CLS]"], ids["[SEP]"]
     encoded = [tokenizer.encode_batch(list(part), add_special_tokens=False) for part in (texts, pairs or [])]
     lay_words = _WordLayer(build_segmenter(user_dict)) if with_words else None
     tokens: list[int] = []
@@ -100,7 +102,7 @@ def encode_texts(
 class _WordLayer:
     """Collects, token after token, the id of the word that covers the token's first character."""
 
-    def __init__(self, segmenter):
+    def __init__(self, segmenter: jieba.Tokenizer):
         self.segmenter = segmenter
         self.ids: list[int] = []
         self.index: dict[str, int] = {}
@@ -158,7 +160,9 @@ def build_features(encoded: EncodedTexts, vocabulary: Sequence[str]) -> pa.Table
         A row per text: token_ids list<int32>, segment_ids list<int8>, word_ids list<int32>.
     """
     kept = {word: number for number, word in enumerate(vocabulary, start=FIRST_WORD)}
-    renumbered = np.array([0, UNKNOWN_WORD, *(kept.get(word, UNKNOWN_WORD) for word in encoded.words)], np.int32)
+    renumbered = np.array(
+        [0, UNKNOWN_WORD, *(kept.get(word, UNKNOWN_WORD) for word in encoded.words)], np.int32
+    )
     word_ids = renumbered[encoded.word_ids] if len(encoded.word_ids) else np.zeros_like(encoded.token_ids)
 
     def ragged(values: np.ndarray) -> pa.Array:

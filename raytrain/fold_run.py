@@ -9,6 +9,7 @@ import os
 import socket
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +22,13 @@ from ray.actor import ActorHandle
 from ray.train.backend import Backend, BackendConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.v2.tensorflow.tensorflow_trainer import TensorflowTrainer
-from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
 from raytrain.errors import ArtifactError
 from raytrain.storage import Directory, json_bytes, sha256
 
 if TYPE_CHECKING:
-    from raytrain.training import FoldTraining, TrainSettings
+    from raytrain.training import FoldTraining
 
 RESULT_FILES = ("model.safetensors", "oof.parquet")
 PROGRESS_SECONDS = 0.5
@@ -139,7 +139,9 @@ def read_fold(location: str, identity: str) -> FoldResult | None:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{result}/result.json is damaged: {error!r}; delete {location}") from error
     if found != identity:
-        raise ArtifactError(f"{location} holds a fold of another config or corpus; delete it or rename the run")
+        raise ArtifactError(
+            f"{location} holds a fold of another config or corpus; delete it or rename the run"
+        )
     if bad:
         raise ArtifactError(
             f"{location} is damaged",
@@ -255,7 +257,7 @@ def _build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers
         )
 
 
-def _reporter(spec: FoldSpec):
+def _reporter(spec: FoldSpec) -> Callable[[int, int, float], None]:
     """Returns an on_step callback that tells the driver a few times a second how far the fold is."""
     last = {"time": time.monotonic(), "step": 0}
     batch_size = spec.settings["batch_size"]
@@ -295,12 +297,8 @@ def load_encoder_weights(
     return read_variables(encoder_variables(transformer.model))
 
 
-def save_weights(weights: dict[str, np.ndarray]) -> bytes:
+def save_weights(weights: Mapping[str, np.ndarray]) -> bytes:
     return save_safetensors({name: np.asarray(value) for name, value in weights.items()})
-
-
-def parse_weights(data: bytes) -> dict[str, np.ndarray]:
-    return load_safetensors(data)
 
 
 # ── the Ray Train run ──────────────────────────────────────────────────────────────────────────────

@@ -88,5 +88,7 @@ def read_folds(data: bytes, ids: pa.Array) -> np.ndarray:
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise ArtifactError(f"folds.parquet is damaged: {error}; delete the run to start anew") from error
     if not same:
-        raise ArtifactError("folds.parquet was written for other rows; choose another name, or delete the run")
+        raise ArtifactError(
+            "folds.parquet was written for other rows; choose another name, or delete the run"
+        )
     return assigned.reshape(repeats, len(ids))

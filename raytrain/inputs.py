@@ -1,6 +1,7 @@
 """From a config to what all folds share: encoder, words, features. No TensorFlow."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -119,7 +120,9 @@ def read_shared_inputs(config: Config, corpus: Corpus, encoder: EncoderFiles) ->
         encoded.counts, config.words.min_count, vectors.words_covered(encoded.words) if vectors else ()
     )
     embedding, coverage = build_embedding(vocabulary, config.words.dim, config.seed, vectors)
-    return SharedInputs(encoder, build_features(encoded, vocabulary), user_dict, vocabulary, embedding, coverage)
+    return SharedInputs(
+        encoder, build_features(encoded, vocabulary), user_dict, vocabulary, embedding, coverage
+    )
 
 
 def _encode(
@@ -130,7 +133,7 @@ def _encode(
     if len(texts) < PARALLEL_TEXTS:
         return encode_texts(texts, pairs, vocab, maxlen, with_words, user_dict)
     shared = ray.put(vocab)
-    encode = ray.remote(encode_texts)
+    encode: Any = ray.remote(encode_texts)  # its stubs end at five arguments
     parts = [
         encode.remote(
             texts[start : start + _CHUNK],

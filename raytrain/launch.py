@@ -7,8 +7,10 @@ import traceback
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import ray
+from ray.actor import ActorHandle
 from rich.console import Console
 
 from raytrain.cluster import FoldResources
@@ -49,7 +51,8 @@ def run_folds(
     waiting = deque(spec for spec in specs if spec.name not in kept)
     outcomes: queue.Queue[tuple[str, FoldResult | None, str]] = queue.Queue()
     running: set[str] = set()
-    events = ProgressEvents.remote() if waiting else None
+    actor: Any = ray.remote(num_cpus=0)(ProgressEvents)
+    events = actor.remote() if waiting else None
     table = FoldTable([spec.name for spec in specs], int(specs[0].settings["epochs"]), console)
     for name in kept:
         table.set_state(name, "kept")
@@ -76,7 +79,7 @@ def run_folds(
     return [results[spec.name] for spec in specs]
 
 
-def _with_resources(spec: FoldSpec, resources: FoldResources, events: ray.actor.ActorHandle) -> FoldSpec:
+def _with_resources(spec: FoldSpec, resources: FoldResources, events: ActorHandle | None) -> FoldSpec:
     share = resources.gpus or None
     return replace(spec, progress=events, threads=resources.cpus, gpu_share=share)
 
@@ -94,9 +97,10 @@ def _run_fold(spec: FoldSpec, resources: FoldResources, max_failures: int, outco
     outcomes.put((spec.name, result, failure))
 
 
-def _show_events(table: FoldTable, events: ray.actor.ActorHandle | None) -> None:
+def _show_events(table: FoldTable, events: ActorHandle | None) -> None:
     if events is None:
         return
     with contextlib.suppress(ray.exceptions.RayError):  # progress is worth no run's failure
-        for name, event in ray.get(events.drain.remote(), timeout=5):
+        drained: list[tuple[str, dict[str, Any]]] = ray.get(events.drain.remote(), timeout=5)
+        for name, event in drained:
             table.update(name, event)

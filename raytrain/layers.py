@@ -51,7 +51,9 @@ class TruncatedNormal(keras.initializers.Initializer):
     def __call__(self, shape, dtype=None, **kwargs):
         self._calls += 1
         seed = [self.seed, self._calls]
-        return tf.random.stateless_truncated_normal(shape, seed, stddev=self.stddev, dtype=dtype or tf.float32)
+        return tf.random.stateless_truncated_normal(
+            shape, seed, stddev=self.stddev, dtype=dtype or tf.float32
+        )
 
 
 class Dropout(keras.layers.Layer):
@@ -66,7 +68,9 @@ class Dropout(keras.layers.Layer):
     def call(self, inputs, training=None):
         if not training or self.rate == 0:
             return inputs
-        return tf.nn.experimental.stateless_dropout(inputs, self.rate, seed=self.seed.next(), rng_alg="philox")
+        return tf.nn.experimental.stateless_dropout(
+            inputs, self.rate, seed=self.seed.next(), rng_alg="philox"
+        )
 
 
 class SelfAttention(MultiHeadAttention):

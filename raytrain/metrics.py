@@ -116,7 +116,9 @@ def _rank_auc(positive: np.ndarray, score: np.ndarray) -> float:
         return float("nan")
     _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return float((ranks[positive].sum() - num_positive * (num_positive + 1) / 2) / num_positive / num_negative)
+    return float(
+        (ranks[positive].sum() - num_positive * (num_positive + 1) / 2) / num_positive / num_negative
+    )
 
 
 def is_better(name: str) -> Callable[[float, float], bool]:

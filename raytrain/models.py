@@ -95,7 +95,9 @@ def load_checkpoint(transformer: BERT, prefix: str) -> list[str]:
         found = {name: tuple(shape) for name, shape in tf.train.list_variables(prefix)}
     except (tf.errors.OpError, ValueError) as error:
         raise CheckpointError(f"{prefix}: not a TensorFlow checkpoint: {error}") from error
-    mapping = {name: names for name, names in transformer.variable_mapping().items() if name in transformer.layers}
+    mapping = {
+        name: names for name, names in transformer.variable_mapping().items() if name in transformer.layers
+    }
     problems, used = [], set()
     for layer, names in mapping.items():
         for weight, name in zip(transformer.layers[layer].trainable_weights, names, strict=True):
@@ -156,7 +158,9 @@ def build_model(
         vector = _fusion_head(fused, mask, num_bilstms=2 if architecture == "rnn_cnn" else 0, seeds=seeds)
     vector = Dropout(dropout, dropout_seed, name="dropout")(vector)
     if architecture != "finetune":
-        vector = keras.layers.Dense(32, activation="relu", name="dense", kernel_initializer=_glorot(seeds))(vector)
+        vector = keras.layers.Dense(32, activation="relu", name="dense", kernel_initializer=_glorot(seeds))(
+            vector
+        )
     units = 1 if num_classes == 2 else num_classes
     logits = keras.layers.Dense(units, name="logits", kernel_initializer=_glorot(seeds))(vector)
     model = keras.Model(ids, logits, name=architecture)

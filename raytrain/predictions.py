@@ -21,6 +21,7 @@ from raytrain.ensemble import Ensemble, load_ensemble
 from raytrain.errors import InputError
 from raytrain.storage import Directory
 
+Write = Callable[[Sequence[Any], np.ndarray], None]
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 CHUNK_ROWS = 4096
 
@@ -127,12 +128,16 @@ def predict_test(run_location: str, config: Config) -> tuple[int, int]:
     connect(config.cluster.address)
     run = Directory(run_location)
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    task = ray.remote(num_cpus=0, max_retries=1)(predict_file).options(scheduling_strategy=here)
+    task: Any = ray.remote(num_cpus=0, max_retries=1)(predict_file).options(scheduling_strategy=here)
     with tempfile.TemporaryDirectory() as directory:
         output = Path(directory) / "predictions.csv"
         counts: tuple[int, int] = ray.get(
             task.remote(
-                f"{run}/ensemble", str(config.data.test), str(output), config.data.text_columns, config.data.id
+                f"{run}/ensemble",
+                str(config.data.test),
+                str(output),
+                config.data.text_columns,
+                config.data.id,
             )
         )
         run.write_bytes("predictions.csv", output.read_bytes())
@@ -140,9 +145,7 @@ def predict_test(run_location: str, config: Config) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def open_output(
-    path: str, labels: Sequence[int | str]
-) -> Iterator[Callable[[Sequence[Any], np.ndarray], None]]:
+def open_output(path: str, labels: Sequence[int | str]) -> Iterator[Write]:
     """Yields write(ids, proba); the file takes its name when the block ends without an error."""
     target = Path(path)
     unfinished = target.with_name(f".{target.name}.unfinished")
@@ -157,7 +160,7 @@ def open_output(
 
 
 @contextlib.contextmanager
-def _csv_writer(path: Path, labels: Sequence[int | str], names: Sequence[str]):
+def _csv_writer(path: Path, labels: Sequence[int | str], names: Sequence[str]) -> Iterator[Write]:
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["id", "label", *names])
@@ -170,7 +173,7 @@ def _csv_writer(path: Path, labels: Sequence[int | str], names: Sequence[str]):
 
 
 @contextlib.contextmanager
-def _jsonl_writer(path: Path, labels: Sequence[int | str], names: Sequence[str]):
+def _jsonl_writer(path: Path, labels: Sequence[int | str], names: Sequence[str]) -> Iterator[Write]:
     with path.open("w", encoding="utf-8") as stream:
 
         def write(ids: Sequence[Any], proba: np.ndarray) -> None:
@@ -183,7 +186,7 @@ def _jsonl_writer(path: Path, labels: Sequence[int | str], names: Sequence[str])
 
 
 @contextlib.contextmanager
-def _parquet_writer(path: Path, labels: Sequence[int | str], names: Sequence[str]):
+def _parquet_writer(path: Path, labels: Sequence[int | str], names: Sequence[str]) -> Iterator[Write]:
     with contextlib.ExitStack() as stack:
         opened: list[pq.ParquetWriter] = []
 

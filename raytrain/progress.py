@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import ray
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -16,9 +15,8 @@ STATES = ("waiting", "starting", "training", "committed", "kept", "failed")
 _STYLES = {"training": "cyan", "committed": "green", "kept": "green", "failed": "bold red", "waiting": "dim"}
 
 
-@ray.remote(num_cpus=0)
 class ProgressEvents:
-    """Collects what workers push until the driver drains it."""
+    """Collects what workers push until the driver drains it; lives in a Ray actor."""
 
     def __init__(self) -> None:
         self._events: list[tuple[str, dict[str, Any]]] = []

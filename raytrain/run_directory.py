@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -15,6 +15,7 @@ from raytrain.config import Config, binding_keys, validate_config
 from raytrain.corpus import Corpus
 from raytrain.errors import ArtifactError, ConfigError
 from raytrain.folds import assign_folds, read_folds, write_folds
+from raytrain.inputs import reads_words
 from raytrain.storage import Directory, json_bytes
 
 _ENDS = 1 << 20  # a file beside the corpus is known by its size, first and last mebibyte
@@ -37,73 +38,113 @@ def lock_run(run: Directory) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise ConfigError(f"{run} is being written by another job; wait for it, or choose another name") from error
+        raise ConfigError(
+            f"{run} is being written by another job; wait for it, or choose another name"
+        ) from error
     try:
         yield
     finally:
         lock.release()
 
 
-def hold_config(run: Directory, config: Config) -> None:
-    """Writes config.yaml, or refuses a config that differs from the one this run was begun with.
+def check_config(run: Directory, config: Config) -> None:
+    """Refuses a config that differs from the one this run was begun with.
 
     Raises:
         ConfigError: Naming the keys that differ, and how.
+        ArtifactError: The stored config cannot be read.
     """
     if not run.exists("config.yaml"):
         return
     try:
-        stored = validate_config(OmegaConf.to_container(OmegaConf.create(run.read_bytes("config.yaml").decode())))
+        values = OmegaConf.to_container(OmegaConf.create(run.read_bytes("config.yaml").decode()))
+        stored = validate_config(cast(dict[str, Any], values))
     except Exception as error:
         raise ArtifactError(f"{run}/config.yaml is damaged: {error}") from error
     old, new = binding_keys(stored), binding_keys(config)
     problems = [
-        f"{key}: the run was begun with {old[key]!r}, found {new[key]!r}" for key in new if old[key] != new[key]
+        f"{key}: the run was begun with {old[key]!r}, found {new[key]!r}"
+        for key in new
+        if old[key] != new[key]
     ]
     if problems:
         problems.append("choose another name, or delete the run to start anew")
         raise ConfigError(f"{run} exists with another config", problems)
 
 
-def hold_inputs(run: Directory, config: Config, corpus: Corpus) -> str:
-    """Writes config.yaml and corpus.json, or refuses inputs whose content changed since.
+def check_inputs(run: Directory, config: Config, corpus: Corpus) -> dict[str, str]:
+    """Hashes every input file and refuses those whose content changed since the run was begun.
 
     Returns:
-        The run's identity: a hash of everything that decides what its folds learn.
+        Config key to hash.
 
     Raises:
         ConfigError: Naming the inputs that changed.
+        ArtifactError: corpus.json cannot be read.
     """
     inputs = {"data.path": corpus.sha256, **_fingerprints(config)}
-    if run.exists("corpus.json"):
-        try:
-            stored = json.loads(run.read_bytes("corpus.json"))["inputs"]
-            problems = [
-                f"{key}: its content is not what the run was begun with"
-                for key in sorted(stored.keys() | inputs.keys())
-                if stored.get(key) != inputs.get(key)
-            ]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ArtifactError(f"{run}/corpus.json is damaged: {error!r}") from error
-        if problems:
-            problems.append("choose another name, or delete the run to start anew")
-            raise ConfigError(f"{run} exists with other inputs", problems)
-    else:
-        run.write_bytes("corpus.json", json_bytes({**corpus.summary(), "inputs": inputs}))
-    run.write_bytes("config.yaml", config.to_yaml().encode())
+    if not run.exists("config.yaml"):
+        return inputs
+    try:
+        stored = json.loads(run.read_bytes("corpus.json"))["inputs"]
+        problems = [
+            f"{key}: its content is not what the run was begun with"
+            for key in sorted(stored.keys() | inputs.keys())
+            if stored.get(key) != inputs.get(key)
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{run}/corpus.json is damaged: {error!r}") from error
+    if problems:
+        problems.append("choose another name, or delete the run to start anew")
+        raise ConfigError(f"{run} exists with other inputs", problems)
+    return inputs
+
+
+def identify(config: Config, inputs: dict[str, str]) -> str:
+    """A hash of all that decides what the folds learn: a committed fold of another hash is not this run's."""
     decisive = {key: value for key, value in binding_keys(config).items() if key != "name"}
     return hashlib.sha256(json_bytes([decisive, inputs])).hexdigest()
 
 
+def find_folds(run: Directory, config: Config, corpus: Corpus) -> np.ndarray:
+    """Reads the folds of a run that was begun, else assigns them.
+
+    Returns:
+        (repeats, num_rows) the fold in which each row is valid.
+    """
+    if run.exists("config.yaml"):
+        ids = corpus.table["id"].combine_chunks()
+        return read_folds(run.read_bytes("folds.parquet"), ids)
+    groups = corpus.table["group"].to_numpy() if config.folds.group else None
+    labels = corpus.table["label"].to_numpy()
+    return assign_folds(labels, config.folds.num_folds, config.folds.repeats, config.seed, groups)
+
+
+def begin_run(
+    run: Directory, config: Config, corpus: Corpus, inputs: dict[str, str], folds: np.ndarray
+) -> None:
+    """Writes corpus.json and folds.parquet, and config.yaml last: from then on the run is held to them.
+
+    Only called once all that can be wrong with the inputs has been looked at, so that a corrected
+    mistake is not another config.
+    """
+    if not run.exists("config.yaml"):
+        run.write_bytes("corpus.json", json_bytes({**corpus.summary(), "inputs": inputs}))
+        run.write_bytes("folds.parquet", write_folds(folds, corpus.table["id"].combine_chunks()))
+    run.write_bytes("config.yaml", config.to_yaml().encode())
+
+
 def _fingerprints(config: Config) -> dict[str, str]:
     """A hash of each input file beside the corpus."""
-    prints = {
-        f"words.{key}": _fingerprint(f"words.{key}", [Path(path)])
-        for key, path in (("vectors", config.words.vectors), ("user_dict", config.words.user_dict))
-        if path is not None
-    }
+    prints = {}
+    if any(reads_words(name) for name in config.model.architectures):
+        for key, path in (("vectors", config.words.vectors), ("user_dict", config.words.user_dict)):
+            if path is not None:
+                prints[f"words.{key}"] = _fingerprint(f"words.{key}", [Path(path)])
     if config.encoder.checkpoint != "mini":
-        files = sorted(path for path in Path(config.encoder.checkpoint).expanduser().rglob("*") if path.is_file())
+        files = sorted(
+            path for path in Path(config.encoder.checkpoint).expanduser().rglob("*") if path.is_file()
+        )
         prints["encoder.checkpoint"] = _fingerprint("encoder.checkpoint", files)
     return prints
 
@@ -121,22 +162,6 @@ def _fingerprint(key: str, files: list[Path]) -> str:
         except OSError as error:
             raise ConfigError(f"{key}: cannot read {path}: {error.strerror or error}") from error
     return digest.hexdigest()
-
-
-def hold_folds(run: Directory, config: Config, corpus: Corpus) -> np.ndarray:
-    """Assigns the folds and writes folds.parquet, or reads it back.
-
-    Returns:
-        (repeats, num_rows) the fold in which each row is valid.
-    """
-    ids = corpus.table["id"].combine_chunks()
-    if run.exists("folds.parquet"):
-        return read_folds(run.read_bytes("folds.parquet"), ids)
-    groups = corpus.table["group"].to_numpy() if config.folds.group else None
-    labels = corpus.table["label"].to_numpy()
-    assigned = assign_folds(labels, config.folds.num_folds, config.folds.repeats, config.seed, groups)
-    run.write_bytes("folds.parquet", write_folds(assigned, ids))
-    return assigned
 
 
 def read_summary(run: Directory) -> dict[str, Any] | None:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 import uuid
 from pathlib import Path
 from typing import Any
@@ -71,7 +70,7 @@ class Directory:
         with self._fs.open_output_stream(target, compression=None) as stream:
             stream.write(data)
         if self.is_local:
-            os.replace(target, full)
+            Path(target).replace(full)
 
     def delete(self) -> None:
         """Removes the directory and all below it, if it is there."""

@@ -12,7 +12,9 @@ from raytrain.metrics import METRICS, bootstrap_interval, score_proba
 _TITLES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "auc": "AUC", "log_loss": "log loss"}
 
 
-def assemble_oof(parts: Iterable[tuple[np.ndarray, np.ndarray]], num_rows: int, num_classes: int) -> np.ndarray:
+def assemble_oof(
+    parts: Iterable[tuple[np.ndarray, np.ndarray]], num_rows: int, num_classes: int
+) -> np.ndarray:
     """Lays the folds' probabilities on their rows; repeats are averaged.
 
     Args:
@@ -33,7 +35,11 @@ def assemble_oof(parts: Iterable[tuple[np.ndarray, np.ndarray]], num_rows: int, 
 
 
 def oof_table(
-    ids: pa.Array, folds: np.ndarray, label_names: Sequence[Any], labels: np.ndarray, oof: dict[str, np.ndarray]
+    ids: pa.Array,
+    folds: np.ndarray,
+    label_names: Sequence[Any],
+    labels: np.ndarray,
+    oof: dict[str, np.ndarray],
 ) -> pa.Table:
     """oof.parquet: id, fold (of repeat 0), label, proba_<label>… of the whole, then per architecture.
 

@@ -211,7 +211,9 @@ class FoldTraining:
         total = 0.0
         for number, rows in enumerate(plan):
             step = self.epoch * len(plan) + number
-            self._set_rates(rate_factor(settings.schedule, step, settings.epochs * len(plan), settings.warmup))
+            self._set_rates(
+                rate_factor(settings.schedule, step, settings.epochs * len(plan), settings.warmup)
+            )
             inputs, labels, weights = self._share(rows)
             seed = np.array([self.seed, step * self.num_workers + self.rank], np.int32)
             total += float(self._step(inputs, labels, weights, seed))
@@ -309,7 +311,9 @@ class FoldTraining:
         state = json.loads((directory / "state.json").read_text(encoding="utf-8"))
 
         def part(prefix: str) -> dict[str, np.ndarray]:
-            return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+            return {
+                name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)
+            }
 
         variables = head_variables(self.model)
         if self.model.get_layer("encoder").trainable:

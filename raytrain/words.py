@@ -142,4 +142,3 @@ def build_embedding(
         kind = "own" if word in known else "characters" if characters else "none"
         coverage[kind] += 1
     return embedding, coverage
-

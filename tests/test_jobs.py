@@ -25,7 +25,9 @@ def environment() -> dict[str, str]:
 
 
 def run_job(job: str, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(command(job, *arguments), capture_output=True, text=True, cwd=ROOT, env=environment())
+    return subprocess.run(
+        command(job, *arguments), capture_output=True, text=True, cwd=ROOT, env=environment()
+    )
 
 
 @pytest.mark.parametrize("job", ["kfold.py", "predict.py"])
@@ -59,7 +61,7 @@ def test_predict_without_an_ensemble_exits_2(tmp_path):
 
 @pytest.mark.slow
 def test_interrupted_and_killed_run_goes_on_to_the_same_result(tmp_path):
-    """Ctrl-C after the first fold, SIGKILL after the second, then to the end; beside it an undisturbed run."""
+    """Ctrl-C after the first fold, SIGKILL after the second, then to the end; beside it a calm run."""
     options = {"folds__num_folds": 4, "cluster__max_concurrent_folds": 1}
     hurt = tiny_overrides(tmp_path, name="hurt", **options)
     run_directory = tmp_path / "runs" / "hurt"

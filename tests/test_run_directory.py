@@ -8,7 +8,15 @@ import pytest
 from raytrain.config import load_config
 from raytrain.corpus import Corpus
 from raytrain.errors import ArtifactError, ConfigError
-from raytrain.run_directory import hold_config, hold_folds, hold_inputs, lock_run, read_summary
+from raytrain.run_directory import (
+    begin_run,
+    check_config,
+    check_inputs,
+    find_folds,
+    identify,
+    lock_run,
+    read_summary,
+)
 from raytrain.storage import Directory
 
 NUM_ROWS = 12
@@ -29,7 +37,9 @@ CORPUS = Corpus(
 
 
 def config_of(*overrides):
-    return load_config(None, ["data.path=a.csv", "folds.num_folds=3", *overrides])
+    return load_config(
+        None, ["data.path=a.csv", "folds.num_folds=3", "model.architecture=textcnn", *overrides]
+    )
 
 
 @pytest.fixture
@@ -39,8 +49,10 @@ def run(tmp_path):
 
 def begin(run, *overrides, corpus=CORPUS):
     config = config_of(*overrides)
-    hold_config(run, config)
-    return hold_inputs(run, config, corpus)
+    check_config(run, config)
+    inputs = check_inputs(run, config, corpus)
+    begin_run(run, config, corpus, inputs, find_folds(run, config, corpus))
+    return identify(config, inputs)
 
 
 def problems_of(run, *overrides, corpus=CORPUS):
@@ -68,7 +80,7 @@ def test_identity_does_not_depend_on_name_or_place(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "override", ["seed=1", "train.epochs=9", "model.architecture=textcnn", "encoder.maxlen=64"]
+    "override", ["seed=1", "train.epochs=9", "model.architecture=rnn_cnn", "encoder.maxlen=64"]
 )
 def test_identity_depends_on_what_the_folds_learn(run, tmp_path, override):
     assert begin(run) != begin(Directory(tmp_path / "other"), override)
@@ -165,23 +177,36 @@ def test_damaged_corpus_json_is_an_artifact_error(run, text):
 
 
 def test_folds_are_assigned_once_and_read_back(run):
-    config = config_of("folds.repeats=2")
-    folds = hold_folds(run, config, CORPUS)
-    assert folds.shape == (2, NUM_ROWS)
+    begin(run, "folds.repeats=2")
     written = run.read_bytes("folds.parquet")
-    assert np.array_equal(hold_folds(run, config_of("folds.repeats=2", "seed=1"), CORPUS), folds)
+    folds = find_folds(run, config_of("folds.repeats=2", "seed=1"), CORPUS)
+    assert folds.shape == (2, NUM_ROWS)
+    begin(run, "folds.repeats=2")
     assert run.read_bytes("folds.parquet") == written
 
 
+def test_nothing_is_written_before_the_run_begins(run):
+    config = config_of()
+    check_config(run, config)
+    check_inputs(run, config, CORPUS)
+    find_folds(run, config, CORPUS)
+    assert not run.exists()
+
+
 def test_folds_keep_groups_together_where_asked(run):
-    (folds,) = hold_folds(run, config_of("folds.group=店"), CORPUS)
+    (folds,) = find_folds(run, config_of("folds.group=店"), CORPUS)
     assert np.array_equal(folds[::2], folds[1::2])
 
 
 def test_damaged_folds_are_an_artifact_error(run):
+    begin(run)
     run.write_bytes("folds.parquet", b"nonsense")
     with pytest.raises(ArtifactError, match=r"folds\.parquet"):
-        hold_folds(run, config_of(), CORPUS)
+        begin(run)
+
+
+def test_words_files_that_no_head_reads_are_not_looked_at(run):
+    begin(run, "words.vectors=nowhere.txt", "model.architecture=finetune")
 
 
 def test_second_holder_is_refused_until_the_first_lets_go(run):

@@ -23,7 +23,9 @@ def make_rows(num_rows: int, num_classes: int = 2, seed: int = 0) -> list[dict[s
     for number in range(num_rows):
         label = number % num_classes
         own = CHARACTERS[label * 8 : label * 8 + 8]
-        text = "".join(rng.choice(own if rng.random() < 0.7 else CHARACTERS) for _ in range(rng.randrange(3, 28)))
+        text = "".join(
+            rng.choice(own if rng.random() < 0.7 else CHARACTERS) for _ in range(rng.randrange(3, 28))
+        )
         rows.append({"id": f"row-{number}", "text": text, "label": "abc"[label]})
     return rows
 
@@ -57,7 +59,9 @@ def write_encoder(directory: Path, dropout: float = 0.1) -> Path:
     return directory
 
 
-def tiny_overrides(directory: Path, num_rows: int = 48, dropout: float = 0.1, **overrides: object) -> list[str]:
+def tiny_overrides(
+    directory: Path, num_rows: int = 48, dropout: float = 0.1, **overrides: object
+) -> list[str]:
     """Writes corpus and encoder below `directory`; returns config overrides as on a command line."""
     corpus = directory / "corpus.csv"
     if not corpus.exists():
