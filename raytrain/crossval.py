@@ -14,7 +14,8 @@ from raytrain.cluster import connect, plan_resources
 from raytrain.config import Config
 from raytrain.corpus import Corpus, count_texts, read_corpus
 from raytrain.ensemble import write_ensemble
-from raytrain.fold_run import FoldResult, FoldSpec, fold_name, load_encoder_weights, read_fold, read_fold_oof
+from raytrain.fold_result import FoldResult, FoldSpec, fold_name, read_fold, read_fold_oof
+from raytrain.fold_run import load_encoder_weights
 from raytrain.inputs import (
     SharedInputs,
     class_weights,

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from raytrain.config import Config
 from raytrain.errors import ArtifactError
-from raytrain.fold_run import FoldSpec, read_fold_weights, save_weights
+from raytrain.fold_result import FoldSpec, read_fold_weights, save_weights
 from raytrain.inputs import SharedInputs
 from raytrain.storage import Directory, json_bytes, sha256
 

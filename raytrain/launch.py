@@ -15,7 +15,8 @@ from rich.console import Console
 
 from raytrain.cluster import FoldResources
 from raytrain.errors import FoldError
-from raytrain.fold_run import FoldResult, FoldSpec, FoldTrainer, read_fold
+from raytrain.fold_result import FoldResult, FoldSpec, read_fold
+from raytrain.fold_run import FoldTrainer
 from raytrain.progress import FoldTable, ProgressEvents
 from raytrain.storage import Directory
 

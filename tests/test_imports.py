@@ -13,7 +13,7 @@ PACKAGE = Path(raytrain.__file__).parent
 ORDER = [
     *("errors", "config", "storage", "encodings", "tables", "corpus", "folds", "metrics"),
     *("tokens", "words", "features", "checkpoints", "layers", "models", "batches", "training"),
-    *("inputs", "cluster", "fold_run", "progress", "launch", "baseline", "run_directory"),
+    *("inputs", "cluster", "fold_result", "fold_run", "progress", "launch", "baseline", "run_directory"),
     *("summary", "ensemble", "crossval", "predict", "predictions", "commands", "example"),
 ]
 WITH_TENSORFLOW = {"layers", "models", "batches", "training", "predict"}
@@ -62,7 +62,7 @@ def test_module_imports_only_what_stands_before_it(module):
 
 
 def test_imports_are_seen():
-    assert {"errors", "storage", "layers", "models", "batches", "training"} <= imports_of("fold_run")
+    assert {"storage", "layers", "models", "batches", "training"} <= imports_of("fold_run")
     assert imports_of("errors") == set()
 
 

@@ -1,0 +1,159 @@
+"""A fold's specification, and what it leaves behind: committed whole or not at all."""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+from ray.actor import ActorHandle
+from safetensors.numpy import save as save_safetensors
+
+from raytrain.errors import ArtifactError
+from raytrain.storage import Directory, json_bytes, sha256
+
+RESULT_FILES = ("model.safetensors", "oof.parquet")
+
+
+@dataclass(frozen=True)
+class FoldSpec:
+    """All that a worker needs to train one fold.
+
+    Attributes:
+        name: `<architecture>/r<repeat>-fold-<fold>`.
+        location: The fold's directory.
+        identity: Hash of config and corpus; a committed result of another identity is not this fold's.
+        settings: Keyword arguments of `training.TrainSettings`.
+        model: Keyword arguments of `models.build_model`, without the seed.
+        data: ObjectRef of {features, labels, ids, embedding}.
+        encoder_weights: ObjectRef of arrays by name, or None for an encoder that starts untrained.
+        train_rows: Row indices to learn from.
+        valid_rows: Row indices to predict out of fold.
+    """
+
+    name: str
+    architecture: str
+    fold: int
+    repeat: int
+    seed: int
+    location: str
+    identity: str
+    settings: dict[str, Any]
+    model: dict[str, Any]
+    data: ray.ObjectRef
+    encoder_weights: ray.ObjectRef | None
+    train_rows: np.ndarray
+    valid_rows: np.ndarray
+    progress: ActorHandle | None = None
+    threads: int = 1
+    gpu_share: float | None = None
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What a fold leaves: metrics of the selected epoch, and everything about the run in `record`."""
+
+    name: str
+    metrics: dict[str, float]
+    record: dict[str, Any] = field(repr=False)
+
+
+def fold_name(repeat: int, fold: int) -> str:
+    return f"r{repeat}-fold-{fold:02d}"
+
+
+def commit_fold(
+    spec: FoldSpec,
+    weights: dict[str, np.ndarray],
+    ids: pa.Array,
+    proba: np.ndarray,
+    metrics: dict[str, float],
+    history: list[dict[str, float]],
+    seconds: float,
+) -> None:
+    """Writes result/{model.safetensors, oof.parquet, result.json}; the last one commits the fold."""
+    oof = {"row": pa.array(spec.valid_rows, pa.int64()), "id": ids}
+    oof |= {f"proba_{index}": pa.array(proba[:, index]) for index in range(proba.shape[1])}
+    sink = io.BytesIO()
+    pq.write_table(pa.table(oof), sink)
+    contents = {"model.safetensors": save_safetensors(weights), "oof.parquet": sink.getvalue()}
+    result = Directory(spec.location) / "result"
+    for name, data in contents.items():
+        result.write_bytes(name, data)
+    record = {
+        "name": spec.name,
+        "architecture": spec.architecture,
+        "fold": spec.fold,
+        "repeat": spec.repeat,
+        "seed": spec.seed,
+        "identity": spec.identity,
+        "train_rows": len(spec.train_rows),
+        "valid_rows": len(spec.valid_rows),
+        "metrics": metrics,
+        "history": history,
+        "seconds": round(seconds, 3),
+        "files": {name: {"bytes": len(data), "sha256": sha256(data)} for name, data in contents.items()},
+    }
+    result.write_bytes("result.json", json_bytes(record))
+
+
+def read_fold(location: str, identity: str) -> FoldResult | None:
+    """Reads a committed fold's record.
+
+    Returns:
+        None where the fold is not committed.
+
+    Raises:
+        ArtifactError: It is another run's, or a file is missing or of another size.
+    """
+    result = Directory(location) / "result"
+    if not result.exists("result.json"):
+        return None
+    try:
+        record = json.loads(result.read_bytes("result.json"))
+        found, files = record["identity"], record["files"]
+        bad = [name for name in RESULT_FILES if not _is_whole(result, name, files[name])]
+        metrics = {name: _number(value) for name, value in record["metrics"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{result}/result.json is damaged: {error!r}; delete {location}") from error
+    if found != identity:
+        raise ArtifactError(
+            f"{location} holds a fold of another config or corpus; delete it or rename the run"
+        )
+    if bad:
+        raise ArtifactError(
+            f"{location} is damaged",
+            [f"{name} is missing or changed; delete {location} to train it again" for name in bad],
+        )
+    return FoldResult(record["name"], metrics, record)
+
+
+def _is_whole(directory: Directory, name: str, entry: dict[str, Any]) -> bool:
+    if not directory.exists(name):
+        return False
+    data = directory.read_bytes(name)
+    return len(data) == entry["bytes"] and sha256(data) == entry["sha256"]
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def read_fold_oof(location: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the row indices and the (rows, num_classes) probabilities of a committed fold."""
+    data = (Directory(location) / "result").read_bytes("oof.parquet")
+    table = pq.read_table(io.BytesIO(data))
+    names = [name for name in table.column_names if name.startswith("proba_")]
+    return table["row"].to_numpy(), np.stack([table[name].to_numpy() for name in names], axis=1)
+
+
+def read_fold_weights(location: str) -> bytes:
+    return (Directory(location) / "result").read_bytes("model.safetensors")
+
+
+def save_weights(weights: Mapping[str, np.ndarray]) -> bytes:
+    return save_safetensors({name: np.asarray(value) for name, value in weights.items()})
