@@ -5,11 +5,12 @@ python jobs/kfold.py --config my.yaml model.architecture=[textcnn,rnn_cnn]
 ray job submit --working-dir . -- python jobs/kfold.py --config my.yaml
 """
 
+import sys
 from pathlib import Path
 
 from rich.console import Console
 
-from raytrain.commands import config_parser, job_console, leave, run_job
+from raytrain.commands import config_parser, job_console, run_job
 from raytrain.config import Config, load_config
 
 EXAMPLE = Path(__file__).with_name("kfold.yaml")
@@ -50,4 +51,4 @@ def train(config: Config, console: Console) -> None:
 
 
 if __name__ == "__main__":
-    leave(run_job(main))
+    sys.exit(run_job(main))

@@ -4,8 +4,9 @@ python jobs/predict.py --ensemble runs/mine/ensemble --input posts.csv --output 
 """
 
 import argparse
+import sys
 
-from raytrain.commands import leave, run_job
+from raytrain.commands import run_job
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -60,4 +61,4 @@ def predict(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    leave(run_job(main))
+    sys.exit(run_job(main))

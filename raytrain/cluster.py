@@ -12,9 +12,6 @@ import ray.train
 from raytrain.config import ClusterConfig
 from raytrain.errors import ClusterError
 
-# A controller notices a finished epoch at its next poll; Ray's default of 2 s would be most of a short fold.
-_POLL_SECONDS = "0.3"
-
 
 @dataclass(frozen=True)
 class FoldResources:
@@ -50,7 +47,6 @@ def connect(address: str | None) -> None:
     Raises:
         ClusterError: Nothing answers at the address.
     """
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", _POLL_SECONDS)
     if ray.is_initialized():
         return
     address = address or os.environ.get("RAY_ADDRESS") or "local"
@@ -68,6 +64,14 @@ def connect(address: str | None) -> None:
             f"cannot connect to Ray at {address}: {error}",
             ["expected a running cluster; leave cluster.address=null and RAY_ADDRESS unset for local Ray"],
         ) from error
+
+
+def poll_quickly() -> None:
+    """Makes the Train controllers that this process starts look at their workers more often.
+
+    A finished epoch is noticed at the next look; Ray's default of 2 s would be most of a short fold.
+    """
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.3")
 
 
 def plan_resources(cluster: ClusterConfig, num_runs: int) -> FoldResources:

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from rich.console import Console
 
@@ -51,6 +51,7 @@ def run_job(main: Callable[[], None]) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted; what is committed is kept: run the same command again to go on", file=sys.stderr)
+        _shut_down_ray()
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -58,17 +59,16 @@ def run_job(main: Callable[[], None]) -> int:
     return 0
 
 
-def leave(code: int) -> NoReturn:
-    """Exits. After an interruption at once: threads of running folds are still inside Ray then, and to
-    shut it down under them ends in a crash. Ray's own processes end with this one.
-    """
-    if code == EXIT_INTERRUPTED:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
-
-
 def _interrupt(signum: int, frame: Any) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _shut_down_ray() -> None:
+    """Ends the folds and what Ray has started here; a second Ctrl-C must not cut this short."""
+    if "ray" not in sys.modules:
+        return
+    import ray
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    ray.shutdown()

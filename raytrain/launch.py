@@ -1,8 +1,6 @@
 """Launching fold runs as the cluster has room, and watching them."""
 
 import contextlib
-import queue
-import threading
 import traceback
 from collections import deque
 from collections.abc import Sequence
@@ -10,17 +8,48 @@ from dataclasses import replace
 from typing import Any
 
 import ray
-from ray.actor import ActorHandle
 from rich.console import Console
 
-from raytrain.cluster import FoldResources
+from raytrain.cluster import FoldResources, poll_quickly
 from raytrain.errors import FoldError
 from raytrain.fold_result import FoldResult, FoldSpec, read_fold
 from raytrain.fold_run import FoldTrainer
-from raytrain.progress import FoldTable, ProgressEvents
+from raytrain.progress import FoldTable
 from raytrain.storage import Directory
 
 _POLL_SECONDS = 0.5
+
+
+class FoldLauncher:
+    """Runs each fold's blocking `fit` in a thread of its own, and collects what the folds report.
+
+    It lives in a Ray actor. In threads of the driver `fit` would still be inside Ray when Ctrl-C
+    wants to shut Ray down, and that ends in a crash.
+    """
+
+    def __init__(self) -> None:
+        poll_quickly()
+        self._events: deque[tuple[str, dict[str, Any]]] = deque()
+
+    def push(self, name: str, event: dict[str, Any]) -> None:
+        self._events.append((name, event))
+
+    def drain(self) -> list[tuple[str, dict[str, Any]]]:
+        return [self._events.popleft() for _ in range(len(self._events))]
+
+    def run_fold(
+        self, spec: FoldSpec, resources: FoldResources, max_failures: int
+    ) -> tuple[FoldResult | None, str]:
+        """Runs one fold to its end; returns its result, or None and the text of its failure."""
+        try:
+            FoldTrainer(spec, resources.scaling(), max_failures).fit()
+            result = read_fold(spec.location, spec.identity)
+            return result, "" if result else "the Ray Train run ended without a committed result"
+        except Exception:
+            failure = traceback.format_exc()
+            with contextlib.suppress(Exception):
+                Directory(spec.location).write_bytes("error.txt", failure.encode())
+            return None, failure
 
 
 def run_folds(
@@ -31,8 +60,6 @@ def run_folds(
     console: Console,
 ) -> list[FoldResult]:
     """Trains the folds that are not committed yet, never more at once than fit.
-
-    Each fold's `fit` blocks in a daemon thread of its own; the main thread stays free for Ctrl-C.
 
     Args:
         specs: All fold runs, in order.
@@ -49,59 +76,53 @@ def run_folds(
     """
     results = dict(kept)
     failures: dict[str, str] = {}
-    waiting = deque(spec for spec in specs if spec.name not in kept)
-    outcomes: queue.Queue[tuple[str, FoldResult | None, str]] = queue.Queue()
-    running: set[str] = set()
-    actor: Any = ray.remote(num_cpus=0)(ProgressEvents)
-    events = actor.remote() if waiting else None
     table = FoldTable([spec.name for spec in specs], int(specs[0].settings["epochs"]), console)
     for name in kept:
         table.set_state(name, "kept")
-    with table.shown():
-        while waiting or running:
-            while waiting and resources and len(running) < resources.slots:
-                spec = _with_resources(waiting.popleft(), resources, events)
-                running.add(spec.name)
-                table.set_state(spec.name, "starting")
-                arguments = (spec, resources, max_failures, outcomes)
-                threading.Thread(target=_run_fold, args=arguments, daemon=True).start()
-            with contextlib.suppress(queue.Empty):
-                name, result, failure = outcomes.get(timeout=_POLL_SECONDS)
-                running.remove(name)
-                _show_events(table, events)
-                if result is None:
-                    failures[name] = failure
-                else:
-                    results[name] = result
-                table.set_state(name, "failed" if result is None else "committed")
-            _show_events(table, events)
+    waiting = deque(spec for spec in specs if spec.name not in kept)
+    if waiting and resources is not None:
+        with table.shown():
+            _run_waiting(waiting, resources, max_failures, table, results, failures)
     if failures:
         raise FoldError(failures, "Run the same command again to train only what is missing.")
     return [results[spec.name] for spec in specs]
 
 
-def _with_resources(spec: FoldSpec, resources: FoldResources, events: ActorHandle | None) -> FoldSpec:
-    share = resources.gpus or None
-    return replace(spec, progress=events, threads=resources.cpus, gpu_share=share)
+def _run_waiting(
+    waiting: deque[FoldSpec],
+    resources: FoldResources,
+    max_failures: int,
+    table: FoldTable,
+    results: dict[str, FoldResult],
+    failures: dict[str, str],
+) -> None:
+    """Fills `results` and `failures`, keeping as many folds running as fit."""
+    actor: Any = ray.remote(num_cpus=0, max_concurrency=resources.slots + 2)(FoldLauncher)
+    launcher = actor.remote()
+    running: dict[ray.ObjectRef, str] = {}
+    while waiting or running:
+        while waiting and len(running) < resources.slots:
+            spec = waiting.popleft()
+            gpu_share = resources.gpus or None
+            spec = replace(spec, progress=launcher, threads=resources.cpus, gpu_share=gpu_share)
+            running[launcher.run_fold.remote(spec, resources, max_failures)] = spec.name
+            table.set_state(spec.name, "starting")
+        done, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
+        _show_events(table, launcher)
+        for outcome in done:
+            name = running.pop(outcome)
+            try:
+                result, failure = ray.get(outcome)
+            except ray.exceptions.RayError as error:
+                result, failure = None, str(error)
+            if result is None:
+                failures[name] = failure
+            else:
+                results[name] = result
+            table.set_state(name, "failed" if result is None else "committed")
 
 
-def _run_fold(spec: FoldSpec, resources: FoldResources, max_failures: int, outcomes: queue.Queue) -> None:
-    """Runs one fold to its end and puts (name, result, failure) on the queue, whatever happens."""
-    try:
-        FoldTrainer(spec, resources.scaling(), max_failures).fit()
-        result = read_fold(spec.location, spec.identity)
-        failure = "" if result else "the Ray Train run ended without a committed result"
-    except Exception:
-        result, failure = None, traceback.format_exc()
-        with contextlib.suppress(Exception):
-            Directory(spec.location).write_bytes("error.txt", failure.encode())
-    outcomes.put((spec.name, result, failure))
-
-
-def _show_events(table: FoldTable, events: ActorHandle | None) -> None:
-    if events is None:
-        return
+def _show_events(table: FoldTable, launcher: Any) -> None:
     with contextlib.suppress(ray.exceptions.RayError):  # progress is worth no run's failure
-        drained: list[tuple[str, dict[str, Any]]] = ray.get(events.drain.remote(), timeout=5)
-        for name, event in drained:
+        for name, event in ray.get(launcher.drain.remote(), timeout=5):
             table.update(name, event)

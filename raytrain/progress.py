@@ -15,20 +15,6 @@ STATES = ("waiting", "starting", "training", "committed", "kept", "failed")
 _STYLES = {"training": "cyan", "committed": "green", "kept": "green", "failed": "bold red", "waiting": "dim"}
 
 
-class ProgressEvents:
-    """Collects what workers push until the driver drains it; lives in a Ray actor."""
-
-    def __init__(self) -> None:
-        self._events: list[tuple[str, dict[str, Any]]] = []
-
-    def push(self, name: str, event: dict[str, Any]) -> None:
-        self._events.append((name, event))
-
-    def drain(self) -> list[tuple[str, dict[str, Any]]]:
-        events, self._events = self._events, []
-        return events
-
-
 @dataclass
 class _Row:
     state: str = "waiting"

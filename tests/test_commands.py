@@ -64,11 +64,20 @@ def test_sigterm_ends_like_an_interrupt():
     assert run_job(main) == 130
 
 
-def test_leave_exits_with_the_code_and_after_an_interruption_at_once():
-    code = "import atexit; from raytrain.commands import leave; atexit.register(print, 'ended'); leave({})"
-    for number, said in ((0, "ended\n"), (2, "ended\n"), (130, "")):
-        done = subprocess.run([sys.executable, "-c", code.format(number)], capture_output=True, text=True)
-        assert (done.returncode, done.stdout) == (number, said)
+def test_interruption_shuts_ray_down_and_a_second_one_does_not_cut_that_short(monkeypatch):
+    import ray
+
+    ended = []
+
+    def shutdown():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        ended.append(1)
+
+    monkeypatch.setattr(ray, "shutdown", shutdown)
+    assert run_job(raising(KeyboardInterrupt())) == 130
+    assert run_job(lambda: os.kill(os.getpid(), signal.SIGTERM)) == 130
+    assert ended == [1, 1]
 
 
 def test_unforeseen_exception_keeps_its_traceback():

@@ -356,11 +356,16 @@ def test_the_same_seed_gives_the_same_weights(fold, eagerly):
     assert distance(one, two) <= 1e-6
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_another_seed_gives_other_weights(fold, eagerly, dropout):
-    """By its shuffle alone, and by its dropout."""
+def test_another_seed_gives_another_order_of_rows(fold, eagerly):
+    one, two = (trained(fold, train_encoder=False, dropout=0.0, seed=seed, batch_size=4) for seed in (7, 8))
+    assert distance(one, two) > 1e-4
+
+
+def test_another_seed_gives_other_dropout(fold, eagerly):
+    """A single row leaves nothing to shuffle."""
     one, two = (
-        trained(fold, train_encoder=False, dropout=dropout, seed=seed, batch_size=4) for seed in (7, 8)
+        trained(fold, train_encoder=False, dropout=0.5, seed=seed, train_rows=np.array([2]))
+        for seed in (7, 8)
     )
     assert distance(one, two) > 1e-4
 
