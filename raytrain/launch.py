@@ -97,8 +97,8 @@ def _run_waiting(
     failures: dict[str, str],
 ) -> None:
     """Fills `results` and `failures`, keeping as many folds running as fit."""
-    actor: Any = ray.remote(num_cpus=0, max_concurrency=resources.slots + 2)(FoldLauncher)
-    launcher = actor.remote()
+    actor: Any = ray.remote(FoldLauncher)
+    launcher = actor.options(num_cpus=0, max_concurrency=resources.slots + 2).remote()
     running: dict[ray.ObjectRef, str] = {}
     while waiting or running:
         while waiting and len(running) < resources.slots:

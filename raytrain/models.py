@@ -1,6 +1,5 @@
 """Encoder + head as one keras.Model, and weights by name."""
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -149,7 +148,8 @@ def build_model(
     mask = PaddingMask(name="mask")(ids["token_ids"])
     encoder_inputs = [ids["token_ids"], ids["segment_ids"]][: len(encoder.inputs)]
     sequence = encoder(encoder_inputs) if train_encoder else encoder(encoder_inputs, training=False)
-    seeds = itertools.count(seed)
+    # Not seed, seed + 1, …: folds have consecutive seeds and would share initial values.
+    seeds = iter((np.random.SeedSequence(seed).generate_state(32) >> 1).tolist())
     if architecture == "finetune":
         vector = keras.layers.Lambda(lambda x: x[:, 0], name="first")(sequence)
     else:

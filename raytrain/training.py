@@ -18,7 +18,7 @@ from raytrain.models import INPUTS, assign_variables, encoder_variables, head_va
 keras = tf.keras
 
 PLATEAU_FACTOR = 0.5  # an epoch without a better `monitor` halves the rates
-ADVICE = "lower train.learning_rate or set train.clip_norm=1.0"
+ADVICE = "lower train.learning_rate or train.clip_norm"
 
 
 @dataclass(frozen=True)
@@ -256,7 +256,9 @@ class FoldTraining:
         """Feeds the monitored metric to best-epoch selection, early stopping and the plateau rule."""
         name = self.settings.monitor
         better = is_better(name)
-        earlier = [epoch[name] for epoch in self.history[:-1]]
+        if np.isnan(metrics[name]):  # not defined on these rows, which says nothing about the epoch
+            return
+        earlier = [epoch[name] for epoch in self.history[:-1] if not np.isnan(epoch[name])]
         if not earlier or all(better(metrics[name], value) for value in earlier):
             self._stale_epochs = 0
             if self.settings.select == "best":

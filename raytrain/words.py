@@ -1,5 +1,6 @@
 """Words by jieba, laid on characters, and their vectors."""
 
+import functools
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,7 @@ jieba.setLogLevel(logging.WARNING)
 PAD_WORD, UNKNOWN_WORD, FIRST_WORD = 0, 1, 2
 
 
+@functools.lru_cache(maxsize=2)
 def build_segmenter(user_dict: str | None = None) -> jieba.Tokenizer:
     """Builds a jieba tokenizer of our own: what else the process loads into jieba does not reach it.
 
