@@ -2,7 +2,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install kfold test check bench lock clean
+.PHONY: install kfold test check lock clean
 
 install: $(VENV)/.installed
 
@@ -25,9 +25,6 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-
-bench: install
-	$(BIN)/python benchmarks/bench.py
 
 # Writes requirements.lock anew; needs uv.
 lock:
