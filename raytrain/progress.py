@@ -24,6 +24,7 @@ class _Row:
     loss: float | None = None
     accuracy: float | None = None
     rate: float | None = None
+    first_seen: tuple[float, float] | None = None  # clock and share done at the first event
 
 
 class FoldTable:
@@ -74,6 +75,8 @@ class FoldTable:
         else:
             row.step, row.num_steps = event["step"], event["num_steps"]
             row.loss, row.rate = event["loss"], event["rate"]
+        if row.first_seen is None:
+            row.first_seen = time.monotonic(), self._share(row)
 
     def _line(self, name: str, text: str) -> None:
         if self._live is None:
@@ -89,19 +92,18 @@ class FoldTable:
         within = row.step / row.num_steps if row.num_steps else 0.0
         return min(1.0, (row.epoch + within) / self._epochs)
 
-    def _time_left(self) -> str:
-        done = self._work_done() - self._done_before
-        if done <= 0:
-            return "–"
-        left = (len(self._rows) - self._work_done()) * (time.monotonic() - self._started) / done
-        return f"{int(left // 60)}:{int(left % 60):02d}"
+    def _fold_left(self, row: _Row) -> str:
+        if row.state != "training" or row.first_seen is None:
+            return ""
+        began, share = row.first_seen
+        return _time_left(time.monotonic() - began, self._share(row) - share, 1 - self._share(row))
 
     def __rich__(self) -> Group:
         rows = list(self._rows.items())
         if len(rows) > self._console.height - 6:
             rows = [(name, row) for name, row in rows if row.state in ("starting", "training", "failed")]
         table = Table(box=None, pad_edge=False)
-        for title in ("fold", "state", "epoch", "loss", "valid acc", "texts/s"):
+        for title in ("fold", "state", "epoch", "loss", "valid acc", "texts/s", "left"):
             table.add_column(title, justify="left" if title in ("fold", "state") else "right")
         for name, row in rows:
             table.add_row(
@@ -110,13 +112,24 @@ class FoldTable:
                 f"{min(row.epoch + (row.step > 0), self._epochs)}/{self._epochs}",
                 *(_shown(value, spec) for value, spec in ((row.loss, ".4f"), (row.accuracy, ".4f"))),
                 _shown(row.rate if row.state == "training" else None, ",.0f"),
+                self._fold_left(row),
             )
         states = [row.state for row in self._rows.values()]
         counts = ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states)
-        elapsed = int(time.monotonic() - self._started)
-        clock = f"{elapsed // 60}:{elapsed % 60:02d} elapsed, {self._time_left()} left"
+        elapsed, done = time.monotonic() - self._started, self._work_done()
+        left = _time_left(elapsed, done - self._done_before, len(self._rows) - done)
+        clock = f"{_clock(elapsed)} elapsed, {left or '–'} left"
         return Group(table, Text(f"{counts}  ·  {clock}", style="dim"))
 
 
 def _shown(value: float | None, spec: str) -> str:
     return "" if value is None else format(value, spec)
+
+
+def _time_left(elapsed: float, done: float, remaining: float) -> str:
+    """What is left at the pace so far; nothing where there is no pace yet."""
+    return "" if done <= 0 else _clock(elapsed * remaining / done)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{int(seconds % 60):02d}"

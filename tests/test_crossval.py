@@ -16,6 +16,7 @@ from tiny_run import make_rows, read_oof, silent_console, tiny_config, tiny_over
 
 from raytrain.cluster import connect
 from raytrain.config import load_config
+from raytrain.corpus import read_corpus
 from raytrain.crossval import cross_validate
 from raytrain.ensemble import load_ensemble
 from raytrain.errors import ArtifactError, ClusterError, ConfigError, FoldError
@@ -123,6 +124,21 @@ def test_two_workers_per_fold_equal_one(local_ray, tmp_path):
     run(one), run(two)
     expected = read_oof(tmp_path / "runs" / "one")[1]
     np.testing.assert_allclose(read_oof(tmp_path / "runs" / "two")[1], expected, atol=1e-4)
+
+
+def test_encoding_on_ray_equals_encoding_in_one_piece(local_ray, tmp_path, monkeypatch):
+    from raytrain import inputs
+
+    config = tiny_config(tmp_path, model__architecture="textcnn")
+    corpus = read_corpus(config.data.path, ["text"], "label", "id")
+    encoder = inputs.find_encoder(config, corpus)
+    whole = inputs.read_shared_inputs(config, corpus, encoder)
+    monkeypatch.setattr(inputs, "PARALLEL_TEXTS", 10)
+    monkeypatch.setattr(inputs, "_CHUNK", 7)
+    pieces = inputs.read_shared_inputs(config, corpus, encoder)
+    assert pieces.features.equals(whole.features)
+    assert pieces.vocabulary == whole.vocabulary
+    np.testing.assert_array_equal(pieces.embedding, whole.embedding)
 
 
 def kill_worker_after_first_epoch(run_directory):
