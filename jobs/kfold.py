@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from raytrain.commands import config_parser, job_console, run_job
-from raytrain.config import Config, load_config
+from raytrain.config import Config, load_config, touches_data
 
 EXAMPLE = Path(__file__).with_name("kfold.yaml")
 
@@ -19,9 +19,7 @@ EXAMPLE = Path(__file__).with_name("kfold.yaml")
 def main(arguments: list[str] | None = None) -> None:
     """Parses, trains, and says where the artifact lies."""
     options = config_parser(__doc__, "jobs/kfold.py").parse_args(arguments)
-    is_example = options.config is None and not any(
-        item.startswith("data.path=") for item in options.overrides
-    )
+    is_example = options.config is None and not touches_data(options.overrides)
     config = load_config(EXAMPLE if is_example else options.config, options.overrides)
     console = job_console()
     if is_example:
@@ -45,10 +43,12 @@ def train(config: Config, console: Console) -> None:
     run = f"{config.storage.rstrip('/')}/{config.name}"
     if config.data.test is not None:
         num_rows, _ = predict_test(run, config)
-        console.print(f"{run}/predictions.csv: {num_rows:,} rows of {config.data.test}", highlight=False)
+        done = f"{run}/predictions.csv: {num_rows:,} rows of {config.data.test}"
+        console.print(done, highlight=False, markup=False)
     command = f"python jobs/predict.py --ensemble {run}/ensemble --input FILE --output FILE.csv"
-    console.print(f"ensemble: {run}/ensemble\npredict with: {command}", highlight=False, soft_wrap=True)
+    lines = f"ensemble: {run}/ensemble\npredict with: {command}"
+    console.print(lines, highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
-    sys.exit(run_job(main))
+    sys.exit(run_job(main, "what is committed is kept: run the same command again to go on"))

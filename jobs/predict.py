@@ -61,4 +61,4 @@ def predict(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_job(main))
+    sys.exit(run_job(main, "nothing was written"))

@@ -29,7 +29,7 @@ def predict_baselines(
         train, valid = np.flatnonzero(folds != fold).tolist(), np.flatnonzero(folds == fold).tolist()
         # The share of each class is the best constant guess by log loss; its argmax is the majority.
         oof["majority"][valid] = np.bincount(labels[train], minlength=num_classes) / len(train)
-        vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), min_df=2)
+        vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), min_df=2, max_features=300_000)
         try:
             seen = vectorizer.fit_transform([texts[row] for row in train])
         except ValueError:  # no n-gram occurs in two texts

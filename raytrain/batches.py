@@ -17,11 +17,7 @@ class FeatureRows:
     """
 
     def __init__(self, table: pa.Table):
-        columns = {name: table[name].combine_chunks() for name in table.column_names}
-        columns = {
-            name: column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
-            for name, column in columns.items()
-        }
+        columns = {name: _whole(table[name]) for name in table.column_names}
         self._values = {name: column.values.to_numpy() for name, column in columns.items()}
         self._offsets = columns["token_ids"].offsets.to_numpy()
         self.lengths = np.diff(self._offsets)
@@ -46,6 +42,14 @@ class FeatureRows:
             batch[name] = np.zeros((len(rows), padded), np.int32)
             batch[name][real] = np.concatenate([values[span] for span in spans])
         return batch
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """The column in one piece; combine_chunks would copy even a single chunk."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    combined = column.combine_chunks()
+    return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
 
 
 def plan_epoch(

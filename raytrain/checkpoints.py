@@ -70,10 +70,12 @@ def read_encoder(location: str, pretrained: bool, maxlen: int) -> EncoderFiles:
     problems: list[str] = []
     config = _read_json(_only(directory, "*config*.json", problems), problems)
     vocab_file = _only(directory, "vocab*.txt", problems)
+    if vocab_file is None and any(directory.glob("*.model")):
+        problems.append("it holds a SentencePiece model, and only WordPiece vocabularies are supported")
     index = _only(directory, "*.ckpt*.index", problems) if pretrained else None
     vocab = _read_vocab(vocab_file, problems) if vocab_file else []
     if config is not None:
-        problems += _unfit(config, vocab, maxlen)
+        problems += unfit_config(config, vocab, maxlen)
     if pretrained and index is None:
         problems.append("to start from untrained weights say encoder.pretrained=false")
     if problems or config is None:
@@ -122,7 +124,8 @@ def _read_vocab(path: Path, problems: list[str]) -> list[str]:
         return []
 
 
-def _unfit(config: dict[str, Any], vocab: list[str], maxlen: int) -> list[str]:
+def unfit_config(config: dict[str, Any], vocab: list[str], maxlen: int) -> list[str]:
+    """Everything in an encoder's config that no model can be built of, a line each."""
     problems = []
     for key in SIZES:
         if not isinstance(config.get(key), int) or config[key] < 1:

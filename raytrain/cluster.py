@@ -8,9 +8,10 @@ from typing import Any
 
 import ray
 import ray.train
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raytrain.config import ClusterConfig
-from raytrain.errors import ClusterError
+from raytrain.errors import ClusterError, RaytrainError
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,42 @@ def connect(address: str | None) -> None:
         ) from error
 
 
+def on_this_node() -> NodeAffinitySchedulingStrategy:
+    """Keeps a task or actor on the driver's machine, whose files it reads and whose life it shares."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+
+
+# For TensorFlow in tasks that own no GPU: it would otherwise take the memory of one that a fold owns.
+WITHOUT_GPU = {"env_vars": {"CUDA_VISIBLE_DEVICES": "-1"}}
+
+
+def get_result(reference: ray.ObjectRef) -> Any:
+    """ray.get, but an error of ours comes back as itself and not wrapped in a remote traceback."""
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, RaytrainError):
+            raise error.cause from None
+        raise
+
+
+def check_storage(storage: str) -> None:
+    """Refuses a relative directory in a submitted job, whose working directory Ray deletes.
+
+    Raises:
+        ClusterError: With the key to set.
+    """
+    if (
+        "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+        and "://" not in storage
+        and not Path(storage).is_absolute()
+    ):
+        raise ClusterError(
+            f"storage={storage}: a submitted job's working directory is temporary",
+            ["expected an absolute directory that all nodes reach, or a URI such as s3://bucket/runs"],
+        )
+
+
 def poll_quickly() -> None:
     """Makes the Train controllers that this process starts look at their workers more often.
 
@@ -79,7 +116,7 @@ def plan_resources(cluster: ClusterConfig, num_runs: int) -> FoldResources:
 
     Args:
         cluster: What the user asked for; null is filled in here.
-        num_runs: Fold runs that wait.
+        num_runs: All fold runs, committed ones too: what a fold takes must not depend on how many are left.
 
     Raises:
         ClusterError: Not even one fold fits.

@@ -36,8 +36,12 @@ def job_console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=120)
 
 
-def run_job(main: Callable[[], None]) -> int:
+def run_job(main: Callable[[], None], when_interrupted: str) -> int:
     """Runs a job's main and turns how it ends into an exit code.
+
+    Args:
+        main: The job.
+        when_interrupted: What to say of what is left after Ctrl-C.
 
     Returns:
         0 on success; 2 on a usage or input error and 1 on a failed run, with one message on standard
@@ -50,7 +54,7 @@ def run_job(main: Callable[[], None]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted; what is committed is kept: run the same command again to go on", file=sys.stderr)
+        print(f"interrupted; {when_interrupted}", file=sys.stderr)
         _shut_down_ray()
         return EXIT_INTERRUPTED
     except BrokenPipeError:

@@ -127,10 +127,10 @@ class TrainConfig(_Section):
 class ClusterConfig(_Section):
     address: str | None = Field(None, description="of a Ray cluster; null: RAY_ADDRESS, else local Ray")
     gpus_per_fold: float | None = Field(
-        None, ge=0, description="per worker; null: 1 where the cluster has GPUs, else 0; fractions pack"
+        None, ge=0, le=1, description="per worker; null: 1 where the cluster has GPUs, else 0; fractions pack"
     )
     cpus_per_fold: Positive | None = Field(
-        None, description="per worker; null: 1 on CPU, an even share of a node's CPUs per GPU"
+        None, description="per worker; null: an even share of the CPUs, over the folds or the GPUs"
     )
     workers_per_fold: Positive = Field(1, description="data-parallel workers of one fold")
     max_concurrent_folds: Positive | None = Field(None, description="null: as many as fit")
@@ -161,7 +161,12 @@ class Config(_Section):
 
 # What may change between two invocations of one run: where and how it is computed, and what is
 # predicted or compared beside it, but never what the folds learn.
-FREE_KEYS = ("cluster.", "baseline", "data.test", "storage")
+FREE_KEYS = (
+    *(f"cluster.{key}" for key in ClusterConfig.model_fields if key != "workers_per_fold"),
+    "baseline",
+    "data.test",
+    "storage",
+)
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -211,6 +216,14 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Confi
         where = path if path is not None else "the command line"
         raise ConfigError(f"{where}: not valid YAML or overrides: {error}") from error
     return validate_config(typing.cast(dict[str, Any], values))
+
+
+def touches_data(overrides: Sequence[str]) -> bool:
+    """Whether any override, however written, sets a key of `data`."""
+    try:
+        return "data" in OmegaConf.from_dotlist(list(overrides))
+    except (YAMLError, OmegaConfBaseException, ValueError, TypeError):
+        return True  # load_config will say what is wrong with them
 
 
 def validate_config(values: dict[str, Any]) -> Config:

@@ -43,6 +43,10 @@ class Corpus:
     dropped: dict[str, int]
 
     @property
+    def text_names(self) -> list[str]:
+        return [name for name in _TEXTS if name in self.table.column_names]
+
+    @property
     def num_rows(self) -> int:
         return int(self.table.num_rows)
 
@@ -51,14 +55,13 @@ class Corpus:
 
         `duplicate_texts` counts the rows whose text (or pair of texts) an earlier row has already.
         """
-        texts = [name for name in _TEXTS if name in self.table.column_names]
         counts = {item["values"]: item["counts"] for item in self.table["label"].value_counts().to_pylist()}
         return {
             "path": self.path,
             "sha256": self.sha256,
             "rows": self.num_rows,
             "labels": [{"label": label, "rows": counts[i]} for i, label in enumerate(self.labels)],
-            "duplicate_texts": self.num_rows - self.table.group_by(texts).aggregate([]).num_rows,
+            "duplicate_texts": self.num_rows - self.table.group_by(self.text_names).aggregate([]).num_rows,
             "dropped": dict(self.dropped),
         }
 

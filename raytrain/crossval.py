@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
 from raytrain.baseline import baselines_on_ray
-from raytrain.cluster import connect, plan_resources
+from raytrain.checkpoints import EncoderFiles
+from raytrain.cluster import WITHOUT_GPU, check_storage, connect, get_result, on_this_node, plan_resources
 from raytrain.config import Config
 from raytrain.corpus import Corpus, count_texts, read_corpus
-from raytrain.ensemble import write_ensemble
+from raytrain.ensemble import load_ensemble, write_ensemble
 from raytrain.fold_result import FoldResult, FoldSpec, fold_name, read_fold, read_fold_oof
 from raytrain.fold_run import load_encoder_weights
 from raytrain.inputs import (
@@ -55,6 +55,7 @@ class Plan:
         folds: (repeats, num_rows) the fold in which each row is valid.
         class_weight: Weight per label index, or None.
         identity: Hash of all that decides what the folds learn.
+        encoder_weights: ObjectRef of the encoder's arrays by name, or None where each fold draws its own.
     """
 
     run: Directory
@@ -64,6 +65,7 @@ class Plan:
     inputs: SharedInputs
     class_weight: tuple[float, ...] | None
     identity: str
+    encoder_weights: ray.ObjectRef | None
 
     @property
     def labels(self) -> np.ndarray:
@@ -91,6 +93,7 @@ def cross_validate(config: Config, console: Console) -> dict[str, Any]:
         FoldError: Folds failed for good; the others are committed.
     """
     started = time.monotonic()
+    check_storage(config.storage)
     run = Directory(config.storage) / config.name
     with lock_run(run):
         check_config(run, config)
@@ -103,15 +106,17 @@ def cross_validate(config: Config, console: Console) -> dict[str, Any]:
         if summary is None:
             connect(config.cluster.address)
             inputs = read_shared_inputs(config, corpus, encoder)
+            encoder_weights = _load_encoder(config, encoder)
             begin_run(run, config, corpus, hashes, folds)
             identity = identify(config, hashes)
-            plan = Plan(run, config, corpus, folds, inputs, class_weight, identity)
+            plan = Plan(run, config, corpus, folds, inputs, class_weight, identity, encoder_weights)
             _announce(plan, console)
             summary = _train(plan, console)
             summary["seconds"] = round(time.monotonic() - started, 1)
             run.write_bytes("summary.json", json_bytes(summary))
         else:
-            console.print(f"{run} is finished; nothing to train", highlight=False)
+            load_ensemble(f"{run}/ensemble")  # a damaged one is told now, not at the first prediction
+            console.print(f"{run} is finished; nothing to train", highlight=False, markup=False)
         console.print("", fold_table(summary), "", score_table(summary), "")
     return summary
 
@@ -150,12 +155,11 @@ def _announce(plan: Plan, console: Console) -> None:
 
 def _train(plan: Plan, console: Console) -> dict[str, Any]:
     """Trains what is not committed yet, then writes the ensemble. Returns the summary."""
-    encoder_weights = _encoder_weights(plan)
-    specs = _build_specs(plan, encoder_weights)
+    specs = _build_specs(plan)
     committed = {spec.name: read_fold(spec.location, spec.identity) for spec in specs}
     kept = {name: result for name, result in committed.items() if result is not None}
     num_missing = len(specs) - len(kept)
-    resources = plan_resources(plan.config.cluster, num_missing) if num_missing else None
+    resources = plan_resources(plan.config.cluster, len(specs)) if num_missing else None
     baselines = _start_baselines(plan)
     results = run_folds(specs, kept, resources, plan.config.cluster.max_failures, console)
     oof: dict[str, np.ndarray] = {
@@ -166,11 +170,12 @@ def _train(plan: Plan, console: Console) -> dict[str, Any]:
         )
         for name in plan.config.model.architectures
     }
-    summary = _sum_up(plan, results, oof, ray.get(baselines) if baselines is not None else {})
+    summary = _sum_up(plan, results, oof, _finish_baselines(baselines, console))
     table = oof_table(
         plan.corpus.table["id"].combine_chunks(), plan.folds, plan.corpus.labels, plan.labels, oof
     )
-    frozen = ray.get(encoder_weights) if encoder_weights is not None else None
+    is_frozen = any(not spec.model["train_encoder"] for spec in specs)
+    frozen = ray.get(plan.encoder_weights) if is_frozen and plan.encoder_weights is not None else None
     write_ensemble(plan.run, plan.config, plan.inputs, plan.corpus.labels, specs, summary, table, frozen)
     return summary
 
@@ -178,30 +183,35 @@ def _train(plan: Plan, console: Console) -> dict[str, Any]:
 def _start_baselines(plan: Plan) -> ray.ObjectRef | None:
     if not plan.config.baseline:
         return None
-    names = [name for name in ("text", "text_pair") if name in plan.corpus.table.column_names]
-    columns = [plan.corpus.table[name].to_pylist() for name in names]
+    columns = [plan.corpus.table[name].to_pylist() for name in plan.corpus.text_names]
     texts = [" ".join(parts) for parts in zip(*columns, strict=True)]
     return baselines_on_ray.remote(texts, plan.labels, plan.folds[0], len(plan.corpus.labels))
 
 
-def _encoder_weights(plan: Plan) -> ray.ObjectRef | None:
-    """The weights that folds start from alike: pretrained ones, or untrained ones that stay frozen."""
-    names = plan.config.model.architectures
-    if not plan.pretrained and all(trains_encoder(plan.config, name, False) for name in names):
-        return None
-    # On the driver's own machine, for the checkpoint's directory need not exist elsewhere.
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    encoder = plan.inputs.encoder
-    load = load_encoder_weights.options(scheduling_strategy=here)
-    weights = load.remote(encoder.kind, encoder.config, encoder.weights, plan.config.seed)
+def _finish_baselines(baselines: ray.ObjectRef | None, console: Console) -> dict[str, np.ndarray]:
+    """Waits for the baselines; a corpus too large for them must not cost the folds their ensemble."""
+    if baselines is None:
+        return {}
     try:
-        ray.get(weights)
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from None
+        oof: dict[str, np.ndarray] = ray.get(baselines)
+        return oof
+    except ray.exceptions.RayError as error:
+        console.print(f"the baselines are left out, they failed: {error}", highlight=False, markup=False)
+        return {}
+
+
+def _load_encoder(config: Config, encoder: EncoderFiles) -> ray.ObjectRef | None:
+    """The weights that folds start from alike: pretrained ones, or untrained ones that stay frozen."""
+    pretrained = encoder.weights is not None
+    if not pretrained and all(trains_encoder(config, name, False) for name in config.model.architectures):
+        return None
+    load = load_encoder_weights.options(scheduling_strategy=on_this_node(), runtime_env=WITHOUT_GPU)
+    weights = load.remote(encoder.kind, encoder.config, encoder.weights, config.seed)
+    get_result(weights)
     return weights
 
 
-def _build_specs(plan: Plan, encoder_weights: ray.ObjectRef | None) -> list[FoldSpec]:
+def _build_specs(plan: Plan) -> list[FoldSpec]:
     """One spec per architecture, repeat and fold, in this order."""
     inputs, num_folds = plan.inputs, plan.config.folds.num_folds
     data = ray.put(
@@ -230,7 +240,7 @@ def _build_specs(plan: Plan, encoder_weights: ray.ObjectRef | None) -> list[Fold
                     settings=settings,
                     model=model,
                     data=data,
-                    encoder_weights=encoder_weights if shares_weights else None,
+                    encoder_weights=plan.encoder_weights if shares_weights else None,
                     train_rows=np.flatnonzero(assigned != fold),
                     valid_rows=np.flatnonzero(assigned == fold),
                 )

@@ -3,11 +3,10 @@
 import io
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,9 @@ from raytrain.config import Config
 from raytrain.errors import ArtifactError
 from raytrain.fold_result import FoldSpec, read_fold_weights, save_weights
 from raytrain.inputs import SharedInputs
+from raytrain.manifest import SCHEMA_VERSION, FileEntry, parse_manifest
 from raytrain.storage import Directory, json_bytes, sha256
 
-SCHEMA_VERSION = 1
 PACKAGES = ("raytrain", "ray", "tensorflow", "tf-keras", "bert4keras", "jieba", "tokenizers", "pyarrow")
 
 
@@ -72,27 +71,12 @@ def write_ensemble(
         files.append({"name": name, "bytes": len(data), "sha256": sha256(data)})
         return name
 
-    encoder = {
-        "kind": inputs.encoder.kind,
-        "config": add("encoder/config.json", json_bytes(inputs.encoder.config)),
-        "vocab": add("encoder/vocab.txt", "".join(f"{token}\n" for token in inputs.encoder.vocab).encode()),
-        "weights": None,
-    }
-    if any(not spec.model["train_encoder"] for spec in specs) and encoder_weights is not None:
-        encoder["weights"] = add("encoder/weights.safetensors", save_weights(encoder_weights))
-    words = None
-    if inputs.vocabulary is not None:
-        words = {"vocabulary": add("words/vocabulary.json", json_bytes(inputs.vocabulary)), "user_dict": None}
-        if inputs.user_dict is not None:
-            words["user_dict"] = add("words/user_dict.txt", inputs.user_dict.encode())
+    encoder, words = _add_encoder(add, inputs, encoder_weights), _add_words(add, inputs)
     architectures: dict[str, Any] = {}
     for spec in specs:
-        name = f"{spec.architecture}/{spec.name.rsplit('/', 1)[1]}.safetensors"
-        add(name, read_fold_weights(spec.location))
-        keys = ("train_encoder", "embedding", "num_classes", "dropout")
-        entry = architectures.setdefault(
-            spec.architecture, {"model": {key: spec.model[key] for key in keys}, "folds": []}
-        )
+        name = add(f"{spec.name}.safetensors", read_fold_weights(spec.location))
+        arguments = {key: spec.model[key] for key in ("train_encoder", "embedding", "num_classes", "dropout")}
+        entry = architectures.setdefault(spec.architecture, {"model": arguments, "folds": []})
         entry["folds"].append({"file": name, "fold": spec.fold, "repeat": spec.repeat})
     add("oof.parquet", parquet_bytes(oof))
     manifest = {
@@ -112,6 +96,28 @@ def write_ensemble(
     directory.write_bytes("manifest.json", json_bytes(manifest))
 
 
+def _add_encoder(
+    add: Callable[[str, bytes], str], inputs: SharedInputs, weights: Mapping[str, np.ndarray] | None
+) -> dict[str, str | None]:
+    """Config and vocabulary; the weights once, where they are frozen."""
+    return {
+        "kind": inputs.encoder.kind,
+        "config": add("encoder/config.json", json_bytes(inputs.encoder.config)),
+        "vocab": add("encoder/vocab.txt", "".join(f"{token}\n" for token in inputs.encoder.vocab).encode()),
+        "weights": None if weights is None else add("encoder/weights.safetensors", save_weights(weights)),
+    }
+
+
+def _add_words(add: Callable[[str, bytes], str], inputs: SharedInputs) -> dict[str, str | None] | None:
+    if inputs.vocabulary is None:
+        return None
+    user_dict = inputs.user_dict
+    return {
+        "vocabulary": add("words/vocabulary.json", json_bytes(inputs.vocabulary)),
+        "user_dict": None if user_dict is None else add("words/user_dict.txt", user_dict.encode()),
+    }
+
+
 @dataclass(frozen=True)
 class Ensemble:
     """A verified artifact.
@@ -129,6 +135,9 @@ class Ensemble:
         return self.manifest["labels"]
 
     def read(self, name: str) -> bytes:
+        """Reads a file that the manifest lists, and no other."""
+        if all(entry["name"] != name for entry in self.manifest["files"]):
+            raise ArtifactError(f"{self.directory}: {name} is not among the ensemble's files")
         return self.directory.read_bytes(name)
 
     def read_text(self, name: str) -> str:
@@ -148,8 +157,7 @@ def load_ensemble(location: str) -> Ensemble:
         raise ArtifactError(f"{location}: no ensemble here: expected manifest.json, found none{hint}")
     try:
         manifest = json.loads(directory.read_bytes("manifest.json"))
-        version, files = manifest["schema_version"], manifest["files"]
-        entries = {str(entry["name"]): (int(entry["bytes"]), str(entry["sha256"])) for entry in files}
+        version = manifest["schema_version"]
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{location}/manifest.json is damaged: {error!r}") from error
     if not isinstance(version, int) or version > SCHEMA_VERSION:
@@ -157,37 +165,23 @@ def load_ensemble(location: str) -> Ensemble:
             f"{location}/manifest.json: schema version {version!r} is newer than this raytrain reads "
             f"({SCHEMA_VERSION}); upgrade raytrain"
         )
-    problems = [problem for name, entry in entries.items() if (problem := _verify(directory, name, *entry))]
-    problems += _missing_description(manifest, entries)
+    parsed, problems = parse_manifest(manifest)
+    if parsed is not None:
+        verdicts = [_verify(directory, entry) for entry in parsed.files]
+        problems = [verdict for verdict in verdicts if verdict is not None]
     if problems:
         raise ArtifactError(f"{location}: the ensemble is damaged", problems)
     return Ensemble(directory, manifest)
 
 
-def _verify(directory: Directory, name: str, size: int, digest: str) -> str | None:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name:
-        return f"{name}: not a name inside the ensemble"
-    if not directory.exists(name):
-        return f"{name}: missing"
+def _verify(directory: Directory, entry: FileEntry) -> str | None:
+    size = directory.size(entry.name)
+    if size is None:
+        return f"{entry.name}: missing"
+    if size != entry.bytes:
+        return f"{entry.name}: expected {entry.bytes:,} bytes, found {size:,}"
     try:
-        data = directory.read_bytes(name)
+        data = directory.read_bytes(entry.name)
     except OSError as error:
-        return f"{name}: cannot be read: {error}"
-    if len(data) != size:
-        return f"{name}: expected {size:,} bytes, found {len(data):,}"
-    return None if sha256(data) == digest else f"{name}: its content has changed (sha256 differs)"
-
-
-def _missing_description(manifest: dict[str, Any], entries: Mapping[str, Any]) -> list[str]:
-    keys = ("labels", "config", "encoder", "architectures")
-    problems = [f"manifest.json: expected the key {key}, found none" for key in keys if key not in manifest]
-    if problems:
-        return problems
-    try:
-        named = [fold["file"] for entry in manifest["architectures"].values() for fold in entry["folds"]]
-    except (KeyError, TypeError, AttributeError) as error:
-        return [f"manifest.json: architectures cannot be read: {error!r}"]
-    return [
-        f"manifest.json: names {name}, which is not among its files" for name in named if name not in entries
-    ]
+        return f"{entry.name}: cannot be read: {error}"
+    return None if sha256(data) == entry.sha256 else f"{entry.name}: its content has changed (sha256 differs)"

@@ -20,7 +20,7 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.v2.tensorflow.tensorflow_trainer import TensorflowTrainer
 
 from raytrain.fold_result import FoldSpec, commit_fold
-from raytrain.storage import Directory
+from raytrain.storage import Directory, json_line
 
 if TYPE_CHECKING:
     from raytrain.training import FoldTraining
@@ -55,8 +55,7 @@ def train_fold(loop_config: dict[str, FoldSpec]) -> None:
             ray.train.report(metrics, checkpoint=saved)
         if rank == 0:
             _push(spec, epoch=training.epoch, **{k: v for k, v in metrics.items() if k != "epoch"})
-            lines = "".join(json.dumps(epoch) + "\n" for epoch in training.history)
-            Directory(spec.location).write_bytes("log.jsonl", lines.encode())
+            Directory(spec.location).write_bytes("log.jsonl", b"".join(map(json_line, training.history)))
     if rank == 0:
         weights, proba, metrics = training.selected()
         ids = data["ids"].take(pa.array(spec.valid_rows))
@@ -69,11 +68,15 @@ def _set_up_tensorflow(threads: int, gpu_share: float | None) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    if gpu_share is None:  # Ray lets a worker without GPUs see them all
+        tf.config.set_visible_devices([], "GPU")
+        return
     for gpu in tf.config.list_physical_devices("GPU"):
-        if gpu_share is not None and gpu_share < 1:
+        if gpu_share < 1:
             import subprocess
 
-            query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+            card = f"--id={os.environ.get('CUDA_VISIBLE_DEVICES', '0').split(',')[0]}"
+            query = ["nvidia-smi", card, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
             total = int(subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()[0])
             limit = tf.config.LogicalDeviceConfiguration(memory_limit=int(total * gpu_share * 0.9))
             tf.config.set_logical_device_configuration(gpu, [limit])

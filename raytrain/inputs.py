@@ -8,6 +8,7 @@ import pyarrow as pa
 import ray
 
 from raytrain.checkpoints import EncoderFiles, mini_encoder, read_encoder
+from raytrain.cluster import get_result
 from raytrain.config import Config
 from raytrain.corpus import Corpus
 from raytrain.errors import ConfigError
@@ -42,13 +43,9 @@ class SharedInputs:
 def find_encoder(config: Config, corpus: Corpus) -> EncoderFiles:
     """The encoder that the config names. Raises CheckpointError where it cannot be used."""
     if config.encoder.checkpoint == "mini":
-        texts = [text for name in _text_names(corpus) for text in corpus.table[name].to_pylist()]
+        texts = [text for name in corpus.text_names for text in corpus.table[name].to_pylist()]
         return mini_encoder(build_vocab(texts), config.encoder.maxlen)
     return read_encoder(config.encoder.checkpoint, config.encoder.pretrained, config.encoder.maxlen)
-
-
-def _text_names(corpus: Corpus) -> list[str]:
-    return [name for name in ("text", "text_pair") if name in corpus.table.column_names]
 
 
 def reads_words(architecture: str) -> bool:
@@ -128,7 +125,7 @@ def read_shared_inputs(config: Config, corpus: Corpus, encoder: EncoderFiles) ->
 def _encode(
     corpus: Corpus, vocab: list[str], maxlen: int, with_words: bool, user_dict: str | None
 ) -> EncodedTexts:
-    columns = [corpus.table[name].to_pylist() for name in _text_names(corpus)]
+    columns = [corpus.table[name].to_pylist() for name in corpus.text_names]
     texts, pairs = columns[0], columns[1] if len(columns) == 2 else None
     if len(texts) < PARALLEL_TEXTS:
         return encode_texts(texts, pairs, vocab, maxlen, with_words, user_dict)
@@ -145,4 +142,4 @@ def _encode(
         )
         for start in range(0, len(texts), _CHUNK)
     ]
-    return join_encoded(ray.get(parts))
+    return join_encoded([get_result(part) for part in parts])

@@ -10,7 +10,7 @@ from typing import Any
 import ray
 from rich.console import Console
 
-from raytrain.cluster import FoldResources, poll_quickly
+from raytrain.cluster import FoldResources, on_this_node, poll_quickly
 from raytrain.errors import FoldError
 from raytrain.fold_result import FoldResult, FoldSpec, read_fold
 from raytrain.fold_run import FoldTrainer
@@ -44,7 +44,10 @@ class FoldLauncher:
         try:
             FoldTrainer(spec, resources.scaling(), max_failures).fit()
             result = read_fold(spec.location, spec.identity)
-            return result, "" if result else "the Ray Train run ended without a committed result"
+            missing = (
+                f"expected {spec.location}/result/result.json, found none; do all nodes reach this storage?"
+            )
+            return result, "" if result else missing
         except Exception:
             failure = traceback.format_exc()
             with contextlib.suppress(Exception):
@@ -98,7 +101,8 @@ def _run_waiting(
 ) -> None:
     """Fills `results` and `failures`, keeping as many folds running as fit."""
     actor: Any = ray.remote(FoldLauncher)
-    launcher = actor.options(num_cpus=0, max_concurrency=resources.slots + 2).remote()
+    options = {"num_cpus": 0, "max_concurrency": resources.slots + 2, "scheduling_strategy": on_this_node()}
+    launcher = actor.options(**options).remote()
     running: dict[ray.ObjectRef, str] = {}
     while waiting or running:
         while waiting and len(running) < resources.slots:

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.metrics import f1_score, roc_auc_score
 
 METRICS = ("accuracy", "macro_f1", "auc", "log_loss")
+BOOTSTRAP_WORK = 500_000_000  # resampled rows × classes: about a minute
 LOWER_IS_BETTER = frozenset({"log_loss", "loss"})
 
 
@@ -68,11 +69,14 @@ def bootstrap_interval(
     """Percentile bootstrap over rows (Efron 1979) of every metric.
 
     It tells how far the score would move with other rows of the same kind; it does not know how
-    far it would move with other training seeds.
+    far it would move with other training seeds. Large corpora with many classes get fewer resamples,
+    100 at least.
 
     Returns:
         Metric to (lower, upper), NaN where a metric is not defined.
     """
+    columns = 1 if proba.shape[1] == 2 else proba.shape[1]
+    resamples = int(np.clip(BOOTSTRAP_WORK // (len(labels) * columns), 100, resamples))
     rng = np.random.default_rng(seed)
     scores: dict[str, list[float]] = {name: [] for name in METRICS}
     for _ in range(resamples):

@@ -221,6 +221,12 @@ def head_variables(model: keras.Model) -> dict[str, tf.Variable]:
     return _named_variables(layer for layer in model.layers if layer.name != "encoder")
 
 
+def learned_variables(model: keras.Model) -> dict[str, tf.Variable]:
+    """What a fold learns, by name: the head, and the encoder where it trains."""
+    frozen = not model.get_layer("encoder").trainable
+    return head_variables(model) if frozen else head_variables(model) | encoder_variables(model)
+
+
 def read_variables(variables: dict[str, tf.Variable]) -> dict[str, np.ndarray]:
     return {name: variable.numpy() for name, variable in variables.items()}
 

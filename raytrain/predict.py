@@ -9,14 +9,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
 from raytrain.batches import FeatureRows
+from raytrain.checkpoints import unfit_config
 from raytrain.ensemble import Ensemble
 from raytrain.errors import ArtifactError
 from raytrain.features import build_features, encode_texts
 from raytrain.metrics import proba_from_logits
-from raytrain.models import assign_variables, build_model, encoder_variables, head_variables
+from raytrain.models import assign_variables, build_model, encoder_variables, learned_variables
 from raytrain.training import predict_logits
 
 keras = tf.keras
+
+KEPT_BYTES = 4 << 30  # larger ensembles are read anew for every chunk of texts
 
 
 class Predictor:
@@ -34,20 +37,25 @@ class Predictor:
         manifest = ensemble.manifest
         self.labels = ensemble.labels
         self._ensemble, self._batch_size = ensemble, batch_size
-        self._vocab = ensemble.read_text("encoder/vocab.txt").removesuffix("\n").split("\n")
+        self._vocab = ensemble.read_text(manifest["encoder"]["vocab"]).removesuffix("\n").split("\n")
         self._maxlen = int(manifest["config"]["encoder"]["maxlen"])
         words = manifest["words"]
         self._words = json.loads(ensemble.read(words["vocabulary"])) if words else None
         self._user_dict = ensemble.read_text(words["user_dict"]) if words and words["user_dict"] else None
+        self._kept: dict[str, dict[str, np.ndarray]] = {}
         self._models = {name: self._build(name) for name in manifest["architectures"]}
 
     def _build(self, architecture: str) -> keras.Model:
         manifest = self._ensemble.manifest
         encoder, arguments = manifest["encoder"], manifest["architectures"][architecture]["model"]
+        config = json.loads(self._ensemble.read(encoder["config"]))
+        problems = unfit_config(config, self._vocab, self._maxlen)
+        if problems:
+            raise ArtifactError(f"{encoder['config']} cannot be used", problems)
         model = build_model(
             architecture,
             encoder["kind"],
-            json.loads(self._ensemble.read(encoder["config"])),
+            config,
             arguments["num_classes"],
             tuple(arguments["embedding"]),
             arguments["train_encoder"],
@@ -59,10 +67,16 @@ class Predictor:
         return model
 
     def _weights(self, name: str) -> dict[str, np.ndarray]:
+        """A file's arrays, kept in memory while all files together are not too many."""
+        if name in self._kept:
+            return self._kept[name]
         try:
-            return load_safetensors(self._ensemble.read(name))
+            weights = load_safetensors(self._ensemble.read(name))
         except SafetensorError as error:
             raise ArtifactError(f"{name}: not a safetensors file: {error}") from error
+        if sum(entry["bytes"] for entry in self._ensemble.manifest["files"]) <= KEPT_BYTES:
+            self._kept[name] = weights
+        return weights
 
     def predict_proba(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
         """Averages the folds' probabilities, then the architectures'.
@@ -86,13 +100,7 @@ class Predictor:
             folds = self._ensemble.manifest["architectures"][name]["folds"]
             proba = np.zeros((len(texts), len(self.labels)))
             for fold in folds:
-                self._lay_in(name, model, fold["file"])
+                assign_variables(learned_variables(model), self._weights(fold["file"]), fold["file"])
                 proba += proba_from_logits(predict_logits(model, features, rows, self._batch_size))
             by_architecture.append(proba / len(folds))
         return np.mean(by_architecture, axis=0)
-
-    def _lay_in(self, architecture: str, model: keras.Model, name: str) -> None:
-        variables = head_variables(model)
-        if self._ensemble.manifest["architectures"][architecture]["model"]["train_encoder"]:
-            variables |= encoder_variables(model)
-        assign_variables(variables, self._weights(name), name)

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raytrain.cluster import connect
+from raytrain.cluster import WITHOUT_GPU, connect, get_result, on_this_node
 from raytrain.config import Config
 from raytrain.corpus import count_texts, iter_texts
 from raytrain.ensemble import Ensemble, load_ensemble
@@ -123,15 +123,15 @@ def predict_test(run_location: str, config: Config) -> tuple[int, int]:
         As predict_file.
     """
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     connect(config.cluster.address)
     run = Directory(run_location)
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    task: Any = ray.remote(num_cpus=0, max_retries=1)(predict_file).options(scheduling_strategy=here)
+    options = {"num_cpus": 0, "scheduling_strategy": on_this_node(), "runtime_env": WITHOUT_GPU}
+    task: Any = ray.remote(predict_file)
+    task = task.options(**options)
     with tempfile.TemporaryDirectory() as directory:
         output = Path(directory) / "predictions.csv"
-        counts: tuple[int, int] = ray.get(
+        counts: tuple[int, int] = get_result(
             task.remote(
                 f"{run}/ensemble",
                 str(config.data.test),

@@ -103,7 +103,7 @@ def check_inputs(run: Directory, config: Config, corpus: Corpus) -> dict[str, st
 def identify(config: Config, inputs: dict[str, str]) -> str:
     """A hash of all that decides what the folds learn: a committed fold of another hash is not this run's."""
     decisive = {key: value for key, value in binding_keys(config).items() if key != "name"}
-    return hashlib.sha256(json_bytes([decisive, inputs])).hexdigest()
+    return hashlib.sha256(json.dumps([decisive, inputs], sort_keys=True).encode()).hexdigest()
 
 
 def find_folds(run: Directory, config: Config, corpus: Corpus) -> np.ndarray:

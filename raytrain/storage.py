@@ -25,16 +25,22 @@ class Directory:
 
     def __init__(self, location: str | Path):
         text = str(location)
-        self.is_local = "://" not in text
+        if "?" in text and "://" in text:
+            raise ConfigError(
+                f"storage {text!r}: options in the URI are not supported",
+                ["set them in the environment, e.g. AWS_ENDPOINT_URL for an S3 server of your own"],
+            )
+        is_path = "://" not in text
         try:
-            if self.is_local:
+            if is_path:
                 self.path = str(Path(text).expanduser().absolute())
                 self._fs: pafs.FileSystem = pafs.LocalFileSystem()
             else:
                 self._fs, self.path = pafs.FileSystem.from_uri(text)
         except (ArrowInvalid, OSError, ValueError) as error:
             raise ConfigError(f"storage {text!r}: cannot be opened by pyarrow.fs: {error}") from error
-        self.location = self.path if self.is_local else text.rstrip("/")
+        self.is_local = isinstance(self._fs, pafs.LocalFileSystem)
+        self.location = self.path if is_path else text.rstrip("/")
 
     def __truediv__(self, name: str) -> "Directory":
         return Directory(f"{self.location}/{name}")
@@ -48,6 +54,11 @@ class Directory:
     def exists(self, name: str = "") -> bool:
         path = self._full(name) if name else self.path
         return self._fs.get_file_info(path).type != pafs.FileType.NotFound
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file; None where there is none of that name."""
+        info = self._fs.get_file_info(self._full(name))
+        return int(info.size) if info.is_file else None
 
     def files(self) -> list[str]:
         """Relative names of all files below, sorted."""
@@ -85,6 +96,11 @@ def sha256(data: bytes) -> str:
 def json_bytes(value: Any) -> bytes:
     """JSON as files hold it: strict, so that NaN (a metric that is not defined) becomes null."""
     return (json.dumps(_without_nan(value), ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
+
+
+def json_line(value: Any) -> bytes:
+    """The same on one line, for JSON Lines."""
+    return (json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _without_nan(value: Any) -> Any:

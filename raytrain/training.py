@@ -13,7 +13,14 @@ from safetensors.numpy import load_file, save_file
 from raytrain.batches import FeatureRows, plan_epoch, sequential_batches
 from raytrain.errors import RaytrainError
 from raytrain.metrics import is_better, proba_from_logits, score_proba
-from raytrain.models import INPUTS, assign_variables, encoder_variables, head_variables, read_variables
+from raytrain.models import (
+    INPUTS,
+    assign_variables,
+    encoder_variables,
+    head_variables,
+    learned_variables,
+    read_variables,
+)
 
 keras = tf.keras
 
@@ -269,11 +276,7 @@ class FoldTraining:
                 self._plateau *= PLATEAU_FACTOR
 
     def weights(self) -> dict[str, np.ndarray]:
-        """What the fold learns, by name: the head, and the encoder where it trains."""
-        variables = head_variables(self.model)
-        if self.model.get_layer("encoder").trainable:
-            variables |= encoder_variables(self.model)
-        return read_variables(variables)
+        return read_variables(learned_variables(self.model))
 
     def selected(self) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, float]]:
         """Weights, valid probabilities and metrics of the selected epoch."""
@@ -317,10 +320,7 @@ class FoldTraining:
                 name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)
             }
 
-        variables = head_variables(self.model)
-        if self.model.get_layer("encoder").trainable:
-            variables |= encoder_variables(self.model)
-        assign_variables(variables, part("weight/"), str(directory))
+        assign_variables(learned_variables(self.model), part("weight/"), str(directory))
         for optimizer, _, _ in self._groups:
             for index, variable in enumerate(optimizer.variables):
                 variable.assign(arrays[f"optimizer/{optimizer.name}/{index}"])

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ def build_segmenter(user_dict: str | None = None) -> jieba.Tokenizer:
         CorpusError: A line that jieba cannot read, with its number.
     """
     segmenter = jieba.Tokenizer()
+    segmenter.tmp_dir = _cache_directory()
     problems = []
     for number, line in enumerate((user_dict or "").splitlines(), start=1):
         fields = line.strip().lstrip("\ufeff").split()
@@ -42,6 +44,13 @@ def build_segmenter(user_dict: str | None = None) -> jieba.Tokenizer:
     if problems:
         raise CorpusError("words.user_dict cannot be used", problems)
     return segmenter
+
+
+def _cache_directory() -> str:
+    """Where jieba keeps its parsed dictionary: by default a name in /tmp that anyone could have written."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "raytrain"
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return str(cache)
 
 
 def read_user_dict(path: str) -> str:

@@ -9,6 +9,8 @@ from raytrain.commands import config_parser, job_console, run_job
 from raytrain.config import config_keys, describe_keys
 from raytrain.errors import ConfigError, CorpusError, FoldError, RaytrainError
 
+ADVICE = "run the same command again"
+
 
 @pytest.fixture(autouse=True)
 def signal_handlers():
@@ -27,7 +29,7 @@ def raising(error):
 
 
 def test_success_is_0(capsys):
-    assert run_job(lambda: print("done")) == 0
+    assert run_job(lambda: print("done"), ADVICE) == 0
     assert capsys.readouterr() == ("done\n", "")
 
 
@@ -41,18 +43,18 @@ def test_success_is_0(capsys):
     ],
 )
 def test_error_is_one_message_without_traceback(capsys, error, code):
-    assert run_job(raising(error)) == code
+    assert run_job(raising(error), ADVICE) == code
     out, err = capsys.readouterr()
     assert (out, err) == ("", f"error: {error}\n")
 
 
 def test_each_problem_of_an_input_error_is_shown(capsys):
-    run_job(raising(ConfigError("the config is not valid", ["seed: 一", "name: 二"])))
+    run_job(raising(ConfigError("the config is not valid", ["seed: 一", "name: 二"])), ADVICE)
     assert capsys.readouterr().err == "error: the config is not valid\n  - seed: 一\n  - name: 二\n"
 
 
 def test_interrupt_is_130_and_says_how_to_go_on(capsys):
-    assert run_job(raising(KeyboardInterrupt())) == 130
+    assert run_job(raising(KeyboardInterrupt()), ADVICE) == 130
     assert "run the same command again" in capsys.readouterr().err
 
 
@@ -61,7 +63,7 @@ def test_sigterm_ends_like_an_interrupt():
         os.kill(os.getpid(), signal.SIGTERM)
         signal.pause()
 
-    assert run_job(main) == 130
+    assert run_job(main, ADVICE) == 130
 
 
 def test_interruption_shuts_ray_down_and_a_second_one_does_not_cut_that_short(monkeypatch):
@@ -75,19 +77,19 @@ def test_interruption_shuts_ray_down_and_a_second_one_does_not_cut_that_short(mo
         ended.append(1)
 
     monkeypatch.setattr(ray, "shutdown", shutdown)
-    assert run_job(raising(KeyboardInterrupt())) == 130
-    assert run_job(lambda: os.kill(os.getpid(), signal.SIGTERM)) == 130
+    assert run_job(raising(KeyboardInterrupt()), ADVICE) == 130
+    assert run_job(lambda: os.kill(os.getpid(), signal.SIGTERM), ADVICE) == 130
     assert ended == [1, 1]
 
 
 def test_unforeseen_exception_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
-        run_job(raising(ZeroDivisionError()))
+        run_job(raising(ZeroDivisionError()), ADVICE)
 
 
 def test_usage_error_of_the_parser_is_2(capsys):
     with pytest.raises(SystemExit) as caught:
-        run_job(lambda: config_parser(None, "jobs/kfold.py").parse_args(["--epochs", "3"]))
+        run_job(lambda: config_parser(None, "jobs/kfold.py").parse_args(["--epochs", "3"]), ADVICE)
     assert caught.value.code == 2
     assert "usage: python jobs/kfold.py" in capsys.readouterr().err
 
@@ -97,7 +99,7 @@ def test_reader_that_goes_away_leaves_no_traceback():
         "import sys; from raytrain.commands import run_job\n"
         "def main():\n"
         "    print('x' * 1_000_000, flush=True)\n"
-        "sys.exit(run_job(main))"
+        "sys.exit(run_job(main, 'nothing was written'))"
     )
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.close()

@@ -142,15 +142,12 @@ def test_encoding_on_ray_equals_encoding_in_one_piece(local_ray, tmp_path, monke
 
 
 def kill_worker_after_first_epoch(run_directory):
-    """SIGKILLs the worker of fold 0 as soon as its first epoch is logged."""
+    """SIGKILLs this run's workers as soon as the first epoch of fold 0 is logged."""
     log = run_directory / "folds" / "finetune" / "r0-fold-00" / "log.jsonl"
     while not log.exists():
         time.sleep(0.02)
-    workers = [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if "RayTrainWorker" in " ".join(process.info["cmdline"] or [])
-    ]
+    own = psutil.Process().children(recursive=True)
+    workers = [process for process in own if "RayTrainWorker" in " ".join(process.cmdline())]
     for process in workers:
         process.send_signal(signal.SIGKILL)
     return workers

@@ -13,8 +13,8 @@ PACKAGE = Path(raytrain.__file__).parent
 ORDER = [
     *("errors", "config", "storage", "encodings", "tables", "corpus", "folds", "metrics"),
     *("tokens", "words", "features", "checkpoints", "layers", "models", "batches", "training"),
-    *("inputs", "cluster", "fold_result", "fold_run", "progress", "launch", "baseline", "run_directory"),
-    *("summary", "ensemble", "crossval", "predict", "predictions", "commands", "example"),
+    *("cluster", "inputs", "fold_result", "fold_run", "progress", "launch", "baseline", "run_directory"),
+    *("summary", "manifest", "ensemble", "crossval", "predict", "predictions", "commands", "example"),
 ]
 WITH_TENSORFLOW = {"layers", "models", "batches", "training", "predict"}
 # Imports each module named on the command line and says after which of them a library was first there.

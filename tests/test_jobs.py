@@ -73,10 +73,11 @@ def test_interrupted_and_killed_run_goes_on_to_the_same_result(tmp_path):
     assert "run the same command again" in said and "Traceback" not in said
 
     killed = start_until_committed(hurt, run_directory, 2)
+    workers = psutil.Process(killed.pid).children(recursive=True)
     killed.kill()
     killed.communicate(timeout=60)
     assert not (run_directory / "ensemble" / "manifest.json").exists()
-    wait_until(lambda: not ray_workers())
+    wait_until(lambda: not [worker for worker in workers if worker.is_running() and is_fold(worker)])
 
     done = run_job("kfold.py", *hurt)
     assert done.returncode == 0, done.stderr
@@ -123,9 +124,11 @@ def wait_until(condition, seconds: float = 240) -> None:
         time.sleep(0.05)
 
 
-def ray_workers() -> list[psutil.Process]:
-    names = (" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
-    return [name for name in names if "ray::RayTrainWorker" in name]
+def is_fold(process: psutil.Process) -> bool:
+    try:
+        return "RayTrainWorker" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.mark.slow

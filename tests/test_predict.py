@@ -181,18 +181,18 @@ def test_labels_are_the_ensembles(predictor):
 
 def test_weights_of_another_model_are_refused(damaged, sentences):
     name = "textcnn/r0-fold-00.safetensors"
-    ensemble = damaged(name, save({"logits.0.kernel": np.zeros((8, 2), np.float32)}))
+    ensemble = damaged(name, save({"logits.0.kernel": np.zeros((800, 2), np.float32)}))
     with pytest.raises(ArtifactError, match=name) as caught:
         Predictor(ensemble).predict_proba(sentences)
     assert [
-        problem for problem in caught.value.problems if "logits.0.kernel" in problem and "(8, 2)" in problem
+        problem for problem in caught.value.problems if "logits.0.kernel" in problem and "(800, 2)" in problem
     ]
 
 
 def test_a_file_that_holds_no_weights_is_refused(damaged, sentences):
     name = "textcnn/r0-fold-00.safetensors"
     with pytest.raises(ArtifactError, match=name):
-        Predictor(damaged(name, b"not safetensors")).predict_proba(sentences)
+        Predictor(damaged(name, b"not safetensors" * 100)).predict_proba(sentences)
 
 
 def test_wrong_weights_of_the_frozen_encoder_are_refused(damaged):

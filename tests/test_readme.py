@@ -26,6 +26,10 @@ def test_tree_has_a_line_per_module_with_its_own_words(path):
     assert re.search(rf"^\s*{re.escape(path.name)}\s+{re.escape(words)}$", README, re.MULTILINE)
 
 
+def test_nothing_is_left_to_fill_in():
+    assert not re.findall(r"@[A-Z]+@", README)
+
+
 def test_make_targets_of_the_readme_exist():
     targets = set(re.findall(r"^make (\w+)", README, re.MULTILINE))
     defined = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

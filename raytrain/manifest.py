@@ -1,0 +1,112 @@
+"""What an artifact's manifest.json may say: its types and ranges, checked before anything is built of it."""
+
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from raytrain.config import Architecture
+
+SCHEMA_VERSION = 1
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+
+class FileEntry(_Entry):
+    name: str
+    bytes: Count
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    @field_validator("name")
+    @classmethod
+    def _inside(cls, name: str) -> str:
+        path = PurePosixPath(name)
+        if not name or path.is_absolute() or ".." in path.parts or "\\" in name:
+            raise ValueError(f"{name!r} is not a name inside the ensemble")
+        return name
+
+
+class FoldFile(_Entry):
+    file: str
+    fold: Count
+    repeat: Count
+
+
+class ModelArguments(_Entry):
+    train_encoder: bool
+    embedding: list[Annotated[int, Field(ge=1)]] = Field(min_length=2, max_length=2)
+    num_classes: int = Field(ge=2)
+    dropout: float = Field(ge=0, lt=1)
+
+
+class ArchitectureEntry(_Entry):
+    model: ModelArguments
+    folds: list[FoldFile] = Field(min_length=1)
+
+
+class EncoderEntry(_Entry):
+    kind: Literal["bert", "albert"]
+    config: str
+    vocab: str
+    weights: str | None = None
+
+
+class WordsEntry(_Entry):
+    vocabulary: str
+    user_dict: str | None = None
+
+
+class Manifest(_Entry):
+    schema_version: int
+    labels: list[int] | list[str] = Field(min_length=2)
+    config: dict[str, Any]
+    encoder: EncoderEntry
+    words: WordsEntry | None = None
+    architectures: dict[Architecture, ArchitectureEntry] = Field(min_length=1)
+    files: list[FileEntry]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Manifest":
+        sizes = {entry.name: entry.bytes for entry in self.files}
+        encoder, words = self.encoder, self.words
+        named = [encoder.config, encoder.vocab, encoder.weights]
+        named += [words.vocabulary, words.user_dict] if words else []
+        problems = []
+        for name, entry in self.architectures.items():
+            named += [fold.file for fold in entry.folds]
+            if entry.model.num_classes != len(self.labels):
+                problems.append(
+                    f"{name} has {entry.model.num_classes} classes, but there are {len(self.labels)} labels"
+                )
+            if not entry.model.train_encoder and encoder.weights is None:
+                problems.append(f"{name} has a frozen encoder, but the encoder has no weights")
+            if name != "finetune" and words is None:
+                problems.append(f"{name} reads words, but there are none")
+            # The embedding is built before its file is read: it must not be larger than what fills it.
+            rows, columns = entry.model.embedding
+            problems += [
+                f"{name} has an embedding of {rows} × {columns}, larger than {fold.file}"
+                for fold in entry.folds
+                if name != "finetune" and 4 * rows * columns > sizes.get(fold.file, 0)
+            ]
+        problems += [
+            f"names {name}, which is not among its files" for name in named if name and name not in sizes
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def parse_manifest(values: Any) -> tuple[Manifest | None, list[str]]:
+    """Validates a parsed manifest.json. Returns it, or None and every problem."""
+    try:
+        return Manifest.model_validate(values), []
+    except ValidationError as error:
+        return None, [
+            f"manifest.json: {'.'.join(str(part) for part in problem['loc']) or 'as a whole'}: "
+            + problem["msg"].removeprefix("Value error, ")
+            for problem in error.errors(include_url=False, include_input=False)
+        ]
