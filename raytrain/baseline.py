@@ -29,13 +29,16 @@ def predict_baselines(
         train, valid = np.flatnonzero(folds != fold).tolist(), np.flatnonzero(folds == fold).tolist()
         # The share of each class is the best constant guess by log loss; its argmax is the majority.
         oof["majority"][valid] = np.bincount(labels[train], minlength=num_classes) / len(train)
-        vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), min_df=2, max_features=300_000)
+        # Sublinear counts and C = 10: of the usual settings the strongest on short Chinese texts.
+        vectorizer = TfidfVectorizer(
+            analyzer="char", ngram_range=(1, 3), min_df=2, sublinear_tf=True, max_features=300_000
+        )
         try:
             seen = vectorizer.fit_transform([texts[row] for row in train])
         except ValueError:  # no n-gram occurs in two texts
             oof["tfidf_logistic"][valid] = oof["majority"][valid]
             continue
-        classifier = LogisticRegression(max_iter=1000).fit(seen, labels[train])
+        classifier = LogisticRegression(C=10, max_iter=1000).fit(seen, labels[train])
         oof["tfidf_logistic"][valid] = classifier.predict_proba(
             vectorizer.transform([texts[row] for row in valid])
         )
