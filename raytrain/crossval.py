@@ -54,7 +54,7 @@ class Plan:
         run: Its directory.
         folds: (repeats, num_rows) the fold in which each row is valid.
         class_weight: Weight per label index, or None.
-        identity: Hash of all that decides what the folds learn.
+        hashes: Config key to hash of its input file.
         encoder_weights: ObjectRef of the encoder's arrays by name, or None where each fold draws its own.
     """
 
@@ -64,7 +64,7 @@ class Plan:
     folds: np.ndarray
     inputs: SharedInputs
     class_weight: tuple[float, ...] | None
-    identity: str
+    hashes: dict[str, str]
     encoder_weights: ray.ObjectRef | None
 
     @property
@@ -107,9 +107,7 @@ def cross_validate(config: Config, console: Console) -> dict[str, Any]:
             connect(config.cluster.address)
             inputs = read_shared_inputs(config, corpus, encoder)
             encoder_weights = _load_encoder(config, encoder)
-            begin_run(run, config, corpus, hashes, folds)
-            identity = identify(config, hashes)
-            plan = Plan(run, config, corpus, folds, inputs, class_weight, identity, encoder_weights)
+            plan = Plan(run, config, corpus, folds, inputs, class_weight, hashes, encoder_weights)
             _announce(plan, console)
             summary = _train(plan, console)
             summary["seconds"] = round(time.monotonic() - started, 1)
@@ -160,6 +158,7 @@ def _train(plan: Plan, console: Console) -> dict[str, Any]:
     kept = {name: result for name, result in committed.items() if result is not None}
     num_missing = len(specs) - len(kept)
     resources = plan_resources(plan.config.cluster, len(specs)) if num_missing else None
+    begin_run(plan.run, plan.config, plan.corpus, plan.hashes, plan.folds)
     baselines = _start_baselines(plan)
     results = run_folds(specs, kept, resources, plan.config.cluster.max_failures, console)
     oof: dict[str, np.ndarray] = {
@@ -222,6 +221,7 @@ def _build_specs(plan: Plan) -> list[FoldSpec]:
             "embedding": inputs.embedding,
         }
     )
+    identity = identify(plan.config, plan.hashes)
     specs = []
     for architecture in plan.config.model.architectures:
         settings, model = _settings(plan, architecture), _model_arguments(plan, architecture)
@@ -236,7 +236,7 @@ def _build_specs(plan: Plan) -> list[FoldSpec]:
                     repeat=repeat,
                     seed=plan.config.seed + repeat * num_folds + fold,
                     location=f"{plan.run}/folds/{name}",
-                    identity=plan.identity,
+                    identity=identity,
                     settings=settings,
                     model=model,
                     data=data,

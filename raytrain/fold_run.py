@@ -20,7 +20,7 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.v2.tensorflow.tensorflow_trainer import TensorflowTrainer
 
 from raytrain.fold_result import FoldSpec, commit_fold
-from raytrain.storage import Directory, json_line
+from raytrain.storage import Directory, json_bytes
 
 if TYPE_CHECKING:
     from raytrain.training import FoldTraining
@@ -55,7 +55,8 @@ def train_fold(loop_config: dict[str, FoldSpec]) -> None:
             ray.train.report(metrics, checkpoint=saved)
         if rank == 0:
             _push(spec, epoch=training.epoch, **{k: v for k, v in metrics.items() if k != "epoch"})
-            Directory(spec.location).write_bytes("log.jsonl", b"".join(map(json_line, training.history)))
+            lines = [json_bytes(epoch, indent=None) for epoch in training.history]
+            Directory(spec.location).write_bytes("log.jsonl", b"".join(lines))
     if rank == 0:
         weights, proba, metrics = training.selected()
         ids = data["ids"].take(pa.array(spec.valid_rows))

@@ -93,14 +93,15 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def json_bytes(value: Any) -> bytes:
-    """JSON as files hold it: strict, so that NaN (a metric that is not defined) becomes null."""
-    return (json.dumps(_without_nan(value), ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
+def json_bytes(value: Any, indent: int | None = 1) -> bytes:
+    """JSON as files hold it: strict, so that NaN (a metric that is not defined) becomes null.
 
-
-def json_line(value: Any) -> bytes:
-    """The same on one line, for JSON Lines."""
-    return (json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False) + "\n").encode()
+    Args:
+        value: Plain values.
+        indent: None for one line, as JSON Lines need it.
+    """
+    text = json.dumps(_without_nan(value), ensure_ascii=False, indent=indent, allow_nan=False)
+    return f"{text}\n".encode()
 
 
 def _without_nan(value: Any) -> Any:

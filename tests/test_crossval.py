@@ -280,6 +280,8 @@ def write_checkpoint(directory):
 def test_fold_too_large_for_the_cluster_is_refused(local_ray, tmp_path):
     with pytest.raises(ClusterError, match="needs 1 worker"):
         run(tiny_config(tmp_path, cluster__cpus_per_fold=64))
+    # so that the corrected command is not another config
+    assert not (tmp_path / "runs" / "tiny" / "config.yaml").exists()
 
 
 def test_gpu_fold_without_a_gpu_is_refused(local_ray, tmp_path):
