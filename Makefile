@@ -2,7 +2,14 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install kfold test check lock clean
+# Sizes of the benchmarks; e.g. make bench BENCH_ROWS=3387 BENCH_FOLDS=10 BENCH_REPEATS=3
+BENCH_ROWS ?= 300
+BENCH_FOLDS ?= 5
+BENCH_LOOP_FOLDS ?= 2
+BENCH_EPOCHS ?= 1
+BENCH_REPEATS ?= 1
+
+.PHONY: install kfold test check bench lock clean
 
 install: $(VENV)/.installed
 
@@ -25,6 +32,17 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The PyTorch peers and the chart are left out where the extra `bench` is not installed.
+bench: install
+	for architecture in finetune textcnn rnn_cnn; do \
+	  $(BIN)/python benchmarks/compare.py --architecture $$architecture --rows $(BENCH_ROWS) \
+	    --num-folds $(BENCH_FOLDS) --loop-folds $(BENCH_LOOP_FOLDS) --epochs $(BENCH_EPOCHS) \
+	    --repeats $(BENCH_REPEATS) || exit 1; \
+	done
+	$(BIN)/python benchmarks/fixed_cost.py --repeats $(BENCH_REPEATS)
+	$(BIN)/python benchmarks/prediction.py --num-folds $(BENCH_FOLDS)
+	$(BIN)/python benchmarks/growth.py --rows $(BENCH_ROWS) --epochs $(BENCH_EPOCHS)
 
 # Writes requirements.lock anew; needs uv.
 lock:

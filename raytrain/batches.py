@@ -12,15 +12,23 @@ BUCKET = 16
 class FeatureRows:
     """Random access to the features table of `features.build_features`, without copying it.
 
+    Args:
+        table: The features.
+        hidden_states: (num_tokens, hidden_size) float16, a frozen encoder's output for the same tokens
+            in the same order, or None where the model has its encoder within.
+
     Attributes:
         lengths: (num_rows,) tokens per row.
     """
 
-    def __init__(self, table: pa.Table):
+    def __init__(self, table: pa.Table, hidden_states: np.ndarray | None = None):
         columns = {name: _whole(table[name]) for name in table.column_names}
         self._values = {name: column.values.to_numpy() for name, column in columns.items()}
-        self._offsets = columns["token_ids"].offsets.to_numpy()
-        self.lengths = np.diff(self._offsets)
+        if hidden_states is not None:
+            del self._values["segment_ids"]  # only an encoder reads them
+            self._values["hidden_states"] = hidden_states
+        self.offsets = columns["token_ids"].offsets.to_numpy()
+        self.lengths = np.diff(self.offsets)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -31,16 +39,18 @@ class FeatureRows:
         The encoder may have no positions beyond that.
 
         Returns:
-            token_ids, segment_ids and word_ids, each (len(rows), length) int32.
+            token_ids, segment_ids and word_ids, each (len(rows), length) int32; with hidden states
+            token_ids, word_ids and hidden_states, (len(rows), length, hidden_size) float32.
         """
         lengths = self.lengths[rows]
         padded = int(min(-(-lengths.max() // BUCKET) * BUCKET, self.lengths.max()))
-        real = np.arange(padded) < lengths[:, None]
-        spans = [slice(self._offsets[row], self._offsets[row + 1]) for row in rows]
+        spans = [slice(self.offsets[row], self.offsets[row + 1]) for row in rows]
         batch = {}
         for name, values in self._values.items():
-            batch[name] = np.zeros((len(rows), padded), np.int32)
-            batch[name][real] = np.concatenate([values[span] for span in spans])
+            kind = np.float32 if values.ndim > 1 else np.int32
+            batch[name] = np.zeros((len(rows), padded, *values.shape[1:]), kind)
+            for padded_row, span, length in zip(batch[name], spans, lengths, strict=True):
+                padded_row[:length] = values[span]
         return batch
 
 

@@ -99,7 +99,7 @@ class TrainConfig(_Section):
         None, description="null: 1e-5 where the encoder is pretrained, 5e-4 where it is not"
     )
     schedule: Literal["constant", "linear", "cosine", "plateau"] = Field(
-        "constant", description="of both learning rates, after the warm-up"
+        "linear", description="of both learning rates, after the warm-up"
     )
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps over which the rates rise")
     weight_decay: float = Field(0.0, ge=0, description="decoupled; not on biases and norms")
@@ -107,6 +107,9 @@ class TrainConfig(_Section):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread evenly")
     class_weight: Literal["balanced"] | dict[str, float] | None = Field(
         None, description="balanced, or a weight per label, e.g. {rumour: 2.0}"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of products; auto: bfloat16 where the hardware has it, else float32"
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="of the head, before its dense layers")
     early_stopping: Positive | None = Field(
@@ -122,6 +125,15 @@ class TrainConfig(_Section):
     def _labels_as_strings(cls, value: Any) -> Any:
         """YAML reads the label 1 as a number."""
         return {_yaml(label): weight for label, weight in value.items()} if isinstance(value, dict) else value
+
+
+class CacheConfig(_Section):
+    directory: str | None = Field(
+        None, description="of frozen encoders' output; null: RAYTRAIN_HOME, else the user's cache"
+    )
+    max_gb: float = Field(
+        20.0, ge=0, description="bound on it; what does not fit is computed in every step. 0: no cache"
+    )
 
 
 class ClusterConfig(_Section):
@@ -149,6 +161,7 @@ class Config(_Section):
     words: WordsConfig = WordsConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
+    cache: CacheConfig = CacheConfig()
     cluster: ClusterConfig = ClusterConfig()
 
     def flat(self) -> dict[str, Any]:
@@ -162,6 +175,7 @@ class Config(_Section):
 # What may change between two invocations of one run: where and how it is computed, and what is
 # predicted or compared beside it, but never what the folds learn.
 FREE_KEYS = (
+    *(f"cache.{key}" for key in CacheConfig.model_fields),
     *(f"cluster.{key}" for key in ClusterConfig.model_fields if key != "workers_per_fold"),
     "baseline",
     "data.test",

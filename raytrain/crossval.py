@@ -1,7 +1,8 @@
 """The driver: corpus to folds to fold runs to one ensemble artifact."""
 
+import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,27 +11,29 @@ from rich.console import Console
 
 from raytrain.baseline import baselines_on_ray
 from raytrain.checkpoints import EncoderFiles
-from raytrain.cluster import WITHOUT_GPU, check_storage, connect, get_result, on_this_node, plan_resources
+from raytrain.cluster import (
+    WITHOUT_GPU,
+    FoldResources,
+    check_storage,
+    connect,
+    get_result,
+    on_this_node,
+    plan_resources,
+)
 from raytrain.config import Config
 from raytrain.corpus import Corpus, count_texts, read_corpus
 from raytrain.ensemble import load_ensemble, write_ensemble
-from raytrain.fold_result import FoldResult, FoldSpec, fold_name, read_fold, read_fold_oof
+from raytrain.fold_result import FoldResult, FoldSpec, read_fold, read_fold_oof
 from raytrain.fold_run import load_encoder_weights
-from raytrain.inputs import (
-    SharedInputs,
-    class_weights,
-    find_encoder,
-    learning_rates,
-    read_shared_inputs,
-    trains_encoder,
-)
+from raytrain.hidden_states import HiddenStates, cached_hidden_states
+from raytrain.inputs import class_weights, find_encoder, read_shared_inputs, trains_encoder
 from raytrain.launch import run_folds
+from raytrain.plan import Plan, build_specs
 from raytrain.run_directory import (
     begin_run,
     check_config,
     check_inputs,
     find_folds,
-    identify,
     lock_run,
     read_summary,
 )
@@ -44,36 +47,6 @@ from raytrain.summary import (
     score_oof,
     score_table,
 )
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One run, ready to train.
-
-    Attributes:
-        run: Its directory.
-        folds: (repeats, num_rows) the fold in which each row is valid.
-        class_weight: Weight per label index, or None.
-        hashes: Config key to hash of its input file.
-        encoder_weights: ObjectRef of the encoder's arrays by name, or None where each fold draws its own.
-    """
-
-    run: Directory
-    config: Config
-    corpus: Corpus
-    folds: np.ndarray
-    inputs: SharedInputs
-    class_weight: tuple[float, ...] | None
-    hashes: dict[str, str]
-    encoder_weights: ray.ObjectRef | None
-
-    @property
-    def labels(self) -> np.ndarray:
-        return self.corpus.table["label"].to_numpy()
-
-    @property
-    def pretrained(self) -> bool:
-        return self.inputs.encoder.weights is not None
 
 
 def cross_validate(config: Config, console: Console) -> dict[str, Any]:
@@ -105,9 +78,10 @@ def cross_validate(config: Config, console: Console) -> dict[str, Any]:
         summary = read_summary(run)
         if summary is None:
             connect(config.cluster.address)
+            weights, digest = _load_encoder(config, encoder)  # while the corpus is encoded here
             inputs = read_shared_inputs(config, corpus, encoder)
-            encoder_weights = _load_encoder(config, encoder)
-            plan = Plan(run, config, corpus, folds, inputs, class_weight, hashes, encoder_weights)
+            shared_encoder = (weights, get_result(digest) if digest is not None else "")
+            plan = Plan(run, config, corpus, folds, inputs, class_weight, hashes, *shared_encoder)
             _announce(plan, console)
             summary = _train(plan, console)
             summary["seconds"] = round(time.monotonic() - started, 1)
@@ -153,14 +127,19 @@ def _announce(plan: Plan, console: Console) -> None:
 
 def _train(plan: Plan, console: Console) -> dict[str, Any]:
     """Trains what is not committed yet, then writes the ensemble. Returns the summary."""
-    specs = _build_specs(plan)
+    specs = build_specs(plan)
     committed = {spec.name: read_fold(spec.location, spec.identity) for spec in specs}
     kept = {name: result for name, result in committed.items() if result is not None}
     num_missing = len(specs) - len(kept)
     resources = plan_resources(plan.config.cluster, len(specs)) if num_missing else None
     begin_run(plan.run, plan.config, plan.corpus, plan.hashes, plan.folds)
     baselines = _start_baselines(plan)
-    results = run_folds(specs, kept, resources, plan.config.cluster.max_failures, console)
+    with _hidden_states(plan, specs, kept, resources, console) as hidden_states:
+        ready = [
+            spec if spec.model["train_encoder"] else replace(spec, hidden_states=hidden_states)
+            for spec in specs
+        ]
+        results = run_folds(ready, kept, resources, plan.config.cluster.max_failures, console)
     oof: dict[str, np.ndarray] = {
         name: assemble_oof(
             [read_fold_oof(spec.location) for spec in specs if spec.architecture == name],
@@ -170,6 +149,7 @@ def _train(plan: Plan, console: Console) -> dict[str, Any]:
         for name in plan.config.model.architectures
     }
     summary = _sum_up(plan, results, oof, _finish_baselines(baselines, console))
+    summary["encoder_seconds"] = hidden_states.seconds if hidden_states is not None else 0.0
     table = oof_table(
         plan.corpus.table["id"].combine_chunks(), plan.folds, plan.corpus.labels, plan.labels, oof
     )
@@ -177,6 +157,23 @@ def _train(plan: Plan, console: Console) -> dict[str, Any]:
     frozen = ray.get(plan.encoder_weights) if is_frozen and plan.encoder_weights is not None else None
     write_ensemble(plan.run, plan.config, plan.inputs, plan.corpus.labels, specs, summary, table, frozen)
     return summary
+
+
+def _hidden_states(
+    plan: Plan,
+    specs: list[FoldSpec],
+    kept: dict[str, FoldResult],
+    resources: FoldResources | None,
+    console: Console,
+) -> contextlib.AbstractContextManager[HiddenStates | None]:
+    """The frozen encoder's output, where a fold that is still to train would read it."""
+    missing = [spec for spec in specs if spec.name not in kept and not spec.model["train_encoder"]]
+    encoder, cache = plan.encoder_source, plan.config.cache
+    if not missing or encoder is None or resources is None or cache.max_gb == 0:
+        return contextlib.nullcontext()
+    return cached_hidden_states(
+        encoder, plan.inputs.features, resources, cache.directory, cache.max_gb, console
+    )
 
 
 def _start_baselines(plan: Plan) -> ray.ObjectRef | None:
@@ -199,78 +196,15 @@ def _finish_baselines(baselines: ray.ObjectRef | None, console: Console) -> dict
         return {}
 
 
-def _load_encoder(config: Config, encoder: EncoderFiles) -> ray.ObjectRef | None:
-    """The weights that folds start from alike: pretrained ones, or untrained ones that stay frozen."""
+def _load_encoder(config: Config, encoder: EncoderFiles) -> tuple[ray.ObjectRef | None, ray.ObjectRef | None]:
+    """The weights that folds start from alike, pretrained or untrained and frozen, and their hash."""
     pretrained = encoder.weights is not None
     if not pretrained and all(trains_encoder(config, name, False) for name in config.model.architectures):
-        return None
+        return None, None
     load = load_encoder_weights.options(scheduling_strategy=on_this_node(), runtime_env=WITHOUT_GPU)
-    weights = load.remote(encoder.kind, encoder.config, encoder.weights, config.seed)
-    get_result(weights)
-    return weights
-
-
-def _build_specs(plan: Plan) -> list[FoldSpec]:
-    """One spec per architecture, repeat and fold, in this order."""
-    inputs, num_folds = plan.inputs, plan.config.folds.num_folds
-    data = ray.put(
-        {
-            "features": inputs.features,
-            "labels": plan.labels,
-            "ids": plan.corpus.table["id"].combine_chunks(),
-            "embedding": inputs.embedding,
-        }
-    )
-    identity = identify(plan.config, plan.hashes)
-    specs = []
-    for architecture in plan.config.model.architectures:
-        settings, model = _settings(plan, architecture), _model_arguments(plan, architecture)
-        shares_weights = plan.pretrained or not model["train_encoder"]
-        for repeat, assigned in enumerate(plan.folds):
-            for fold in range(num_folds):
-                name = f"{architecture}/{fold_name(repeat, fold)}"
-                spec = FoldSpec(
-                    name=name,
-                    architecture=architecture,
-                    fold=fold,
-                    repeat=repeat,
-                    seed=plan.config.seed + repeat * num_folds + fold,
-                    location=f"{plan.run}/folds/{name}",
-                    identity=identity,
-                    settings=settings,
-                    model=model,
-                    data=data,
-                    encoder_weights=plan.encoder_weights if shares_weights else None,
-                    train_rows=np.flatnonzero(assigned != fold),
-                    valid_rows=np.flatnonzero(assigned == fold),
-                )
-                specs.append(spec)
-    return specs
-
-
-def _settings(plan: Plan, architecture: str) -> dict[str, Any]:
-    """Keyword arguments of training.TrainSettings."""
-    rates = learning_rates(plan.config, architecture, plan.pretrained)
-    settings = plan.config.train.model_dump(exclude={"dropout"})
-    return settings | {
-        "learning_rate": rates[0],
-        "encoder_learning_rate": rates[1],
-        "class_weight": plan.class_weight,
-    }
-
-
-def _model_arguments(plan: Plan, architecture: str) -> dict[str, Any]:
-    """Keyword arguments of models.build_model, without the seed."""
-    embedding = plan.inputs.embedding
-    return {
-        "architecture": architecture,
-        "kind": plan.inputs.encoder.kind,
-        "config": plan.inputs.encoder.config,
-        "num_classes": len(plan.corpus.labels),
-        "embedding": embedding.shape if embedding is not None else (2, 1),
-        "train_encoder": trains_encoder(plan.config, architecture, plan.pretrained),
-        "dropout": plan.config.train.dropout,
-    }
+    answer: Any = load.remote(encoder.kind, encoder.config, encoder.weights, config.seed)
+    weights, digest = answer
+    return weights, digest
 
 
 def _sum_up(

@@ -1,5 +1,6 @@
 """Texts to ragged ids in Arrow: encoded once, shared by every fold."""
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,11 +9,18 @@ import jieba
 import numpy as np
 import pyarrow as pa
 
-from raytrain.tokens import build_tokenizer
+from raytrain.ragged import bounds_of, integers, number, ranges
+from raytrain.segmentation import Cutter
+from raytrain.tokens import build_tokenizer, tokenize
 from raytrain.words import FIRST_WORD, UNKNOWN_WORD, build_segmenter
 
-# Below this many texts a second process costs more than it saves: it loads jieba's dictionary anew.
-PARALLEL_TEXTS = 20_000
+# Below this many texts other processes cost more than they save: each loads jieba's dictionary anew.
+PARALLEL_TEXTS = 100_000
+
+
+# Both take longer to build than a few thousand texts to encode.
+_tokenizer = functools.lru_cache(maxsize=2)(build_tokenizer)
+_cutter = functools.lru_cache(maxsize=2)(Cutter)
 
 
 @dataclass(frozen=True)
@@ -36,17 +44,21 @@ class EncodedTexts:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-def truncated_lengths(first: int, second: int, room: int) -> tuple[int, int]:
+def truncated_lengths(
+    first: int | np.ndarray, second: int | np.ndarray, room: int
+) -> tuple[np.ndarray, np.ndarray]:
     """How many tokens each text of a pair keeps: the longer loses one at a time, as in bert4keras.
 
     On a tie the first loses.
+
+    Args:
+        first: Tokens of the first text, or (n,) of n pairs.
+        second: Tokens of the second.
+        room: How many the two may keep together.
     """
-    while first + second > room:
-        if first >= second:
-            first -= 1
-        else:
-            second -= 1
-    return first, second
+    half = room // 2
+    kept = np.minimum(first, np.maximum(room - second, half))
+    return kept, np.minimum(second, room - kept)
 
 
 def encode_texts(
@@ -68,62 +80,57 @@ def encode_texts(
             its first character.
         user_dict: Text of a jieba dictionary.
     """
-    tokenizer = build_tokenizer(vocab)
-    ids = tokenizer.get_vocab()
-    start, end = ids["[CLS]"], ids["[SEP]"]
-    encoded = [tokenizer.encode_batch(list(part), add_special_tokens=False) for part in (texts, pairs or [])]
-    lay_words = _WordLayer(build_segmenter(user_dict)) if with_words else None
-    tokens: list[int] = []
-    segments: list[int] = []
-    offsets = [0]
-    for row, text in enumerate(texts):
-        parts = [(text, encoded[0][row])]
-        if pairs is not None:
-            parts.append((pairs[row], encoded[1][row]))
-        sizes = [len(part.ids) for _, part in parts]
-        room = maxlen - 1 - len(parts)
-        kept = truncated_lengths(sizes[0], sizes[1], room) if len(parts) == 2 else (min(sizes[0], room),)
-        for segment, ((source, part), size) in enumerate(zip(parts, kept, strict=True)):
-            tokens += [start, *part.ids[:size], end] if segment == 0 else [*part.ids[:size], end]
-            segments += [segment] * (len(tokens) - len(segments))
-            if lay_words:
-                lay_words.add(source, part.offsets[:size], special_before=segment == 0)
-        offsets.append(len(tokens))
-    return EncodedTexts(
-        np.array(offsets, np.int64),
-        np.array(tokens, np.int32),
-        np.array(segments, np.int8),
-        np.array(lay_words.ids if lay_words else [], np.int32),
-        list(lay_words.index) if lay_words else [],
-        lay_words.counts if lay_words else Counter(),
+    tokenizer = _tokenizer(tuple(vocab))
+    parts = list(texts) if pairs is None else [part for row in zip(texts, pairs, strict=True) for part in row]
+    tokens = tokenize(tokenizer, parts)
+    sizes = np.diff(tokens.bounds)
+    if pairs is None:
+        kept = np.minimum(sizes, maxlen - 2)
+    else:
+        kept = np.stack(truncated_lengths(sizes[::2], sizes[1::2], maxlen - 3), axis=1).ravel()
+    second = np.arange(len(parts)) % 2 == 1 if pairs is not None else np.zeros(len(parts), bool)
+    # Behind a text stands [SEP], before the first of a row [CLS].
+    laid = bounds_of(kept + np.where(second, 1, 2))
+    from_, to = ranges(tokens.bounds[:-1], kept), ranges(laid[:-1] + ~second, kept)
+    token_ids = np.full(laid[-1], tokenizer.token_to_id("[SEP]"), np.int32)
+    token_ids[laid[:-1][~second]] = tokenizer.token_to_id("[CLS]")
+    token_ids[to] = tokens.ids[from_]
+    segment_ids = np.repeat(second.astype(np.int8), np.diff(laid))
+    offsets = laid if pairs is None else laid[::2]
+    if not with_words:
+        return EncodedTexts(offsets, token_ids, segment_ids, np.zeros(0, np.int32))
+    # What lies behind the last kept token is not read by the model, so it is not segmented either.
+    last = tokens.bounds[:-1] + kept - 1
+    seen = np.zeros(len(parts), np.int64)
+    seen[kept > 0] = tokens.ends[last[kept > 0]]
+    words, counts, word_of_char = _segment(
+        [part[:end] for part, end in zip(parts, seen.tolist(), strict=True)], build_segmenter(user_dict)
     )
+    word_ids = np.full(laid[-1], UNKNOWN_WORD, np.int32)
+    word_ids[to] = word_of_char[tokens.begins[from_] + np.repeat(bounds_of(seen + 1)[:-1], kept)]
+    return EncodedTexts(offsets, token_ids, segment_ids, word_ids, words, counts)
 
 
-class _WordLayer:
-    """Collects, token after token, the id of the word that covers the token's first character."""
+def _segment(texts: Sequence[str], segmenter: jieba.Tokenizer) -> tuple[list[str], Counter[str], np.ndarray]:
+    """Cuts the texts into words, numbered from 2 in order of first sight, blanks with the unknown word.
 
-    def __init__(self, segmenter: jieba.Tokenizer):
-        self.segmenter = segmenter
-        self.ids: list[int] = []
-        self.index: dict[str, int] = {}
-        self.counts: Counter[str] = Counter()
-
-    def add(self, text: str, offsets: Sequence[tuple[int, int]], special_before: bool) -> None:
-        if special_before:
-            self.ids.append(UNKNOWN_WORD)
-        # What lies behind the last kept token is not read by the model, so it is not segmented either.
-        seen = text[: offsets[-1][1]] if offsets else ""
-        word_of_char: list[int] = []
-        for word in self.segmenter.cut(seen):
-            key = word.lower()
-            if key.isspace():
-                word_of_char += [UNKNOWN_WORD] * len(word)
-                continue
-            self.counts[key] += 1
-            number = self.index.setdefault(key, len(self.index) + FIRST_WORD)
-            word_of_char += [number] * len(word)
-        self.ids += [word_of_char[begin] for begin, _ in offsets]
-        self.ids.append(UNKNOWN_WORD)
+    Returns:
+        The words, how often each occurs, and (characters,) the number of the word on each character of
+        the texts, which have one character more behind each.
+    """
+    text = "\n".join([*texts, ""])
+    begins = np.flatnonzero(_cutter(segmenter).word_starts(text))
+    sizes = np.diff(begins, append=len(text))
+    found = [text[i:j] for i, j in zip(begins.tolist(), (begins + sizes).tolist(), strict=True)]
+    distinct, which = number(found)
+    index: dict[str, int] = {}
+    numbers = integers(
+        UNKNOWN_WORD if word.isspace() else index.setdefault(word.lower(), len(index) + FIRST_WORD)
+        for word in distinct
+    )[which]
+    counts = np.bincount(numbers, minlength=len(index) + FIRST_WORD)[FIRST_WORD:]
+    words = list(index)
+    return words, Counter(dict(zip(words, counts.tolist(), strict=True))), np.repeat(numbers, sizes)
 
 
 def join_encoded(parts: Sequence[EncodedTexts]) -> EncodedTexts:

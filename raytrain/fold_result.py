@@ -14,6 +14,7 @@ from ray.actor import ActorHandle
 from safetensors.numpy import save as save_safetensors
 
 from raytrain.errors import ArtifactError
+from raytrain.hidden_states import HiddenStates
 from raytrain.storage import Directory, json_bytes, sha256
 
 RESULT_FILES = ("model.safetensors", "oof.parquet")
@@ -31,6 +32,8 @@ class FoldSpec:
         model: Keyword arguments of `models.build_model`, without the seed.
         data: ObjectRef of {features, labels, ids, embedding}.
         encoder_weights: ObjectRef of arrays by name, or None for an encoder that starts untrained.
+        hidden_states: The frozen encoder's output, or None where the model runs its encoder itself.
+        precision: As in `devices.set_up_tensorflow`.
         train_rows: Row indices to learn from.
         valid_rows: Row indices to predict out of fold.
     """
@@ -48,6 +51,8 @@ class FoldSpec:
     encoder_weights: ray.ObjectRef | None
     train_rows: np.ndarray
     valid_rows: np.ndarray
+    precision: str
+    hidden_states: HiddenStates | None = None
     progress: ActorHandle | None = None
     threads: int = 1
     gpu_share: float | None = None

@@ -3,6 +3,7 @@
 The driver imports this module, so TensorFlow is imported inside the functions that workers run.
 """
 
+import hashlib
 import json
 import os
 import socket
@@ -16,9 +17,11 @@ import pyarrow as pa
 import ray
 import ray.train
 from ray.train.backend import Backend, BackendConfig
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.v2.tensorflow.tensorflow_trainer import TensorflowTrainer
 
+from raytrain.devices import set_up_tensorflow
 from raytrain.fold_result import FoldSpec, commit_fold
 from raytrain.storage import Directory, json_bytes
 
@@ -37,7 +40,7 @@ def train_fold(loop_config: dict[str, FoldSpec]) -> None:
     started = time.monotonic()
     context = ray.train.get_context()
     rank, num_workers = context.get_world_rank(), context.get_world_size()
-    _set_up_tensorflow(spec.threads, spec.gpu_share)
+    set_up_tensorflow(spec.threads, spec.gpu_share, spec.precision)
     data = ray.get(spec.data)
     training = _build_training(spec, data, rank, num_workers)
     checkpoint = ray.train.get_checkpoint()
@@ -49,7 +52,7 @@ def train_fold(loop_config: dict[str, FoldSpec]) -> None:
         metrics = training.run_epoch(report)
         with tempfile.TemporaryDirectory() as directory:
             saved = None
-            if rank == 0:
+            if rank == 0 and not training.finished:  # after the last epoch comes the result itself
                 training.save(directory)
                 saved = ray.train.Checkpoint.from_directory(directory)
             ray.train.report(metrics, checkpoint=saved)
@@ -63,48 +66,24 @@ def train_fold(loop_config: dict[str, FoldSpec]) -> None:
         commit_fold(spec, weights, ids, proba, metrics, training.history, time.monotonic() - started)
 
 
-def _set_up_tensorflow(threads: int, gpu_share: float | None) -> None:
-    """Threads as the worker's CPUs; GPU memory grown on demand, or held to the share of the card."""
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    if gpu_share is None:  # Ray lets a worker without GPUs see them all
-        tf.config.set_visible_devices([], "GPU")
-        return
-    for gpu in tf.config.list_physical_devices("GPU"):
-        if gpu_share < 1:
-            import subprocess
-
-            card = f"--id={os.environ.get('CUDA_VISIBLE_DEVICES', '0').split(',')[0]}"
-            query = ["nvidia-smi", card, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-            total = int(subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()[0])
-            limit = tf.config.LogicalDeviceConfiguration(memory_limit=int(total * gpu_share * 0.9))
-            tf.config.set_logical_device_configuration(gpu, [limit])
-        else:
-            tf.config.experimental.set_memory_growth(gpu, True)
-
-
 def _build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers: int) -> "FoldTraining":
     import contextlib
 
     import tensorflow as tf
 
     from raytrain.batches import FeatureRows
-    from raytrain.models import assign_variables, build_model, encoder_variables, head_variables
+    from raytrain.models import head_variables
     from raytrain.training import FoldTraining, TrainSettings
 
     strategy = tf.distribute.MultiWorkerMirroredStrategy() if num_workers > 1 else None
     with strategy.scope() if strategy else contextlib.nullcontext():
-        model = build_model(**spec.model, seed=spec.seed)
-        if spec.encoder_weights is not None:
-            assign_variables(encoder_variables(model), ray.get(spec.encoder_weights), "the encoder")
+        model = _build_model(spec)
         head = head_variables(model)
         if data["embedding"] is not None and "word_embedding.0.embeddings" in head:
             head["word_embedding.0.embeddings"].assign(data["embedding"])
         return FoldTraining(
             model,
-            FeatureRows(data["features"]),
+            FeatureRows(data["features"], spec.hidden_states.open() if spec.hidden_states else None),
             data["labels"],
             spec.train_rows,
             spec.valid_rows,
@@ -114,6 +93,19 @@ def _build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers
             rank,
             num_workers,
         )
+
+
+def _build_model(spec: FoldSpec) -> Any:
+    """The whole model, or the head alone where the encoder's output is at hand."""
+    from raytrain.models import assign_variables, build_head, build_model, encoder_variables
+
+    if spec.hidden_states is not None:
+        own = {key: spec.model[key] for key in ("architecture", "num_classes", "embedding", "dropout")}
+        return build_head(**own, hidden_size=spec.model["config"]["hidden_size"], seed=spec.seed)
+    model = build_model(**spec.model, seed=spec.seed)
+    if spec.encoder_weights is not None:
+        assign_variables(encoder_variables(model), ray.get(spec.encoder_weights), "the encoder")
+    return model
 
 
 def _reporter(spec: FoldSpec) -> Callable[[int, int, float], None]:
@@ -138,22 +130,28 @@ def _push(spec: FoldSpec, **event: Any) -> None:
         spec.progress.push.remote(spec.name, event)
 
 
-@ray.remote(num_cpus=0, max_retries=1)
+@ray.remote(num_cpus=0, max_retries=1, num_returns=2)
 def load_encoder_weights(
     kind: str, config: dict[str, Any], prefix: str | None, seed: int
-) -> dict[str, np.ndarray]:
+) -> tuple[dict[str, np.ndarray], str]:
     """Reads an encoder's checkpoint, or draws untrained weights that all folds share frozen.
 
     Returns:
-        Arrays by the names of `models.encoder_variables`.
+        Arrays by the names of `models.encoder_variables`, and a hash of them all.
     """
+    from raytrain.encoders import build_transformer, load_checkpoint
     from raytrain.layers import DropoutSeed
-    from raytrain.models import build_transformer, encoder_variables, load_checkpoint, read_variables
+    from raytrain.models import encoder_variables, read_variables
 
     transformer = build_transformer(kind, config, seed, DropoutSeed())
     if prefix is not None:
         load_checkpoint(transformer, prefix)
-    return read_variables(encoder_variables(transformer.model))
+    weights = read_variables(encoder_variables(transformer.model))
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode())
+        digest.update(weights[name].tobytes())
+    return weights, digest.hexdigest()
 
 
 # ── the Ray Train run ──────────────────────────────────────────────────────────────────────────────
@@ -208,3 +206,8 @@ class FoldTrainer(TensorflowTrainer):
                 checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
             ),
         )
+
+    def _create_default_callbacks(self) -> list[Any]:
+        """Ray's, but for the one that starts a process for datasets: a fold has none."""
+        callbacks = super()._create_default_callbacks()
+        return [callback for callback in callbacks if not isinstance(callback, DatasetsCallback)]

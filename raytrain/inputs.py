@@ -1,5 +1,6 @@
 """From a config to what all folds share: encoder, words, features. No TensorFlow."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,6 +130,18 @@ def _encode(
     texts, pairs = columns[0], columns[1] if len(columns) == 2 else None
     if len(texts) < PARALLEL_TEXTS:
         return encode_texts(texts, pairs, vocab, maxlen, with_words, user_dict)
+    return encode_on_ray(texts, pairs, vocab, maxlen, with_words, user_dict)
+
+
+def encode_on_ray(
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    vocab: Sequence[str],
+    maxlen: int,
+    with_words: bool,
+    user_dict: str | None = None,
+) -> EncodedTexts:
+    """`features.encode_texts` as tasks of the cluster, one CPU each."""
     shared = ray.put(vocab)
     encode: Any = ray.remote(encode_texts)  # its stubs end at five arguments
     parts = [

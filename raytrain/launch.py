@@ -10,7 +10,7 @@ from typing import Any
 import ray
 from rich.console import Console
 
-from raytrain.cluster import FoldResources, on_this_node, poll_quickly
+from raytrain.cluster import FoldResources, on_this_node, quicken_controllers
 from raytrain.errors import FoldError
 from raytrain.fold_result import FoldResult, FoldSpec, read_fold
 from raytrain.fold_run import FoldTrainer
@@ -28,7 +28,7 @@ class FoldLauncher:
     """
 
     def __init__(self) -> None:
-        poll_quickly()
+        quicken_controllers()
         self._events: deque[tuple[str, dict[str, Any]]] = deque()
 
     def push(self, name: str, event: dict[str, Any]) -> None:

@@ -83,9 +83,9 @@ class SelfAttention(MultiHeadAttention):
     def pay_attention_to(self, inputs, mask=None, **kwargs):
         """Scaled dot-product attention: (batch, length, heads, size) thrice in, once out."""
         query, key, value = inputs
-        scores = tf.einsum("bjhd,bkhd->bhjk", query, key) / self.key_size**0.5
+        scores = tf.cast(tf.einsum("bjhd,bkhd->bhjk", query, key), tf.float32) / self.key_size**0.5
         weights = self.score_dropout(attention_normalize(scores, mask[1], -1, "softmax"))
-        return tf.einsum("bhjk,bkhd->bjhd", weights, value), scores
+        return tf.einsum("bhjk,bkhd->bjhd", tf.cast(weights, value.dtype), value), scores
 
 
 class PaddingMask(keras.layers.Layer):
@@ -96,14 +96,36 @@ class PaddingMask(keras.layers.Layer):
 
 
 class MaskedConv1D(keras.layers.Conv1D):
-    """Conv1D that reads padding as zeros and writes zeros there, so that padding changes nothing."""
+    """Conv1D that reads padding as zeros and writes zeros there, so that padding changes nothing.
+
+    It takes one input, or a list of inputs as if they lay side by side. Apart, the gradient of those
+    that nothing is learned from, such as a frozen encoder's output, is never computed.
+    """
 
     def __init__(self, filters: int, kernel_size: int, **kwargs):
         super().__init__(filters, kernel_size, padding="same", **kwargs)
+        self.input_spec = None  # Keras would refuse a list
+
+    def build(self, input_shape):
+        super().build(_side_by_side(input_shape))
+        self.input_spec = None
 
     def call(self, inputs, mask):
-        weight = tf.cast(mask, inputs.dtype)[:, :, None]
-        return super().call(inputs * weight) * weight
+        inputs = inputs if isinstance(inputs, list) else [inputs]
+        weight = tf.cast(mask, inputs[0].dtype)[:, :, None]
+        kernels = tf.split(self.kernel, [part.shape[-1] for part in inputs], axis=1)
+        local = [
+            tf.nn.conv1d(part * weight, kernel, 1, "SAME")
+            for part, kernel in zip(inputs, kernels, strict=True)
+        ]
+        return self.activation(tf.nn.bias_add(tf.add_n(local), self.bias)) * weight
+
+
+def _side_by_side(shapes):
+    """The shape of one tensor, or of several joined in their channels."""
+    if not isinstance(shapes, list):
+        return shapes
+    return tf.TensorShape([*shapes[0][:-1], sum(shape[-1] for shape in shapes)])
 
 
 class MaskedMaxPooling(keras.layers.Layer):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -10,12 +11,20 @@ from safetensors.numpy import load as load_safetensors
 
 from raytrain.batches import FeatureRows
 from raytrain.checkpoints import unfit_config
+from raytrain.encoders import build_transformer
 from raytrain.ensemble import Ensemble
 from raytrain.errors import ArtifactError
 from raytrain.features import build_features, encode_texts
+from raytrain.inference import predict_hidden_states, predict_logits
+from raytrain.layers import DropoutSeed
 from raytrain.metrics import proba_from_logits
-from raytrain.models import assign_variables, build_model, encoder_variables, learned_variables
-from raytrain.training import predict_logits
+from raytrain.models import (
+    assign_variables,
+    build_head,
+    build_model,
+    encoder_variables,
+    learned_variables,
+)
 
 keras = tf.keras
 
@@ -26,7 +35,7 @@ class Predictor:
     """The fold models of an ensemble, ready to predict.
 
     One model per architecture is built; the folds' weights are laid in one after another, so that
-    memory holds one model however many folds there are.
+    memory holds one model however many folds there are. A frozen encoder runs once for all heads.
 
     Args:
         ensemble: Of `ensemble.load_ensemble`.
@@ -43,28 +52,33 @@ class Predictor:
         self._words = json.loads(ensemble.read(words["vocabulary"])) if words else None
         self._user_dict = ensemble.read_text(words["user_dict"]) if words and words["user_dict"] else None
         self._kept: dict[str, dict[str, np.ndarray]] = {}
-        self._models = {name: self._build(name) for name in manifest["architectures"]}
-
-    def _build(self, architecture: str) -> keras.Model:
-        manifest = self._ensemble.manifest
-        encoder, arguments = manifest["encoder"], manifest["architectures"][architecture]["model"]
-        config = json.loads(self._ensemble.read(encoder["config"]))
+        config = json.loads(ensemble.read(manifest["encoder"]["config"]))
         problems = unfit_config(config, self._vocab, self._maxlen)
         if problems:
-            raise ArtifactError(f"{encoder['config']} cannot be used", problems)
-        model = build_model(
-            architecture,
-            encoder["kind"],
-            config,
-            arguments["num_classes"],
-            tuple(arguments["embedding"]),
-            arguments["train_encoder"],
-            arguments["dropout"],
-            seed=0,
-        )
-        if not arguments["train_encoder"]:
-            assign_variables(encoder_variables(model), self._weights(encoder["weights"]), encoder["weights"])
+            raise ArtifactError(f"{manifest['encoder']['config']} cannot be used", problems)
+        self._encoder = self._build_frozen(config)
+        self._models = {name: self._build(name, config) for name in manifest["architectures"]}
+
+    def _build_frozen(self, config: dict[str, Any]) -> keras.Model | None:
+        """The encoder that architectures share, where any froze it."""
+        encoder = self._ensemble.manifest["encoder"]
+        if not any(self._is_frozen(name) for name in self._ensemble.manifest["architectures"]):
+            return None
+        model = build_transformer(encoder["kind"], config, 0, DropoutSeed()).model
+        assign_variables(encoder_variables(model), self._weights(encoder["weights"]), encoder["weights"])
         return model
+
+    def _is_frozen(self, architecture: str) -> bool:
+        return not self._ensemble.manifest["architectures"][architecture]["model"]["train_encoder"]
+
+    def _build(self, architecture: str, config: dict[str, Any]) -> keras.Model:
+        arguments = self._ensemble.manifest["architectures"][architecture]["model"]
+        own = {key: arguments[key] for key in ("num_classes", "dropout")}
+        own |= {"architecture": architecture, "embedding": tuple(arguments["embedding"]), "seed": 0}
+        if self._is_frozen(architecture):
+            return build_head(hidden_size=config["hidden_size"], **own)
+        kind = self._ensemble.manifest["encoder"]["kind"]
+        return build_model(kind=kind, config=config, train_encoder=True, **own)
 
     def _weights(self, name: str) -> dict[str, np.ndarray]:
         """A file's arrays, kept in memory while all files together are not too many."""
@@ -93,14 +107,24 @@ class Predictor:
         encoded = encode_texts(
             texts, pairs, self._vocab, self._maxlen, self._words is not None, self._user_dict
         )
-        features = FeatureRows(build_features(encoded, self._words or []))
-        rows = np.arange(len(texts))
-        by_architecture = []
-        for name, model in self._models.items():
-            folds = self._ensemble.manifest["architectures"][name]["folds"]
-            proba = np.zeros((len(texts), len(self.labels)))
-            for fold in folds:
-                assign_variables(learned_variables(model), self._weights(fold["file"]), fold["file"])
-                proba += proba_from_logits(predict_logits(model, features, rows, self._batch_size))
-            by_architecture.append(proba / len(folds))
+        table = build_features(encoded, self._words or [])
+        features, rows = FeatureRows(table), np.arange(len(texts))
+        with_states = features
+        if self._encoder is not None:
+            states = predict_hidden_states(self._encoder, features, rows, self._batch_size)
+            with_states = FeatureRows(table, states)
+        by_architecture = [
+            self._predict_folds(name, with_states if self._is_frozen(name) else features)
+            for name in self._models
+        ]
         return np.mean(by_architecture, axis=0)
+
+    def _predict_folds(self, architecture: str, features: FeatureRows) -> np.ndarray:
+        """(num_rows, num_classes) mean of one architecture's folds."""
+        model, rows = self._models[architecture], np.arange(len(features))
+        folds = self._ensemble.manifest["architectures"][architecture]["folds"]
+        proba = np.zeros((len(features), len(self.labels)))
+        for fold in folds:
+            assign_variables(learned_variables(model), self._weights(fold["file"]), fold["file"])
+            proba += proba_from_logits(predict_logits(model, features, rows, self._batch_size))
+        return proba / len(folds)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 import uuid
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,13 @@ class Directory:
         """Removes the directory and all below it, if it is there."""
         if self.exists():
             self._fs.delete_dir(self.path)
+
+
+def home_directory() -> Path:
+    """Where this user's caches lie: RAYTRAIN_HOME, else `raytrain` in the XDG cache directory."""
+    home = os.environ.get("RAYTRAIN_HOME")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(home).expanduser().absolute() if home else cache / "raytrain"
 
 
 def sha256(data: bytes) -> str:

@@ -1,7 +1,9 @@
 """Training of one model on one fold's rows: epochs, schedule, evaluation, resumable state."""
 
 import json
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,22 +12,28 @@ import numpy as np
 import tensorflow as tf
 from safetensors.numpy import load_file, save_file
 
-from raytrain.batches import FeatureRows, plan_epoch, sequential_batches
+from raytrain.batches import FeatureRows, plan_epoch
 from raytrain.errors import RaytrainError
+from raytrain.inference import predict_logits
 from raytrain.metrics import is_better, proba_from_logits, score_proba
 from raytrain.models import (
-    INPUTS,
     assign_variables,
-    encoder_variables,
     head_variables,
+    input_specs,
     learned_variables,
     read_variables,
 )
+from raytrain.optimizer import Adam
 
 keras = tf.keras
 
 PLATEAU_FACTOR = 0.5  # an epoch without a better `monitor` halves the rates
+PREFETCHED = 2  # batches laid out while a step runs
+SYNC_SECONDS = 0.25  # a GPU is kept busy while nobody asks for the loss
 ADVICE = "lower train.learning_rate or train.clip_norm"
+
+
+StepCallback = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class TrainSettings:
     batch_size: int = 32
     learning_rate: float = 1e-3
     encoder_learning_rate: float = 1e-5
-    schedule: str = "constant"
+    schedule: str = "linear"
     warmup: float = 0.0
     weight_decay: float = 0.0
     clip_norm: float | None = None
@@ -65,25 +73,6 @@ def rate_factor(schedule: str, step: int, num_steps: int, warmup: float) -> floa
     if schedule == "cosine":
         return 0.5 * (1 + float(np.cos(np.pi * progress)))
     return 1.0
-
-
-def predict_logits(
-    model: keras.Model, features: FeatureRows, rows: np.ndarray, batch_size: int = 64
-) -> np.ndarray:
-    """Runs the model over rows, longest first. Returns (len(rows), units) float32 in their order."""
-    logits = np.zeros((len(rows), model.output_shape[-1]), np.float32)
-    run = _predict_function(model)
-    for positions, batch in sequential_batches(rows, features.lengths, batch_size):
-        logits[positions] = run(features.collate(batch)).numpy()
-    return logits
-
-
-def _predict_function(model: keras.Model) -> Callable[..., tf.Tensor]:
-    if not hasattr(model, "_raytrain_predict"):
-        specs = {name: tf.TensorSpec((None, None), tf.int32) for name in INPUTS}
-        run = tf.function(lambda inputs: tf.cast(model(inputs, training=False), tf.float32), [specs])
-        model._raytrain_predict = run
-    return model._raytrain_predict
 
 
 class FoldTraining:
@@ -126,63 +115,50 @@ class FoldTraining:
         self._stale_epochs = 0
         self._best: dict[str, np.ndarray] = {}
         self._best_proba: np.ndarray | None = None
-        self._groups = self._optimizer_groups()
-        self._step = tf.function(self._distributed_step, input_signature=self._signature())
+        self._optimizer = self._build_optimizer()
+        # Nothing here is Python control flow on tensors, and reading every layer's source takes seconds.
+        self._step = tf.function(self._distributed_step, input_signature=self._signature(), autograph=False)
 
-    def _optimizer_groups(self) -> list[tuple[keras.optimizers.Optimizer, list[tf.Variable], float]]:
-        """(optimizer, variables, base rate) of the head and, where it trains, of the encoder."""
-        groups = []
-        for name, variables, rate in (
-            ("head", head_variables(self.model), self.settings.learning_rate),
-            ("encoder", encoder_variables(self.model), self.settings.encoder_learning_rate),
-        ):
-            trained = [variable for variable in variables.values() if variable.trainable]
-            if name == "encoder" and not self.model.get_layer("encoder").trainable:
-                continue
-            if self.settings.weight_decay:
-                optimizer = keras.optimizers.AdamW(
-                    rate, weight_decay=self.settings.weight_decay, jit_compile=False, name=name
-                )
-                optimizer.exclude_from_weight_decay(var_names=["bias", "norm", "Norm", "beta", "gamma"])
-            else:  # AdamW would decay by 0 at full price
-                optimizer = keras.optimizers.Adam(rate, jit_compile=False, name=name)
-            optimizer.build(trained)
-            groups.append((optimizer, trained, rate))
-        return groups
+    def _build_optimizer(self) -> Adam:
+        settings, head = self.settings, head_variables(self.model)
+        learned = {name: v for name, v in learned_variables(self.model).items() if v.trainable}
+        rates = {
+            name: settings.learning_rate if name in head else settings.encoder_learning_rate
+            for name in learned
+        }
+        return Adam(learned, rates, settings.weight_decay)
 
     def _signature(self):
         return [
-            {name: tf.TensorSpec((None, None), tf.int32) for name in INPUTS},
+            input_specs(self.model),
             tf.TensorSpec((None,), tf.int32),
             tf.TensorSpec((None,), tf.float32),
             tf.TensorSpec((2,), tf.int32),
+            tf.TensorSpec((), tf.float32),
+            tf.TensorSpec((), tf.float32),
         ]
 
-    def _distributed_step(self, inputs, labels, weights, seed):
+    def _distributed_step(self, *batch):
         if self.strategy is None:
-            return self._train_step(inputs, labels, weights, seed)
-        total = self.strategy.run(self._train_step, args=(inputs, labels, weights, seed))
+            return self._train_step(*batch)
+        total = self.strategy.run(self._train_step, args=batch)
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, total, axis=None)
 
-    def _train_step(self, inputs, labels, weights, seed):
+    def _train_step(self, inputs, labels, weights, seed, factor, step):
         """One update; `weights` already hold the division by the rows of the whole batch."""
         self.model.dropout_seed.begin_step(seed)
         with tf.GradientTape() as tape:
             losses = self._losses(labels, tf.cast(self.model(inputs, training=True), tf.float32))
             loss = tf.reduce_sum(losses * weights)
-        variables = [variable for _, group, _ in self._groups for variable in group]
-        gradients = tape.gradient(loss, variables)
-        if self.strategy is not None or self.settings.clip_norm is not None:
-            # The norm of IndexedSlices would count a token's occurrences apart, not their sum.
-            gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        variables = self._optimizer.variables
+        # Dense: the norm of IndexedSlices would count a token's occurrences apart, not their sum.
+        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, list(variables.values()))]
         if self.strategy is not None:
             replica = tf.distribute.get_replica_context()
             gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         if self.settings.clip_norm is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, self.settings.clip_norm)
-        for optimizer, group, _ in self._groups:
-            pairs, gradients = list(zip(gradients, group, strict=False)), gradients[len(group) :]
-            optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
+        self._optimizer.apply(dict(zip(variables, gradients, strict=True)), factor, step)
         return loss
 
     def _losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -200,11 +176,11 @@ class FoldTraining:
         stopped = patience is not None and self._stale_epochs >= patience
         return self.epoch >= self.settings.epochs or stopped
 
-    def run_epoch(self, on_step: Callable[[int, int, float], None] | None = None) -> dict[str, float]:
+    def run_epoch(self, on_step: StepCallback | None = None) -> dict[str, float]:
         """Trains one epoch and evaluates.
 
         Args:
-            on_step: Called after every step with (steps done, steps in all, mean loss so far).
+            on_step: Called some times a second with (steps done, steps in all, mean loss so far).
 
         Returns:
             Metrics of the epoch as plain floats.
@@ -215,23 +191,19 @@ class FoldTraining:
         settings = self.settings
         rng = np.random.default_rng([self.seed, self.epoch])
         plan = plan_epoch(self.train_rows, self.features.lengths, settings.batch_size, rng)
-        total = 0.0
-        for number, rows in enumerate(plan):
-            step = self.epoch * len(plan) + number
-            self._set_rates(
-                rate_factor(settings.schedule, step, settings.epochs * len(plan), settings.warmup)
-            )
-            inputs, labels, weights = self._share(rows)
-            seed = np.array([self.seed, step * self.num_workers + self.rank], np.int32)
-            total += float(self._step(inputs, labels, weights, seed))
-            if not np.isfinite(total):
-                raise RaytrainError(
-                    f"the loss is not finite in epoch {self.epoch + 1}, step {number + 1}; {ADVICE}"
-                )
-            if on_step is not None:
-                on_step(number + 1, len(plan), total / (number + 1))
+        total, synced = tf.constant(0.0), time.monotonic()
+        with ThreadPoolExecutor(1) as prefetch:
+            batches = [prefetch.submit(self._share, rows) for rows in plan[:PREFETCHED]]
+            for number in range(len(plan)):
+                batch = batches.pop(0).result()
+                if number + PREFETCHED < len(plan):
+                    batches.append(prefetch.submit(self._share, plan[number + PREFETCHED]))
+                total += self._step(*batch, *self._schedule(self.epoch * len(plan) + number, len(plan)))
+                if time.monotonic() - synced >= SYNC_SECONDS or number + 1 == len(plan):
+                    self._check_loss(float(total), number + 1, len(plan), on_step)
+                    synced = time.monotonic()
         self.epoch += 1
-        metrics = {"epoch": self.epoch, "loss": total / len(plan), **self.evaluate()}
+        metrics = {"epoch": self.epoch, "loss": float(total) / len(plan), **self.evaluate()}
         self.history.append(metrics)
         self._watch(metrics)
         return metrics
@@ -247,9 +219,21 @@ class FoldTraining:
             weights = weights * np.array(self.settings.class_weight, np.float32)[labels]
         return self.features.collate(own), labels, weights
 
-    def _set_rates(self, factor: float) -> None:
-        for optimizer, _, rate in self._groups:
-            optimizer.learning_rate.assign(rate * factor * self._plateau)
+    def _schedule(self, step: int, steps_per_epoch: int) -> tuple[np.ndarray, np.float32, np.float32]:
+        """Dropout seed, factor of the rates and number of a step, counted over all epochs."""
+        settings = self.settings
+        num_steps = settings.epochs * steps_per_epoch
+        factor = rate_factor(settings.schedule, step, num_steps, settings.warmup) * self._plateau
+        seed = np.array([self.seed, step * self.num_workers + self.rank], np.int32)
+        return seed, np.float32(factor), np.float32(step)
+
+    def _check_loss(self, total: float, number: int, num_steps: int, on_step: StepCallback | None) -> None:
+        if not np.isfinite(total):
+            raise RaytrainError(
+                f"the loss is not finite in epoch {self.epoch + 1}, by step {number}; {ADVICE}"
+            )
+        if on_step is not None:
+            on_step(number, num_steps, total / number)
 
     def evaluate(self) -> dict[str, float]:
         """Scores the valid rows and keeps their probabilities in `valid_proba`."""
@@ -294,9 +278,9 @@ class FoldTraining:
         """Writes all that `load` needs to go on as if nothing had happened."""
         directory = Path(directory)
         arrays = {f"weight/{name}": value for name, value in self.weights().items()}
-        for optimizer, _, _ in self._groups:
-            for index, variable in enumerate(optimizer.variables):
-                arrays[f"optimizer/{optimizer.name}/{index}"] = np.asarray(variable.numpy())
+        arrays |= {
+            f"optimizer/{name}": value for name, value in read_variables(self._optimizer.state).items()
+        }
         arrays |= {f"best/{name}": value for name, value in self._best.items()}
         if self._best_proba is not None:
             arrays["best_proba"] = self._best_proba
@@ -321,9 +305,7 @@ class FoldTraining:
             }
 
         assign_variables(learned_variables(self.model), part("weight/"), str(directory))
-        for optimizer, _, _ in self._groups:
-            for index, variable in enumerate(optimizer.variables):
-                variable.assign(arrays[f"optimizer/{optimizer.name}/{index}"])
+        assign_variables(self._optimizer.state, part("optimizer/"), str(directory))
         self._best, self._best_proba = part("best/"), arrays.get("best_proba")
         self.epoch, self.history = state["epoch"], state["history"]
         self._plateau, self._stale_epochs = state["plateau"], state["stale_epochs"]

@@ -20,6 +20,7 @@ from raytrain.corpus import read_corpus
 from raytrain.crossval import cross_validate
 from raytrain.ensemble import load_ensemble
 from raytrain.errors import ArtifactError, ClusterError, ConfigError, FoldError
+from raytrain.hidden_states import HiddenStates
 from raytrain.predictions import predict_test
 
 pytestmark = pytest.mark.slow
@@ -259,12 +260,56 @@ def test_frozen_pretrained_encoder_is_stored_once(local_ray, tmp_path):
     assert head and not [name for name in head if name.startswith("encoder.")]
 
 
+@pytest.fixture(scope="module")
+def frozen(local_ray, tmp_path_factory):
+    """One head on a frozen encoder, thrice: into an empty cache, from it, and without one."""
+    directory = tmp_path_factory.mktemp("frozen")
+    probabilities, lines = {}, {}
+    for name, max_gb in (("cold", 1), ("warm", 1), ("without", 0.000001)):
+        config = tiny_config(
+            directory,
+            name=name,
+            model__architecture="textcnn",
+            model__train_encoder="false",
+            cache__max_gb=max_gb,
+        )
+        console = silent_console()
+        cross_validate(config, console)
+        probabilities[name] = read_oof(directory / "runs" / name)[1]
+        lines[name] = console.file.getvalue()
+    return directory, probabilities, lines
+
+
+def test_a_frozen_encoder_runs_once_and_says_so(frozen):
+    directory, _, lines = frozen
+    assert "computed in" in lines["cold"] and "from the cache" in lines["warm"]
+    assert "more than cache.max_gb" in lines["without"].replace("\n", " ")
+    assert [path.suffix for path in (directory / "cache").iterdir()] == [".npy"]
+
+
+def test_the_cache_changes_no_result_beyond_rounding(frozen):
+    _, proba, _ = frozen
+    np.testing.assert_array_equal(proba["warm"], proba["cold"])
+    np.testing.assert_allclose(proba["cold"], proba["without"], atol=5e-3)
+
+
+def test_a_node_without_the_file_copies_it(frozen, tmp_path, monkeypatch):
+    [path] = (frozen[0] / "cache").iterdir()
+    here = ray.get_runtime_context().get_node_id()
+    monkeypatch.setenv("RAYTRAIN_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("raytrain.hidden_states._COPY_BYTES", 1000)
+    monkeypatch.setattr("pathlib.Path.exists", lambda self: False)  # another node's disk
+    copied = HiddenStates(str(path), here).open()
+    np.testing.assert_array_equal(copied, np.load(path))
+    assert (tmp_path / "home" / "hidden_states" / path.name).is_file()
+
+
 def write_checkpoint(directory):
     """Random weights under the variable names of Google's ALBERT."""
     import tensorflow as tf
 
+    from raytrain.encoders import build_transformer
     from raytrain.layers import DropoutSeed
-    from raytrain.models import build_transformer
 
     config = json.loads((directory / "albert_config.json").read_text())
     transformer = build_transformer("albert", config, 7, DropoutSeed())

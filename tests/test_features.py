@@ -1,5 +1,8 @@
+import csv
 import functools
 import itertools
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raytrain.features import build_features, encode_texts, join_encoded, truncated_lengths
-from raytrain.tokens import SPECIAL_TOKENS
+from raytrain.tokens import SPECIAL_TOKENS, build_tokenizer
 from raytrain.words import FIRST_WORD, UNKNOWN_WORD, build_segmenter
 
 VOCAB = [
@@ -25,6 +28,11 @@ VOCAB = [
 ]
 CLS, SEP = VOCAB.index("[CLS]"), VOCAB.index("[SEP]")
 
+RUMORS = Path(__file__).parents[2] / "shared/data/ced_rumors.csv"
+any_texts = st.text(
+    st.sampled_from("中国人我爱年天气很好，！ 2019ab😀\u200b\r\n\u0301\x85")
+    | st.characters(exclude_categories=["Cs"])
+)
 short_texts = st.text("中国人我爱年天气很好，! 2019ab😀\u200b", max_size=12)
 
 
@@ -198,6 +206,66 @@ def test_pieces_joined_are_the_whole(texts, cuts, in_pairs):
         for begin, end in itertools.pairwise(bounds)
     ]
     assert_equal(join_encoded(parts), encode(texts, pairs, maxlen=10))
+
+
+def encode_one_by_one(texts, pairs, maxlen, user_dict):
+    """Ids, words and counts by a plain loop over texts, tokens and jieba's words."""
+    tokenizer, segmenter = build_tokenizer(VOCAB), build_segmenter(user_dict)
+    rows, index, counts = [], {}, Counter()
+    for parts in zip(texts, pairs, strict=True) if pairs else zip(texts, strict=True):
+        encodings = [tokenizer.encode(part, add_special_tokens=False) for part in parts]
+        kept = [len(part) for part in encodings] + [0] * (2 - len(parts))
+        kept = truncated_lengths(*kept, maxlen - 1 - len(parts))
+        row = [(CLS, 0, UNKNOWN_WORD)]
+        for segment, (part, encoding, size) in enumerate(zip(parts, encodings, kept, strict=False)):
+            places = encoding.offsets[:size]
+            of_char = []
+            for word in segmenter.cut(part[: places[-1][1]] if places else ""):
+                key = word.lower()
+                if not key.isspace():
+                    counts[key] += 1
+                    index.setdefault(key, len(index) + FIRST_WORD)
+                of_char += [index.get(key, UNKNOWN_WORD)] * len(word)
+            numbers = [of_char[begin] for begin, _ in places]
+            row += [(token, segment, word) for token, word in zip(encoding.ids, numbers, strict=False)]
+            row.append((SEP, segment, UNKNOWN_WORD))
+        rows.append(row)
+    return rows, list(index), counts
+
+
+def assert_as_one_by_one(texts, pairs=None, maxlen=32, user_dict=None):
+    encoded = encode(texts, pairs, maxlen=maxlen, user_dict=user_dict)
+    rows, words, counts = encode_one_by_one(texts, pairs, maxlen, user_dict)
+    assert np.diff(encoded.offsets).tolist() == [len(row) for row in rows]
+    ids = np.stack([encoded.token_ids, encoded.segment_ids, encoded.word_ids], axis=1)
+    assert ids.tolist() == [list(token) for row in rows for token in row]
+    assert (encoded.words, encoded.counts) == (words, counts)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rows=st.lists(st.tuples(any_texts, any_texts), min_size=1, max_size=4),
+    in_pairs=st.booleans(),
+    maxlen=st.integers(4, 24),
+    user_dict=st.sampled_from([None, "天气很 9\n爱 3\n20 99999\n"]),
+)
+def test_texts_are_encoded_as_by_a_plain_loop(rows, in_pairs, maxlen, user_dict):
+    texts, pairs = zip(*rows, strict=True)
+    assert_as_one_by_one(texts, pairs if in_pairs else None, maxlen, user_dict)
+
+
+def test_real_posts_are_encoded_as_by_a_plain_loop():
+    if not RUMORS.exists():
+        pytest.skip(f"{RUMORS} is not here")
+    with RUMORS.open(encoding="utf-8", newline="") as file:
+        texts = [row["text"] for row in csv.DictReader(file)]
+    assert_as_one_by_one(texts, maxlen=128)
+    assert_as_one_by_one(texts[:500], texts[500:1000], maxlen=63, user_dict="转发微博\n网友 0\n")
+
+
+def test_no_texts():
+    assert_as_one_by_one([])
+    assert encode([]).offsets.tolist() == [0]
 
 
 def test_pieces_without_words_joined_are_the_whole():

@@ -11,12 +11,23 @@ import raytrain
 PACKAGE = Path(raytrain.__file__).parent
 # The one order of the package: a module imports only modules that stand before it.
 ORDER = [
-    *("errors", "config", "storage", "encodings", "tables", "corpus", "folds", "metrics"),
-    *("tokens", "words", "features", "checkpoints", "layers", "models", "batches", "training"),
-    *("cluster", "inputs", "fold_result", "fold_run", "progress", "launch", "baseline", "run_directory"),
-    *("summary", "manifest", "ensemble", "crossval", "predict", "predictions", "commands", "example"),
+    *("errors", "config", "storage", "encodings", "tables", "corpus", "folds", "metrics", "ragged"),
+    *("tokens", "words", "segmentation", "features", "checkpoints", "layers", "recurrent", "encoders"),
+    *("models", "batches", "inference", "optimizer", "training", "devices", "cluster", "inputs"),
+    *("hidden_states", "fold_result", "fold_run", "progress", "launch", "baseline", "run_directory"),
+    *("plan", "summary", "manifest", "ensemble", "crossval", "predict", "predictions", "commands"),
+    "example",
 ]
-WITH_TENSORFLOW = {"layers", "models", "batches", "training", "predict"}
+WITH_TENSORFLOW = {
+    "layers",
+    "recurrent",
+    "encoders",
+    "models",
+    "inference",
+    "optimizer",
+    "training",
+    "predict",
+}
 # Imports each module named on the command line and says after which of them a library was first there.
 SCRIPT = """
 import importlib, json, sys

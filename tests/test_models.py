@@ -11,15 +11,14 @@ from bert4keras.models import build_transformer_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raytrain.encoders import build_transformer, load_checkpoint
 from raytrain.errors import ArtifactError, CheckpointError
 from raytrain.layers import DropoutSeed
 from raytrain.models import (
     assign_variables,
     build_model,
-    build_transformer,
     encoder_variables,
     head_variables,
-    load_checkpoint,
     read_variables,
 )
 
@@ -102,8 +101,8 @@ def test_predictions_do_not_depend_on_padding_or_batch_mates(
     alone = np.concatenate([run(batch_of([text])) for text in texts])
     together = run(batch_of(texts))
     padded = np.concatenate([run(batch_of([text], len(text["token_ids"]) + extra)) for text in texts])
-    np.testing.assert_allclose(together, alone, atol=1e-5, rtol=1e-5)
-    np.testing.assert_allclose(padded, alone, atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(together, alone, atol=1e-4, rtol=1e-5)
+    np.testing.assert_allclose(padded, alone, atol=1e-4, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raytrain.errors import CheckpointError
-from raytrain.tokens import SPECIAL_TOKENS, build_tokenizer, build_vocab
+from raytrain.tokens import SPECIAL_TOKENS, build_tokenizer, build_vocab, tokenize
 
 REAL_VOCAB = Path(__file__).parents[2] / "shared/checkpoints/albert_tiny_zh/vocab.txt"
 VOCAB = [
@@ -168,6 +169,31 @@ def test_offset_of_each_piece_of_a_word(small):
     encoded = small.encode("中2019国", add_special_tokens=False)
     assert encoded.tokens == ["中", "20", "##19", "国"]
     assert encoded.offsets == [(0, 1), (1, 3), (3, 5), (5, 6)]
+
+
+def assert_as_one_by_one(tokenizer, texts):
+    tokens = tokenize(tokenizer, texts)
+    encodings = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
+    assert tokens.bounds.tolist() == [0, *itertools.accumulate(map(len, encodings))]
+    assert tokens.ids.tolist() == [number for part in encodings for number in part.ids]
+    spans = list(zip(tokens.begins.tolist(), tokens.ends.tolist(), strict=True))
+    assert spans == [span for part in encodings for span in part.offsets]
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts=st.lists(mixed_texts | st.text(max_size=8), max_size=4))
+def test_texts_together_have_the_tokens_and_places_of_each_alone(small, texts):
+    assert_as_one_by_one(small, texts)
+
+
+def test_odd_texts_together_have_the_tokens_and_places_of_each_alone(small):
+    assert_as_one_by_one(small, TEXTS)
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts=st.lists(mixed_texts, max_size=4))
+def test_texts_together_and_a_real_vocabulary(real_pair, texts):
+    assert_as_one_by_one(real_pair[0], texts)
 
 
 @pytest.mark.parametrize("token", SPECIAL_TOKENS[:4])

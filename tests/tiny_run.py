@@ -79,6 +79,8 @@ def tiny_overrides(
         "words.dim": 8,
         "train.epochs": 2,
         "train.batch_size": 8,
+        "train.precision": "float32",
+        "cache.directory": directory / "cache",
         "baseline": "false",
         "cluster.cpus_per_fold": 1,
         "cluster.max_failures": 0,

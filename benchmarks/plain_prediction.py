@@ -1,0 +1,81 @@
+"""An ensemble's prediction as notebooks have it: tokenize once, then Keras predict, fold after fold."""
+
+from raytrain.ensemble import Ensemble  # isort: skip  # first: it sets the variables that bert4keras needs
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+from bert4keras.backend import keras
+from bert4keras.snippets import sequence_padding
+from bert4keras.tokenizers import Tokenizer
+from loop import encode, word_ids
+from safetensors.numpy import load
+
+from raytrain.metrics import proba_from_logits
+from raytrain.models import assign_variables, build_model, encoder_variables, learned_variables
+
+
+class PaddedTexts(keras.utils.Sequence):
+    """Batches in the texts' order, each padded to its longest."""
+
+    def __init__(self, ids: Sequence[tuple[list[int], list[int]]], batch_size: int):
+        self.ids, self.batch_size = ids, batch_size
+
+    def __len__(self):
+        return -(-len(self.ids) // self.batch_size)
+
+    def __getitem__(self, number):
+        rows = self.ids[number * self.batch_size : (number + 1) * self.batch_size]
+        token_ids = sequence_padding([row[0] for row in rows])
+        words = sequence_padding([row[1] for row in rows]) if rows[0][1] else np.zeros_like(token_ids)
+        return ({"token_ids": token_ids, "segment_ids": np.zeros_like(token_ids), "word_ids": words},)
+
+
+class PlainPredictor:
+    """The same fold models as raytrain's Predictor has, run one after another.
+
+    Args:
+        ensemble: Of `ensemble.load_ensemble`.
+        batch_size: Texts per forward pass.
+    """
+
+    def __init__(self, ensemble: Ensemble, batch_size: int):
+        manifest = ensemble.manifest
+        vocab = ensemble.read_text(manifest["encoder"]["vocab"]).removesuffix("\n").split("\n")
+        self._tokenizer = Tokenizer({token: number for number, token in enumerate(vocab)}, do_lower_case=True)
+        self._maxlen, self._batch_size = manifest["config"]["encoder"]["maxlen"], batch_size
+        words = manifest["words"]
+        vocabulary = json.loads(ensemble.read(words["vocabulary"])) if words else []
+        self._with_words = words is not None
+        self._index = {word: number for number, word in enumerate(vocabulary, start=2)}
+        self._models = {name: _build(ensemble, name) for name in manifest["architectures"]}
+        self._weights = {
+            name: [load(ensemble.read(fold["file"])) for fold in entry["folds"]]
+            for name, entry in manifest["architectures"].items()
+        }
+
+    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+        """(len(texts), num_classes): the mean over folds, then over architectures."""
+        encoded = [encode(text, self._tokenizer, self._maxlen, self._with_words)[0] for text in texts]
+        ids = [(row.token_ids, word_ids(row, self._index)) for row in encoded]
+        batches = PaddedTexts(ids, self._batch_size)
+        by_architecture = []
+        for name, model in self._models.items():
+            by_fold = []
+            for weights in self._weights[name]:
+                assign_variables(learned_variables(model), weights, name)
+                by_fold.append(proba_from_logits(model.predict(batches, verbose=0)))
+            by_architecture.append(np.mean(by_fold, axis=0))
+        return np.mean(by_architecture, axis=0)
+
+
+def _build(ensemble: Ensemble, architecture: str) -> keras.Model:
+    encoder = ensemble.manifest["encoder"]
+    arguments = ensemble.manifest["architectures"][architecture]["model"]
+    config = json.loads(ensemble.read(encoder["config"]))
+    model = build_model(architecture, encoder["kind"], config, **arguments, seed=0)
+    if not arguments["train_encoder"]:
+        weights = load(ensemble.read(encoder["weights"]))
+        assign_variables(encoder_variables(model), weights, encoder["weights"])
+    return model

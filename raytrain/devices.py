@@ -1,0 +1,72 @@
+"""How a process computes with TensorFlow: threads, GPU memory, precision."""
+
+import functools
+import os
+import subprocess
+from pathlib import Path
+
+
+def set_up_tensorflow(threads: int, gpu_share: float | None, precision: str) -> None:
+    """Prepares TensorFlow in a fresh process, before anything is built.
+
+    Args:
+        threads: As many as the process owns CPUs.
+        gpu_share: Share of a card that it owns: its memory is held to that, or grown on demand where it
+            is whole. None hides all cards: Ray lets a worker without GPUs see them.
+        precision: As in `set_precision`.
+    """
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    if gpu_share is None:
+        tf.config.set_visible_devices([], "GPU")
+        gpu_share = 0.0
+    for gpu in tf.config.list_physical_devices("GPU") if gpu_share else []:
+        if gpu_share < 1:
+            limit = tf.config.LogicalDeviceConfiguration(
+                memory_limit=int(_card_megabytes() * gpu_share * 0.9)
+            )
+            tf.config.set_logical_device_configuration(gpu, [limit])
+        else:
+            tf.config.experimental.set_memory_growth(gpu, True)
+    set_precision(precision)
+
+
+def set_precision(precision: str) -> None:
+    """Multiplies in bfloat16 or float32; weights, losses, norms and poolings are float32 in both.
+
+    On CPUs by oneDNN's rewrite of the graph, which knows the operations that are safe; on GPUs, where
+    there is none, by Keras's policy, which models take when they are built.
+
+    Args:
+        precision: `float32`, `bfloat16`, or `auto`: bfloat16 where the hardware multiplies in it.
+    """
+    import tensorflow as tf
+
+    cards = tf.config.get_visible_devices("GPU")
+    details = [tf.config.experimental.get_device_details(card) for card in cards]
+    on_new_cards = bool(cards) and all(card.get("compute_capability", (0, 0)) >= (8, 0) for card in details)
+    fast = on_new_cards if cards else cpu_has_bfloat16()
+    wanted = precision == "bfloat16" or (precision == "auto" and fast)
+    on_cpu = {"auto_mixed_precision_onednn_bfloat16": wanted and not cards}
+    tf.config.optimizer.set_experimental_options(on_cpu)
+    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16" if wanted and cards else "float32")
+
+
+@functools.cache
+def cpu_has_bfloat16() -> bool:
+    """Whether this machine's processor multiplies in bfloat16, as far as Linux tells."""
+    try:
+        flags = (
+            Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split("flags", 2)[1].split()
+        )
+    except (OSError, IndexError):
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _card_megabytes() -> int:
+    card = f"--id={os.environ.get('CUDA_VISIBLE_DEVICES', '0').split(',')[0]}"
+    query = ["nvidia-smi", card, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    return int(subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()[0])

@@ -1,0 +1,108 @@
+"""BERT and ALBERT encoders of bert4keras, and weights from Google's checkpoints."""
+
+from typing import Any
+
+import tensorflow as tf
+from bert4keras.layers import Dropout as PlainDropout
+from bert4keras.layers import LayerNormalization, MultiHeadAttention
+from bert4keras.models import ALBERT, BERT
+
+from raytrain.errors import CheckpointError
+from raytrain.layers import Dropout, DropoutSeed, SelfAttention, TruncatedNormal
+
+keras = tf.keras
+
+
+class _RepeatableLayers:
+    """Mixin for bert4keras's models: repeatable dropout and initial weights."""
+
+    dropout_seed: DropoutSeed
+    truncated_normal: TruncatedNormal
+
+    @property
+    def initializer(self):
+        return self.truncated_normal
+
+    def apply(self, inputs=None, layer=None, arguments=None, **kwargs):
+        if layer is PlainDropout:
+            if self.dropout_rate == 0:
+                return inputs
+            layer, kwargs = Dropout, {**kwargs, "seed": self.dropout_seed}
+        elif layer is MultiHeadAttention:
+            layer, kwargs = SelfAttention, {**kwargs, "dropout_seed": self.dropout_seed}
+            arguments = None  # it would say that there is no bias
+        elif layer is LayerNormalization:
+            kwargs = {**kwargs, "dtype": "float32"}  # whatever the policy: squares leave bfloat16's digits
+        return super().apply(inputs, layer, arguments, **kwargs)
+
+
+class _Bert(_RepeatableLayers, BERT):
+    pass
+
+
+class _Albert(_RepeatableLayers, ALBERT):
+    pass
+
+
+@tf.autograph.experimental.do_not_convert
+def build_transformer(kind: str, config: dict[str, Any], seed: int, dropout_seed: DropoutSeed) -> BERT:
+    """Builds bert4keras's object around an untrained encoder; its `model` is the keras.Model.
+
+    Args:
+        kind: `bert` or `albert`.
+        config: Google's config json, as a dict.
+        seed: Of the initial weights.
+        dropout_seed: Where its dropout layers find their seed.
+    """
+    transformer = (_Albert if kind == "albert" else _Bert)(
+        vocab_size=config["vocab_size"],
+        hidden_size=config["hidden_size"],
+        num_hidden_layers=config["num_hidden_layers"],
+        num_attention_heads=config["num_attention_heads"],
+        intermediate_size=config["intermediate_size"],
+        hidden_act=config.get("hidden_act", "gelu"),
+        embedding_size=config.get("embedding_size"),
+        max_position=config.get("max_position_embeddings", 512),
+        segment_vocab_size=config.get("type_vocab_size", 2),
+        dropout_rate=config.get("hidden_dropout_prob"),
+        attention_dropout_rate=config.get("attention_probs_dropout_prob"),
+        name="encoder",
+    )
+    transformer.dropout_seed = dropout_seed
+    transformer.truncated_normal = TruncatedNormal(seed)
+    transformer.build()
+    return transformer
+
+
+def load_checkpoint(transformer: BERT, prefix: str) -> list[str]:
+    """Loads a TensorFlow checkpoint in Google's variable names.
+
+    Returns:
+        Names of variables in the checkpoint that the encoder has no use for (pooler, language model).
+
+    Raises:
+        CheckpointError: Listing every variable that is missing or of another shape.
+    """
+    try:
+        found = {name: tuple(shape) for name, shape in tf.train.list_variables(prefix)}
+    except (tf.errors.OpError, ValueError) as error:
+        raise CheckpointError(f"{prefix}: not a TensorFlow checkpoint: {error}") from error
+    mapping = {
+        name: names for name, names in transformer.variable_mapping().items() if name in transformer.layers
+    }
+    problems, used = [], set()
+    for layer, names in mapping.items():
+        for weight, name in zip(transformer.layers[layer].trainable_weights, names, strict=True):
+            used.add(name)
+            if name not in found:
+                problems.append(f"expected the variable {name}, shape {tuple(weight.shape)}; found none")
+            elif found[name] != tuple(weight.shape):
+                problems.append(f"{name}: expected shape {tuple(weight.shape)}, found {found[name]}")
+    if problems:
+        problems.append("it holds " + ", ".join(sorted(found)[:8]) + (", …" if len(found) > 8 else ""))
+        raise CheckpointError(f"{prefix}: its variables are not those of the config", problems)
+    try:
+        transformer.load_weights_from_checkpoint(prefix, mapping)
+    except tf.errors.OpError as error:
+        raise CheckpointError(f"{prefix}: cannot be read: {error.message}") from error
+    return sorted(found.keys() - used)

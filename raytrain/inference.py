@@ -1,0 +1,65 @@
+"""Running a model over rows: batches of like lengths, longest first, answers in the rows' order."""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from raytrain.batches import FeatureRows, sequential_batches
+from raytrain.models import input_specs
+
+keras = tf.keras
+
+
+def predict_logits(
+    model: keras.Model, features: FeatureRows, rows: np.ndarray, batch_size: int = 64
+) -> np.ndarray:
+    """Runs a model of `models.build_model` or `build_head`. Returns (len(rows), units) float32."""
+    logits = np.zeros((len(rows), model.output_shape[-1]), np.float32)
+    run = _compiled(model, _logits_function)
+    for positions, batch in sequential_batches(rows, features.lengths, batch_size):
+        logits[positions] = run(features.collate(batch)).numpy()
+    return logits
+
+
+def predict_hidden_states(
+    encoder: keras.Model, features: FeatureRows, rows: np.ndarray, batch_size: int = 64
+) -> np.ndarray:
+    """Runs an encoder alone.
+
+    Returns:
+        (tokens of all rows, hidden_size) float16: the last layer's output, row after row. It leaves a
+        LayerNorm, so that it lies far within half precision's range.
+    """
+    offsets = np.concatenate([[0], np.cumsum(features.lengths[rows])])
+    states = np.zeros((offsets[-1], encoder.output_shape[-1]), np.float16)
+    run = _compiled(encoder, _states_function)
+    for positions, batch in sequential_batches(rows, features.lengths, batch_size):
+        inputs = features.collate(batch)
+        for position, padded in zip(positions, run(inputs).numpy(), strict=True):
+            start, stop = offsets[position : position + 2]
+            states[start:stop] = padded[: stop - start]
+    return states
+
+
+def _compiled(model: keras.Model, build: Callable[[keras.Model], tf.types.experimental.PolymorphicFunction]):
+    if not hasattr(model, "_raytrain_predict"):
+        model._raytrain_predict = build(model)
+    return model._raytrain_predict
+
+
+def _logits_function(model: keras.Model):
+    return tf.function(
+        lambda inputs: tf.cast(model(inputs, training=False), tf.float32),
+        [input_specs(model)],
+        autograph=False,
+    )
+
+
+def _states_function(encoder: keras.Model):
+    names = ("token_ids", "segment_ids")[: len(encoder.inputs)]
+    return tf.function(
+        lambda inputs: tf.cast(encoder([inputs[name] for name in names], training=False), tf.float32),
+        reduce_retracing=True,
+        autograph=False,
+    )

@@ -1,0 +1,43 @@
+"""Rows of unequal length laid end to end."""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+Item = TypeVar("Item")
+
+
+def ranges(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Returns starts[i], starts[i] + 1, … (sizes[i] numbers), one i after another.
+
+    Args:
+        starts: (n,) integers.
+        sizes: (n,) integers, none below 0.
+
+    Returns:
+        (sum of sizes,) int64.
+    """
+    before = np.cumsum(sizes) - sizes
+    return np.arange(int(np.sum(sizes))) + np.repeat(starts - before, sizes)
+
+
+def bounds_of(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Returns (n + 1,) int64: row i of these sizes lies at bounds[i]:bounds[i + 1]."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
+
+
+def number(items: Sequence[Item]) -> tuple[list[Item], np.ndarray]:
+    """Numbers the distinct items in order of first sight.
+
+    Returns:
+        The distinct items, and (len(items),) int64: which of them each item is.
+    """
+    distinct = list(dict.fromkeys(items))
+    index = dict(zip(distinct, range(len(distinct)), strict=True))
+    return distinct, integers(map(index.__getitem__, items), len(items))
+
+
+def integers(values: Iterable[int], count: int = -1) -> np.ndarray:
+    """Returns the values as int64, also where there are none."""
+    return np.fromiter(values, np.int64, count)

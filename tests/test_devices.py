@@ -1,0 +1,77 @@
+import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from raytrain.devices import cpu_has_bfloat16, set_precision
+from raytrain.models import build_model, head_variables
+
+keras = tf.keras
+NUM_WORDS, LENGTHS = 20, (9, 4, 12)
+
+
+@pytest.fixture(autouse=True)
+def float32_again():
+    yield
+    set_precision("float32")
+
+
+def batch(vocab_size):
+    rng = np.random.default_rng(0)
+    real = np.arange(max(LENGTHS)) < np.array(LENGTHS)[:, None]
+    sizes = {"token_ids": vocab_size, "word_ids": NUM_WORDS, "segment_ids": 1}
+    return {name: (rng.integers(0, size, real.shape) * real).astype(np.int32) for name, size in sizes.items()}
+
+
+def logits_and_gradients(config, architecture):
+    """Of a model with large weights, so that a wrong cast would show."""
+    model = build_model(architecture, "albert", config, 3, (NUM_WORDS, 8), True, 0.0, seed=1)
+    rng = np.random.default_rng(1)
+    for variable in model.trainable_variables:
+        variable.assign_add(rng.normal(0, 0.05, variable.shape))
+    inputs = batch(config["vocab_size"])
+
+    @tf.function
+    def run():
+        with tf.GradientTape() as tape:
+            logits = model(inputs, training=False)
+            loss = tf.reduce_sum(tf.cast(logits, tf.float32) ** 2)
+        kernel = head_variables(model)["logits.0.kernel"]
+        return logits, tape.gradient(loss, kernel)
+
+    return [tensor.numpy() for tensor in run()]
+
+
+def set_gpu_policy():
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+
+
+def set_cpu_rewrite():
+    set_precision("bfloat16")
+
+
+@pytest.mark.parametrize("architecture", ["finetune", "textcnn", "rnn_cnn"])
+@pytest.mark.parametrize("lower", [set_gpu_policy, set_cpu_rewrite])
+def test_bfloat16_changes_rounding_alone(encoder_config, architecture, lower):
+    config = encoder_config("albert", 0.0)
+    set_precision("float32")
+    logits, gradients = logits_and_gradients(config, architecture)
+    lower()
+    low_logits, low_gradients = logits_and_gradients(config, architecture)
+    assert low_logits.dtype == np.float32
+    np.testing.assert_allclose(low_logits, logits, atol=0.03)
+    np.testing.assert_allclose(low_gradients, gradients, atol=0.03 * np.abs(gradients).max() + 0.03)
+
+
+def test_float32_undoes_bfloat16():
+    set_gpu_policy()
+    set_precision("float32")
+    assert keras.mixed_precision.global_policy().name == "float32"
+    assert not tf.config.optimizer.get_experimental_options()["auto_mixed_precision_onednn_bfloat16"]
+
+
+def test_auto_follows_the_hardware():
+    set_precision("auto")
+    chosen = tf.config.optimizer.get_experimental_options()["auto_mixed_precision_onednn_bfloat16"]
+    assert chosen == cpu_has_bfloat16()
