@@ -4,20 +4,22 @@ from typing import Any
 
 import tensorflow as tf
 from bert4keras.layers import Dropout as PlainDropout
-from bert4keras.layers import LayerNormalization, MultiHeadAttention
+from bert4keras.layers import LayerNormalization
 from bert4keras.models import ALBERT, BERT
 
 from raytrain.errors import CheckpointError
-from raytrain.layers import Dropout, DropoutSeed, SelfAttention, TruncatedNormal
+from raytrain.layers import Dropout, DropoutSeed, TruncatedNormal
+from raytrain.transformer import FeedForward, LayerNorm, SelfAttention, gelu
 
 keras = tf.keras
 
 
-class _RepeatableLayers:
-    """Mixin for bert4keras's models: repeatable dropout and initial weights."""
+class _OwnLayers:
+    """Mixin for bert4keras's models: fast layers, repeatable dropout and initial weights."""
 
     dropout_seed: DropoutSeed
     truncated_normal: TruncatedNormal
+    first_only: bool
 
     @property
     def initializer(self):
@@ -28,24 +30,51 @@ class _RepeatableLayers:
             if self.dropout_rate == 0:
                 return inputs
             layer, kwargs = Dropout, {**kwargs, "seed": self.dropout_seed}
-        elif layer is MultiHeadAttention:
-            layer, kwargs = SelfAttention, {**kwargs, "dropout_seed": self.dropout_seed}
-            arguments = None  # it would say that there is no bias
         elif layer is LayerNormalization:
-            kwargs = {**kwargs, "dtype": "float32"}  # whatever the policy: squares leave bfloat16's digits
+            # float32 whatever the policy: squares leave bfloat16's digits.
+            layer, kwargs = LayerNorm, {**kwargs, "dtype": "float32"}
         return super().apply(inputs, layer, arguments, **kwargs)
 
+    def apply_main_layers(self, inputs, index):
+        """One layer: self-attention, then feed-forward, each with a residual and a norm around it."""
+        name = "Transformer" if isinstance(self, ALBERT) else f"Transformer-{index}"
+        source = inputs
+        if self.first_only and index == self.num_hidden_layers - 1:
+            source = self.apply(inputs, keras.layers.Lambda, function=lambda x: x[:, :1], name="First")
+        attention = {
+            "heads": self.num_attention_heads,
+            "head_size": self.attention_head_size,
+            "out_dim": self.hidden_size,
+            "key_size": self.attention_key_size,
+            "attention_dropout": self.attention_dropout_rate,
+            "dropout_seed": self.dropout_seed,
+        }
+        attended = self._apply_around(
+            source, [source, inputs], SelfAttention, f"{name}-MultiHeadSelfAttention", attention
+        )
+        activation = gelu if self.hidden_act == "gelu" else self.hidden_act
+        feed_forward = {"units": self.intermediate_size, "activation": activation}
+        return self._apply_around(attended, attended, FeedForward, f"{name}-FeedForward", feed_forward)
 
-class _Bert(_RepeatableLayers, BERT):
+    def _apply_around(self, residual, inputs, layer, name, arguments):
+        x = self.apply(inputs, layer, kernel_initializer=self.initializer, name=name, **arguments)
+        x = self.apply(x, PlainDropout, rate=self.dropout_rate, name=f"{name}-Dropout")
+        x = self.apply([residual, x], keras.layers.Add, name=f"{name}-Add")
+        return self.apply(x, LayerNormalization, epsilon=1e-12, name=f"{name}-Norm")
+
+
+class _Bert(_OwnLayers, BERT):
     pass
 
 
-class _Albert(_RepeatableLayers, ALBERT):
+class _Albert(_OwnLayers, ALBERT):
     pass
 
 
 @tf.autograph.experimental.do_not_convert
-def build_transformer(kind: str, config: dict[str, Any], seed: int, dropout_seed: DropoutSeed) -> BERT:
+def build_transformer(
+    kind: str, config: dict[str, Any], seed: int, dropout_seed: DropoutSeed, first_only: bool = False
+) -> BERT:
     """Builds bert4keras's object around an untrained encoder; its `model` is the keras.Model.
 
     Args:
@@ -53,6 +82,8 @@ def build_transformer(kind: str, config: dict[str, Any], seed: int, dropout_seed
         config: Google's config json, as a dict.
         seed: Of the initial weights.
         dropout_seed: Where its dropout layers find their seed.
+        first_only: Computes the last layer at position 0 alone, for who reads no other; the output is
+            (batch, 1, hidden_size).
     """
     transformer = (_Albert if kind == "albert" else _Bert)(
         vocab_size=config["vocab_size"],
@@ -70,6 +101,7 @@ def build_transformer(kind: str, config: dict[str, Any], seed: int, dropout_seed
     )
     transformer.dropout_seed = dropout_seed
     transformer.truncated_normal = TruncatedNormal(seed)
+    transformer.first_only = first_only
     transformer.build()
     return transformer
 

@@ -3,6 +3,7 @@
 The driver imports this module, so TensorFlow is imported inside the functions that workers run.
 """
 
+import asyncio
 import hashlib
 import json
 import os
@@ -18,6 +19,8 @@ import ray
 import ray.train
 from ray.train.backend import Backend, BackendConfig
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.execution.controller.controller import TrainController
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.v2.tensorflow.tensorflow_trainer import TensorflowTrainer
 
@@ -208,6 +211,17 @@ class FoldTrainer(TensorflowTrainer):
         )
 
     def _create_default_callbacks(self) -> list[Any]:
-        """Ray's, but for the one that starts a process for datasets: a fold has none."""
+        """Ray's, without the processes for datasets, of which a fold has none, and for dead controllers."""
         callbacks = super()._create_default_callbacks()
-        return [callback for callback in callbacks if not isinstance(callback, DatasetsCallback)]
+        unneeded = (DatasetsCallback, PlacementGroupCleanerCallback)
+        return [callback for callback in callbacks if not isinstance(callback, unneeded)]
+
+    def _initialize_and_run_controller(self, **arguments: Any) -> ray.train.Result:
+        """Runs Ray's controller in this thread.
+
+        As an actor it would cost every fold a process, and a second one that frees its resources should
+        it die. Here it lives and dies with the process that launches the folds, and Ray frees these then.
+        """
+        controller = TrainController(**arguments)
+        asyncio.run(controller.run())
+        return controller.get_result()

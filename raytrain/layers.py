@@ -4,8 +4,6 @@ Shapes: sequences are (batch, length, channels), masks (batch, length) boolean, 
 """
 
 import tensorflow as tf
-from bert4keras.backend import attention_normalize
-from bert4keras.layers import MultiHeadAttention
 
 keras = tf.keras
 
@@ -71,21 +69,6 @@ class Dropout(keras.layers.Layer):
         return tf.nn.experimental.stateless_dropout(
             inputs, self.rate, seed=self.seed.next(), rng_alg="philox"
         )
-
-
-class SelfAttention(MultiHeadAttention):
-    """bert4keras's attention with the repeatable Dropout on its scores."""
-
-    def __init__(self, *args, dropout_seed: DropoutSeed, attention_dropout: float | None = None, **kwargs):
-        super().__init__(*args, attention_dropout=None, **kwargs)
-        self.score_dropout = Dropout(attention_dropout or 0.0, dropout_seed)
-
-    def pay_attention_to(self, inputs, mask=None, **kwargs):
-        """Scaled dot-product attention: (batch, length, heads, size) thrice in, once out."""
-        query, key, value = inputs
-        scores = tf.cast(tf.einsum("bjhd,bkhd->bhjk", query, key), tf.float32) / self.key_size**0.5
-        weights = self.score_dropout(attention_normalize(scores, mask[1], -1, "softmax"))
-        return tf.einsum("bhjk,bkhd->bjhd", tf.cast(weights, value.dtype), value), scores
 
 
 class PaddingMask(keras.layers.Layer):

@@ -50,7 +50,8 @@ def build_model(
         (batch, 1 or num_classes); its attribute `dropout_seed` is set by each training step.
     """
     dropout_seed = DropoutSeed()
-    encoder = build_transformer(kind, config, seed, dropout_seed).model
+    first_only = architecture == "finetune"
+    encoder = build_transformer(kind, config, seed, dropout_seed, first_only).model
     encoder.trainable = train_encoder
     head = build_head(
         architecture, config["hidden_size"], num_classes, embedding, dropout, seed, dropout_seed

@@ -50,7 +50,7 @@ class BiLSTM(keras.layers.Layer):
         parts = tf.split(tf.concat(kernels, axis=1), [part.shape[-1] for part in inputs], axis=0)
         projected = tf.add_n(
             [
-                tf.matmul(tf.reshape(part, [-1, part.shape[-1]]), kernel)
+                tf.matmul(_flat(part), kernel)
                 for part, kernel in zip(inputs, parts, strict=True)
             ]
         )
@@ -138,7 +138,16 @@ def _scan_gradient(upstream, gates, states, cells, recurrent):
     *_, d_gates = _loop(step, length, [start, start], num_arrays=1)
     d_gates = d_gates.stack()
     before = tf.concat([start[None], states[:-1]], axis=0)
-    return d_gates, tf.einsum("tdbi,tdbj->dij", before, d_gates)
+    # A direction at a time: one product of both would first copy everything into another order.
+    products = [
+        tf.matmul(_flat(inputs), _flat(outputs), transpose_a=True)
+        for inputs, outputs in zip(tf.unstack(before, axis=1), tf.unstack(d_gates, axis=1), strict=True)
+    ]
+    return d_gates, tf.stack(products)
+
+
+def _flat(sequence: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(sequence, [-1, sequence.shape[-1]])
 
 
 def _loop(step, length, state, num_arrays: int):

@@ -12,8 +12,8 @@ PACKAGE = Path(raytrain.__file__).parent
 # The one order of the package: a module imports only modules that stand before it.
 ORDER = [
     *("errors", "config", "storage", "encodings", "tables", "corpus", "folds", "metrics", "ragged"),
-    *("tokens", "words", "segmentation", "features", "checkpoints", "layers", "recurrent", "encoders"),
-    *("models", "batches", "inference", "optimizer", "training", "devices", "cluster", "inputs"),
+    *("tokens", "words", "segmentation", "features", "checkpoints", "layers", "recurrent", "transformer"),
+    *("encoders", "models", "batches", "inference", "optimizer", "training", "devices", "cluster", "inputs"),
     *("hidden_states", "fold_result", "fold_run", "progress", "launch", "baseline", "run_directory"),
     *("plan", "summary", "manifest", "ensemble", "crossval", "predict", "predictions", "commands"),
     "example",
@@ -21,6 +21,7 @@ ORDER = [
 WITH_TENSORFLOW = {
     "layers",
     "recurrent",
+    "transformer",
     "encoders",
     "models",
     "inference",

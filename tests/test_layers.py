@@ -3,7 +3,6 @@ import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow 
 import numpy as np
 import pytest
 import tensorflow as tf
-from bert4keras.layers import MultiHeadAttention
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +13,6 @@ from raytrain.layers import (
     MaskedMaxPooling,
     MaskedMeanPooling,
     PaddingMask,
-    SelfAttention,
     TruncatedNormal,
 )
 
@@ -203,59 +201,3 @@ def test_initializer_stays_within_two_standard_deviations():
     assert values.mean() == pytest.approx(0, abs=0.01)
     # A normal cut off at two standard deviations keeps 0.8796 of its own.
     assert values.std() == pytest.approx(0.5 * 0.8796, rel=0.01)
-
-
-SIZES = {"heads": 2, "head_size": 4, "out_dim": 8, "kernel_initializer": "zeros"}
-
-
-def attended(layer, values, mask, weights, **kwargs):
-    values, mask = tf.constant(values), tf.constant(mask)
-    layer([values] * 3, mask=[mask] * 3)
-    layer.set_weights(weights)
-    return layer([values] * 3, mask=[mask] * 3, **kwargs).numpy()
-
-
-def attention_weights(rng):
-    return [rng.normal(size=shape).astype(np.float32) for shape in [(8, 8), (8,)] * 4]
-
-
-@settings(deadline=None, max_examples=20)
-@given(st.integers(1, 4), st.integers(1, 12), st.integers(0, 999))
-def test_attention_without_dropout_is_that_of_bert4keras(batch, length, seed):
-    rng = np.random.default_rng(seed)
-    values = rng.normal(size=(batch, length, 8)).astype(np.float32)
-    mask = np.arange(length) < rng.integers(1, length + 1, batch)[:, None]
-    weights = attention_weights(rng)
-    ours = SelfAttention(**SIZES, dropout_seed=DropoutSeed(), attention_dropout=None)
-    theirs = MultiHeadAttention(**SIZES)
-    np.testing.assert_allclose(
-        attended(ours, values, mask, weights), attended(theirs, values, mask, weights), atol=1e-5
-    )
-
-
-@pytest.fixture(scope="module")
-def noisy_attention():
-    """Output of attention with dropped scores, by the step's seed and whether it trains."""
-    rng = np.random.default_rng(0)
-    values, mask = rng.normal(size=(2, 9, 8)).astype(np.float32), np.ones((2, 9), bool)
-    weights = attention_weights(rng)
-
-    def run(step, training=True):
-        seed = DropoutSeed()
-        seed.begin_step(tf.constant(step, tf.int32))
-        layer = SelfAttention(**SIZES, dropout_seed=seed, attention_dropout=0.5)
-        return attended(layer, values, mask, weights, training=training)
-
-    return run
-
-
-def test_attention_scores_of_one_seed_are_dropped_alike(noisy_attention):
-    np.testing.assert_array_equal(noisy_attention([5, 1]), noisy_attention([5, 1]))
-
-
-def test_attention_scores_of_another_seed_are_dropped_otherwise(noisy_attention):
-    assert np.abs(noisy_attention([5, 1]) - noisy_attention([5, 2])).max() > 1e-3
-
-
-def test_attention_scores_are_not_dropped_outside_training(noisy_attention):
-    np.testing.assert_array_equal(noisy_attention([5, 1], False), noisy_attention([5, 2], False))
