@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from corpora import TINY_ENCODER, write_corpus, write_encoder
+from fold_loop import NOT_INSTALLED
 from processes import Measured, has_config_key, kfold_command, run_measured, write_results
 from rich.console import Console
 from rich.table import Table
 
 ARCHITECTURES = ("finetune", "textcnn", "rnn_cnn")
 PEERS = ("loop", "transformers float32", "transformers bfloat16", "raytrain")
-NOT_INSTALLED = 3
 HERE = Path(__file__).parent
 
 

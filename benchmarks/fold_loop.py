@@ -16,6 +16,8 @@ import psutil
 
 from raytrain.folds import assign_folds
 
+NOT_INSTALLED = 3  # exit code of a peer whose packages are missing
+
 # Imports are part of what a peer costs, so the clock starts with the process.
 STARTED = psutil.Process().create_time()
 

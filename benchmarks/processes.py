@@ -4,10 +4,12 @@ import contextlib
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -61,6 +63,17 @@ def run_measured(command: list[str], environment: dict[str, str] | None = None) 
         for stream in (stdout, stderr):
             stream.seek(0)
         return Measured(seconds, peak, process.returncode, stdout.read(), stderr.read())
+
+
+def median_seconds(call: Callable[[], Any], repeats: int) -> float:
+    """After two calls that trace and warm up."""
+    seconds = []
+    for number in range(repeats + 2):
+        started = time.perf_counter()
+        call()
+        if number > 1:
+            seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
 
 
 def tree_megabytes(pid: int) -> float:

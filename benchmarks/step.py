@@ -7,19 +7,17 @@ python benchmarks/step.py --shape base --precisions bfloat16 --xla --torch      
 import raytrain  # noqa: F401, I001 (sets the variables that bert4keras needs)
 
 import argparse
-import importlib.util
 import json
-import statistics
+import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from corpora import write_encoder
-from processes import write_results
+from fold_loop import NOT_INSTALLED
+from processes import median_seconds, run_measured, write_results
 from rich.console import Console
 from rich.table import Table
 
@@ -27,6 +25,7 @@ from raytrain.devices import set_precision, set_up_tensorflow
 from raytrain.models import build_model
 from raytrain.training import FoldTraining, TrainSettings
 
+HERE = Path(__file__).parent
 SIDE = 4096  # of the matrix product; on a CPU half of it is large enough
 
 
@@ -44,23 +43,23 @@ class FixedBatch:
         return self.batch
 
 
-def step_flops(config: dict[str, Any], batch_size: int, length: int) -> float:
-    """Multiplications and additions of the products in a step, forward and backward (thrice the forward)."""
+def step_flops(config: dict[str, Any], batch_size: int, length: int, first_only: bool) -> float:
+    """Multiplications and additions of the products in a step, forward and backward (thrice the forward).
+
+    Args:
+        config: The encoder's.
+        batch_size: Texts.
+        length: Tokens of each.
+        first_only: Whether the last layer has keys and values of all tokens, but all else of one.
+    """
     hidden, inner, layers = (config[k] for k in ("hidden_size", "intermediate_size", "num_hidden_layers"))
-    per_token = layers * (2 * (4 * hidden**2 + 2 * hidden * inner) + 4 * length * hidden)
-    per_token += 2 * config.get("embedding_size", 0) * hidden
-    return 3.0 * per_token * batch_size * length
-
-
-def median_seconds(call: Callable[[], Any], repeats: int) -> float:
-    """After two calls that trace and warm up."""
-    seconds = []
-    for number in range(repeats + 2):
-        started = time.perf_counter()
-        call()
-        if number > 1:
-            seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)
+    keys_and_values = 4 * hidden**2
+    others = 4 * hidden**2 + 4 * hidden * inner + 4 * length * hidden
+    per_text = layers * length * (keys_and_values + others)
+    if first_only:
+        per_text -= (length - 1) * others
+    per_text += length * 2 * config.get("embedding_size", 0) * hidden
+    return 3.0 * per_text * batch_size
 
 
 def our_step(config: dict[str, Any], options: argparse.Namespace) -> float:
@@ -86,45 +85,33 @@ def product_rate(precision: str, side: int, repeats: int) -> float:
     return 2 * side**3 / median_seconds(lambda: product().numpy(), repeats)
 
 
-def torch_step(config: dict[str, Any], precision: str, options: argparse.Namespace) -> float:
-    """transformers' model of the same shape, compiled, under autocast where the precision is bfloat16."""
-    import torch
-    from transformers_loop import build_model as build_classifier
-
-    torch.set_num_threads(options.threads)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = build_classifier(options.encoder).to(device).train()
-    compiled = torch.compile(model) if device == "cuda" else model
-    optimizer = torch.optim.Adam(model.parameters(), 1e-5)
-    token_ids = torch.randint(5, config["vocab_size"], (options.batch_size, options.length), device=device)
-    labels = torch.arange(options.batch_size, device=device) % 2
-
-    def step() -> float:
-        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
-            loss = compiled(input_ids=token_ids, labels=labels).loss
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return float(loss)
-
-    return median_seconds(step, options.repeats)
+def transformers_step(precision: str, options: argparse.Namespace) -> float | None:
+    """The peer's seconds, from a process of its own; None where its packages are not installed."""
+    command = [sys.executable, str(HERE / "transformers_step.py"), "--encoder", options.encoder]
+    command += ["--precision", precision]
+    for name in ("batch_size", "length", "threads", "repeats"):
+        command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
+    done = run_measured(command)
+    if done.exit_code == NOT_INSTALLED:
+        return None
+    if done.exit_code:
+        sys.exit(f"transformers_step.py failed: {done.failure()}")
+    return done.last_json()["seconds"]
 
 
 def measure(config: dict[str, Any], precision: str, options: argparse.Namespace) -> dict[str, Any]:
     set_precision(precision)
-    flops = step_flops(config, options.batch_size, options.length)
     product = product_rate(precision, options.side, options.repeats)
-    peers = {"raytrain": our_step(config, options)}
-    if options.torch and importlib.util.find_spec("transformers") is not None:
-        peers["transformers"] = torch_step(config, precision, options)
-    return {
-        "precision": precision,
-        "product_gflops": product / 1e9,
-        "peers": {
-            name: {"seconds": seconds, "gflops": flops / seconds / 1e9, "share": flops / seconds / product}
-            for name, seconds in peers.items()
-        },
-    }
+    peers: dict[str, float | None] = {"raytrain": our_step(config, options)}
+    if options.torch:
+        peers["transformers"] = transformers_step(precision, options)
+    rates = {}
+    for name, seconds in peers.items():
+        if seconds is not None:
+            flops = step_flops(config, options.batch_size, options.length, first_only=name == "raytrain")
+            share = flops / seconds / product
+            rates[name] = {"seconds": seconds, "gflops": flops / seconds / 1e9, "share": share}
+    return {"precision": precision, "product_gflops": product / 1e9, "peers": rates}
 
 
 def main() -> None:

@@ -10,9 +10,7 @@ import tempfile
 from collections.abc import Sequence
 
 import numpy as np
-from fold_loop import Fold, encoder_config, peer_parser, read_texts, run_folds, say
-
-NOT_INSTALLED = 3
+from fold_loop import NOT_INSTALLED, Fold, encoder_config, peer_parser, read_texts, run_folds, say
 
 try:
     import torch

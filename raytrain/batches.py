@@ -86,10 +86,24 @@ def plan_epoch(
 
 
 def sequential_batches(
-    rows: np.ndarray, lengths: np.ndarray, batch_size: int
+    rows: np.ndarray, lengths: np.ndarray, batch_size: int, max_tokens: int | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields (positions, row indices) by falling length, for prediction: positions undo the order."""
+    """Deals rows into batches by falling length, for prediction.
+
+    Args:
+        rows: Row indices to deal.
+        lengths: (num_rows,) tokens of every row of the corpus.
+        batch_size: Most rows of a batch.
+        max_tokens: Most tokens of a batch of several rows, with padding; None sets no bound.
+
+    Yields:
+        (positions, row indices); positions undo the order.
+    """
     order = np.argsort(-lengths[rows], kind="stable")
-    for start in range(0, len(order), batch_size):
-        positions = order[start : start + batch_size]
+    start = 0
+    while start < len(order):
+        padded = -(-int(lengths[rows[order[start]]]) // BUCKET) * BUCKET
+        size = batch_size if max_tokens is None else min(batch_size, max(1, max_tokens // padded))
+        positions = order[start : start + size]
         yield positions, rows[positions]
+        start += size

@@ -24,7 +24,7 @@ from ray.train.v2._internal.execution.controller.controller import TrainControll
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.v2.tensorflow.tensorflow_trainer import TensorflowTrainer
 
-from raytrain.devices import set_up_tensorflow
+from raytrain.devices import quick_imports, set_up_tensorflow
 from raytrain.fold_result import FoldSpec, commit_fold
 from raytrain.storage import Directory, json_bytes
 
@@ -43,6 +43,8 @@ def train_fold(loop_config: dict[str, FoldSpec]) -> None:
     started = time.monotonic()
     context = ray.train.get_context()
     rank, num_workers = context.get_world_rank(), context.get_world_size()
+    with quick_imports():
+        import raytrain.training  # noqa: F401
     set_up_tensorflow(spec.threads, spec.gpu_share, spec.precision)
     data = ray.get(spec.data)
     training = _build_training(spec, data, rank, num_workers)
@@ -142,9 +144,10 @@ def load_encoder_weights(
     Returns:
         Arrays by the names of `models.encoder_variables`, and a hash of them all.
     """
-    from raytrain.encoders import build_transformer, load_checkpoint
-    from raytrain.layers import DropoutSeed
-    from raytrain.models import encoder_variables, read_variables
+    with quick_imports():
+        from raytrain.encoders import build_transformer, load_checkpoint
+        from raytrain.layers import DropoutSeed
+        from raytrain.models import encoder_variables, read_variables
 
     transformer = build_transformer(kind, config, seed, DropoutSeed())
     if prefix is not None:

@@ -25,7 +25,7 @@ from rich.progress import track
 
 from raytrain.batches import FeatureRows
 from raytrain.cluster import FoldResources
-from raytrain.devices import set_up_tensorflow
+from raytrain.devices import quick_imports, set_up_tensorflow
 from raytrain.storage import home_directory
 
 _CHUNK_TOKENS = 32_768  # a task's share of the corpus: some seconds of a large encoder on one core
@@ -52,7 +52,7 @@ class EncoderSource:
 
     def hash_with(self, features: pa.Table) -> str:
         """Names the hidden states of these features: other weights, tokens or precision, another name."""
-        settings = json.dumps([1, self.kind, self.config, self.digest, self.precision], sort_keys=True)
+        settings = json.dumps([2, self.kind, self.config, self.digest, self.precision], sort_keys=True)
         digest = hashlib.sha256(settings.encode())
         for name in ("token_ids", "segment_ids"):
             for chunk in features[name].chunks:
@@ -243,11 +243,12 @@ class _EncoderWorker:
         threads: int,
         gpu_share: float | None,
     ):
-        set_up_tensorflow(threads, gpu_share, encoder.precision)
-        from raytrain.encoders import build_transformer
-        from raytrain.layers import DropoutSeed
-        from raytrain.models import assign_variables, encoder_variables
+        with quick_imports():
+            from raytrain.encoders import build_transformer
+            from raytrain.layers import DropoutSeed
+            from raytrain.models import assign_variables, encoder_variables
 
+        set_up_tensorflow(threads, gpu_share, encoder.precision)
         self._features = FeatureRows(features)
         self._model = build_transformer(encoder.kind, encoder.config, 0, DropoutSeed()).model
         assign_variables(encoder_variables(self._model), weights, "the encoder")

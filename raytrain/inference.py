@@ -6,9 +6,12 @@ import numpy as np
 import tensorflow as tf
 
 from raytrain.batches import FeatureRows, sequential_batches
-from raytrain.models import input_specs
+from raytrain.models import encoder_variables, input_specs
 
 keras = tf.keras
+
+# On a CPU what an encoder's layer makes of so many tokens stays in the caches: a fifth faster than of 8,192.
+CPU_TOKENS = 1024
 
 
 def predict_logits(
@@ -17,7 +20,8 @@ def predict_logits(
     """Runs a model of `models.build_model` or `build_head`. Returns (len(rows), units) float32."""
     logits = np.zeros((len(rows), model.output_shape[-1]), np.float32)
     run = _compiled(model, _logits_function)
-    for positions, batch in sequential_batches(rows, features.lengths, batch_size):
+    max_tokens = _max_tokens() if encoder_variables(model) else None
+    for positions, batch in sequential_batches(rows, features.lengths, batch_size, max_tokens):
         logits[positions] = run(features.collate(batch)).numpy()
     return logits
 
@@ -34,12 +38,16 @@ def predict_hidden_states(
     offsets = np.concatenate([[0], np.cumsum(features.lengths[rows])])
     states = np.zeros((offsets[-1], encoder.output_shape[-1]), np.float16)
     run = _compiled(encoder, _states_function)
-    for positions, batch in sequential_batches(rows, features.lengths, batch_size):
+    for positions, batch in sequential_batches(rows, features.lengths, batch_size, _max_tokens()):
         inputs = features.collate(batch)
         for position, padded in zip(positions, run(inputs).numpy(), strict=True):
             start, stop = offsets[position : position + 2]
             states[start:stop] = padded[: stop - start]
     return states
+
+
+def _max_tokens() -> int | None:
+    return None if tf.config.get_visible_devices("GPU") else CPU_TOKENS
 
 
 def _compiled(model: keras.Model, build: Callable[[keras.Model], tf.types.experimental.PolymorphicFunction]):

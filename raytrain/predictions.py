@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from raytrain.cluster import WITHOUT_GPU, connect, get_result, on_this_node
 from raytrain.config import Config
 from raytrain.corpus import count_texts, iter_texts
-from raytrain.devices import set_precision
+from raytrain.devices import quick_imports, set_precision
 from raytrain.ensemble import Ensemble, load_ensemble
 from raytrain.errors import InputError
 from raytrain.storage import Directory
@@ -62,7 +62,8 @@ def predict_file(
     num_rows, num_empty = count_texts(input_path, columns, id_column)
 
     with _hushed_stderr():  # seconds of TensorFlow, only once all else is known to be well
-        from raytrain.predict import Predictor
+        with quick_imports():
+            from raytrain.predict import Predictor
 
         set_precision(ensemble.manifest["config"].get("train", {}).get("precision", "auto"))
         predictor = Predictor(ensemble, batch_size)

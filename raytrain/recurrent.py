@@ -49,10 +49,7 @@ class BiLSTM(keras.layers.Layer):
         # Part by part: nobody needs the gradient of a frozen encoder's output.
         parts = tf.split(tf.concat(kernels, axis=1), [part.shape[-1] for part in inputs], axis=0)
         projected = tf.add_n(
-            [
-                tf.matmul(_flat(part), kernel)
-                for part, kernel in zip(inputs, parts, strict=True)
-            ]
+            [tf.matmul(_flat(part), kernel) for part, kernel in zip(inputs, parts, strict=True)]
         )
         projected = tf.cast(projected, tf.float32) + tf.concat(biases, axis=0)
         projected = tf.reshape(projected, [batch, length, 2, 4 * self.units])

@@ -24,7 +24,7 @@ def gelu(inputs: tf.Tensor):
     below = 0.5 * tf.math.erf(scaled) + 0.5
 
     def gradient(upstream):
-        return upstream * (below + scaled * tf.exp(-tf.square(scaled)) * math.sqrt(1 / math.pi))
+        return upstream * (below + scaled * tf.exp(-0.5 * math.log(math.pi) - scaled * scaled))
 
     return inputs * below, gradient
 

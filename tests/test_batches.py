@@ -155,3 +155,14 @@ def test_sequential_batches_start_with_the_longest(corpus):
 def test_sequential_batches_keep_to_the_batch_size(batch_size):
     sizes = [len(batch) for _, batch in sequential_batches(np.arange(10), np.ones(10, int), batch_size)]
     assert max(sizes) == min(batch_size, 10)
+
+
+@settings(deadline=None)
+@given(corpora(), st.integers(1, 500))
+def test_sequential_batches_keep_to_the_tokens(corpus, max_tokens):
+    rows, lengths, batch_size = corpus
+    batches = [batch for _, batch in sequential_batches(rows, lengths, batch_size, max_tokens)]
+    assert sorted(np.concatenate(batches)) == sorted(rows)
+    for batch in batches:
+        padded = -(-lengths[batch].max() // BUCKET) * BUCKET
+        assert len(batch) == 1 or len(batch) * padded <= max_tokens
