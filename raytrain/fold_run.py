@@ -166,7 +166,7 @@ def load_encoder_weights(
 class LightTensorflowConfig(BackendConfig):
     """Does what Ray's TensorflowConfig does, from a module that does not import TensorFlow.
 
-    Ray's own drags TensorFlow into the controller of every fold: seconds and half a gigabyte each.
+    Ray's own drags TensorFlow into the process that launches the folds.
     """
 
     @property

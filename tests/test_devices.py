@@ -1,10 +1,12 @@
 import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
 
+import gc
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from raytrain.devices import cpu_has_bfloat16, set_precision
+from raytrain.devices import cpu_has_bfloat16, quick_imports, set_precision
 from raytrain.models import build_model, head_variables
 
 keras = tf.keras
@@ -75,3 +77,17 @@ def test_auto_follows_the_hardware():
     set_precision("auto")
     chosen = tf.config.optimizer.get_experimental_options()["auto_mixed_precision_onednn_bfloat16"]
     assert chosen == cpu_has_bfloat16()
+
+
+def test_the_garbage_collector_stands_still_during_imports_alone():
+    with pytest.raises(ImportError), quick_imports():
+        assert not gc.isenabled()
+        raise ImportError
+    assert gc.isenabled()
+
+
+def test_what_was_imported_is_never_searched_again():
+    gc.unfreeze()
+    with quick_imports():
+        pass
+    assert gc.get_freeze_count() > 0
