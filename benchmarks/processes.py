@@ -19,7 +19,7 @@ import psutil
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-SAMPLE_SECONDS = 2.0
+SAMPLE_SECONDS = 5.0  # a look at all of Ray's processes costs 0.07 s of a core
 PACKAGES = ("raytrain", "ray", "tensorflow", "tf-keras", "bert4keras", "torch", "transformers")
 
 

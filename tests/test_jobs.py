@@ -112,9 +112,15 @@ def start_until_committed(overrides: list[str], run_directory: Path, num_folds: 
         cwd=ROOT,
         env=environment(),
         start_new_session=True,
+        preexec_fn=_heed_interrupts,
     )
     wait_until(lambda: len(list(run_directory.glob("folds/*/*/result/result.json"))) >= num_folds)
     return job
+
+
+def _heed_interrupts() -> None:
+    """A shell's background jobs ignore SIGINT, and so would the job that such a test run starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_until(condition, seconds: float = 240) -> None:
