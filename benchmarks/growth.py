@@ -93,11 +93,12 @@ def draw(points: list[dict[str, Any]], path: Path, title: str) -> None:
         if all(point["encoder_seconds"] is not None for point in own):
             axes.plot(values, [point["encoder_seconds"] for point in own], "s--", label="encoder alone")
         fixed = {"rows": "folds", "folds": "rows"}[grows]
-        axes.set(xlabel=f"{grows}, at {own[0][fixed]:,} {fixed}", xlim=(0, None), ylim=(0, None))
+        axes.set(xlabel=f"{grows}, at {own[0][fixed]:,} {fixed}", xlim=(0, None))
         axes.set_xticks(values)
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.axes[0].set_ylabel("seconds")
+    # For both at once: the panels share their scale.
+    figure.axes[0].set(ylabel="seconds", ylim=(0, 1.05 * max(point["seconds"] for point in points)))
     figure.savefig(path, dpi=150)
 
 

@@ -38,9 +38,10 @@ class _OwnLayers:
     def apply_main_layers(self, inputs, index):
         """One layer: self-attention, then feed-forward, each with a residual and a norm around it."""
         name = "Transformer" if isinstance(self, ALBERT) else f"Transformer-{index}"
-        source = inputs
+        source, read = inputs, [inputs]
         if self.first_only and index == self.num_hidden_layers - 1:
             source = self.apply(inputs, keras.layers.Lambda, function=lambda x: x[:, :1], name="First")
+            read = [source, inputs]
         attention = {
             "heads": self.num_attention_heads,
             "head_size": self.attention_head_size,
@@ -50,7 +51,7 @@ class _OwnLayers:
             "dropout_seed": self.dropout_seed,
         }
         attended = self._apply_around(
-            source, [source, inputs], SelfAttention, f"{name}-MultiHeadSelfAttention", attention
+            source, read, SelfAttention, f"{name}-MultiHeadSelfAttention", attention
         )
         activation = gelu if self.hidden_act == "gelu" else self.hidden_act
         feed_forward = {"units": self.intermediate_size, "activation": activation}

@@ -107,7 +107,7 @@ class LayerNorm(bert4keras.layers.LayerNormalization):
 class SelfAttention(bert4keras.layers.MultiHeadAttention):
     """bert4keras's MultiHeadAttention by `attend`, with the repeatable Dropout on its weights.
 
-    It takes [query, key and value]; where both are one tensor, the three projections are one product.
+    It takes [sequence], whose three projections are one product, or [query, key and value].
     """
 
     def __init__(self, *args, dropout_seed: DropoutSeed, attention_dropout: float | None = None, **kwargs):
@@ -116,7 +116,7 @@ class SelfAttention(bert4keras.layers.MultiHeadAttention):
 
     def build(self, input_shape):
         super().build(input_shape)
-        for dense, shape in zip(self._projections(), [*input_shape, input_shape[1]], strict=True):
+        for dense, shape in zip(self._projections(), [input_shape[0], *[input_shape[-1]] * 2], strict=True):
             dense.build(shape)
         self.o_dense.build((None, None, self.heads * self.head_size))
 
@@ -130,15 +130,12 @@ class SelfAttention(bert4keras.layers.MultiHeadAttention):
         return None if mask is None else mask[0]
 
     def call(self, inputs, mask=None, training=None):
-        source, context = inputs
-        if source is context:
-            query, key, value = self._project(source, *self._projections())
+        if len(inputs) == 1:
+            query, key, value = self._project(inputs[0], *self._projections())
         else:
-            [query], (key, value) = (
-                self._project(source, self.q_dense),
-                self._project(context, self.k_dense, self.v_dense),
-            )
-        real = tf.cast(mask[1], tf.float32) if mask is not None else tf.ones(tf.shape(context)[:2])
+            [query] = self._project(inputs[0], self.q_dense)
+            key, value = self._project(inputs[1], self.k_dense, self.v_dense)
+        real = tf.cast(mask[-1], tf.float32) if mask is not None else tf.ones(tf.shape(inputs[-1])[:2])
         bias = (real[:, None, None, :] - 1) * 1e9
         noise = None
         if training and self.noise.rate:

@@ -108,7 +108,7 @@ def test_feed_forward_is_that_of_bert4keras(activation):
 SIZES = {"heads": 2, "head_size": 4, "out_dim": 8, "kernel_initializer": "zeros"}
 
 
-def attended(layer, values, mask, weights, inputs=2, **kwargs):
+def attended(layer, values, mask, weights, inputs=1, **kwargs):
     """Output of attention of a sequence to itself, by a layer of so many inputs."""
     values, mask = tf.constant(values), tf.constant(mask)
     layer([values] * inputs, mask=[mask] * inputs)
@@ -168,9 +168,9 @@ def test_a_query_elsewhere_attends_as_one_within():
     values = tf.constant(rng.normal(size=(2, 6, 8)), tf.float32)
     mask = tf.constant([[True] * 6, [True] * 4 + [False] * 2])
     layer = SelfAttention(**SIZES, dropout_seed=DropoutSeed())
-    layer([values, values], mask=[mask, mask])
+    layer([values], mask=[mask])
     layer.set_weights(attention_weights(rng))
-    whole = layer([values, values], mask=[mask, mask])
+    whole = layer([values], mask=[mask])
     part = layer([values[:, :2], values], mask=[mask[:, :2], mask])
     np.testing.assert_allclose(part, whole[:, :2], atol=1e-5)
 
