@@ -110,6 +110,9 @@ def quicken_controllers() -> None:
     be most of a short fold. A cluster of one machine has nobody to warn of its end.
     """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.3")
+    # Each would set up the logging of this process, which they share, and two that start at once can then
+    # wait for each other's locks for ever.
+    os.environ["RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING"] = "0"
     if len(ray.nodes()) == 1:
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
 
