@@ -104,7 +104,7 @@ def check_storage(storage: str) -> None:
 
 
 def quicken_controllers() -> None:
-    """Settings of the Train controllers that this process starts, where the user has set none.
+    """Settings of the Train controllers that this process runs; the user's own pace is kept.
 
     A finished epoch is noticed when the controller next looks at its workers; Ray's default of 2 s would
     be most of a short fold. A cluster of one machine has nobody to warn of its end.
