@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.errors import CheckpointError
+from raytrain.sentencepieces import SentencePieceTokenizer
+from raytrain.tokens import SPECIAL_TOKENS, Vocab
 
+ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh")
 SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 
 
@@ -16,15 +19,18 @@ class EncoderFiles:
 
     Attributes:
         kind: `bert` or `albert`.
-        config: Google's config json, as a dict.
-        vocab: Token i has id i.
-        weights: Prefix of a TensorFlow checkpoint, or None for an untrained encoder.
+        config: Google's config json, as a dict; its `hidden_act` is one of `ACTIVATIONS`, in which `gelu`
+            is the exact function and `gelu_new` the formula with tanh.
+        vocab: WordPiece's tokens, or the bytes of a SentencePiece model.
+        weights: Prefix of a TensorFlow checkpoint, a .safetensors file, or None for an untrained encoder.
+        files: All that was read or will be.
     """
 
     kind: str
     config: dict[str, Any]
-    vocab: list[str]
+    vocab: Vocab
     weights: str | None
+    files: tuple[Path, ...] = ()
 
 
 def mini_encoder(vocab: list[str], maxlen: int) -> EncoderFiles:
@@ -50,10 +56,14 @@ def mini_encoder(vocab: list[str], maxlen: int) -> EncoderFiles:
 
 
 def read_encoder(location: str, pretrained: bool, maxlen: int) -> EncoderFiles:
-    """Reads a directory in Google's BERT or ALBERT format, or one folder down from it.
+    """Reads an encoder's directory, or the one a folder down from it.
+
+    In Google's BERT or ALBERT format it holds *config*.json, vocab*.txt or a SentencePiece *.model, and, if
+    `pretrained`, *.ckpt*.index with its data; in Hugging Face's, config.json, vocab.txt or spiece.model, and
+    model.safetensors.
 
     Args:
-        location: The directory: *config*.json, vocab*.txt and, if `pretrained`, *.ckpt*.index.
+        location: The directory.
         pretrained: Whether its weights are wanted.
         maxlen: Longest text in tokens.
 
@@ -64,24 +74,57 @@ def read_encoder(location: str, pretrained: bool, maxlen: int) -> EncoderFiles:
     if not directory.is_dir():
         raise CheckpointError(
             f"encoder.checkpoint={location}: no such directory",
-            ["expected `mini`, or a directory with a config json, vocab.txt and *.ckpt files"],
+            ["expected `mini`, or a directory with a config json, a vocabulary and weights"],
         )
     directory = _one_down(directory)
     problems: list[str] = []
-    config = _read_json(_only(directory, "*config*.json", problems), problems)
-    vocab_file = _only(directory, "vocab*.txt", problems)
-    if vocab_file is None and any(directory.glob("*.model")):
-        problems.append("it holds a SentencePiece model, and only WordPiece vocabularies are supported")
-    index = _only(directory, "*.ckpt*.index", problems) if pretrained else None
+    config_file = _only(directory, ("*config*.json",), problems)
+    config = _read_json(config_file, problems)
+    vocab_file = _only(directory, ("vocab*.txt", "*.model"), problems)
+    weights_file = _only(directory, ("*.ckpt*.index", "*.safetensors"), problems) if pretrained else None
+    if pretrained and weights_file is None:
+        problems.append("to start from untrained weights say encoder.pretrained=false")
     vocab = _read_vocab(vocab_file, problems) if vocab_file else []
     if config is not None:
+        config = _normalize(config, weights_file)
         problems += unfit_config(config, vocab, maxlen)
-    if pretrained and index is None:
-        problems.append("to start from untrained weights say encoder.pretrained=false")
     if problems or config is None:
         raise CheckpointError(f"encoder.checkpoint={location}: {directory} cannot be used", problems)
-    kind = "albert" if "embedding_size" in config or config.get("model_type") == "albert" else "bert"
-    return EncoderFiles(kind, config, vocab, str(index).removesuffix(".index") if index else None)
+    weights = str(weights_file).removesuffix(".index") if weights_file else None
+    data = sorted(directory.glob(f"{Path(weights).name}.data-*")) if weights else []
+    files = [path for path in (config_file, vocab_file, weights_file) if path is not None]
+    return EncoderFiles(_kind(config), config, vocab, weights, (*files, *data))
+
+
+def _kind(config: dict[str, Any]) -> str:
+    kind = config.get("model_type")
+    if kind in ("bert", "albert"):
+        return str(kind)
+    return "albert" if "embedding_size" in config else "bert"
+
+
+def _normalize(config: dict[str, Any], weights_file: Path | None) -> dict[str, Any]:
+    """Says in the config what Google's format leaves to the code that reads it."""
+    config = dict(config)
+    if config.get("hidden_act") == "gelu_pytorch_tanh":
+        config["hidden_act"] = "gelu_new"
+    if "model_type" in config:
+        return config
+    # ALBERT's modeling.py computes GELU by the formula with tanh and calls it gelu.
+    if "embedding_size" in config and config.get("hidden_act", "gelu") == "gelu":
+        config["hidden_act"] = "gelu_new"
+    if weights_file is not None and _is_layer_shared(weights_file):
+        # Of this release's factorized embedding the product is read (`weights.open_weights`).
+        config["embedding_size"] = config.get("hidden_size")
+    return config
+
+
+def _is_layer_shared(weights_file: Path) -> bool:
+    """Whether a checkpoint has the names of the first albert_zh release.
+
+    An index holds names uncompressed, and spells out where one differs from the name before it.
+    """
+    return weights_file.suffix == ".index" and b"layer_shared/" in weights_file.read_bytes()
 
 
 def _one_down(directory: Path) -> Path:
@@ -92,11 +135,14 @@ def _one_down(directory: Path) -> Path:
     return below[0] if len(below) == 1 else directory
 
 
-def _only(directory: Path, pattern: str, problems: list[str]) -> Path | None:
-    found = sorted(directory.glob(pattern))
+def _only(directory: Path, patterns: tuple[str, ...], problems: list[str]) -> Path | None:
+    """The one file of any of these names; of a tokenizer's or a generator's config nothing is read."""
+    others = ("tokenizer_config.json", "generation_config.json")
+    matching = {path for pattern in patterns for path in directory.glob(pattern)}
+    found = sorted(path for path in matching if path.name not in others)
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
-        problems.append(f"expected one file {pattern}, found {names}")
+        problems.append(f"expected one file {' or '.join(patterns)}, found {names}")
         return None
     return found[0]
 
@@ -115,8 +161,10 @@ def _read_json(path: Path | None, problems: list[str]) -> dict[str, Any] | None:
     return config
 
 
-def _read_vocab(path: Path, problems: list[str]) -> list[str]:
+def _read_vocab(path: Path, problems: list[str]) -> Vocab:
     try:
+        if path.suffix == ".model":
+            return path.read_bytes()
         lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
         return [(line.split() or [""])[0] for line in lines]
     except (OSError, UnicodeDecodeError) as error:
@@ -124,7 +172,7 @@ def _read_vocab(path: Path, problems: list[str]) -> list[str]:
         return []
 
 
-def unfit_config(config: dict[str, Any], vocab: list[str], maxlen: int) -> list[str]:
+def unfit_config(config: dict[str, Any], vocab: Vocab, maxlen: int) -> list[str]:
     """Everything in an encoder's config that no model can be built of, a line each."""
     problems = []
     for key in SIZES:
@@ -132,8 +180,7 @@ def unfit_config(config: dict[str, Any], vocab: list[str], maxlen: int) -> list[
             problems.append(f"config: expected a positive integer {key}, found {config.get(key)!r}")
     if problems:
         return problems
-    if vocab and len(vocab) != config["vocab_size"]:
-        problems.append(f"config: vocab_size is {config['vocab_size']}, but the vocabulary has {len(vocab)}")
+    problems += _unfit_vocab(vocab, config["vocab_size"])
     if config["hidden_size"] % config["num_attention_heads"]:
         problems.append(
             f"config: hidden_size {config['hidden_size']} is no multiple of "
@@ -142,6 +189,37 @@ def unfit_config(config: dict[str, Any], vocab: list[str], maxlen: int) -> list[
     positions = config.get("max_position_embeddings", 512)
     if maxlen > positions:
         problems.append(f"encoder.maxlen={maxlen}: the encoder has only {positions} positions")
+    if config.get("hidden_act", "gelu") not in ACTIVATIONS:
+        names = ", ".join(ACTIVATIONS)
+        problems.append(f"config: expected a hidden_act of {names}; found {config['hidden_act']!r}")
+    return problems + _unknown_kinds(config)
+
+
+def _unfit_vocab(vocab: Vocab, expected: int) -> list[str]:
+    try:
+        size = len(SentencePieceTokenizer(vocab)) if isinstance(vocab, bytes) else len(vocab)
+    except CheckpointError as error:
+        return [f"{error.summary}: {problem}" for problem in error.problems]
+    problems = []
+    if size and size != expected:
+        problems.append(f"config: vocab_size is {expected}, but the vocabulary has {size}")
+    if size and not isinstance(vocab, bytes) and vocab[0] != SPECIAL_TOKENS[0]:
+        # Rows are padded with 0, and what is 0 is masked.
+        problems.append(f"expected {SPECIAL_TOKENS[0]} as the vocabulary's first token, found {vocab[0]!r}")
+    return problems
+
+
+def _unknown_kinds(config: dict[str, Any]) -> list[str]:
+    problems = []
     if config.get("num_hidden_groups", 1) != 1 or config.get("inner_group_num", 1) != 1:
         problems.append("config: an ALBERT with several groups of layers is not supported")
+    if config.get("ln_type", "postln") != "postln":
+        problems.append(
+            f"config: expected layers that normalize last (ln_type postln), found {config['ln_type']!r}"
+        )
+    if config.get("model_type", "bert") not in ("bert", "albert"):
+        problems.append(f"config: expected a model_type of bert or albert, found {config['model_type']!r}")
+    if config.get("position_embedding_type", "absolute") != "absolute":
+        found = config["position_embedding_type"]
+        problems.append(f"config: expected absolute position embeddings, found {found!r}")
     return problems

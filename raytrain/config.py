@@ -52,7 +52,9 @@ class FoldsConfig(_Section):
 
 
 class EncoderConfig(_Section):
-    checkpoint: str = Field("mini", description="a directory in Google's format, or mini (small, untrained)")
+    checkpoint: str = Field(
+        "mini", description="a name of jobs/checkpoints.py list, a directory, or mini (small, untrained)"
+    )
     pretrained: bool = Field(True, description="false: the checkpoint's shape and vocabulary, untrained")
     maxlen: int = Field(128, ge=4, description="longest text in tokens, [CLS] and [SEP] included")
 

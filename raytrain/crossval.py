@@ -71,18 +71,20 @@ def cross_validate(config: Config, console: Console) -> dict[str, Any]:
     with lock_run(run):
         check_config(run, config)
         corpus = _read_corpus(config)
-        encoder = find_encoder(config, corpus)
+        encoder = find_encoder(config, corpus, console)
         class_weight = class_weights(config, corpus)
-        hashes = check_inputs(run, config, corpus)
+        hashes = check_inputs(run, config, corpus, encoder)
         folds = find_folds(run, config, corpus)
         summary = read_summary(run)
         if summary is None:
             connect(config.cluster.address)
-            weights, digest = _load_encoder(config, encoder)  # while the corpus is encoded here
+            weights, facts = _load_encoder(config, encoder)  # while the corpus is encoded here
             inputs = read_shared_inputs(config, corpus, encoder)
-            shared_encoder = (weights, get_result(digest) if digest is not None else "")
-            plan = Plan(run, config, corpus, folds, inputs, class_weight, hashes, *shared_encoder)
-            _announce(plan, console)
+            loaded: dict[str, Any] = (
+                get_result(facts) if facts is not None else {"digest": "", "layout": None}
+            )
+            plan = Plan(run, config, corpus, folds, inputs, class_weight, hashes, weights, loaded["digest"])
+            _announce(plan, loaded, console)
             summary = _train(plan, console)
             summary["seconds"] = round(time.monotonic() - started, 1)
             run.write_bytes("summary.json", json_bytes(summary))
@@ -108,11 +110,17 @@ def _read_corpus(config: Config) -> Corpus:
     return corpus
 
 
-def _announce(plan: Plan, console: Console) -> None:
+def _announce(plan: Plan, loaded: dict[str, Any], console: Console) -> None:
+    """Says what the run is about to learn from; `loaded` is what `load_encoder_weights` tells."""
     corpus, inputs = plan.corpus, plan.inputs
     labels = ", ".join(f"{entry['label']}: {entry['rows']:,}" for entry in corpus.summary()["labels"])
     lines = [f"{corpus.path}: {corpus.num_rows:,} rows ({labels})"]
     lines += [f"  dropped {count:,} rows: {kind}" for kind, count in corpus.dropped.items()]
+    if loaded["layout"] is not None:
+        unread = loaded["unread"]
+        names = ", ".join(unread[:4]) + (", …" if len(unread) > 4 else "")
+        left = f"; {len(unread)} variables beside the encoder are not read: {names}" if unread else ""
+        lines.append(f"encoder: {loaded['layout']}{left}")
     if inputs.vocabulary is not None:
         lines.append(f"{len(inputs.vocabulary):,} words")
         if plan.config.words.vectors:
@@ -197,14 +205,14 @@ def _finish_baselines(baselines: ray.ObjectRef | None, console: Console) -> dict
 
 
 def _load_encoder(config: Config, encoder: EncoderFiles) -> tuple[ray.ObjectRef | None, ray.ObjectRef | None]:
-    """The weights that folds start from alike, pretrained or untrained and frozen, and their hash."""
+    """The weights that folds start from alike, pretrained or untrained and frozen, and facts about them."""
     pretrained = encoder.weights is not None
     if not pretrained and all(trains_encoder(config, name, False) for name in config.model.architectures):
         return None, None
     load = load_encoder_weights.options(scheduling_strategy=on_this_node(), runtime_env=WITHOUT_GPU)
     answer: Any = load.remote(encoder.kind, encoder.config, encoder.weights, config.seed)
-    weights, digest = answer
-    return weights, digest
+    weights, facts = answer
+    return weights, facts
 
 
 def _sum_up(

@@ -1,4 +1,4 @@
-"""BERT and ALBERT encoders of bert4keras, and weights from Google's checkpoints."""
+"""BERT and ALBERT encoders of bert4keras, built of faster layers."""
 
 from typing import Any
 
@@ -7,11 +7,12 @@ from bert4keras.layers import Dropout as PlainDropout
 from bert4keras.layers import LayerNormalization
 from bert4keras.models import ALBERT, BERT
 
-from raytrain.errors import CheckpointError
 from raytrain.layers import Dropout, DropoutSeed, TruncatedNormal
-from raytrain.transformer import FeedForward, LayerNorm, SelfAttention, gelu
+from raytrain.transformer import FeedForward, LayerNorm, SelfAttention, gelu, gelu_tanh
 
 keras = tf.keras
+
+_ACTIVATIONS = {"gelu": gelu, "gelu_new": gelu_tanh}
 
 
 class _OwnLayers:
@@ -20,6 +21,7 @@ class _OwnLayers:
     dropout_seed: DropoutSeed
     truncated_normal: TruncatedNormal
     first_only: bool
+    norm_epsilon: float
 
     @property
     def initializer(self):
@@ -32,7 +34,7 @@ class _OwnLayers:
             layer, kwargs = Dropout, {**kwargs, "seed": self.dropout_seed}
         elif layer is LayerNormalization:
             # float32 whatever the policy: squares leave bfloat16's digits.
-            layer, kwargs = LayerNorm, {**kwargs, "dtype": "float32"}
+            layer, kwargs = LayerNorm, {**kwargs, "dtype": "float32", "epsilon": self.norm_epsilon}
         return super().apply(inputs, layer, arguments, **kwargs)
 
     def apply_main_layers(self, inputs, index):
@@ -53,7 +55,7 @@ class _OwnLayers:
         attended = self._apply_around(
             source, read, SelfAttention, f"{name}-MultiHeadSelfAttention", attention
         )
-        activation = gelu if self.hidden_act == "gelu" else self.hidden_act
+        activation = _ACTIVATIONS.get(self.hidden_act, self.hidden_act)
         feed_forward = {"units": self.intermediate_size, "activation": activation}
         return self._apply_around(attended, attended, FeedForward, f"{name}-FeedForward", feed_forward)
 
@@ -61,7 +63,7 @@ class _OwnLayers:
         x = self.apply(inputs, layer, kernel_initializer=self.initializer, name=name, **arguments)
         x = self.apply(x, PlainDropout, rate=self.dropout_rate, name=f"{name}-Dropout")
         x = self.apply([residual, x], keras.layers.Add, name=f"{name}-Add")
-        return self.apply(x, LayerNormalization, epsilon=1e-12, name=f"{name}-Norm")
+        return self.apply(x, LayerNormalization, name=f"{name}-Norm")
 
 
 class _Bert(_OwnLayers, BERT):
@@ -103,39 +105,6 @@ def build_transformer(
     transformer.dropout_seed = dropout_seed
     transformer.truncated_normal = TruncatedNormal(seed)
     transformer.first_only = first_only
+    transformer.norm_epsilon = config.get("layer_norm_eps", 1e-12)
     transformer.build()
     return transformer
-
-
-def load_checkpoint(transformer: BERT, prefix: str) -> list[str]:
-    """Loads a TensorFlow checkpoint in Google's variable names.
-
-    Returns:
-        Names of variables in the checkpoint that the encoder has no use for (pooler, language model).
-
-    Raises:
-        CheckpointError: Listing every variable that is missing or of another shape.
-    """
-    try:
-        found = {name: tuple(shape) for name, shape in tf.train.list_variables(prefix)}
-    except (tf.errors.OpError, ValueError) as error:
-        raise CheckpointError(f"{prefix}: not a TensorFlow checkpoint: {error}") from error
-    mapping = {
-        name: names for name, names in transformer.variable_mapping().items() if name in transformer.layers
-    }
-    problems, used = [], set()
-    for layer, names in mapping.items():
-        for weight, name in zip(transformer.layers[layer].trainable_weights, names, strict=True):
-            used.add(name)
-            if name not in found:
-                problems.append(f"expected the variable {name}, shape {tuple(weight.shape)}; found none")
-            elif found[name] != tuple(weight.shape):
-                problems.append(f"{name}: expected shape {tuple(weight.shape)}, found {found[name]}")
-    if problems:
-        problems.append("it holds " + ", ".join(sorted(found)[:8]) + (", …" if len(found) > 8 else ""))
-        raise CheckpointError(f"{prefix}: its variables are not those of the config", problems)
-    try:
-        transformer.load_weights_from_checkpoint(prefix, mapping)
-    except tf.errors.OpError as error:
-        raise CheckpointError(f"{prefix}: cannot be read: {error.message}") from error
-    return sorted(found.keys() - used)

@@ -100,10 +100,15 @@ def _add_encoder(
     add: Callable[[str, bytes], str], inputs: SharedInputs, weights: Mapping[str, np.ndarray] | None
 ) -> dict[str, str | None]:
     """Config and vocabulary; the weights once, where they are frozen."""
+    vocab = inputs.encoder.vocab
+    if isinstance(vocab, bytes):
+        name, data = "encoder/spiece.model", vocab
+    else:
+        name, data = "encoder/vocab.txt", "".join(f"{token}\n" for token in vocab).encode()
     return {
         "kind": inputs.encoder.kind,
         "config": add("encoder/config.json", json_bytes(inputs.encoder.config)),
-        "vocab": add("encoder/vocab.txt", "".join(f"{token}\n" for token in inputs.encoder.vocab).encode()),
+        "vocab": add(name, data),
         "weights": None if weights is None else add("encoder/weights.safetensors", save_weights(weights)),
     }
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from raytrain.ragged import bounds_of, integers, number, ranges
 from raytrain.segmentation import Cutter
-from raytrain.tokens import build_tokenizer, tokenize
+from raytrain.sentencepieces import SentencePieceTokenizer
+from raytrain.tokens import Vocab, WordPieceTokenizer, build_tokenizer
 from raytrain.words import FIRST_WORD, UNKNOWN_WORD, build_segmenter
 
 # Below this many texts other processes cost more than they save: each loads jieba's dictionary anew.
@@ -19,8 +20,14 @@ PARALLEL_TEXTS = 100_000
 
 
 # Both take longer to build than a few thousand texts to encode.
-_tokenizer = functools.lru_cache(maxsize=2)(build_tokenizer)
 _cutter = functools.lru_cache(maxsize=2)(Cutter)
+
+
+@functools.lru_cache(maxsize=2)
+def _tokenizer(vocab: tuple[str, ...] | bytes) -> WordPieceTokenizer | SentencePieceTokenizer:
+    if isinstance(vocab, bytes):
+        return SentencePieceTokenizer(vocab)
+    return WordPieceTokenizer(build_tokenizer(vocab))
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ def truncated_lengths(
 def encode_texts(
     texts: Sequence[str],
     pairs: Sequence[str] | None,
-    vocab: Sequence[str],
+    vocab: Vocab,
     maxlen: int,
     with_words: bool,
     user_dict: str | None = None,
@@ -74,15 +81,15 @@ def encode_texts(
     Args:
         texts: The texts.
         pairs: The second texts, or None.
-        vocab: The encoder's vocabulary.
+        vocab: The encoder's vocabulary; which tokenizer reads it, follows from its type.
         maxlen: Longest result in tokens; longer texts lose their end.
         with_words: Whether to segment by jieba and give each token the id of the word that covers
             its first character.
         user_dict: Text of a jieba dictionary.
     """
-    tokenizer = _tokenizer(tuple(vocab))
+    tokenizer = _tokenizer(vocab if isinstance(vocab, bytes) else tuple(vocab))
     parts = list(texts) if pairs is None else [part for row in zip(texts, pairs, strict=True) for part in row]
-    tokens = tokenize(tokenizer, parts)
+    tokens = tokenizer.tokenize(parts)
     sizes = np.diff(tokens.bounds)
     if pairs is None:
         kept = np.minimum(sizes, maxlen - 2)

@@ -137,27 +137,32 @@ def _push(spec: FoldSpec, **event: Any) -> None:
 
 @ray.remote(num_cpus=0, max_retries=1, num_returns=2)
 def load_encoder_weights(
-    kind: str, config: dict[str, Any], prefix: str | None, seed: int
-) -> tuple[dict[str, np.ndarray], str]:
+    kind: str, config: dict[str, Any], path: str | None, seed: int
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Reads an encoder's checkpoint, or draws untrained weights that all folds share frozen.
 
     Returns:
-        Arrays by the names of `models.encoder_variables`, and a hash of them all.
+        Arrays by the names of `models.encoder_variables`; and their `digest`, the checkpoint's `layout`
+        (None where untrained), and the names in it that no encoder reads as `unread`.
     """
     with quick_imports():
-        from raytrain.encoders import build_transformer, load_checkpoint
+        from raytrain.encoders import build_transformer
         from raytrain.layers import DropoutSeed
         from raytrain.models import encoder_variables, read_variables
+        from raytrain.weights import load_weights, open_weights
 
     transformer = build_transformer(kind, config, seed, DropoutSeed())
-    if prefix is not None:
-        load_checkpoint(transformer, prefix)
+    layout: str | None = None
+    unread: list[str] = []
+    if path is not None:
+        opened = open_weights(kind, path)
+        layout, unread = opened.layout, load_weights(transformer, opened)
     weights = read_variables(encoder_variables(transformer.model))
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode())
         digest.update(weights[name].tobytes())
-    return weights, digest.hexdigest()
+    return weights, {"digest": digest.hexdigest(), "layout": layout, "unread": unread}
 
 
 # ── the Ray Train run ──────────────────────────────────────────────────────────────────────────────

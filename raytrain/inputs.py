@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import ray
+from rich.console import Console
 
 from raytrain.checkpoints import EncoderFiles, mini_encoder, read_encoder
 from raytrain.cluster import get_result
@@ -14,7 +15,8 @@ from raytrain.config import Config
 from raytrain.corpus import Corpus
 from raytrain.errors import ConfigError
 from raytrain.features import PARALLEL_TEXTS, EncodedTexts, build_features, encode_texts, join_encoded
-from raytrain.tokens import build_vocab
+from raytrain.fetch import locate_checkpoint
+from raytrain.tokens import Vocab, build_vocab
 from raytrain.words import build_embedding, read_user_dict, read_vectors, select_words
 
 _CHUNK = 10_000
@@ -41,12 +43,17 @@ class SharedInputs:
     coverage: dict[str, int]
 
 
-def find_encoder(config: Config, corpus: Corpus) -> EncoderFiles:
-    """The encoder that the config names. Raises CheckpointError where it cannot be used."""
+def find_encoder(config: Config, corpus: Corpus, console: Console) -> EncoderFiles:
+    """The encoder that the config names, fetched where it is not here yet.
+
+    Raises:
+        CheckpointError: There is none of that name, or it cannot be fetched or used.
+    """
     if config.encoder.checkpoint == "mini":
         texts = [text for name in corpus.text_names for text in corpus.table[name].to_pylist()]
         return mini_encoder(build_vocab(texts), config.encoder.maxlen)
-    return read_encoder(config.encoder.checkpoint, config.encoder.pretrained, config.encoder.maxlen)
+    directory = locate_checkpoint(config.encoder.checkpoint, console)
+    return read_encoder(str(directory), config.encoder.pretrained, config.encoder.maxlen)
 
 
 def reads_words(architecture: str) -> bool:
@@ -124,7 +131,7 @@ def read_shared_inputs(config: Config, corpus: Corpus, encoder: EncoderFiles) ->
 
 
 def _encode(
-    corpus: Corpus, vocab: list[str], maxlen: int, with_words: bool, user_dict: str | None
+    corpus: Corpus, vocab: Vocab, maxlen: int, with_words: bool, user_dict: str | None
 ) -> EncodedTexts:
     columns = [corpus.table[name].to_pylist() for name in corpus.text_names]
     texts, pairs = columns[0], columns[1] if len(columns) == 2 else None
@@ -136,7 +143,7 @@ def _encode(
 def encode_on_ray(
     texts: Sequence[str],
     pairs: Sequence[str] | None,
-    vocab: Sequence[str],
+    vocab: Vocab,
     maxlen: int,
     with_words: bool,
     user_dict: str | None = None,

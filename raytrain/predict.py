@@ -25,10 +25,18 @@ from raytrain.models import (
     encoder_variables,
     learned_variables,
 )
+from raytrain.tokens import Vocab
 
 keras = tf.keras
 
 KEPT_BYTES = 4 << 30  # larger ensembles are read anew for every chunk of texts
+
+
+def _read_vocab(ensemble: Ensemble) -> Vocab:
+    name = ensemble.manifest["encoder"]["vocab"]
+    if name.endswith(".model"):
+        return ensemble.read(name)
+    return ensemble.read_text(name).removesuffix("\n").split("\n")
 
 
 class Predictor:
@@ -46,7 +54,7 @@ class Predictor:
         manifest = ensemble.manifest
         self.labels = ensemble.labels
         self._ensemble, self._batch_size = ensemble, batch_size
-        self._vocab = ensemble.read_text(manifest["encoder"]["vocab"]).removesuffix("\n").split("\n")
+        self._vocab = _read_vocab(ensemble)
         self._maxlen = int(manifest["config"]["encoder"]["maxlen"])
         words = manifest["words"]
         self._words = json.loads(ensemble.read(words["vocabulary"])) if words else None

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
+from raytrain.checkpoints import EncoderFiles
 from raytrain.config import Config, binding_keys, validate_config
 from raytrain.corpus import Corpus
 from raytrain.errors import ArtifactError, ConfigError
@@ -72,7 +73,7 @@ def check_config(run: Directory, config: Config) -> None:
         raise ConfigError(f"{run} exists with another config", problems)
 
 
-def check_inputs(run: Directory, config: Config, corpus: Corpus) -> dict[str, str]:
+def check_inputs(run: Directory, config: Config, corpus: Corpus, encoder: EncoderFiles) -> dict[str, str]:
     """Hashes every input file and refuses those whose content changed since the run was begun.
 
     Returns:
@@ -82,7 +83,7 @@ def check_inputs(run: Directory, config: Config, corpus: Corpus) -> dict[str, st
         ConfigError: Naming the inputs that changed.
         ArtifactError: corpus.json cannot be read.
     """
-    inputs = {"data.path": corpus.sha256, **_fingerprints(config)}
+    inputs = {"data.path": corpus.sha256, **_fingerprints(config, encoder)}
     if not run.exists("config.yaml"):
         return inputs
     try:
@@ -134,22 +135,19 @@ def begin_run(
     run.write_bytes("config.yaml", config.to_yaml().encode())
 
 
-def _fingerprints(config: Config) -> dict[str, str]:
+def _fingerprints(config: Config, encoder: EncoderFiles) -> dict[str, str]:
     """A hash of each input file beside the corpus."""
     prints = {}
     if any(reads_words(name) for name in config.model.architectures):
         for key, path in (("vectors", config.words.vectors), ("user_dict", config.words.user_dict)):
             if path is not None:
                 prints[f"words.{key}"] = _fingerprint(f"words.{key}", [Path(path)])
-    if config.encoder.checkpoint != "mini":
-        files = sorted(
-            path for path in Path(config.encoder.checkpoint).expanduser().rglob("*") if path.is_file()
-        )
-        prints["encoder.checkpoint"] = _fingerprint("encoder.checkpoint", files)
+    if encoder.files:
+        prints["encoder.checkpoint"] = _fingerprint("encoder.checkpoint", encoder.files)
     return prints
 
 
-def _fingerprint(key: str, files: list[Path]) -> str:
+def _fingerprint(key: str, files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
         try:

@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from pyarrow import ArrowInvalid
+from pyarrow import ArrowInvalid, NativeFile
 from pyarrow import fs as pafs
 
 from raytrain.errors import ConfigError
@@ -70,6 +70,10 @@ class Directory:
     def read_bytes(self, name: str) -> bytes:
         with self._fs.open_input_stream(self._full(name), compression=None) as stream:
             return stream.read()
+
+    def open_stream(self, name: str) -> NativeFile:
+        """Opens a file to read it piece by piece."""
+        return self._fs.open_input_stream(self._full(name), compression=None)
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Writes a file so that a reader sees all of it or none: a new name, then a rename.

@@ -13,6 +13,9 @@ from tokenizers.models import WordPiece
 from raytrain.errors import CheckpointError
 from raytrain.ragged import bounds_of, integers, number, ranges
 
+# WordPiece's tokens, token i with id i; or the bytes of a SentencePiece model.
+Vocab = Sequence[str] | bytes
+
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 # The blocks that BERT's tokenizer sets apart as single characters (google-research/bert, tokenization.py).
@@ -25,6 +28,23 @@ _IS_CJK = re.compile(f"[{_CJK}]")
 # Where BERT's tokenizer surely splits, whatever stands beside. Each of these decomposes to itself or another.
 _SPLIT = rf"!-/:-@\[-`{{-~，。！？、：；（）《》【】“”‘’…—{_CJK}"
 _PIECE = re.compile(rf"[{_SPLIT} \n\r\t]|[^{_SPLIT} \n\r\t]+")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of many texts.
+
+    Attributes:
+        bounds: (num_texts + 1,) int64; text i has tokens bounds[i]:bounds[i + 1].
+        ids: (num_tokens,) int64.
+        begins: (num_tokens,) int64; the place in its text of the token's first character.
+        ends: (num_tokens,) int64; the place behind its last.
+    """
+
+    bounds: np.ndarray
+    ids: np.ndarray
+    begins: np.ndarray
+    ends: np.ndarray
 
 
 def build_tokenizer(vocab: Sequence[str]) -> Tokenizer:
@@ -63,41 +83,35 @@ def build_tokenizer(vocab: Sequence[str]) -> Tokenizer:
     return tokenizer
 
 
-@dataclass(frozen=True)
-class Tokens:
-    """The tokens of many texts.
+class WordPieceTokenizer:
+    """Tokenizes many texts at once with a tokenizer of `build_tokenizer`."""
 
-    Attributes:
-        bounds: (num_texts + 1,) int64; text i has tokens bounds[i]:bounds[i + 1].
-        ids: (num_tokens,) int64.
-        begins: (num_tokens,) int64; the place in its text of the token's first character.
-        ends: (num_tokens,) int64; the place behind its last.
-    """
+    def __init__(self, tokenizer: Tokenizer):
+        self._tokenizer = tokenizer
 
-    bounds: np.ndarray
-    ids: np.ndarray
-    begins: np.ndarray
-    ends: np.ndarray
+    def token_to_id(self, token: str) -> int | None:
+        """The number of a token, or None."""
+        found: int | None = self._tokenizer.token_to_id(token)
+        return found
 
+    def tokenize(self, texts: Sequence[str]) -> Tokens:
+        """Gives the tokens of the texts, without special ones.
 
-def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> Tokens:
-    """Gives the tokens of a tokenizer of `build_tokenizer`, without special ones.
-
-    The tokenizer reads each distinct character or word once: texts consist of few thousands of them.
-    """
-    found = _PIECE.findall("\n".join(texts))
-    pieces, which = number(found)
-    encodings = [tokenizer.encode(piece, add_special_tokens=False) for piece in pieces]
-    sizes = integers(map(len, encodings))
-    tokens = ranges((np.cumsum(sizes) - sizes)[which], sizes[which])
-    spans = integers(chain.from_iterable(chain.from_iterable(part.offsets for part in encodings)))
-    spans = spans.reshape(-1, 2)[tokens]
-    spans += np.repeat(bounds_of(integers(map(len, pieces))[which])[:-1], sizes[which])[:, None]
-    places = bounds_of(integers(len(text) + 1 for text in texts))
-    bounds = np.searchsorted(spans[:, 0], places)
-    spans -= np.repeat(places[:-1], np.diff(bounds))[:, None]
-    ids = integers(chain.from_iterable(part.ids for part in encodings))
-    return Tokens(bounds, ids[tokens], spans[:, 0], spans[:, 1])
+        Each distinct character or word is read once: texts consist of few thousands of them.
+        """
+        found = _PIECE.findall("\n".join(texts))
+        pieces, which = number(found)
+        encodings = [self._tokenizer.encode(piece, add_special_tokens=False) for piece in pieces]
+        sizes = integers(map(len, encodings))
+        tokens = ranges((np.cumsum(sizes) - sizes)[which], sizes[which])
+        spans = integers(chain.from_iterable(chain.from_iterable(part.offsets for part in encodings)))
+        spans = spans.reshape(-1, 2)[tokens]
+        spans += np.repeat(bounds_of(integers(map(len, pieces))[which])[:-1], sizes[which])[:, None]
+        places = bounds_of(integers(len(text) + 1 for text in texts))
+        bounds = np.searchsorted(spans[:, 0], places)
+        spans -= np.repeat(places[:-1], np.diff(bounds))[:, None]
+        ids = integers(chain.from_iterable(part.ids for part in encodings))
+        return Tokens(bounds, ids[tokens], spans[:, 0], spans[:, 1])
 
 
 def build_vocab(texts: Sequence[str], min_count: int = 2, word_count: int = 5) -> list[str]:

@@ -30,6 +30,20 @@ def gelu(inputs: tf.Tensor):
 
 
 @tf.custom_gradient
+def gelu_tanh(inputs: tf.Tensor):
+    """The formula with tanh for x Φ(x) (Hendrycks & Gimpel 2016), with which ALBERT was trained."""
+    root = math.sqrt(2 / math.pi)
+    square = tf.square(inputs)
+    tanh = tf.tanh(root * inputs * (1 + 0.044715 * square))
+
+    def gradient(upstream):
+        slope = root * (1 + 3 * 0.044715 * square)
+        return upstream * 0.5 * (1 + tanh + inputs * (1 - tf.square(tanh)) * slope)
+
+    return 0.5 * inputs * (1 + tanh), gradient
+
+
+@tf.custom_gradient
 def normalize(inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: tf.Tensor):
     """Layer normalization over the last axis (Ba et al. 2016); `gamma` scales, `beta` shifts."""
     centred = inputs - tf.reduce_mean(inputs, -1, keepdims=True)

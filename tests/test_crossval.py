@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -12,16 +13,25 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 import ray
-from tiny_run import make_rows, read_oof, silent_console, tiny_config, tiny_overrides, write_csv
+from sentencepiece_model import ENGLISH, tiny_model
+from tiny_run import (
+    VOCAB,
+    make_rows,
+    read_oof,
+    silent_console,
+    tiny_config,
+    write_csv,
+    write_encoder,
+)
 
 from raytrain.cluster import connect
-from raytrain.config import load_config
 from raytrain.corpus import read_corpus
 from raytrain.crossval import cross_validate
 from raytrain.ensemble import load_ensemble
 from raytrain.errors import ArtifactError, ClusterError, ConfigError, FoldError
 from raytrain.hidden_states import HiddenStates
 from raytrain.predictions import predict_test
+from raytrain.sentencepieces import SentencePieceTokenizer
 
 pytestmark = pytest.mark.slow
 
@@ -132,7 +142,7 @@ def test_encoding_on_ray_equals_encoding_in_one_piece(local_ray, tmp_path, monke
 
     config = tiny_config(tmp_path, model__architecture="textcnn")
     corpus = read_corpus(config.data.path, ["text"], "label", "id")
-    encoder = inputs.find_encoder(config, corpus)
+    encoder = inputs.find_encoder(config, corpus, silent_console())
     whole = inputs.read_shared_inputs(config, corpus, encoder)
     monkeypatch.setattr(inputs, "PARALLEL_TEXTS", 10)
     monkeypatch.setattr(inputs, "_CHUNK", 7)
@@ -246,18 +256,44 @@ def test_pairs_of_three_classes_with_groups_repeats_and_a_test_file(local_ray, t
     assert list(predicted[0]) == ["id", "label", "proba_a", "proba_b", "proba_c"]
 
 
-def test_frozen_pretrained_encoder_is_stored_once(local_ray, tmp_path):
-    """From a TensorFlow checkpoint under Google's names; the fold files hold the head alone."""
-    overrides = tiny_overrides(tmp_path, model__architecture="textcnn", train__epochs=1)
-    config = load_config(None, [*overrides, "encoder.pretrained=true"])
-    write_checkpoint(tmp_path / "encoder-0.1")
-    run(config)
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    """A mirror with small encoders in the archives of two names, and a cache of its own."""
+    monkeypatch.setenv("RAYTRAIN_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RAYTRAIN_MIRROR", str(tmp_path / "mirror"))
+    (tmp_path / "mirror").mkdir()
+    config = json.loads((write_encoder(tmp_path / "plain") / "albert_config.json").read_text())
+    write_archive(tmp_path / "mirror" / "albert_tiny_zh_google", "zip", config, VOCAB)
+    english = config | {"vocab_size": len(SentencePieceTokenizer(tiny_model()))}
+    write_archive(tmp_path / "mirror" / "albert_base_v2", "gztar", english, tiny_model())
+    return tmp_path / "mirror"
+
+
+def test_a_frozen_encoder_of_the_zoo_is_stored_once(local_ray, mirror, tmp_path):
+    """Named, fetched and unpacked; the fold files hold the head alone."""
+    options = {"encoder__checkpoint": "albert_tiny_zh", "encoder__pretrained": "true"}
+    run(tiny_config(tmp_path, model__architecture="textcnn", train__epochs=1, **options))
+    assert (tmp_path / "home" / "checkpoints" / "albert_tiny_zh").is_dir()
     ensemble = load_ensemble(str(tmp_path / "runs" / "tiny" / "ensemble"))
     assert ensemble.manifest["encoder"]["weights"] == "encoder/weights.safetensors"
     from safetensors.numpy import load
 
     head = load(ensemble.read("textcnn/r0-fold-00.safetensors"))
     assert head and not [name for name in head if name.startswith("encoder.")]
+
+
+def test_an_english_encoder_trains_and_predicts(local_ray, mirror, tmp_path):
+    """ALBERT v2 and its SentencePiece model; the finished artifact needs neither archive nor cache."""
+    rows = [{"id": str(i), "text": ENGLISH[i % 4], "label": "ab"[i % 2]} for i in range(24)]
+    write_csv(tmp_path / "corpus.csv", rows)
+    options = {"encoder__checkpoint": "albert_base_v2", "encoder__pretrained": "true", "train__epochs": 1}
+    config = tiny_config(tmp_path, data__test=tmp_path / "corpus.csv", **options)
+    console = silent_console()
+    cross_validate(config, console)
+    assert "Google's ALBERT" in console.file.getvalue()
+    shutil.rmtree(tmp_path / "home")
+    shutil.rmtree(mirror)
+    assert predict_test(str(tmp_path / "runs" / "tiny"), config)[0] == 24
 
 
 @pytest.fixture(scope="module")
@@ -304,22 +340,15 @@ def test_a_node_without_the_file_copies_it(frozen, tmp_path, monkeypatch):
     assert (tmp_path / "home" / "hidden_states" / path.name).is_file()
 
 
-def write_checkpoint(directory):
-    """Random weights under the variable names of Google's ALBERT."""
-    import tensorflow as tf
-
+def write_archive(path, kind, config, vocab):
+    """An untrained ALBERT as Google packs it: a folder of config, vocabulary and checkpoint."""
     from raytrain.encoders import build_transformer
     from raytrain.layers import DropoutSeed
+    from raytrain.weights import save_encoder
 
-    config = json.loads((directory / "albert_config.json").read_text())
-    transformer = build_transformer("albert", config, 7, DropoutSeed())
-    names, values = [], []
-    for layer, variables in transformer.variable_mapping().items():
-        if layer in transformer.layers:
-            names += variables
-            values += [weight.numpy() for weight in transformer.layers[layer].trainable_weights]
-    prefix = str(directory / "model.ckpt-best")
-    tf.raw_ops.SaveV2(prefix=prefix, tensor_names=names, shape_and_slices=[""] * len(names), tensors=values)
+    folder = path.parent / "unpacked" / path.name
+    save_encoder(folder, build_transformer("albert", config, 7, DropoutSeed()), config, vocab)
+    shutil.make_archive(str(path), kind, folder.parent, folder.name)
 
 
 def test_fold_too_large_for_the_cluster_is_refused(local_ray, tmp_path):

@@ -11,23 +11,37 @@ import raytrain
 PACKAGE = Path(raytrain.__file__).parent
 # The one order of the package: a module imports only modules that stand before it.
 ORDER = [
-    *("errors", "config", "storage", "encodings", "tables", "corpus", "folds", "metrics", "ragged"),
-    *("tokens", "words", "segmentation", "features", "checkpoints", "layers", "recurrent", "transformer"),
-    *("encoders", "models", "batches", "inference", "optimizer", "training", "devices", "cluster", "inputs"),
+    *("errors", "config", "storage", "zoo", "download", "archives", "fetch"),
+    *("encodings", "tables", "corpus", "folds", "metrics", "ragged", "tokens", "sentencepieces", "words"),
+    *("segmentation", "features", "checkpoints", "layers", "recurrent", "transformer"),
+    *(
+        "encoders",
+        "weights",
+        "models",
+        "batches",
+        "inference",
+        "optimizer",
+        "training",
+        "devices",
+        "cluster",
+        "inputs",
+    ),
     *("hidden_states", "fold_result", "fold_run", "progress", "launch", "baseline", "run_directory"),
     *("plan", "summary", "manifest", "ensemble", "crossval", "predict", "predictions", "commands"),
-    "example",
+    *("example", "checkpoint_report"),
 ]
 WITH_TENSORFLOW = {
     "layers",
     "recurrent",
     "transformer",
     "encoders",
+    "weights",
     "models",
     "inference",
     "optimizer",
     "training",
     "predict",
+    "checkpoint_report",
 }
 # Imports each module named on the command line and says after which of them a library was first there.
 SCRIPT = """

@@ -3,6 +3,7 @@ import functools
 import numpy as np
 import pyarrow as pa
 import pytest
+from tiny_run import silent_console
 
 from raytrain.config import load_config
 from raytrain.corpus import Corpus
@@ -41,11 +42,11 @@ def corpus_of(labels=(0, 0, 0, 1), names=("真", "假"), texts=TEXTS, pairs=None
 
 def shared(*overrides, corpus=None):
     config, corpus = config_of(*overrides), corpus or corpus_of()
-    return read_shared_inputs(config, corpus, find_encoder(config, corpus))
+    return read_shared_inputs(config, corpus, find_encoder(config, corpus, silent_console()))
 
 
 def test_mini_encoder_has_the_corpus_s_characters():
-    encoder = find_encoder(config_of(), corpus_of(pairs=["地"] * 4))
+    encoder = find_encoder(config_of(), corpus_of(pairs=["地"] * 4), silent_console())
     assert encoder.weights is None
     assert {"天", "气", "好", "地"} <= set(encoder.vocab)
     assert "今" not in encoder.vocab  # once only
@@ -53,7 +54,7 @@ def test_mini_encoder_has_the_corpus_s_characters():
 
 def test_named_encoder_is_read_from_its_directory(tmp_path):
     with pytest.raises(CheckpointError, match="absent"):
-        find_encoder(config_of(f"encoder.checkpoint={tmp_path}/absent"), corpus_of())
+        find_encoder(config_of(f"encoder.checkpoint={tmp_path}/absent"), corpus_of(), silent_console())
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from tiny_run import make_rows, read_oof, tiny_overrides, write_csv
+from tiny_run import make_rows, read_oof, tiny_overrides, write_csv, write_encoder
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,7 +31,7 @@ def run_job(job: str, *arguments: str) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.parametrize("job", ["kfold.py", "predict.py"])
+@pytest.mark.parametrize("job", ["kfold.py", "predict.py", "checkpoints.py"])
 def test_help_exits_0(job):
     done = run_job(job, "--help")
     assert done.returncode == 0 and "usage: python jobs/" in done.stdout
@@ -57,6 +58,38 @@ def test_predict_without_an_ensemble_exits_2(tmp_path):
     done = run_job("predict.py", "--ensemble", str(tmp_path), "--input", str(texts), "--output", "out.csv")
     assert done.returncode == 2
     assert "manifest.json" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_checkpoints_are_listed_fetched_and_shown(tmp_path, monkeypatch):
+    folder = write_encoder(tmp_path / "unpacked" / "albert_tiny")
+    shutil.make_archive(str(tmp_path / "albert_tiny_zh_google"), "zip", folder.parent)
+    monkeypatch.setenv("RAYTRAIN_HOME", str(tmp_path / "home"))
+    shown = run_job("checkpoints.py", "show", "albert_tiny_zh")
+    assert shown.returncode == 2 and "fetch albert_tiny_zh" in shown.stderr
+    fetched = run_job("checkpoints.py", "fetch", "albert_tiny_zh", "--mirror", str(tmp_path))
+    assert fetched.returncode == 0, fetched.stderr
+    assert str(tmp_path / "home" / "checkpoints" / "albert_tiny_zh") in fetched.stdout
+    listed = run_job("checkpoints.py", "list")
+    here = [line.split()[0] for line in listed.stdout.splitlines() if line.split()[-1] == "yes"]
+    assert listed.returncode == 0 and here == ["albert_tiny_zh"]
+    shown = run_job("checkpoints.py", "show", "albert_tiny_zh")
+    assert shown.returncode == 0 and "WordPiece, 37 tokens" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "usage"),
+        (["fetch", "albert_bse_zh"], "did you mean albert_base_zh?"),
+        (["fetch", "albert_base_zh", "--mirror", "nowhere"], "nowhere/albert_base_zh.tar.gz"),
+        (["show", "nowhere"], "nowhere"),
+    ],
+)
+def test_checkpoints_input_error_exits_2_with_one_message(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.setenv("RAYTRAIN_HOME", str(tmp_path))
+    done = run_job("checkpoints.py", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.slow

@@ -11,8 +11,8 @@ from bert4keras.models import build_transformer_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytrain.encoders import build_transformer, load_checkpoint
-from raytrain.errors import ArtifactError, CheckpointError
+from raytrain.encoders import build_transformer
+from raytrain.errors import ArtifactError
 from raytrain.layers import DropoutSeed
 from raytrain.models import (
     assign_variables,
@@ -259,114 +259,6 @@ def test_encoder_equals_bert4keras_own(encoder_config, vocab, tmp_path, kind):
     inputs = [batch["token_ids"], batch["segment_ids"]]
     real = batch["token_ids"] != 0
     np.testing.assert_allclose(ours(inputs).numpy()[real], theirs(inputs).numpy()[real], atol=1e-5)
-
-
-def write_checkpoint(prefix, arrays):
-    tf.raw_ops.SaveV2(
-        prefix=str(prefix),
-        tensor_names=list(arrays),
-        shape_and_slices=[""] * len(arrays),
-        tensors=[tf.constant(value) for value in arrays.values()],
-    )
-    return str(prefix)
-
-
-def google_arrays(transformer, seed=3):
-    """Google's names to (variable of the encoder, a value of its shape)."""
-    rng = np.random.default_rng(seed)
-    named = {}
-    for layer, names in transformer.variable_mapping().items():
-        if layer in transformer.layers:
-            for weight, name in zip(transformer.layers[layer].trainable_weights, names, strict=True):
-                named[name] = weight, rng.normal(size=weight.shape).astype(np.float32)
-    return named
-
-
-# Of google-research/bert's and google-research/albert's modeling.py, as their archives hold them.
-GOOGLE_NAMES = {
-    "bert": {
-        "bert/embeddings/word_embeddings": (None, 8),
-        "bert/embeddings/position_embeddings": (64, 8),
-        "bert/embeddings/token_type_embeddings": (2, 8),
-        "bert/embeddings/LayerNorm/gamma": (8,),
-        "bert/encoder/layer_1/attention/self/query/kernel": (8, 8),
-        "bert/encoder/layer_1/attention/output/LayerNorm/beta": (8,),
-        "bert/encoder/layer_1/intermediate/dense/kernel": (8, 16),
-        "bert/encoder/layer_1/output/dense/kernel": (16, 8),
-    },
-    "albert": {
-        "bert/embeddings/word_embeddings": (None, 6),
-        "bert/encoder/embedding_hidden_mapping_in/kernel": (6, 8),
-        "bert/encoder/transformer/group_0/inner_group_0/attention_1/self/value/bias": (8,),
-        "bert/encoder/transformer/group_0/inner_group_0/attention_1/output/dense/kernel": (8, 8),
-        "bert/encoder/transformer/group_0/inner_group_0/ffn_1/intermediate/dense/kernel": (8, 16),
-        "bert/encoder/transformer/group_0/inner_group_0/ffn_1/intermediate/output/dense/kernel": (16, 8),
-        "bert/encoder/transformer/group_0/inner_group_0/LayerNorm_1/gamma": (8,),
-    },
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_names_and_shapes_are_googles(encoder_config, vocab, kind):
-    named = google_arrays(transformer_of(encoder_config, kind))
-    found = {name: named[name][1].shape for name in GOOGLE_NAMES[kind] if name in named}
-    assert found == {
-        name: tuple(len(vocab) if size is None else size for size in shape)
-        for name, shape in GOOGLE_NAMES[kind].items()
-    }
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_checkpoint_is_loaded_exactly(encoder_config, tmp_path, kind):
-    transformer = transformer_of(encoder_config, kind)
-    named = google_arrays(transformer)
-    prefix = write_checkpoint(
-        tmp_path / "model.ckpt-best", {name: value for name, (_, value) in named.items()}
-    )
-    assert load_checkpoint(transformer, prefix) == []
-    assert len(named) == len(transformer.model.weights)
-    for name, (weight, value) in named.items():
-        np.testing.assert_array_equal(weight.numpy(), value, err_msg=name)
-
-
-def test_names_that_the_encoder_has_no_use_for_are_returned(albert, tmp_path):
-    arrays = {name: value for name, (_, value) in google_arrays(albert).items()}
-    extra = {"cls/predictions/output_bias": np.zeros(3, np.float32), "bert/pooler/dense/kernel": np.eye(8)}
-    prefix = write_checkpoint(tmp_path / "bert_model.ckpt", arrays | extra)
-    assert load_checkpoint(albert, prefix) == sorted(extra)
-
-
-def test_missing_and_misshapen_variables_are_listed_in_one_error(albert, tmp_path):
-    arrays = {name: value for name, (_, value) in google_arrays(albert).items()}
-    missing = "bert/embeddings/LayerNorm/beta"
-    wrong = "bert/encoder/embedding_hidden_mapping_in/kernel"
-    del arrays[missing]
-    arrays[wrong] = np.zeros((7, 8), np.float32)
-    before = albert.model.get_weights()
-    with pytest.raises(CheckpointError) as caught:
-        load_checkpoint(albert, write_checkpoint(tmp_path / "x.ckpt", arrays))
-    problems = caught.value.problems
-    assert [problem for problem in problems if missing in problem and "found none" in problem]
-    assert [
-        problem for problem in problems if wrong in problem and "(6, 8)" in problem and "(7, 8)" in problem
-    ]
-    assert len(problems) == 3  # the last one tells what the checkpoint holds
-    for value, old in zip(albert.model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(value, old)
-
-
-@pytest.mark.parametrize("broken", ["nothing", "directory", "garbage", "no data file"])
-def test_what_is_no_checkpoint_is_refused(albert, tmp_path, broken):
-    prefix = tmp_path / "x.ckpt"
-    if broken == "directory":
-        prefix = tmp_path
-    elif broken == "garbage":
-        (tmp_path / "x.ckpt.index").write_bytes(b"no index" * 40)
-    elif broken == "no data file":
-        write_checkpoint(prefix, {name: value for name, (_, value) in google_arrays(albert).items()})
-        (tmp_path / "x.ckpt.data-00000-of-00001").unlink()
-    with pytest.raises(CheckpointError, match=re.escape(str(prefix))):
-        load_checkpoint(albert, str(prefix))
 
 
 # ── weights by name ────────────────────────────────────────────────────────────────────────────────

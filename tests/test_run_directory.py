@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from raytrain.checkpoints import EncoderFiles
 from raytrain.config import load_config
 from raytrain.corpus import Corpus
 from raytrain.errors import ArtifactError, ConfigError
@@ -47,17 +48,20 @@ def run(tmp_path):
     return Directory(tmp_path / "runs" / "甲")
 
 
-def begin(run, *overrides, corpus=CORPUS):
+ENCODER = EncoderFiles("albert", {}, [], None)
+
+
+def begin(run, *overrides, corpus=CORPUS, encoder=ENCODER):
     config = config_of(*overrides)
     check_config(run, config)
-    inputs = check_inputs(run, config, corpus)
+    inputs = check_inputs(run, config, corpus, encoder)
     begin_run(run, config, corpus, inputs, find_folds(run, config, corpus))
     return identify(config, inputs)
 
 
-def problems_of(run, *overrides, corpus=CORPUS):
+def problems_of(run, *overrides, corpus=CORPUS, encoder=ENCODER):
     with pytest.raises(ConfigError) as caught:
-        begin(run, *overrides, corpus=corpus)
+        begin(run, *overrides, corpus=corpus, encoder=encoder)
     assert str(run) in str(caught.value)
     return caught.value.problems
 
@@ -150,12 +154,12 @@ def test_missing_words_file_is_named(run, tmp_path):
 
 
 def test_changed_encoder_is_refused(run, tmp_path):
-    encoder = tmp_path / "encoder"
-    encoder.mkdir()
-    (encoder / "vocab.txt").write_text("天\n", encoding="utf-8")
-    begin(run, f"encoder.checkpoint={encoder}")
-    (encoder / "bert_config.json").write_text("{}")
-    assert problems_of(run, f"encoder.checkpoint={encoder}")[0].startswith("encoder.checkpoint:")
+    (tmp_path / "vocab.txt").write_text("天\n", encoding="utf-8")
+    encoder = dataclasses.replace(ENCODER, files=(tmp_path / "vocab.txt",))
+    begin(run, encoder=encoder)
+    begin(run, encoder=encoder)
+    (tmp_path / "vocab.txt").write_text("地\n", encoding="utf-8")
+    assert problems_of(run, encoder=encoder)[0].startswith("encoder.checkpoint:")
 
 
 @pytest.mark.parametrize("text", [b"name: [", b"- a\n", b"nonsense: 1\n", b"\xff", b"", b"name: ${a}\n"])
@@ -188,7 +192,7 @@ def test_folds_are_assigned_once_and_read_back(run):
 def test_nothing_is_written_before_the_run_begins(run):
     config = config_of()
     check_config(run, config)
-    check_inputs(run, config, CORPUS)
+    check_inputs(run, config, CORPUS, ENCODER)
     find_folds(run, config, CORPUS)
     assert not run.exists()
 

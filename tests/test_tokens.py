@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raytrain.errors import CheckpointError
-from raytrain.tokens import SPECIAL_TOKENS, build_tokenizer, build_vocab, tokenize
+from raytrain.tokens import SPECIAL_TOKENS, WordPieceTokenizer, build_tokenizer, build_vocab
 
 REAL_VOCAB = Path(__file__).parents[2] / "shared/checkpoints/albert_tiny_zh/vocab.txt"
 VOCAB = [
@@ -172,7 +172,7 @@ def test_offset_of_each_piece_of_a_word(small):
 
 
 def assert_as_one_by_one(tokenizer, texts):
-    tokens = tokenize(tokenizer, texts)
+    tokens = WordPieceTokenizer(tokenizer).tokenize(texts)
     encodings = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
     assert tokens.bounds.tolist() == [0, *itertools.accumulate(map(len, encodings))]
     assert tokens.ids.tolist() == [number for part in encodings for number in part.ids]

@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from bert4keras.backend import gelu_erf
+from bert4keras.backend import gelu_tanh as their_gelu_tanh
 from bert4keras.layers import MultiHeadAttention
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raytrain.encoders import build_transformer
 from raytrain.layers import DropoutSeed
-from raytrain.transformer import FeedForward, LayerNorm, SelfAttention, attend, gelu, normalize
+from raytrain.transformer import FeedForward, LayerNorm, SelfAttention, attend, gelu, gelu_tanh, normalize
 
 
 def value_and_gradients(function, *inputs):
@@ -45,9 +46,16 @@ def test_gelu_and_its_gradient(seed):
     assert_alike(gelu, gelu_erf, *draw(seed, (3, 5, 4)))
 
 
-def test_gelu_far_from_0_is_the_positive_part():
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 999))
+def test_gelu_by_tanh_and_its_gradient(seed):
+    assert_alike(gelu_tanh, their_gelu_tanh, *draw(seed, (3, 5, 4)))
+
+
+@pytest.mark.parametrize("function", [gelu, gelu_tanh])
+def test_gelu_far_from_0_is_the_positive_part(function):
     values = [-1e4, -20.0, 0.0, 20.0, 1e4]
-    output, gradient = value_and_gradients(gelu, values)
+    output, gradient = value_and_gradients(function, values)
     np.testing.assert_allclose(output, np.maximum(values, 0))
     assert np.isfinite(gradient).all()
 

@@ -40,7 +40,7 @@ def write_csv(path: Path, rows: list[dict[str, str]]) -> Path:
 
 def write_encoder(directory: Path, dropout: float = 0.1) -> Path:
     """An ALBERT of two layers in Google's layout, without weights."""
-    directory.mkdir(exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     (directory / "vocab.txt").write_text("\n".join(VOCAB) + "\n", encoding="utf-8")
     config = {
         "vocab_size": len(VOCAB),

@@ -1,0 +1,89 @@
+"""Lists, fetches and shows the encoders that a run can start from by name.
+
+python jobs/checkpoints.py list
+python jobs/checkpoints.py fetch albert_tiny_zh albert_base_zh
+python jobs/checkpoints.py show albert_tiny_zh
+"""
+
+import argparse
+import sys
+
+from rich.console import Console
+
+from raytrain.commands import job_console, run_job
+from raytrain.errors import CheckpointError
+
+_MIRROR = (
+    "a base URL, a directory or a URI such as s3://bucket/folder that holds the same archives; "
+    "default: RAYTRAIN_MIRROR, else their publishers"
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parses and does what was asked."""
+    parser = argparse.ArgumentParser(
+        prog="python jobs/checkpoints.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="list | fetch | show")
+    commands.add_parser("list", help="every name, what it is, and whether it is here")
+    fetching = commands.add_parser("fetch", help="download, verify and unpack")
+    fetching.add_argument("names", nargs="+", metavar="NAME")
+    fetching.add_argument("--mirror", metavar="URL", help=_MIRROR)
+    showing = commands.add_parser("show", help="config, variables and what is missing")
+    showing.add_argument(
+        "checkpoint", metavar="NAME-or-DIR", help="a name that is here, a directory, an archive"
+    )
+    options = parser.parse_args(arguments)
+    console = job_console()
+    if options.command == "list":
+        list_zoo(console)
+    elif options.command == "fetch":
+        fetch_all(options.names, options.mirror, console)
+    else:
+        show(options.checkpoint, console)
+
+
+def list_zoo(console: Console) -> None:
+    """Prints the table of all names."""
+    from raytrain.fetch import zoo_table
+
+    console.print(zoo_table())
+
+
+def fetch_all(names: list[str], mirror: str | None, console: Console) -> None:
+    """Fetches one after another; one that fails does not keep the others back."""
+    from raytrain.fetch import fetch
+    from raytrain.zoo import find_entry
+
+    entries = [find_entry(name) for name in names]
+    problems = []
+    for entry in entries:
+        try:
+            directory = fetch(entry, console, mirror)
+        except CheckpointError as error:
+            problems.append(str(error))
+            continue
+        console.print(f"{entry.name}: {directory}", highlight=False, markup=False, soft_wrap=True)
+    if problems:
+        raise CheckpointError(f"{len(problems)} of {len(entries)} cannot be fetched", problems)
+
+
+def show(checkpoint: str, console: Console) -> None:
+    """Prints what a checkpoint holds and whether it can be loaded."""
+    from raytrain.fetch import find_fetched, locate_checkpoint
+    from raytrain.zoo import ZOO
+
+    if checkpoint in ZOO and find_fetched(ZOO[checkpoint]) is None:
+        advice = [f"fetch it first: python jobs/checkpoints.py fetch {checkpoint}"]
+        raise CheckpointError(f"{checkpoint} is not here", advice)
+    directory = locate_checkpoint(checkpoint, console)
+    from raytrain.checkpoint_report import report_checkpoint
+
+    if not report_checkpoint(directory, console):
+        raise CheckpointError(f"{checkpoint} cannot be loaded", ["what is wrong is listed above"])
+
+
+if __name__ == "__main__":
+    sys.exit(run_job(main, "what came so far is kept: fetch goes on from there"))

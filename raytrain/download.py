@@ -1,0 +1,177 @@
+"""One file from the web, from a directory or from object storage, resumed where it broke off."""
+
+import http.client
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from pyarrow import ArrowException
+
+from raytrain.errors import CheckpointError, RaytrainError
+from raytrain.storage import Directory
+
+Progress = Callable[[int, int | None], None]  # told (bytes done, bytes in all or None)
+
+_CHUNK_BYTES = 1 << 20
+_LONGEST_PAUSE = 60.0
+_TOO_MANY_OR_FAILING = (408, 425, 429, 500, 502, 503, 504)
+
+
+class _BrokenError(Exception):
+    """An attempt failed in a way that another one may not."""
+
+    def __init__(self, reason: str, pause: float = 0.0):
+        self.pause = pause
+        super().__init__(reason)
+
+
+def download(
+    source: str,
+    target: Path,
+    on_progress: Progress | None = None,
+    attempts: int = 5,
+    timeout: float = 30.0,
+    pause: float = 1.0,
+) -> None:
+    """Fetches a file.
+
+    What has arrived is kept beside `target` as .part; the next attempt, or the next process, asks for the
+    rest only, where the server says by a validator (ETag or date) that the file is still the same.
+
+    Args:
+        source: An http(s) URL, a path, or a URI that pyarrow.fs opens.
+        target: Where it lies afterwards; written by rename.
+        on_progress: Told how many bytes have come, of how many.
+        attempts: Failures in a row, none of which brought the file further, after which it is given up.
+        timeout: Seconds of silence after which an attempt has failed.
+        pause: Seconds before the second attempt; doubled for every further one.
+
+    Raises:
+        CheckpointError: It cannot be fetched.
+    """
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.part")
+    told = on_progress or (lambda done, total: None)
+    try:
+        if source.startswith(("http://", "https://")):
+            _download_http(source, part, told, attempts, timeout, pause)
+        else:
+            _copy(source, part, told)
+        part.replace(target)
+    except RaytrainError:
+        raise
+    except (OSError, ArrowException, ValueError, http.client.HTTPException) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise _failure(source, reason) from error
+    _tag(part).unlink(missing_ok=True)
+
+
+def _failure(source: str, reason: str) -> CheckpointError:
+    advice = (
+        "where that place cannot be reached, RAYTRAIN_MIRROR or --mirror names another: a base URL, a "
+        "directory or a URI such as s3://bucket/folder that holds the same archives"
+    )
+    return CheckpointError(f"{source}: cannot be fetched: {reason}", [advice])
+
+
+def _copy(source: str, part: Path, on_progress: Progress) -> None:
+    folder, name = source.rsplit("/", 1) if "/" in source else (".", source)
+    directory = Directory(folder or "/")
+    total, done = directory.size(name), 0
+    if total is None:
+        raise FileNotFoundError(2, "no such file")
+    with directory.open_stream(name) as stream, part.open("wb") as output:
+        while chunk := stream.read(_CHUNK_BYTES):
+            output.write(chunk)
+            done += len(chunk)
+            on_progress(done, total)
+
+
+def _download_http(
+    url: str, part: Path, on_progress: Progress, attempts: int, timeout: float, pause: float
+) -> None:
+    """Attempts until the file is whole; only those that bring it no further are counted."""
+    furthest = _size(part)
+    failures = 0
+    while True:
+        try:
+            _attempt(url, part, on_progress, timeout)
+            return
+        except urllib.error.HTTPError as error:
+            if error.code not in _TOO_MANY_OR_FAILING:
+                raise _failure(url, f"HTTP {error.code} {error.reason}") from error
+            after = error.headers.get("Retry-After", "")
+            broken = _BrokenError(f"HTTP {error.code} {error.reason}", float(after) if after.isdigit() else 0)
+        except urllib.error.URLError as error:
+            broken = _BrokenError(str(error.reason))
+        except (ConnectionError, TimeoutError, http.client.HTTPException) as error:
+            broken = _BrokenError(str(error) or type(error).__name__)
+        except _BrokenError as error:
+            broken = error
+        failures = 0 if _size(part) > furthest else failures + 1
+        furthest = max(furthest, _size(part))
+        if failures >= attempts:
+            raise _failure(url, f"{broken} ({attempts} attempts)") from broken
+        time.sleep(min(max(broken.pause, pause * 2 ** max(failures - 1, 0)), _LONGEST_PAUSE))
+
+
+def _attempt(url: str, part: Path, on_progress: Progress, timeout: float) -> None:
+    """Asks for what `part` lacks and appends it; for the whole file where the server has another one now."""
+    start, tag = _size(part), _tag(part)
+    request = urllib.request.Request(url, headers={"User-Agent": "raytrain"})
+    if start and tag.exists():
+        request.add_header("Range", f"bytes={start}-")
+        request.add_header("If-Range", tag.read_text(encoding="utf-8"))
+    try:
+        answer = urllib.request.urlopen(request, timeout=timeout)
+    except urllib.error.HTTPError as error:
+        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        if error.headers.get("Content-Range") == f"bytes */{start}":
+            return  # it was whole, and only its new name was missing
+        part.unlink()
+        raise _BrokenError("what had come before was longer than the file is") from error
+    with answer:
+        resumed = answer.status == http.HTTPStatus.PARTIAL_CONTENT
+        if resumed and not (answer.headers.get("Content-Range") or "").startswith(f"bytes {start}-"):
+            part.unlink()
+            raise _BrokenError("the server sent another part than it was asked for")
+        length = answer.headers.get("Content-Length")
+        done = start if resumed else 0
+        total = done + int(length) if length and length.isdigit() else None
+        if not resumed:
+            _write_tag(tag, answer.headers)
+        with part.open("ab" if resumed else "wb") as output:
+            while chunk := answer.read(_CHUNK_BYTES):
+                output.write(chunk)
+                done += len(chunk)
+                on_progress(done, total)
+    if total is not None and done < total:
+        raise _BrokenError(f"the connection ended after {done:,} of {total:,} bytes")
+
+
+def _write_tag(tag: Path, headers: http.client.HTTPMessage) -> None:
+    """Keeps what identifies this state of the file; a weak ETag does not, byte for byte."""
+    etag = headers.get("ETag") or ""
+    validator = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
+    if validator:
+        tag.write_text(validator, encoding="utf-8")
+    else:
+        tag.unlink(missing_ok=True)
+
+
+def _tag(part: Path) -> Path:
+    return part.with_name(f"{part.name}.tag")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def discard(target: Path) -> None:
+    """Removes a file and what a broken download of it left."""
+    part = target.with_name(f"{target.name}.part")
+    for path in (target, part, _tag(part)):
+        path.unlink(missing_ok=True)
