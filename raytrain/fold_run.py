@@ -135,7 +135,8 @@ def _push(spec: FoldSpec, **event: Any) -> None:
         spec.progress.push.remote(spec.name, event)
 
 
-@ray.remote(num_cpus=0, max_retries=1, num_returns=2)
+# max_calls: the process would keep a second copy of the encoder for as long as it idles.
+@ray.remote(num_cpus=0, max_retries=1, num_returns=2, max_calls=1)
 def load_encoder_weights(
     kind: str, config: dict[str, Any], path: str | None, seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
