@@ -81,6 +81,9 @@ def raytrain_command(options: argparse.Namespace, data: Path, encoder: Path, run
         train__batch_size=options.batch_size,
         train__learning_rate=options.learning_rate,
         train__encoder_learning_rate=options.learning_rate,
+        train__schedule="constant",  # as the loops train, for comparable accuracies
+        train__warmup=0,
+        train__clip_norm="null",
     )
     if options.architecture != "finetune":
         command.append("model.train_encoder=false")

@@ -23,7 +23,8 @@ from rich.table import Table
 
 from raytrain.devices import set_precision, set_up_tensorflow
 from raytrain.models import build_model
-from raytrain.training import FoldTraining, TrainSettings
+from raytrain.schedule import TrainSettings
+from raytrain.training import FoldTraining
 
 HERE = Path(__file__).parent
 SIDE = 4096  # of the matrix product; on a CPU half of it is large enough

@@ -6,12 +6,14 @@ python jobs/checkpoints.py show albert_tiny_zh
 """
 
 import argparse
+import os
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
 from raytrain.commands import job_console, run_job
-from raytrain.errors import CheckpointError
+from raytrain.errors import CheckpointError, InputError
 
 _MIRROR = (
     "a base URL, a directory or a URI such as s3://bucket/folder that holds the same archives; "
@@ -62,7 +64,7 @@ def fetch_all(names: list[str], mirror: str | None, console: Console) -> None:
     for entry in entries:
         try:
             directory = fetch(entry, console, mirror)
-        except CheckpointError as error:
+        except InputError as error:
             problems.append(str(error))
             continue
         console.print(f"{entry.name}: {directory}", highlight=False, markup=False, soft_wrap=True)
@@ -75,12 +77,15 @@ def show(checkpoint: str, console: Console) -> None:
     from raytrain.fetch import find_fetched, locate_checkpoint
     from raytrain.zoo import ZOO
 
-    if checkpoint in ZOO and find_fetched(ZOO[checkpoint]) is None:
+    is_name = checkpoint in ZOO and not Path(checkpoint).exists()
+    if is_name and find_fetched(ZOO[checkpoint]) is None:
         advice = [f"fetch it first: python jobs/checkpoints.py fetch {checkpoint}"]
         raise CheckpointError(f"{checkpoint} is not here", advice)
     directory = locate_checkpoint(checkpoint, console)
     from raytrain.checkpoint_report import report_checkpoint
+    from raytrain.devices import set_up_tensorflow
 
+    set_up_tensorflow(os.cpu_count() or 1, None, "float32")  # a card may be training something
     if not report_checkpoint(directory, console):
         raise CheckpointError(f"{checkpoint} cannot be loaded", ["what is wrong is listed above"])
 

@@ -1,23 +1,32 @@
 """Unpacking archives of others: nothing leaves the directory, and nothing fills the disk."""
 
+import bz2
+import gzip
 import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from raytrain.errors import CheckpointError
 
 # The largest known encoder's archive unpacks to about a gigabyte.
 MAX_BYTES = 16 << 30
 MAX_MEMBERS = 10_000
+_LARGEST_READ = 8 << 20
 _CHUNK_BYTES = 1 << 20
 _SUFFIXES = (".tar.gz", ".tgz", ".tar", ".tar.xz", ".tar.bz2", ".zip")
 _READ_ERRORS = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
 # What zipfile raises for encrypted members and for methods it does not know.
 _UNKNOWN = (RuntimeError, NotImplementedError, ValueError)
+
+_OPENERS: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"\xfd7zXZ\0": lzma.open,
+    b"BZh": bz2.open,
+}
 
 # A member: its name, why it cannot be unpacked or None, and its bytes, None for a directory.
 _Member = tuple[str, str | None, IO[bytes] | None]
@@ -36,33 +45,36 @@ def unpack(archive: Path, directory: Path, max_bytes: int = MAX_BYTES) -> None:
         max_bytes: Bound on all files together, whatever the archive says of their sizes.
 
     Raises:
-        CheckpointError: It is no archive, truncated, too large, or holds a member that is not a plain file
-            or directory below `directory`. What was unpacked before is left to the caller.
+        CheckpointError: It is no archive, damaged, truncated, too large, or holds a member that is not a
+            plain file or directory below `directory`. What was unpacked before is left to the caller.
+        OSError: A file cannot be written.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    left, count = max_bytes, 0
-    try:
-        for name, refusal, content in _members(archive):
-            count += 1
-            refusal = refusal or _why_outside(name)
-            if count > MAX_MEMBERS:
-                refusal = f"expected at most {MAX_MEMBERS:,} files"
-            if refusal is not None:
-                raise CheckpointError(f"{archive}: cannot be unpacked", [f"{name!r}: {refusal}"])
-            target = directory / name
-            if content is None:
-                target.mkdir(parents=True, exist_ok=True)
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            left = _write(content, target, left)
-            if left < 0:
-                problem = f"unpacked it is larger than {max_bytes:,} bytes"
-                raise CheckpointError(f"{archive}: cannot be unpacked", [problem])
-    except (*_READ_ERRORS, *_UNKNOWN) as error:
-        problem = f"expected a whole .tar.gz or .zip archive, found: {str(error) or type(error).__name__}"
-        raise CheckpointError(f"{archive}: cannot be unpacked", [problem]) from error
+    left, count, members = max_bytes, 0, _members(archive)
+    while True:
+        try:
+            name, refusal, content = next(members)
+        except StopIteration:
+            break
+        except (*_READ_ERRORS, *_UNKNOWN) as error:
+            raise _unreadable(archive, error) from error
+        count += 1
+        refusal = refusal or _why_outside(name)
+        if count > MAX_MEMBERS:
+            refusal = f"expected at most {MAX_MEMBERS:,} files"
+        if refusal is not None:
+            raise CheckpointError(f"{archive}: cannot be unpacked", [f"{name!r}: {refusal}"])
+        left = _lay(archive, name, content, directory, left)
+        if left < 0:
+            problem = f"unpacked it is larger than {max_bytes:,} bytes"
+            raise CheckpointError(f"{archive}: cannot be unpacked", [problem])
     if count == 0:
         raise CheckpointError(f"{archive}: cannot be unpacked", ["expected files in it, found none"])
+
+
+def _unreadable(archive: Path, error: Exception) -> CheckpointError:
+    problem = f"expected a whole .tar.gz or .zip archive, found: {str(error) or type(error).__name__}"
+    return CheckpointError(f"{archive}: cannot be unpacked", [problem])
 
 
 def _why_outside(name: str) -> str | None:
@@ -72,24 +84,61 @@ def _why_outside(name: str) -> str | None:
     return None
 
 
-def _write(content: IO[bytes], target: Path, left: int) -> int:
-    """Writes a member, up to one byte more than `left`. Returns what is left then."""
-    with target.open("xb") as output:  # a name that comes twice is not one archive's doing
-        while left >= 0 and (chunk := content.read(min(_CHUNK_BYTES, left + 1))):
+def _lay(archive: Path, name: str, content: IO[bytes] | None, directory: Path, left: int) -> int:
+    """Writes a member below the directory, up to one byte more than `left`. Returns what is left then."""
+    target = directory / name
+    try:
+        (target if content is None else target.parent).mkdir(parents=True, exist_ok=True)
+        output = target.open("xb") if content is not None else None
+    except (FileExistsError, NotADirectoryError) as error:
+        problem = f"{name!r}: another member has this name or a part of it"
+        raise CheckpointError(f"{archive}: cannot be unpacked", [problem]) from error
+    if content is None or output is None:
+        return left
+    with output:
+        while left >= 0 and (chunk := _read(archive, content, min(_CHUNK_BYTES, left + 1))):
             output.write(chunk)
             left -= len(chunk)
     return left
 
 
+def _read(archive: Path, content: IO[bytes], size: int) -> bytes:
+    try:
+        return content.read(size)
+    except (*_READ_ERRORS, *_UNKNOWN) as error:
+        raise _unreadable(archive, error) from error
+
+
 def _members(archive: Path) -> Iterator[_Member]:
-    if zipfile.is_zipfile(archive):
+    with archive.open("rb") as stream:
+        begin = stream.read(6)
+    if begin.startswith(b"PK"):
         yield from _zip_members(archive)
-    else:
-        yield from _tar_members(archive)
+        return
+    opener = next((opener for magic, opener in _OPENERS.items() if begin.startswith(magic)), open)
+    with opener(archive, "rb") as stream:
+        yield from _tar_members(_Bounded(stream))
+        behind = 0
+        while chunk := stream.read(_CHUNK_BYTES):  # to the checksum behind the last member
+            behind += len(chunk)
+            if behind > _LARGEST_READ:
+                raise tarfile.ReadError("more behind its end than padding")
 
 
-def _tar_members(archive: Path) -> Iterator[_Member]:
-    with tarfile.open(archive, "r:*") as tar:
+class _Bounded:
+    """A stream that gives no more at once than a header may have: tarfile believes what a header says."""
+
+    def __init__(self, stream: IO[bytes]):
+        self._stream, self.seek, self.tell = stream, stream.seek, stream.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= _LARGEST_READ:
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        return self._stream.read(size)
+
+
+def _tar_members(stream: Any) -> Iterator[_Member]:
+    with tarfile.open(fileobj=stream, mode="r:") as tar:
         for member in tar:
             plain = member.isreg() or member.isdir()
             refusal = None if plain else "expected a plain file, found a link or a device"

@@ -1,6 +1,7 @@
 """Encoder directories: the config, the vocabulary and the weights' place, read without TensorFlow."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,10 @@ from raytrain.sentencepieces import SentencePieceTokenizer
 from raytrain.tokens import SPECIAL_TOKENS, Vocab
 
 ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh")
+_IS_CASED = re.compile(r"^(?!\[.*\]$)(?!<.*>$).*[A-Z]")
+_FEW_CASED = 0.02
+# Hugging Face's; beside them lie configs of tokenizers, generators and sentence encoders.
+_EXACT_NAMES = ("config.json", "model.safetensors")
 SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 
 
@@ -19,8 +24,8 @@ class EncoderFiles:
 
     Attributes:
         kind: `bert` or `albert`.
-        config: Google's config json, as a dict; its `hidden_act` is one of `ACTIVATIONS`, in which `gelu`
-            is the exact function and `gelu_new` the formula with tanh.
+        config: Google's config json, as a dict; its `hidden_act`, `gelu` where there is none, is one of
+            `ACTIVATIONS`, in which `gelu` is the exact function and `gelu_new` the formula with tanh.
         vocab: WordPiece's tokens, or the bytes of a SentencePiece model.
         weights: Prefix of a TensorFlow checkpoint, a .safetensors file, or None for an untrained encoder.
         files: All that was read or will be.
@@ -87,7 +92,7 @@ def read_encoder(location: str, pretrained: bool, maxlen: int) -> EncoderFiles:
     vocab = _read_vocab(vocab_file, problems) if vocab_file else []
     if config is not None:
         config = _normalize(config, weights_file)
-        problems += unfit_config(config, vocab, maxlen)
+        problems += unfit_config(config, vocab, maxlen) + unknown_kinds(config, vocab)
     if problems or config is None:
         raise CheckpointError(f"encoder.checkpoint={location}: {directory} cannot be used", problems)
     weights = str(weights_file).removesuffix(".index") if weights_file else None
@@ -104,14 +109,16 @@ def _kind(config: dict[str, Any]) -> str:
 
 
 def _normalize(config: dict[str, Any], weights_file: Path | None) -> dict[str, Any]:
-    """Says in the config what Google's format leaves to the code that reads it."""
+    """Says in the config what Google's format leaves to the code that reads it.
+
+    ALBERT's modeling.py computes GELU by the formula with tanh and calls it gelu; so do BERT's releases
+    since 2019, but not the Chinese one of 2018. Where it matters, `gelu_new` says so.
+    """
     config = dict(config)
     if config.get("hidden_act") == "gelu_pytorch_tanh":
         config["hidden_act"] = "gelu_new"
-    if "model_type" in config:
-        return config
-    # ALBERT's modeling.py computes GELU by the formula with tanh and calls it gelu.
-    if "embedding_size" in config and config.get("hidden_act", "gelu") == "gelu":
+    is_google_albert = "model_type" not in config and "embedding_size" in config
+    if is_google_albert and config.get("hidden_act", "gelu") == "gelu":
         config["hidden_act"] = "gelu_new"
     if weights_file is not None and _is_layer_shared(weights_file):
         # Of this release's factorized embedding the product is read (`weights.open_weights`).
@@ -136,10 +143,12 @@ def _one_down(directory: Path) -> Path:
 
 
 def _only(directory: Path, patterns: tuple[str, ...], problems: list[str]) -> Path | None:
-    """The one file of any of these names; of a tokenizer's or a generator's config nothing is read."""
-    others = ("tokenizer_config.json", "generation_config.json")
-    matching = {path for pattern in patterns for path in directory.glob(pattern)}
-    found = sorted(path for path in matching if path.name not in others)
+    """The one file of any of these names; a file that is named exactly so, if several are."""
+    found = sorted({path for pattern in patterns for path in directory.glob(pattern)})
+    found = [path for path in found if not path.name.startswith("._")]  # macOS's, in its archives
+    exact = [path for path in found if path.name in _EXACT_NAMES]
+    if len(found) > 1 and len(exact) == 1:
+        return exact[0]
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
         problems.append(f"expected one file {' or '.join(patterns)}, found {names}")
@@ -189,10 +198,9 @@ def unfit_config(config: dict[str, Any], vocab: Vocab, maxlen: int) -> list[str]
     positions = config.get("max_position_embeddings", 512)
     if maxlen > positions:
         problems.append(f"encoder.maxlen={maxlen}: the encoder has only {positions} positions")
-    if config.get("hidden_act", "gelu") not in ACTIVATIONS:
-        names = ", ".join(ACTIVATIONS)
-        problems.append(f"config: expected a hidden_act of {names}; found {config['hidden_act']!r}")
-    return problems + _unknown_kinds(config)
+    if config.get("num_hidden_groups", 1) != 1 or config.get("inner_group_num", 1) != 1:
+        problems.append("config: an ALBERT with several groups of layers is not supported")
+    return problems
 
 
 def _unfit_vocab(vocab: Vocab, expected: int) -> list[str]:
@@ -200,19 +208,17 @@ def _unfit_vocab(vocab: Vocab, expected: int) -> list[str]:
         size = len(SentencePieceTokenizer(vocab)) if isinstance(vocab, bytes) else len(vocab)
     except CheckpointError as error:
         return [f"{error.summary}: {problem}" for problem in error.problems]
-    problems = []
     if size and size != expected:
-        problems.append(f"config: vocab_size is {expected}, but the vocabulary has {size}")
-    if size and not isinstance(vocab, bytes) and vocab[0] != SPECIAL_TOKENS[0]:
-        # Rows are padded with 0, and what is 0 is masked.
-        problems.append(f"expected {SPECIAL_TOKENS[0]} as the vocabulary's first token, found {vocab[0]!r}")
-    return problems
+        return [f"config: vocab_size is {expected}, but the vocabulary has {size}"]
+    return []
 
 
-def _unknown_kinds(config: dict[str, Any]) -> list[str]:
+def unknown_kinds(config: dict[str, Any], vocab: Vocab) -> list[str]:
+    """Everything that a checkpoint may ask for and no encoder here does, a line each."""
     problems = []
-    if config.get("num_hidden_groups", 1) != 1 or config.get("inner_group_num", 1) != 1:
-        problems.append("config: an ALBERT with several groups of layers is not supported")
+    if config.get("hidden_act", "gelu") not in ACTIVATIONS:
+        names = ", ".join(ACTIVATIONS)
+        problems.append(f"config: expected a hidden_act of {names}; found {config['hidden_act']!r}")
     if config.get("ln_type", "postln") != "postln":
         problems.append(
             f"config: expected layers that normalize last (ln_type postln), found {config['ln_type']!r}"
@@ -222,4 +228,13 @@ def _unknown_kinds(config: dict[str, Any]) -> list[str]:
     if config.get("position_embedding_type", "absolute") != "absolute":
         found = config["position_embedding_type"]
         problems.append(f"config: expected absolute position embeddings, found {found!r}")
+    if isinstance(vocab, bytes) or not vocab:
+        return problems
+    if vocab[0] != SPECIAL_TOKENS[0]:
+        # Rows are padded with 0, and what is 0 is masked.
+        problems.append(f"expected {SPECIAL_TOKENS[0]} as the vocabulary's first token, found {vocab[0]!r}")
+    cased = sum(_IS_CASED.search(token) is not None for token in vocab)
+    if cased > _FEW_CASED * len(vocab):
+        # By what it holds: Hugging Face's config of the lower-cased bert-base-chinese calls it cased.
+        problems.append(f"expected a lower-cased vocabulary, found {cased:,} tokens with capitals")
     return problems

@@ -53,7 +53,7 @@ class FoldsConfig(_Section):
 
 class EncoderConfig(_Section):
     checkpoint: str = Field(
-        "mini", description="a name of jobs/checkpoints.py list, a directory, or mini (small, untrained)"
+        "mini", description="a name of jobs/checkpoints.py list, a directory, an archive, or mini (untrained)"
     )
     pretrained: bool = Field(True, description="false: the checkpoint's shape and vocabulary, untrained")
     maxlen: int = Field(128, ge=4, description="longest text in tokens, [CLS] and [SEP] included")
@@ -151,6 +151,29 @@ class ClusterConfig(_Section):
     max_failures: int = Field(2, ge=0, description="retries of a fold run before it is given up")
 
 
+class SweepConfig(_Section):
+    num_trials: Positive = Field(20, description="trials of a sweep; a grid has as many as it has points")
+    num_folds: Positive = Field(3, description="folds that a trial trains: the first ones of the run's own")
+    space: dict[str, Any] = Field(
+        {},
+        description="config key to a list, {uniform: [a, b]}, {loguniform: [a, b]} or {randint: [a, b]}, "
+        "or to one of these for each architecture; learning rates have ranges of their own",
+    )
+    search: Literal["optuna", "random", "grid"] = Field("optuna", description="which point comes next")
+    scheduler: Literal["asha", "median", "none"] = Field(
+        "asha", description="which trials are pruned after a fold"
+    )
+    metric: Monitor = Field("macro_f1", description="mean over a trial's folds by which it is judged")
+    time_budget: float | None = Field(None, gt=0, description="seconds after which no trial goes on")
+    max_concurrent_trials: Positive | None = Field(None, description="null: as many as fit")
+    then: Literal["kfold"] | None = Field(None, description="kfold: train the best config in full, too")
+
+
+class TrackingConfig(_Section):
+    tensorboard: bool = Field(True, description="event files in the run's folder tensorboard/")
+    mlflow: str | None = Field(None, description="an MLflow tracking URI (extra mlflow)")
+
+
 class Config(_Section):
     name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="run name")
     storage: str = Field("runs", description="a directory or a URI that pyarrow.fs opens (s3://, gs://)")
@@ -165,6 +188,8 @@ class Config(_Section):
     train: TrainConfig = TrainConfig()
     cache: CacheConfig = CacheConfig()
     cluster: ClusterConfig = ClusterConfig()
+    sweep: SweepConfig = SweepConfig()
+    tracking: TrackingConfig = TrackingConfig()
 
     def flat(self) -> dict[str, Any]:
         """Returns every value under its dotted key, in the order of the config."""
@@ -182,6 +207,8 @@ FREE_KEYS = (
     "baseline",
     "data.test",
     "storage",
+    "sweep.",
+    "tracking.",
 )
 
 
@@ -260,9 +287,8 @@ def _describe(problem: Any) -> str:
     ]
     key = ".".join(location) or "config"
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, config_keys(), n=1, cutoff=0.6)
-        near = near or [k for k in config_keys() if k.split(".")[-1] == key.split(".")[-1]][:1]
-        return f"{key}: unknown key" + (f"; did you mean {near[0]}?" if near else "; see --help for the keys")
+        near = nearest_key(key)
+        return f"{key}: unknown key" + (f"; did you mean {near}?" if near else "; see --help for the keys")
     if problem["type"] == "missing":
         example = "; say e.g. data.path=FILE.csv" if key in ("data", "data.path") else ""
         return f"{key}: required, but not given{example}"
@@ -283,6 +309,13 @@ def _sections() -> dict[str, type[_Section]]:
 def config_keys() -> list[str]:
     """Every dotted key there is, in the order of the config."""
     return [key for key, _, _ in describe_keys()]
+
+
+def nearest_key(key: str) -> str | None:
+    """The key that was likely meant, if any."""
+    near = difflib.get_close_matches(key, config_keys(), n=1, cutoff=0.6)
+    near = near or [known for known in config_keys() if known.split(".")[-1] == key.split(".")[-1]]
+    return near[0] if near else None
 
 
 def describe_keys() -> list[tuple[str, str, str]]:

@@ -10,30 +10,22 @@ import ray
 from rich.console import Console
 
 from raytrain.baseline import baselines_on_ray
-from raytrain.checkpoints import EncoderFiles
 from raytrain.cluster import (
-    WITHOUT_GPU,
     FoldResources,
     check_storage,
     connect,
-    get_result,
-    on_this_node,
     plan_resources,
 )
 from raytrain.config import Config
-from raytrain.corpus import Corpus, count_texts, read_corpus
 from raytrain.ensemble import load_ensemble, write_ensemble
 from raytrain.fold_result import FoldResult, FoldSpec, read_fold, read_fold_oof
-from raytrain.fold_run import load_encoder_weights
 from raytrain.hidden_states import HiddenStates, cached_hidden_states
-from raytrain.inputs import class_weights, find_encoder, read_shared_inputs, trains_encoder
 from raytrain.launch import run_folds
-from raytrain.plan import Plan, build_specs
+from raytrain.plan import Plan, build_specs, load_plan, prepare_run, read_texts
 from raytrain.run_directory import (
     begin_run,
     check_config,
     check_inputs,
-    find_folds,
     lock_run,
     read_summary,
 )
@@ -47,6 +39,7 @@ from raytrain.summary import (
     score_oof,
     score_table,
 )
+from raytrain.tracking import tracking
 
 
 def cross_validate(config: Config, console: Console) -> dict[str, Any]:
@@ -70,57 +63,34 @@ def cross_validate(config: Config, console: Console) -> dict[str, Any]:
     run = Directory(config.storage) / config.name
     with lock_run(run):
         check_config(run, config)
-        corpus = _read_corpus(config)
-        encoder = find_encoder(config, corpus, console)
-        class_weight = class_weights(config, corpus)
-        hashes = check_inputs(run, config, corpus, encoder)
-        folds = find_folds(run, config, corpus)
         summary = read_summary(run)
         if summary is None:
+            prepared = prepare_run(run, config, console)
             connect(config.cluster.address)
-            weights, facts = _load_encoder(config, encoder)  # while the corpus is encoded here
-            inputs = read_shared_inputs(config, corpus, encoder)
-            loaded: dict[str, Any] = (
-                get_result(facts) if facts is not None else {"digest": "", "layout": None}
-            )
-            plan = Plan(run, config, corpus, folds, inputs, class_weight, hashes, weights, loaded["digest"])
-            _announce(plan, loaded, console)
+            plan = load_plan(run, config, prepared)
+            announce(plan, console)
             summary = _train(plan, console)
             summary["seconds"] = round(time.monotonic() - started, 1)
             run.write_bytes("summary.json", json_bytes(summary))
         else:
+            check_inputs(run, config, read_texts(config), encoder=None)
             load_ensemble(f"{run}/ensemble")  # a damaged one is told now, not at the first prediction
             console.print(f"{run} is finished; nothing to train", highlight=False, markup=False)
         console.print("", fold_table(summary), "", score_table(summary), "")
     return summary
 
 
-def _read_corpus(config: Config) -> Corpus:
-    corpus = read_corpus(
-        config.data.path,
-        config.data.text_columns,
-        config.data.label,
-        config.data.id,
-        config.folds.group,
-        config.folds.num_folds,
-        config.data.drop,
-    )
-    if config.data.test is not None:
-        count_texts(config.data.test, config.data.text_columns, config.data.id)
-    return corpus
-
-
-def _announce(plan: Plan, loaded: dict[str, Any], console: Console) -> None:
-    """Says what the run is about to learn from; `loaded` is what `load_encoder_weights` tells."""
+def announce(plan: Plan, console: Console) -> None:
+    """Says what is about to be learned from."""
     corpus, inputs = plan.corpus, plan.inputs
     labels = ", ".join(f"{entry['label']}: {entry['rows']:,}" for entry in corpus.summary()["labels"])
     lines = [f"{corpus.path}: {corpus.num_rows:,} rows ({labels})"]
     lines += [f"  dropped {count:,} rows: {kind}" for kind, count in corpus.dropped.items()]
-    if loaded["layout"] is not None:
-        unread = loaded["unread"]
+    if plan.encoder_facts["layout"] is not None:
+        unread = plan.encoder_facts["unread"]
         names = ", ".join(unread[:4]) + (", …" if len(unread) > 4 else "")
         left = f"; {len(unread)} variables beside the encoder are not read: {names}" if unread else ""
-        lines.append(f"encoder: {loaded['layout']}{left}")
+        lines.append(f"encoder: {plan.encoder_facts['layout']}{left}")
     if inputs.vocabulary is not None:
         lines.append(f"{len(inputs.vocabulary):,} words")
         if plan.config.words.vectors:
@@ -135,19 +105,22 @@ def _announce(plan: Plan, loaded: dict[str, Any], console: Console) -> None:
 
 def _train(plan: Plan, console: Console) -> dict[str, Any]:
     """Trains what is not committed yet, then writes the ensemble. Returns the summary."""
-    specs = build_specs(plan)
+    specs = build_specs(plan, ray.put(plan.shared_data()))
     committed = {spec.name: read_fold(spec.location, spec.identity) for spec in specs}
     kept = {name: result for name, result in committed.items() if result is not None}
     num_missing = len(specs) - len(kept)
     resources = plan_resources(plan.config.cluster, len(specs)) if num_missing else None
     begin_run(plan.run, plan.config, plan.corpus, plan.hashes, plan.folds)
     baselines = _start_baselines(plan)
-    with _hidden_states(plan, specs, kept, resources, console) as hidden_states:
+    with (
+        _hidden_states(plan, specs, kept, resources, console) as hidden_states,
+        tracking(plan.run, plan.config) as tracker,
+    ):
         ready = [
             spec if spec.model["train_encoder"] else replace(spec, hidden_states=hidden_states)
             for spec in specs
         ]
-        results = run_folds(ready, kept, resources, plan.config.cluster.max_failures, console)
+        results = run_folds(ready, kept, resources, plan.config.cluster.max_failures, console, tracker)
     oof: dict[str, np.ndarray] = {
         name: assemble_oof(
             [read_fold_oof(spec.location) for spec in specs if spec.architecture == name],
@@ -176,8 +149,21 @@ def _hidden_states(
 ) -> contextlib.AbstractContextManager[HiddenStates | None]:
     """The frozen encoder's output, where a fold that is still to train would read it."""
     missing = [spec for spec in specs if spec.name not in kept and not spec.model["train_encoder"]]
+    if not missing or resources is None:
+        return contextlib.nullcontext()
+    return frozen_states(plan, resources, console)
+
+
+def frozen_states(
+    plan: Plan, resources: FoldResources, console: Console
+) -> contextlib.AbstractContextManager[HiddenStates | None]:
+    """The frozen encoder's output for the corpus, kept in the cache while the block runs.
+
+    Yields:
+        None where there is no cache or no room in it: the encoder then runs in every step.
+    """
     encoder, cache = plan.encoder_source, plan.config.cache
-    if not missing or encoder is None or resources is None or cache.max_gb == 0:
+    if encoder is None or cache.max_gb == 0:
         return contextlib.nullcontext()
     return cached_hidden_states(
         encoder, plan.inputs.features, resources, cache.directory, cache.max_gb, console
@@ -202,17 +188,6 @@ def _finish_baselines(baselines: ray.ObjectRef | None, console: Console) -> dict
     except ray.exceptions.RayError as error:
         console.print(f"the baselines are left out, they failed: {error}", highlight=False, markup=False)
         return {}
-
-
-def _load_encoder(config: Config, encoder: EncoderFiles) -> tuple[ray.ObjectRef | None, ray.ObjectRef | None]:
-    """The weights that folds start from alike, pretrained or untrained and frozen, and facts about them."""
-    pretrained = encoder.weights is not None
-    if not pretrained and all(trains_encoder(config, name, False) for name in config.model.architectures):
-        return None, None
-    load = load_encoder_weights.options(scheduling_strategy=on_this_node(), runtime_env=WITHOUT_GPU)
-    answer: Any = load.remote(encoder.kind, encoder.config, encoder.weights, config.seed)
-    weights, facts = answer
-    return weights, facts
 
 
 def _sum_up(

@@ -1,6 +1,7 @@
-"""One file from the web, from a directory or from object storage, resumed where it broke off."""
+"""One file from the web, resumed where it broke off, or from a directory or object storage."""
 
 import http.client
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from pyarrow import ArrowException
 
-from raytrain.errors import CheckpointError, RaytrainError
+from raytrain.errors import CheckpointError, ConfigError
 from raytrain.storage import Directory
 
 Progress = Callable[[int, int | None], None]  # told (bytes done, bytes in all or None)
@@ -37,8 +38,8 @@ def download(
 ) -> None:
     """Fetches a file.
 
-    What has arrived is kept beside `target` as .part; the next attempt, or the next process, asks for the
-    rest only, where the server says by a validator (ETag or date) that the file is still the same.
+    What has arrived over http is kept beside `target` as .part; the next attempt, or the next process, asks
+    for the rest only, where the server says by a validator (ETag or date) that the file is still the same.
 
     Args:
         source: An http(s) URL, a path, or a URI that pyarrow.fs opens.
@@ -51,16 +52,18 @@ def download(
     Raises:
         CheckpointError: It cannot be fetched.
     """
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     told = on_progress or (lambda done, total: None)
     try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if source.startswith(("http://", "https://")):
             _download_http(source, part, told, attempts, timeout, pause)
         else:
             _copy(source, part, told)
         part.replace(target)
-    except RaytrainError:
+    except ConfigError as error:
+        raise _failure(source, str(error)) from error
+    except CheckpointError:
         raise
     except (OSError, ArrowException, ValueError, http.client.HTTPException) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
@@ -78,6 +81,7 @@ def _failure(source: str, reason: str) -> CheckpointError:
 
 def _copy(source: str, part: Path, on_progress: Progress) -> None:
     folder, name = source.rsplit("/", 1) if "/" in source else (".", source)
+    _tag(part).unlink(missing_ok=True)  # what it vouched for is overwritten
     directory = Directory(folder or "/")
     total, done = directory.size(name), 0
     if total is None:
@@ -105,6 +109,8 @@ def _download_http(
             after = error.headers.get("Retry-After", "")
             broken = _BrokenError(f"HTTP {error.code} {error.reason}", float(after) if after.isdigit() else 0)
         except urllib.error.URLError as error:
+            if isinstance(error.reason, ssl.SSLCertVerificationError):
+                raise _failure(url, str(error.reason)) from error
             broken = _BrokenError(str(error.reason))
         except (ConnectionError, TimeoutError, http.client.HTTPException) as error:
             broken = _BrokenError(str(error) or type(error).__name__)
@@ -135,16 +141,15 @@ def _attempt(url: str, part: Path, on_progress: Progress, timeout: float) -> Non
         raise _BrokenError("what had come before was longer than the file is") from error
     with answer:
         resumed = answer.status == http.HTTPStatus.PARTIAL_CONTENT
-        if resumed and not (answer.headers.get("Content-Range") or "").startswith(f"bytes {start}-"):
-            part.unlink()
-            raise _BrokenError("the server sent another part than it was asked for")
+        if resumed:
+            _check_resumed(answer.headers, start, part)
         length = answer.headers.get("Content-Length")
         done = start if resumed else 0
         total = done + int(length) if length and length.isdigit() else None
-        if not resumed:
-            _write_tag(tag, answer.headers)
         with part.open("ab" if resumed else "wb") as output:
-            while chunk := answer.read(_CHUNK_BYTES):
+            if not resumed:  # only now: the bytes that the old tag vouched for are gone
+                _write_tag(tag, answer.headers)
+            while chunk := _read(answer):
                 output.write(chunk)
                 done += len(chunk)
                 on_progress(done, total)
@@ -152,10 +157,32 @@ def _attempt(url: str, part: Path, on_progress: Progress, timeout: float) -> Non
         raise _BrokenError(f"the connection ended after {done:,} of {total:,} bytes")
 
 
-def _write_tag(tag: Path, headers: http.client.HTTPMessage) -> None:
-    """Keeps what identifies this state of the file; a weak ETag does not, byte for byte."""
+def _read(answer: http.client.HTTPResponse) -> bytes:
+    """Some bytes of the body. What fails here is the connection; what fails in writing is not."""
+    try:
+        return answer.read(_CHUNK_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        raise _BrokenError(str(error) or type(error).__name__) from error
+
+
+def _check_resumed(headers: http.client.HTTPMessage, start: int, part: Path) -> None:
+    """Begins anew where the rest is not that of the file whose beginning is here."""
+    place = headers.get("Content-Range") or ""
+    expected = _tag(part).read_text(encoding="utf-8")
+    other = _validator(headers) not in (None, expected) or not place.startswith(f"bytes {start}-")
+    if other:
+        part.unlink()
+        raise _BrokenError("the server sent another part than it was asked for")
+
+
+def _validator(headers: http.client.HTTPMessage) -> str | None:
+    """What identifies this state of the file; a weak ETag does not, byte for byte."""
     etag = headers.get("ETag") or ""
-    validator = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
+    return etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
+
+
+def _write_tag(tag: Path, headers: http.client.HTTPMessage) -> None:
+    validator = _validator(headers)
     if validator:
         tag.write_text(validator, encoding="utf-8")
     else:

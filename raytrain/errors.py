@@ -59,6 +59,18 @@ class ClusterError(InputError):
     """The cluster has less than one fold needs."""
 
 
+class SweepError(RaytrainError):
+    """Not one trial of a sweep trained all its folds. Carries each one's failure."""
+
+    def __init__(self, failures: Sequence[str]):
+        self.failures = list(failures)
+        super().__init__(self.failures)
+
+    def __str__(self) -> str:
+        lines = [f"  - {failure}" for failure in self.failures[:SHOWN_PROBLEMS]]
+        return "\n".join(["no trial trained all its folds, so there is no best one", *lines])
+
+
 class FoldError(RaytrainError):
     """Folds failed for good after their retries; every other fold was committed first.
 

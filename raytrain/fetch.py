@@ -42,9 +42,7 @@ def locate_checkpoint(location: str, console: Console, mirror: str | None = None
     if path.is_dir():
         return path
     if path.is_file() and is_archive(path):
-        digest = hash_file(path)
-        with _lock(f"archive-{digest[:16]}"):
-            return _install(f"archive-{digest[:16]}", path, digest, str(path))
+        return _unpack_local(path)
     if location in ZOO:
         return fetch(ZOO[location], console, mirror)
     near = nearest_name(location)
@@ -53,6 +51,16 @@ def locate_checkpoint(location: str, console: Console, mirror: str | None = None
         "(.tar.gz, .zip) of one" + (f"; did you mean {near}?" if near else "")
     ]
     raise CheckpointError(f"encoder.checkpoint={location}: no such checkpoint", problems)
+
+
+def _unpack_local(archive: Path) -> Path:
+    """Unpacks an archive under a name made of its content."""
+    try:
+        name = f"archive-{hash_file(archive)[:32]}"
+    except OSError as error:
+        raise CheckpointError(f"{archive}: cannot be read: {error.strerror or error}") from error
+    with _lock(name):
+        return _install(name, archive, str(archive))
 
 
 def find_fetched(entry: ZooEntry) -> Path | None:
@@ -93,14 +101,15 @@ def fetch(entry: ZooEntry, console: Console, mirror: str | None = None) -> Path:
     home = checkpoints_directory()
     mirror = mirror or os.environ.get("RAYTRAIN_MIRROR")
     source = f"{mirror.rstrip('/')}/{entry.archive}" if mirror else entry.url
+    if (home / entry.name).is_dir():  # without the lock, which a shared home may not let one write
+        return _verified(entry.name)
+    archive = home / entry.archive
     with _lock(entry.name):
-        if (home / entry.name).is_dir():
-            return _verified(entry.name)
-        archive = home / entry.archive
-        with _progress(entry.name, console) as on_progress:
-            download(source, archive, on_progress)
+        if not archive.exists() and not (home / entry.name).is_dir():
+            with _progress(entry.name, console) as on_progress:
+                download(source, archive, on_progress)
         try:
-            return _install(entry.name, archive, hash_file(archive), source)
+            return _install(entry.name, archive, source)
         finally:
             discard(archive)
 
@@ -108,9 +117,18 @@ def fetch(entry: ZooEntry, console: Console, mirror: str | None = None) -> Path:
 @contextlib.contextmanager
 def _lock(name: str) -> Iterator[None]:
     """Held while a checkpoint is fetched or unpacked; whoever comes second finds it here."""
-    checkpoints_directory().mkdir(mode=0o700, parents=True, exist_ok=True)
-    with FileLock(checkpoints_directory() / f"{name}.lock"):
+    home = checkpoints_directory()
+    lock = FileLock(home / f"{name}.lock")
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        advice = "set RAYTRAIN_HOME to a directory that can be written"
+        raise CheckpointError(f"{home}: cannot be used: {error.strerror or error}", [advice]) from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager
@@ -122,24 +140,27 @@ def _progress(name: str, console: Console) -> Iterator[Any]:
 
 
 def hash_file(path: Path) -> str:
+    """The sha256 of a file's content."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _install(name: str, archive: Path, digest: str, source: str) -> Path:
+def _install(name: str, archive: Path, source: str) -> Path:
     """Unpacks an archive under a name, or finds it unpacked and verifies it. The lock is the caller's."""
     home = checkpoints_directory()
     if (home / name).is_dir():
         return _verified(name)
-    record = _read_record(name)
-    if record is not None and record["sha256"] != digest:
-        problems = [
-            f"expected the sha256 {record['sha256']} of the first fetch, from {record['source']}",
-            f"found {digest}; if the new one is right, delete {_record_path(name)}",
-        ]
-        raise CheckpointError(f"{source}: another archive than before", problems)
+    for left in home.glob(f"{name}.*.unpacking"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     unpacked = home / f"{name}.{uuid.uuid4().hex[:8]}.unpacking"
     try:
+        digest, record = hash_file(archive), _read_record(name)
+        if record is not None and record["sha256"] != digest:
+            problems = [
+                f"expected the sha256 {record['sha256']} of the first fetch, from {record['source']}",
+                f"found {digest}; if the new one is right, delete {_record_path(name)}",
+            ]
+            raise CheckpointError(f"{source}: another archive than before", problems)
         unpack(archive, unpacked)
         if record is None:
             _write_record(name, {"source": source, "sha256": digest, "files": _hash_files(unpacked)})
@@ -160,8 +181,12 @@ def _verified(name: str) -> Path:
     """The directory, once every file is as it was when unpacked."""
     directory, record = checkpoints_directory() / name, _read_record(name)
     expected = record["files"] if record is not None else {}
-    found = _hash_files(directory)
+    try:
+        found = _hash_files(directory)
+    except OSError as error:
+        raise CheckpointError(f"{directory}: cannot be read: {error.strerror or error}") from error
     problems = [f"{file}: missing" for file in expected.keys() - found.keys()]
+    problems += [f"{file}: was not in the archive" for file in found.keys() - expected.keys()]
     problems += [
         f"{file}: its content has changed (sha256 differs)"
         for file in expected.keys() & found.keys()
@@ -186,10 +211,12 @@ def _read_record(name: str) -> dict[str, Any] | None:
         return None
     try:
         record = json.loads(path.read_bytes())
-        if not isinstance(record["sha256"], str) or not isinstance(record["files"], dict):
-            raise ValueError("expected a sha256 and files")
+        texts = (record["sha256"], record["source"])
+        if not all(isinstance(text, str) for text in texts) or not isinstance(record["files"], dict):
+            raise ValueError("expected a sha256, a source and files")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}: damaged: {error!r}; delete it to fetch anew") from error
+        advice = f"delete it and {path.with_suffix('')} to fetch or unpack anew"
+        raise CheckpointError(f"{path}: damaged: {error!r}", [advice]) from error
     return dict(record)
 
 

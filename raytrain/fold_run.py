@@ -47,7 +47,7 @@ def train_fold(loop_config: dict[str, FoldSpec]) -> None:
         import raytrain.training  # noqa: F401
     set_up_tensorflow(spec.threads, spec.gpu_share, spec.precision)
     data = ray.get(spec.data)
-    training = _build_training(spec, data, rank, num_workers)
+    training = build_training(spec, data, rank, num_workers)
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is not None:
         with checkpoint.as_directory() as directory:
@@ -71,23 +71,27 @@ def train_fold(loop_config: dict[str, FoldSpec]) -> None:
         commit_fold(spec, weights, ids, proba, metrics, training.history, time.monotonic() - started)
 
 
-def _build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers: int) -> "FoldTraining":
+def build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers: int) -> "FoldTraining":
+    """The fold's model with all it starts from, ready to train.
+
+    Args:
+        spec: The fold.
+        data: What `spec.data` refers to.
+        rank: This worker's number among `num_workers`.
+        num_workers: Workers of the fold.
+    """
     import contextlib
 
     import tensorflow as tf
 
     from raytrain.batches import FeatureRows
-    from raytrain.models import head_variables
-    from raytrain.training import FoldTraining, TrainSettings
+    from raytrain.schedule import TrainSettings
+    from raytrain.training import FoldTraining
 
     strategy = tf.distribute.MultiWorkerMirroredStrategy() if num_workers > 1 else None
     with strategy.scope() if strategy else contextlib.nullcontext():
-        model = _build_model(spec)
-        head = head_variables(model)
-        if data["embedding"] is not None and "word_embedding.0.embeddings" in head:
-            head["word_embedding.0.embeddings"].assign(data["embedding"])
         return FoldTraining(
-            model,
+            build_initial_model(spec, data),
             FeatureRows(data["features"], spec.hidden_states.open() if spec.hidden_states else None),
             data["labels"],
             spec.train_rows,
@@ -100,16 +104,26 @@ def _build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers
         )
 
 
-def _build_model(spec: FoldSpec) -> Any:
-    """The whole model, or the head alone where the encoder's output is at hand."""
-    from raytrain.models import assign_variables, build_head, build_model, encoder_variables
+def build_initial_model(spec: FoldSpec, data: dict[str, Any]) -> Any:
+    """The fold's model before its first step; the head alone where the encoder's output is at hand."""
+    from raytrain.models import (
+        assign_variables,
+        build_head,
+        build_model,
+        encoder_variables,
+        head_variables,
+    )
 
     if spec.hidden_states is not None:
         own = {key: spec.model[key] for key in ("architecture", "num_classes", "embedding", "dropout")}
-        return build_head(**own, hidden_size=spec.model["config"]["hidden_size"], seed=spec.seed)
-    model = build_model(**spec.model, seed=spec.seed)
-    if spec.encoder_weights is not None:
-        assign_variables(encoder_variables(model), ray.get(spec.encoder_weights), "the encoder")
+        model = build_head(**own, hidden_size=spec.model["config"]["hidden_size"], seed=spec.seed)
+    else:
+        model = build_model(**spec.model, seed=spec.seed)
+        if spec.encoder_weights is not None:
+            assign_variables(encoder_variables(model), ray.get(spec.encoder_weights), "the encoder")
+    head = head_variables(model)
+    if data["embedding"] is not None and "word_embedding.0.embeddings" in head:
+        head["word_embedding.0.embeddings"].assign(data["embedding"])
     return model
 
 

@@ -16,6 +16,7 @@ from raytrain.fold_result import FoldResult, FoldSpec, read_fold
 from raytrain.fold_run import FoldTrainer
 from raytrain.progress import FoldTable
 from raytrain.storage import Directory
+from raytrain.tracking import Tracker
 
 _POLL_SECONDS = 0.5
 
@@ -61,6 +62,7 @@ def run_folds(
     resources: FoldResources | None,
     max_failures: int,
     console: Console,
+    tracker: Tracker,
 ) -> list[FoldResult]:
     """Trains the folds that are not committed yet, never more at once than fit.
 
@@ -70,6 +72,7 @@ def run_folds(
         resources: What a fold takes and how many fit; None where all are kept.
         max_failures: Retries of a fold run.
         console: Where progress is drawn.
+        tracker: Where epochs are logged.
 
     Returns:
         Every fold's result, in the order of `specs`.
@@ -85,7 +88,7 @@ def run_folds(
     waiting = deque(spec for spec in specs if spec.name not in kept)
     if waiting and resources is not None:
         with table.shown():
-            _run_waiting(waiting, resources, max_failures, table, results, failures)
+            _run_waiting(waiting, resources, max_failures, table, tracker, results, failures)
     if failures:
         raise FoldError(failures, "Run the same command again to train only what is missing.")
     return [results[spec.name] for spec in specs]
@@ -96,6 +99,7 @@ def _run_waiting(
     resources: FoldResources,
     max_failures: int,
     table: FoldTable,
+    tracker: Tracker,
     results: dict[str, FoldResult],
     failures: dict[str, str],
 ) -> None:
@@ -112,7 +116,7 @@ def _run_waiting(
             running[launcher.run_fold.remote(spec, resources, max_failures)] = spec.name
             table.set_state(spec.name, "starting")
         done, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
-        _show_events(table, launcher)
+        _show_events(table, tracker, launcher)
         for outcome in done:
             name = running.pop(outcome)
             try:
@@ -126,7 +130,9 @@ def _run_waiting(
             table.set_state(name, "failed" if result is None else "committed")
 
 
-def _show_events(table: FoldTable, launcher: Any) -> None:
+def _show_events(table: FoldTable, tracker: Tracker, launcher: Any) -> None:
     with contextlib.suppress(ray.exceptions.RayError):  # progress is worth no run's failure
         for name, event in ray.get(launcher.drain.remote(), timeout=5):
             table.update(name, event)
+            if "epoch" in event:
+                tracker.log(name, event["epoch"], event)

@@ -5,14 +5,44 @@ from typing import Any
 
 import numpy as np
 import ray
+from rich.console import Console
 
+from raytrain.checkpoints import EncoderFiles
+from raytrain.cluster import WITHOUT_GPU, get_result, on_this_node
 from raytrain.config import Config
-from raytrain.corpus import Corpus
+from raytrain.corpus import Corpus, count_texts, read_corpus
 from raytrain.fold_result import FoldSpec, fold_name
+from raytrain.fold_run import load_encoder_weights
 from raytrain.hidden_states import EncoderSource
-from raytrain.inputs import SharedInputs, learning_rates, trains_encoder
-from raytrain.run_directory import identify
+from raytrain.inputs import (
+    SharedInputs,
+    class_weights,
+    find_encoder,
+    learning_rates,
+    read_shared_inputs,
+    trains_encoder,
+)
+from raytrain.run_directory import check_inputs, find_folds, identify
 from raytrain.storage import Directory
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """What can be known, and wrong, before Ray is started.
+
+    Attributes:
+        corpus: The labelled texts.
+        encoder: The encoder's files, fetched where need be.
+        class_weight: Weight per label index, or None.
+        hashes: Config key to hash of its input file.
+        folds: (repeats, num_rows) the fold in which each row is valid.
+    """
+
+    corpus: Corpus
+    encoder: EncoderFiles
+    class_weight: tuple[float, ...] | None
+    hashes: dict[str, str]
+    folds: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -25,7 +55,7 @@ class Plan:
         class_weight: Weight per label index, or None.
         hashes: Config key to hash of its input file.
         encoder_weights: ObjectRef of the encoder's arrays by name, or None where each fold draws its own.
-        encoder_digest: Hash of these arrays.
+        encoder_facts: Their `digest`, and what else `fold_run.load_encoder_weights` tells.
     """
 
     run: Directory
@@ -36,7 +66,7 @@ class Plan:
     class_weight: tuple[float, ...] | None
     hashes: dict[str, str]
     encoder_weights: ray.ObjectRef | None
-    encoder_digest: str
+    encoder_facts: dict[str, Any]
 
     @property
     def labels(self) -> np.ndarray:
@@ -52,22 +82,77 @@ class Plan:
         encoder, precision = self.inputs.encoder, self.config.train.precision
         if self.encoder_weights is None:
             return None
-        return EncoderSource(
-            encoder.kind, encoder.config, self.encoder_weights, self.encoder_digest, precision
-        )
+        digest = self.encoder_facts["digest"]
+        return EncoderSource(encoder.kind, encoder.config, self.encoder_weights, digest, precision)
 
-
-def build_specs(plan: Plan) -> list[FoldSpec]:
-    """One spec per architecture, repeat and fold, in this order."""
-    inputs, num_folds = plan.inputs, plan.config.folds.num_folds
-    data = ray.put(
-        {
-            "features": inputs.features,
-            "labels": plan.labels,
-            "ids": plan.corpus.table["id"].combine_chunks(),
-            "embedding": inputs.embedding,
+    def shared_data(self) -> dict[str, Any]:
+        """What all folds read, for the object store."""
+        return {
+            "features": self.inputs.features,
+            "labels": self.labels,
+            "ids": self.corpus.table["id"].combine_chunks(),
+            "embedding": self.inputs.embedding,
         }
+
+
+def prepare_run(run: Directory, config: Config, console: Console) -> PreparedRun:
+    """Reads and checks all that a run is made of.
+
+    Raises:
+        InputError: The corpus, the encoder or a weight per class cannot be used, or the run was begun
+            with other inputs.
+    """
+    corpus = read_texts(config)
+    encoder = find_encoder(config, corpus, console)
+    class_weight = class_weights(config, corpus)
+    hashes = check_inputs(run, config, corpus, encoder)
+    return PreparedRun(corpus, encoder, class_weight, hashes, find_folds(run, config, corpus))
+
+
+def read_texts(config: Config) -> Corpus:
+    """Reads the corpus, and looks through the texts to predict. Raises CorpusError as `read_corpus` does."""
+    corpus = read_corpus(
+        config.data.path,
+        config.data.text_columns,
+        config.data.label,
+        config.data.id,
+        config.folds.group,
+        config.folds.num_folds,
+        config.data.drop,
     )
+    if config.data.test is not None:
+        count_texts(config.data.test, config.data.text_columns, config.data.id)
+    return corpus
+
+
+def load_plan(run: Directory, config: Config, prepared: PreparedRun) -> Plan:
+    """Encodes the corpus, and meanwhile loads the encoder on Ray.
+
+    Raises:
+        InputError: The encoder's weights, the user dictionary or the word vectors cannot be used.
+    """
+    corpus, encoder = prepared.corpus, prepared.encoder
+    weights, answer = _load_encoder(config, encoder)
+    inputs = read_shared_inputs(config, corpus, encoder)
+    facts = get_result(answer) if answer is not None else {"digest": "", "layout": None}
+    class_weight, hashes = prepared.class_weight, prepared.hashes
+    return Plan(run, config, corpus, prepared.folds, inputs, class_weight, hashes, weights, facts)
+
+
+def _load_encoder(config: Config, encoder: EncoderFiles) -> tuple[ray.ObjectRef | None, ray.ObjectRef | None]:
+    """The weights that folds start from alike, pretrained or untrained and frozen, and facts about them."""
+    pretrained = encoder.weights is not None
+    if not pretrained and all(trains_encoder(config, name, False) for name in config.model.architectures):
+        return None, None
+    load = load_encoder_weights.options(scheduling_strategy=on_this_node(), runtime_env=WITHOUT_GPU)
+    answer: Any = load.remote(encoder.kind, encoder.config, encoder.weights, config.seed)
+    weights, facts = answer
+    return weights, facts
+
+
+def build_specs(plan: Plan, data: ray.ObjectRef) -> list[FoldSpec]:
+    """One spec per architecture, repeat and fold, in this order; `data` holds `plan.shared_data()`."""
+    num_folds = plan.config.folds.num_folds
     identity = identify(plan.config, plan.hashes)
     specs = []
     for architecture in plan.config.model.architectures:

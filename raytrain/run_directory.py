@@ -15,6 +15,7 @@ from raytrain.checkpoints import EncoderFiles
 from raytrain.config import Config, binding_keys, validate_config
 from raytrain.corpus import Corpus
 from raytrain.errors import ArtifactError, ConfigError
+from raytrain.fetch import hash_file
 from raytrain.folds import assign_folds, read_folds, write_folds
 from raytrain.inputs import reads_words
 from raytrain.storage import Directory, json_bytes
@@ -73,8 +74,16 @@ def check_config(run: Directory, config: Config) -> None:
         raise ConfigError(f"{run} exists with another config", problems)
 
 
-def check_inputs(run: Directory, config: Config, corpus: Corpus, encoder: EncoderFiles) -> dict[str, str]:
+def check_inputs(
+    run: Directory, config: Config, corpus: Corpus, encoder: EncoderFiles | None
+) -> dict[str, str]:
     """Hashes every input file and refuses those whose content changed since the run was begun.
+
+    Args:
+        run: The run's directory.
+        config: Its config.
+        corpus: Of the config.
+        encoder: Of the config; None leaves it out, for a finished run, whose artifact has its own.
 
     Returns:
         Config key to hash.
@@ -88,9 +97,10 @@ def check_inputs(run: Directory, config: Config, corpus: Corpus, encoder: Encode
         return inputs
     try:
         stored = json.loads(run.read_bytes("corpus.json"))["inputs"]
+        left_out = {"encoder.checkpoint"} if encoder is None else set()
         problems = [
             f"{key}: its content is not what the run was begun with"
-            for key in sorted(stored.keys() | inputs.keys())
+            for key in sorted((stored.keys() | inputs.keys()) - left_out)
             if stored.get(key) != inputs.get(key)
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -135,16 +145,27 @@ def begin_run(
     run.write_bytes("config.yaml", config.to_yaml().encode())
 
 
-def _fingerprints(config: Config, encoder: EncoderFiles) -> dict[str, str]:
+def _fingerprints(config: Config, encoder: EncoderFiles | None) -> dict[str, str]:
     """A hash of each input file beside the corpus."""
     prints = {}
     if any(reads_words(name) for name in config.model.architectures):
         for key, path in (("vectors", config.words.vectors), ("user_dict", config.words.user_dict)):
             if path is not None:
                 prints[f"words.{key}"] = _fingerprint(f"words.{key}", [Path(path)])
-    if encoder.files:
-        prints["encoder.checkpoint"] = _fingerprint("encoder.checkpoint", encoder.files)
+    if encoder is not None and encoder.files:
+        prints["encoder.checkpoint"] = _hash_encoder(encoder)
     return prints
+
+
+def _hash_encoder(encoder: EncoderFiles) -> str:
+    """Of the whole files, because the ends of two weights may be alike, and of how their config is read."""
+    digest = hashlib.sha256(json.dumps([encoder.kind, encoder.config], sort_keys=True).encode())
+    try:
+        for path in encoder.files:
+            digest.update(hash_file(path).encode())
+    except OSError as error:
+        raise ConfigError(f"encoder.checkpoint: cannot be read: {error}") from error
+    return digest.hexdigest()
 
 
 def _fingerprint(key: str, files: Sequence[Path]) -> str:

@@ -51,7 +51,9 @@ class SentencePieceTokenizer:
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         """Gives the tokens of the texts, without special ones; offsets are those of the texts as given."""
         folded = [fold(text) for text in texts]
-        encoded = self._processor.encode([text for text, _ in folded], return_type="offset_mapping")
+        encoded = self._processor.encode(
+            [text for text, _ in folded], return_type="offset_mapping", num_threads=1
+        )
         rows = [list(self._pieces(*parts, one)) for parts, one in zip(folded, encoded, strict=True)]
         flat = np.array([piece for row in rows for piece in row], np.int64).reshape(-1, 3)
         bounds = bounds_of(np.array([len(row) for row in rows], np.int64))

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from raytrain.metrics import METRICS, bootstrap_interval, score_proba
 
-_TITLES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "auc": "AUC", "log_loss": "log loss"}
+TITLES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "auc": "AUC", "log_loss": "log loss"}
 
 
 def assemble_oof(
@@ -93,7 +93,7 @@ def fold_table(summary: dict[str, Any]) -> Table:
     """Scores of each fold run, then mean ± sd per architecture."""
     table = Table(title="valid scores per fold", title_justify="left", box=None, pad_edge=False)
     table.add_column("fold run", no_wrap=True)
-    for title in (*_TITLES.values(), "epochs", "seconds"):
+    for title in (*TITLES.values(), "epochs", "seconds"):
         table.add_column(title, justify="right")
     for architecture, entry in summary["architectures"].items():
         for fold in entry["folds"]:
@@ -114,7 +114,7 @@ def score_table(summary: dict[str, Any]) -> Table:
         pad_edge=False,
     )
     table.add_column("model", no_wrap=True)
-    for title in _TITLES.values():
+    for title in TITLES.values():
         table.add_column(title, justify="right")
     entries = dict(summary["architectures"])
     if len(entries) > 1:

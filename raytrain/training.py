@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from raytrain.models import (
     read_variables,
 )
 from raytrain.optimizer import Adam
+from raytrain.schedule import TrainSettings, rate_factor
 
 keras = tf.keras
 
@@ -34,45 +34,6 @@ ADVICE = "lower train.learning_rate or train.clip_norm"
 
 
 StepCallback = Callable[[int, int, float], None]
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """Hyperparameters of a fold; the meaning of each stands in the config.
-
-    `class_weight` has a weight per label index, or is None.
-    """
-
-    epochs: int = 3
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    encoder_learning_rate: float = 1e-5
-    schedule: str = "linear"
-    warmup: float = 0.0
-    weight_decay: float = 0.0
-    clip_norm: float | None = None
-    label_smoothing: float = 0.0
-    class_weight: tuple[float, ...] | None = None
-    early_stopping: int | None = None
-    monitor: str = "log_loss"
-    select: str = "last"
-
-
-def rate_factor(schedule: str, step: int, num_steps: int, warmup: float) -> float:
-    """What the learning rates are multiplied by at a step, from 0 to num_steps - 1.
-
-    After the warm-up `linear` falls to 0 in a line (as BERT was trained: Devlin et al. 2019) and
-    `cosine` in half a cosine (Loshchilov & Hutter 2017); the others stay at 1.
-    """
-    rising = warmup * num_steps
-    if step < rising:
-        return (step + 1) / (rising + 1)
-    progress = (step - rising) / max(num_steps - rising, 1)
-    if schedule == "linear":
-        return 1 - progress
-    if schedule == "cosine":
-        return 0.5 * (1 + float(np.cos(np.pi * progress)))
-    return 1.0
 
 
 class FoldTraining:
@@ -105,9 +66,15 @@ class FoldTraining:
         num_workers: int = 1,
     ):
         self.model, self.features, self.labels = model, features, labels
-        self.train_rows, self.valid_rows = train_rows, valid_rows
-        self.settings, self.seed = settings, seed
+        self.settings = settings
         self.strategy, self.rank, self.num_workers = strategy, rank, num_workers
+        self._begin(train_rows, valid_rows, seed)
+        self._optimizer = self._build_optimizer()
+        # Nothing here is Python control flow on tensors, and reading every layer's source takes seconds.
+        self._step = tf.function(self._distributed_step, input_signature=self._signature(), autograph=False)
+
+    def _begin(self, train_rows: np.ndarray, valid_rows: np.ndarray, seed: int) -> None:
+        self.train_rows, self.valid_rows, self.seed = train_rows, valid_rows, seed
         self.epoch = 0
         self.history: list[dict[str, float]] = []
         self.valid_proba: np.ndarray | None = None
@@ -115,9 +82,24 @@ class FoldTraining:
         self._stale_epochs = 0
         self._best: dict[str, np.ndarray] = {}
         self._best_proba: np.ndarray | None = None
-        self._optimizer = self._build_optimizer()
-        # Nothing here is Python control flow on tensors, and reading every layer's source takes seconds.
-        self._step = tf.function(self._distributed_step, input_signature=self._signature(), autograph=False)
+
+    def restart(
+        self, train_rows: np.ndarray, valid_rows: np.ndarray, seed: int, initial: keras.Model
+    ) -> None:
+        """Begins another fold with what is compiled already; the result is that of a new training.
+
+        Args:
+            train_rows: Rows to learn from.
+            valid_rows: Rows to evaluate on.
+            seed: Of shuffles and dropout.
+            initial: A model of the same architecture, whose weights this one takes.
+        """
+        self._begin(train_rows, valid_rows, seed)
+        assign_variables(
+            learned_variables(self.model), read_variables(learned_variables(initial)), "the fold"
+        )
+        for moment in self._optimizer.state.values():
+            moment.assign(tf.zeros_like(moment))
 
     def _build_optimizer(self) -> Adam:
         settings, head = self.settings, head_variables(self.model)

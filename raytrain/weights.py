@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from bert4keras.models import BERT
+from bert4keras.models import ALBERT, BERT
 from safetensors import SafetensorError, safe_open
 
 from raytrain.errors import CheckpointError
@@ -228,14 +228,14 @@ def save_encoder(directory: Path, transformer: BERT, config: dict[str, Any], voc
     Raises:
         CheckpointError: The directory exists or cannot be written.
     """
-    kind = "albert" if config.get("embedding_size") else "bert"
+    kind = "albert" if isinstance(transformer, ALBERT) else "bert"
     unfinished = directory.with_name(f"{directory.name}.{uuid.uuid4().hex[:8]}.unfinished")
     variables = named_variables(transformer)
     try:
         if directory.exists():
             raise FileExistsError(17, "it exists already")
         unfinished.mkdir(parents=True)
-        text = json.dumps({**config, "model_type": config.get("model_type", kind)}, indent=2)
+        text = json.dumps({**config, "model_type": kind}, indent=2)
         (unfinished / f"{kind}_config.json").write_text(f"{text}\n", encoding="utf-8")
         if isinstance(vocab, bytes):
             (unfinished / "spiece.model").write_bytes(vocab)

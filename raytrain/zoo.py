@@ -85,7 +85,7 @@ ZOO: dict[str, ZooEntry] = {entry.name: entry for entry in _zoo()}
 
 def nearest_name(location: str) -> str | None:
     """The name that was likely meant, if any."""
-    return next(iter(difflib.get_close_matches(location, [*ZOO, "mini"], n=1, cutoff=0.6)), None)
+    return next(iter(difflib.get_close_matches(location, ZOO, n=1, cutoff=0.6)), None)
 
 
 def find_entry(name: str) -> ZooEntry:

@@ -17,7 +17,8 @@ from raytrain.errors import ArtifactError, RaytrainError
 from raytrain.metrics import METRICS
 from raytrain.models import build_model, encoder_variables, head_variables, read_variables
 from raytrain.inference import predict_logits
-from raytrain.training import PLATEAU_FACTOR, FoldTraining, TrainSettings, rate_factor
+from raytrain.schedule import TrainSettings, rate_factor
+from raytrain.training import PLATEAU_FACTOR, FoldTraining
 
 NUM_ROWS, NUM_WORDS = 24, 20
 TRAIN, VALID = np.arange(16), np.arange(16, 24)

@@ -1,0 +1,196 @@
+"""The search for a good config: trials of a few folds each, run by Ray Tune, pruned across folds."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
+from rich.console import Console
+
+from raytrain.cluster import FoldResources, check_storage, connect, plan_resources
+from raytrain.config import Config, validate_config
+from raytrain.crossval import announce, frozen_states
+from raytrain.ensemble import parquet_bytes
+from raytrain.errors import SweepError
+from raytrain.inputs import find_encoder, trains_encoder
+from raytrain.metrics import LOWER_IS_BETTER
+from raytrain.pictures import write_pictures
+from raytrain.plan import PreparedRun, load_plan, prepare_run
+from raytrain.run_directory import lock_run
+from raytrain.search import ListedPoints, OptunaPoints, PointSearcher, PointSource
+from raytrain.space import SearchSpace, input_points, read_space, with_point
+from raytrain.storage import Directory
+from raytrain.tracking import tracking
+from raytrain.trial import TrialInputs, input_key, run_trial
+from raytrain.trial_recorder import TrialRecorder
+from raytrain.trial_table import TrialTable, best_table
+from raytrain.trials import TrialRecord, begin_sweep, best_trial, read_trials, trials_table
+
+
+def run_sweep(config: Config, console: Console) -> Config:
+    """Searches, and leaves trials.parquet, best.yaml and pictures/ in the sweep's directory.
+
+    A sweep of the same name goes on where it stopped: folds that were trained are not trained again.
+
+    Args:
+        config: The config that every trial starts from, and under `sweep` what is searched.
+        console: Where progress and the best trials are drawn.
+
+    Returns:
+        The best config, as in best.yaml.
+
+    Raises:
+        InputError: Config, space, corpus, encoder or cluster cannot be used; no trial was started.
+        SweepError: Not one trial trained all its folds.
+    """
+    check_storage(config.storage)
+    sweep = Directory(config.storage) / config.name
+    with lock_run(sweep):
+        prepared = prepare_run(sweep, config, console)
+        pretrained = prepared.encoder.weights is not None
+        space = read_space(config, pretrained)
+        source = _point_source(space, config)
+        begin_sweep(sweep, config, prepared.hashes)
+        records = {record.number: record for record in read_trials(sweep)}
+        connect(config.cluster.address)
+        table = TrialTable(records, config, console)
+        try:
+            with _trial_inputs(sweep, config, space, prepared, console) as (inputs, resources):
+                _run_trials(sweep, config, source, inputs, resources, table)
+        finally:
+            _sum_up(sweep, config, list(records.values()), pretrained, console)
+    best = best_trial(list(records.values()), config.sweep.metric)
+    if best is None:
+        raise SweepError([f"trial {number}: {r.error}" for number, r in sorted(records.items()) if r.error])
+    return best_config(config, best)
+
+
+def best_config(config: Config, best: TrialRecord) -> Config:
+    """What jobs/kfold.py trains in full: the best trial's config, under a name of its own."""
+    values = with_point(config, best.point).model_dump(mode="json")
+    return validate_config(values | {"name": f"{config.name}-best", "sweep": {}})
+
+
+def _point_source(space: SearchSpace, config: Config) -> PointSource:
+    options = config.sweep
+    if options.search == "grid":
+        return ListedPoints(space.grid())
+    if options.search == "random":
+        return ListedPoints(space.sample(options.num_trials, config.seed))
+    return OptunaPoints(space, options.metric, config.seed)
+
+
+def _scheduler(config: Config) -> TrialScheduler:
+    """Prunes by the mean over the folds so far, after each fold."""
+    options = config.sweep
+    order: dict[str, Any] = {
+        "metric": options.metric,
+        "mode": "min" if options.metric in LOWER_IS_BETTER else "max",
+    }
+    if options.scheduler == "asha" and options.num_folds > 1:
+        return ASHAScheduler("folds", max_t=options.num_folds, grace_period=1, reduction_factor=2, **order)
+    if options.scheduler == "median":
+        return MedianStoppingRule("folds", grace_period=1, min_samples_required=3, **order)
+    return FIFOScheduler()
+
+
+@contextlib.contextmanager
+def _trial_inputs(
+    sweep: Directory, config: Config, space: SearchSpace, prepared: PreparedRun, console: Console
+) -> Iterator[tuple[dict[str, TrialInputs], FoldResources]]:
+    """Encodes the corpus once for every set of features that trials read, and a frozen encoder's output."""
+    resources = plan_resources(config.cluster, config.sweep.num_trials)
+    inputs: dict[str, TrialInputs] = {}
+    whole: dict[str, Any] = {"model.architecture": list(space.architectures)}
+    if space.searches("model.train_encoder"):
+        whole["model.train_encoder"] = False  # so that the encoder's weights are at hand
+    with contextlib.ExitStack() as stack:
+        for point in input_points(space):
+            own = with_point(config, {**point, **whole})
+            if point:
+                encoder = find_encoder(own, prepared.corpus, console)
+                prepared = PreparedRun(
+                    prepared.corpus, encoder, prepared.class_weight, prepared.hashes, prepared.folds
+                )
+            plan = load_plan(sweep, own, prepared)
+            announce(plan, console)
+            states = None
+            if not all(trains_encoder(own, name, plan.pretrained) for name in space.architectures):
+                states = stack.enter_context(frozen_states(plan, resources, console))
+            inputs[input_key(own)] = TrialInputs(plan, config, ray.put(plan.shared_data()), states)
+        yield inputs, resources
+
+
+def _run_trials(
+    sweep: Directory,
+    config: Config,
+    source: PointSource,
+    inputs: dict[str, TrialInputs],
+    resources: FoldResources,
+    table: TrialTable,
+) -> None:
+    options = config.sweep
+    # Tune's own loggers, tables and way to handle Ctrl-C would stand beside ours.
+    os.environ |= {
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",
+        "RAY_AIR_NEW_OUTPUT": "0",
+    }
+    points = {number: record.point for number, record in table.records.items()}
+    trainable = tune.with_parameters(
+        run_trial,
+        inputs=inputs,
+        earlier=dict(table.records),
+        num_folds=options.num_folds,
+        threads=resources.cpus,
+        gpu_share=resources.gpus or None,
+    )
+    needs = {"cpu": resources.cpus, **({"gpu": resources.gpus} if resources.gpus else {})}
+    with tracking(sweep, config) as tracker, table.shown():
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, needs),
+            tune_config=tune.TuneConfig(
+                search_alg=PointSearcher(source, points, options.metric),
+                scheduler=_scheduler(config),
+                num_samples=-1 if options.search == "grid" else options.num_trials,
+                max_concurrent_trials=min(resources.slots, options.max_concurrent_trials or resources.slots),
+                time_budget_s=options.time_budget,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=sweep.location,
+                callbacks=[TrialRecorder(sweep, table, tracker, config)],
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=0),
+            ),
+        )
+        try:
+            tuner.fit()
+        finally:
+            (sweep / "tune").delete()  # what Tune needs to go on by itself; our records are enough
+
+
+def _sum_up(
+    sweep: Directory, config: Config, records: list[TrialRecord], pretrained: bool, console: Console
+) -> None:
+    """Writes what is known, and prints the best trials."""
+    if not records:
+        return
+    records = sorted(records, key=lambda record: record.number)
+    sweep.write_bytes("trials.parquet", parquet_bytes(trials_table(records, config)))
+    pictures = write_pictures(sweep, records, config, pretrained)
+    best = best_trial(records, config.sweep.metric)
+    if best is not None:
+        metric = config.sweep.metric
+        folds = f"{best.num_folds} folds"
+        comment = (
+            f"# trial {best.number}: {metric} {best.mean(metric):.4f} ± {best.sd(metric):.4f}, {folds}\n"
+        )
+        text = comment + best_config(config, best).to_yaml()
+        sweep.write_bytes("best.yaml", text.encode())
+    console.print("", best_table(records, config), "")
+    for name in ["trials.parquet", *pictures]:
+        console.print(f"{sweep}/{name}", highlight=False, markup=False, soft_wrap=True)
