@@ -28,7 +28,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _send(self, data, asked, failure):
         tag = f'"{hashlib.sha256(data).hexdigest()}"' if self.server.tagged else None
         start = 0
-        if asked and self.headers.get("If-Range") == tag:
+        if asked and (self.server.ignores_if_range or self.headers.get("If-Range") == tag):
             start = int(asked.removeprefix("bytes=").removesuffix("-"))
         if start >= len(data) > 0 and start:
             self.send_response(416)
@@ -55,6 +55,7 @@ def serve(files, failures=(), tagged=True):
     """
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.files, server.failures, server.tagged, server.requests = dict(files), list(failures), tagged, []
+    server.ignores_if_range = False
     server.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()

@@ -4,6 +4,7 @@ import random
 import stat
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -59,6 +60,12 @@ def refused(archive, directory, **options):
         unpack(archive, directory, **options)
     assert str(archive) in caught.value.summary
     return "\n".join(caught.value.problems)
+
+
+def refused_summary(archive, directory):
+    with pytest.raises(CheckpointError) as caught:
+        unpack(archive, directory)
+    return caught.value.summary
 
 
 def test_files_come_out_as_they_went_in(write, tmp_path):
@@ -132,6 +139,65 @@ def test_a_truncated_archive_is_told(write, tmp_path):
     archive = write({"a": rng.randbytes(50_000)})
     archive.write_bytes(archive.read_bytes()[:20_000])
     assert "expected a whole" in refused(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:xz", "w:bz2"])
+@pytest.mark.parametrize("place", [0.3, 0.7, 0.99])
+def test_a_flipped_bit_is_told(tmp_path, mode, place):
+    archive = write_tar(tmp_path / "archive", {"weights": random.Random(1).randbytes(40_000)}, mode)
+    data = bytearray(archive.read_bytes())
+    data[int(len(data) * place)] ^= 1
+    archive.write_bytes(data)
+    assert "cannot be unpacked" in refused_summary(archive, tmp_path / "out")
+
+
+def test_a_cut_checksum_is_told(tmp_path):
+    archive = write_tar(tmp_path / "a.tar.gz", FILES)
+    archive.write_bytes(archive.read_bytes()[:-6])
+    assert "expected a whole" in refused(archive, tmp_path / "out")
+
+
+def test_a_tar_that_ends_with_a_zip_is_a_tar(tmp_path):
+    """As one does that holds PyTorch's own weights."""
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as packed:
+        packed.writestr("archive/data.pkl", "x")
+    files = {**FILES, "pytorch_model.bin": inner.getvalue()}
+    unpack(write_tar(tmp_path / "a.tar", files, "w:"), tmp_path / "out")
+    assert files_below(tmp_path / "out") == files
+
+
+@pytest.mark.parametrize("name", ["w:", "w:gz"])
+def test_a_header_larger_than_any_is_not_read(tmp_path, name):
+    archive = write_tar(
+        tmp_path / "a.tar",
+        FILES | {"b": bytes(10)},
+        name,
+        change=lambda info: info.pax_headers.update(comment="x" * (9 << 20)),
+    )
+    assert "a header of" in refused(archive, tmp_path / "out")
+
+
+def test_bytes_without_end_behind_the_archive_are_not_read(tmp_path):
+    import gzip
+
+    with tarfile.open(tmp_path / "plain", "w") as tar:
+        tar.addfile(tarfile.TarInfo("a"))
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress((tmp_path / "plain").read_bytes() + bytes(20 << 20)))
+    assert "behind its end" in refused(tmp_path / "a.tar.gz", tmp_path / "out")
+
+
+def test_a_disk_that_cannot_be_written_is_not_the_archive_s_fault(write, tmp_path, monkeypatch):
+    archive, plain = write(FILES), Path.open
+
+    def opened(self, mode="r", *arguments, **options):
+        if "x" in mode:
+            raise OSError(28, "No space left on device")
+        return plain(self, mode, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", opened)
+    with pytest.raises(OSError, match="No space"):
+        unpack(archive, tmp_path / "out")
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>not found</html>", b"PK\x03\x04garbage", b"\x1f\x8bgarbage"])

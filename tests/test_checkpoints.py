@@ -214,6 +214,18 @@ def test_other_kinds_of_encoders_are_refused(tmp_path, changes, told):
     assert told in problems_of(write_encoder(tmp_path, **changes))[0]
 
 
+def test_a_vocabulary_with_capitals_is_refused(tmp_path):
+    write_encoder(tmp_path, vocab=[*VOCAB[:-1], "Zürich"])
+    assert "1 tokens with capitals" in problems_of(tmp_path)[0]
+
+
+def test_other_configs_beside_config_json_are_left_alone(tmp_path):
+    write_hugging_face(tmp_path)
+    for name in ("sentence_bert_config.json", "config_sentence_transformers.json", "._config.json"):
+        (tmp_path / name).write_text("{}")
+    assert read_encoder(str(tmp_path), True, 16).config["model_type"] == "bert"
+
+
 def test_padding_must_be_token_0(tmp_path):
     write_encoder(tmp_path, vocab=[VOCAB[1], VOCAB[0], *VOCAB[2:]])
     assert "[PAD]" in problems_of(tmp_path)[0]
@@ -240,6 +252,8 @@ def test_a_sentencepiece_model_of_another_size_is_told(tmp_path):
 def test_of_the_first_albert_zh_the_embedding_is_as_wide_as_the_layers(tmp_path):
     write_encoder(tmp_path, embedding_size=4)
     (tmp_path / "bert_model.ckpt.index").write_bytes(b"..ncoder/layer_shared/attention/output")
+    assert read_encoder(str(tmp_path), True, 16).config["embedding_size"] == 8
+    write_encoder(tmp_path, weights=False, embedding_size=4, model_type="albert")
     assert read_encoder(str(tmp_path), True, 16).config["embedding_size"] == 8
     assert read_encoder(str(tmp_path), False, 16).config["embedding_size"] == 4
 

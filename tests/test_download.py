@@ -58,6 +58,42 @@ def test_a_file_exchanged_in_between_is_fetched_whole(target):
         assert fetch(f"{server.url}/a.zip", target) == other
 
 
+def test_the_rest_of_another_file_is_not_appended(target):
+    """A server that resumes whatever it is asked to."""
+    with serve({"/a.zip": DATA}, failures=[0.6, 403]) as server:
+        with pytest.raises(CheckpointError):
+            fetch(f"{server.url}/a.zip", target)
+        server.files["/a.zip"] = DATA[::-1]
+        server.ignores_if_range = True
+        assert fetch(f"{server.url}/a.zip", target) == DATA[::-1]
+
+
+def test_a_copy_that_broke_off_is_not_resumed_over_http(tmp_path, target):
+    with serve({"/a.zip": DATA}, failures=[0.6, 403]) as server:
+        with pytest.raises(CheckpointError):
+            fetch(f"{server.url}/a.zip", target)
+        (tmp_path / "a.zip").write_bytes(DATA[::-1])
+        with pytest.raises(KeyboardInterrupt):
+            fetch(tmp_path / "a.zip", target, on_progress=interrupt)
+        assert fetch(f"{server.url}/a.zip", target) == DATA
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("source", ["ftp://host/a.zip", "nonsense://host/a.zip"])
+def test_unknown_schemes_are_told(target, source):
+    with pytest.raises(CheckpointError, match="cannot be fetched"):
+        fetch(source, target)
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="cannot be fetched"):
+        fetch(tmp_path / "file", tmp_path / "file" / "a.zip")
+
+
 def test_a_part_that_was_whole_only_takes_its_name(target):
     with serve({"/a.zip": DATA}, failures=[0.5, 403]) as server:
         with pytest.raises(CheckpointError):

@@ -89,6 +89,35 @@ def test_changed_files_are_told_whenever_it_is_used(mirror):
     assert f"delete {directory}" in message
 
 
+def test_added_files_are_told(mirror):
+    directory = fetch(TINY, QUIET, str(mirror))
+    (directory / "config.json").write_text("{}")
+    assert "config.json: was not in the archive" in refused(fetch, TINY, QUIET, str(mirror))
+
+
+def test_a_home_that_is_no_directory_is_told(home, mirror):
+    home.parent.write_text("")
+    assert "RAYTRAIN_HOME" in refused(fetch, TINY, QUIET, str(mirror))
+
+
+def test_what_a_killed_process_left_is_removed(home, mirror):
+    (home / "albert_tiny_zh.abc.unpacking").mkdir(parents=True)
+    fetch(TINY, QUIET, str(mirror))
+    assert not list(home.glob("*.unpacking"))
+
+
+def test_after_a_full_disk_it_can_be_tried_again(home, mirror, monkeypatch):
+    monkeypatch.setattr("pathlib.Path.rename", broken)
+    assert "cannot be written" in refused(fetch, TINY, QUIET, str(mirror))
+    monkeypatch.undo()
+    monkeypatch.setenv("RAYTRAIN_HOME", str(home.parent))
+    assert read_all(fetch(TINY, QUIET, str(mirror))) == FILES
+
+
+def broken(*_):
+    raise OSError(28, "No space left on device")
+
+
 def test_the_first_fetch_binds_those_after_it(mirror, home):
     first = fetch(TINY, QUIET, str(mirror))
     (first / "vocab.txt").unlink()

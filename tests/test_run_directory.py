@@ -162,6 +162,29 @@ def test_changed_encoder_is_refused(run, tmp_path):
     assert problems_of(run, encoder=encoder)[0].startswith("encoder.checkpoint:")
 
 
+def test_encoders_that_differ_in_the_middle_alone_are_two(run, tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(bytes(3 << 20))
+    encoder = dataclasses.replace(ENCODER, files=(path,))
+    begin(run, encoder=encoder)
+    path.write_bytes(bytes(1 << 20) + b"x" + bytes((2 << 20) - 1))
+    assert problems_of(run, encoder=encoder)[0].startswith("encoder.checkpoint:")
+
+
+def test_another_reading_of_a_config_is_another_encoder(run, tmp_path):
+    path = tmp_path / "vocab.txt"
+    path.write_bytes(b"")
+    begin(run, encoder=EncoderFiles("albert", {"hidden_act": "gelu"}, [], None, (path,)))
+    other = EncoderFiles("albert", {"hidden_act": "gelu_new"}, [], None, (path,))
+    assert problems_of(run, encoder=other)[0].startswith("encoder.checkpoint:")
+
+
+def test_a_finished_run_does_not_look_for_its_encoder(run, tmp_path):
+    (tmp_path / "vocab.txt").write_bytes(b"")
+    begin(run, encoder=EncoderFiles("albert", {}, [], None, (tmp_path / "vocab.txt",)))
+    check_inputs(run, config_of(), CORPUS, encoder=None)
+
+
 @pytest.mark.parametrize("text", [b"name: [", b"- a\n", b"nonsense: 1\n", b"\xff", b"", b"name: ${a}\n"])
 def test_damaged_config_is_an_artifact_error(run, text):
     begin(run)
