@@ -1,12 +1,17 @@
 """The search for a good config: trials of a few folds each, run by Ray Tune, pruned across folds."""
 
 import contextlib
+import logging
 import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import ray
 from ray import tune
+from ray.tune import Stopper
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 from rich.console import Console
 
@@ -139,6 +144,7 @@ def _run_trials(
         "TUNE_DISABLE_SIGINT_HANDLER": "1",
         "RAY_AIR_NEW_OUTPUT": "0",
     }
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a trial's failure stands in its record
     points = {number: record.point for number, record in table.records.items()}
     trainable = tune.with_parameters(
         run_trial,
@@ -149,6 +155,7 @@ def _run_trials(
         gpu_share=resources.gpus or None,
     )
     needs = {"cpu": resources.cpus, **({"gpu": resources.gpus} if resources.gpus else {})}
+    ending = _Ending(options.time_budget)
     with tracking(sweep, config) as tracker, table.shown():
         tuner = tune.Tuner(
             tune.with_resources(trainable, needs),
@@ -157,20 +164,58 @@ def _run_trials(
                 scheduler=_scheduler(config),
                 num_samples=-1 if options.search == "grid" else options.num_trials,
                 max_concurrent_trials=min(resources.slots, options.max_concurrent_trials or resources.slots),
-                time_budget_s=options.time_budget,
             ),
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=sweep.location,
-                callbacks=[TrialRecorder(sweep, table, tracker, config)],
+                callbacks=[TrialRecorder(sweep, table, tracker, config, ending.stop_all)],
+                stop=ending,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=0),
             ),
         )
         try:
-            tuner.fit()
+            with ending.heeded():
+                tuner.fit()
         finally:
             (sweep / "tune").delete()  # what Tune needs to go on by itself; our records are enough
+    if ending.interrupted:
+        raise KeyboardInterrupt
+
+
+class _Ending(Stopper):
+    """What ends a sweep before its last trial: Ctrl-C, or its time budget.
+
+    As a reason for Tune to stop, Ctrl-C lets it end its trials' processes before it returns.
+    """
+
+    def __init__(self, time_budget: float | None):
+        self.interrupted = False
+        self._end = None if time_budget is None else time.monotonic() + time_budget
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self.interrupted or (self._end is not None and time.monotonic() >= self._end)
+
+    @contextlib.contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Listens to SIGINT while the block runs; the second one is a KeyboardInterrupt as ever."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.getsignal(signal.SIGINT)
+
+        def note(signum: int, frame: Any) -> None:
+            self.interrupted = True
+            signal.signal(signal.SIGINT, before)
+
+        signal.signal(signal.SIGINT, note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 def _sum_up(

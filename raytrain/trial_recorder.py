@@ -1,6 +1,8 @@
 """Keeps trials' records up to date: on disk, in the table, and where they are tracked."""
 
-import time
+import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
@@ -23,11 +25,19 @@ class TrialRecorder(Callback):
         table: Has the records, those of earlier sessions too.
         tracker: Where folds' scores are logged.
         config: The sweep's config.
+        is_ending: Whether the sweep as a whole is stopping, so that a trial that ends was not pruned.
     """
 
-    def __init__(self, sweep: Directory, table: TrialTable, tracker: Tracker, config: Config):
+    def __init__(
+        self,
+        sweep: Directory,
+        table: TrialTable,
+        tracker: Tracker,
+        config: Config,
+        is_ending: Callable[[], bool],
+    ):
         self._sweep, self._table, self._tracker, self._config = sweep, table, tracker, config
-        self._started = time.monotonic()
+        self._is_ending = is_ending
         # Reported anew only so that the scheduler and the search know them.
         self._replayed = {number for number, r in table.records.items() if r.state in ENDED}
 
@@ -59,10 +69,9 @@ class TrialRecorder(Callback):
         record = self._record(trial)
         if record.number in self._replayed:
             return
-        budget = self._config.sweep.time_budget
         if record.num_folds >= self._config.sweep.num_folds:
             record.state = "finished"
-        elif budget is not None and time.monotonic() - self._started >= budget:
+        elif self._is_ending():
             record.state = "stopped"
         else:
             record.state = "pruned"
@@ -85,10 +94,15 @@ class TrialRecorder(Callback):
 
 
 def _reason(trial: Trial) -> str:
-    """Why a trial failed, in few words: our own errors' messages, else the last line of what Ray tells."""
-    error: Any = trial.get_error()
-    cause = getattr(error, "cause", error)
-    if isinstance(cause, RaytrainError):
-        return str(cause)
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else type(error).__name__
+    """Why a trial failed, in a line: of the traceback that Tune writes, the error at its end."""
+    try:
+        lines = Path(trial.error_file).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return "it failed, and Ray Tune left no error"
+    for line in reversed(lines):
+        found = re.match(r"(?:\w+\.)*(\w*(?:Error|Exception)): (.+)", line)
+        if found:
+            name, message = found.groups()
+            return message if name == RaytrainError.__name__ else f"{name}: {message}"
+    told = [line.strip() for line in lines if line.strip() and not line.startswith("Failure #")]
+    return told[0] if told else "it failed, and Ray Tune left no error"

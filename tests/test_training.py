@@ -674,3 +674,24 @@ def test_workers_draw_different_dropout(fold, eagerly):
         training.epoch = 0
         losses.append(training.run_epoch()["loss"])
     assert abs(losses[0] - losses[1]) > 1e-4
+
+
+# ── from fold to fold ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("settings", [{"epochs": 2}, {"epochs": 3, "select": "best", "schedule": "plateau"}])
+@pytest.mark.parametrize("architecture", ["finetune", "textcnn"])
+def test_a_restarted_training_equals_a_new_one(fold, eagerly, architecture, settings):
+    """Whatever the fold before has left: moments, plateaus, best weights, history."""
+    initial = fold(architecture, "albert", fresh=True, **settings)
+    used = fold(architecture, "albert", fresh=True, train_rows=VALID, valid_rows=TRAIN, seed=1, **settings)
+    while not used.finished:
+        used.run_epoch()
+    used.restart(TRAIN, VALID, 7, initial.model)
+    new = fold(architecture, "albert", fresh=True, **settings)
+    for training in (used, new):
+        while not training.finished:
+            training.run_epoch()
+    assert used.history == new.history
+    assert distance(used.selected()[0], new.selected()[0]) < 1e-7
+    np.testing.assert_allclose(used.selected()[1], new.selected()[1], atol=1e-7)
