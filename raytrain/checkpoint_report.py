@@ -1,15 +1,19 @@
 """One checkpoint, variable by variable, and whether it can be loaded. Imports TensorFlow."""
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from raytrain.checkpoints import EncoderFiles, read_encoder
 from raytrain.encoders import build_transformer
+from raytrain.errors import CheckpointError
+from raytrain.features import tokenizer_of
 from raytrain.layers import DropoutSeed
 from raytrain.sentencepieces import SentencePieceTokenizer
-from raytrain.weights import Weights, compare_weights, named_variables, open_weights
+from raytrain.weights import Weights, compare_weights, load_weights, named_variables, open_weights
 
 
 def report_checkpoint(directory: Path, console: Console) -> bool:
@@ -25,6 +29,7 @@ def report_checkpoint(directory: Path, console: Console) -> bool:
     encoder = read_encoder(str(directory), has_weights, maxlen=1)
     console.print(f"{directory}\n", highlight=False, markup=False, soft_wrap=True)
     console.print(_facts(encoder), "")
+    tokenizer_of(encoder.vocab)
     transformer = build_transformer(encoder.kind, encoder.config, 0, DropoutSeed())
     count = sum(int(variable.shape.num_elements()) for variable in named_variables(transformer).values())
     lines = [f"{count:,} parameters in the encoder"]
@@ -34,6 +39,7 @@ def report_checkpoint(directory: Path, console: Console) -> bool:
     else:
         weights = open_weights(encoder.kind, encoder.weights)
         problems, unread = compare_weights(transformer, weights)
+        problems = problems or _unreadable(transformer, weights)
         console.print(_variables(weights, unread), "")
         lines.append(f"layout: {weights.layout}")
         lines.append(f"{len(unread)} variables that no encoder reads" if unread else "every variable is read")
@@ -43,12 +49,21 @@ def report_checkpoint(directory: Path, console: Console) -> bool:
     return not problems
 
 
+def _unreadable(transformer: Any, weights: Weights) -> list[str]:
+    """What keeps variables of the right names and shapes from being loaded."""
+    try:
+        load_weights(transformer, weights)
+    except CheckpointError as error:
+        return [str(error)]
+    return []
+
+
 def _facts(encoder: EncoderFiles) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column("key", no_wrap=True)
     table.add_column("value", overflow="fold")
     for key, value in encoder.config.items():
-        table.add_row(key, str(value))
+        table.add_row(Text(key), Text(str(value)))
     if isinstance(encoder.vocab, bytes):
         table.add_row("tokenizer", f"SentencePiece, {len(SentencePieceTokenizer(encoder.vocab)):,} pieces")
     else:
@@ -63,5 +78,6 @@ def _variables(weights: Weights, unread: list[str]) -> Table:
     table.add_column("")
     others = set(unread)
     for name in sorted(weights.shapes):
-        table.add_row(name, " × ".join(map(str, weights.shapes[name])), "not read" if name in others else "")
+        shape = " × ".join(map(str, weights.shapes[name]))
+        table.add_row(Text(name), shape, "not read" if name in others else "")
     return table

@@ -1,6 +1,8 @@
 """Encoder directories: the config, the vocabulary and the weights' place, read without TensorFlow."""
 
+import glob
 import json
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,17 @@ _FEW_CASED = 0.02
 # Hugging Face's; beside them lie configs of tokenizers, generators and sentence encoders.
 _EXACT_NAMES = ("config.json", "model.safetensors")
 SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+# The most that is believed; what a config of others says is allocated before its weights are looked at.
+_LARGEST = {
+    "vocab_size": 2_000_000,
+    "hidden_size": 16_384,
+    "num_hidden_layers": 200,
+    "num_attention_heads": 1_024,
+    "intermediate_size": 65_536,
+    "embedding_size": 16_384,
+    "max_position_embeddings": 65_536,
+    "type_vocab_size": 1_024,
+}
 
 
 @dataclass(frozen=True)
@@ -96,7 +109,7 @@ def read_encoder(location: str, pretrained: bool, maxlen: int) -> EncoderFiles:
     if problems or config is None:
         raise CheckpointError(f"encoder.checkpoint={location}: {directory} cannot be used", problems)
     weights = str(weights_file).removesuffix(".index") if weights_file else None
-    data = sorted(directory.glob(f"{Path(weights).name}.data-*")) if weights else []
+    data = sorted(directory.glob(f"{glob.escape(Path(weights).name)}.data-*")) if weights else []
     files = [path for path in (config_file, vocab_file, weights_file) if path is not None]
     return EncoderFiles(_kind(config), config, vocab, weights, (*files, *data))
 
@@ -138,14 +151,18 @@ def _one_down(directory: Path) -> Path:
     """Google's archives hold one folder; the user may name that or the one above it."""
     if any(directory.glob("*config*.json")):
         return directory
-    below = [path for path in directory.iterdir() if path.is_dir() and any(path.glob("*config*.json"))]
+    below = [
+        path
+        for path in directory.iterdir()
+        if path.is_dir() and path.name != "__MACOSX" and any(path.glob("*config*.json"))
+    ]
     return below[0] if len(below) == 1 else directory
 
 
 def _only(directory: Path, patterns: tuple[str, ...], problems: list[str]) -> Path | None:
     """The one file of any of these names; a file that is named exactly so, if several are."""
     found = sorted({path for pattern in patterns for path in directory.glob(pattern)})
-    found = [path for path in found if not path.name.startswith("._")]  # macOS's, in its archives
+    found = [path for path in found if path.is_file() and not path.name.startswith("._")]  # macOS has these
     exact = [path for path in found if path.name in _EXACT_NAMES]
     if len(found) > 1 and len(exact) == 1:
         return exact[0]
@@ -161,7 +178,7 @@ def _read_json(path: Path | None, problems: list[str]) -> dict[str, Any] | None:
         return None
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         problems.append(f"{path.name}: not readable as JSON: {error}")
         return None
     if not isinstance(config, dict):
@@ -183,10 +200,7 @@ def _read_vocab(path: Path, problems: list[str]) -> Vocab:
 
 def unfit_config(config: dict[str, Any], vocab: Vocab, maxlen: int) -> list[str]:
     """Everything in an encoder's config that no model can be built of, a line each."""
-    problems = []
-    for key in SIZES:
-        if not isinstance(config.get(key), int) or config[key] < 1:
-            problems.append(f"config: expected a positive integer {key}, found {config.get(key)!r}")
+    problems = _unfit_numbers(config)
     if problems:
         return problems
     problems += _unfit_vocab(vocab, config["vocab_size"])
@@ -200,6 +214,24 @@ def unfit_config(config: dict[str, Any], vocab: Vocab, maxlen: int) -> list[str]
         problems.append(f"encoder.maxlen={maxlen}: the encoder has only {positions} positions")
     if config.get("num_hidden_groups", 1) != 1 or config.get("inner_group_num", 1) != 1:
         problems.append("config: an ALBERT with several groups of layers is not supported")
+    return problems
+
+
+def _unfit_numbers(config: dict[str, Any]) -> list[str]:
+    problems = []
+    for key, largest in _LARGEST.items():
+        value = config.get(key)
+        if (key in SIZES or key in config) and (type(value) is not int or not 1 <= value <= largest):
+            problems.append(
+                f"config: expected a positive integer {key}, {largest:,} at most; found {value!r}"
+            )
+    for key in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+        rate = config.get(key)  # null is none
+        if rate is not None and (type(rate) not in (int, float) or not 0 <= rate < 1):
+            problems.append(f"config: expected a rate from 0 to below 1 as {key}, found {rate!r}")
+    epsilon = config.get("layer_norm_eps", 1e-12)
+    if type(epsilon) is not float or not (0 < epsilon < math.inf):
+        problems.append(f"config: expected a small positive layer_norm_eps, found {epsilon!r}")
     return problems
 
 

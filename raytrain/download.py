@@ -16,6 +16,8 @@ from raytrain.storage import Directory
 Progress = Callable[[int, int | None], None]  # told (bytes done, bytes in all or None)
 
 _CHUNK_BYTES = 1 << 20
+_MAX_BYTES = 16 << 30  # what says nothing of its length must not fill the disk
+_MAX_REQUESTS = 200
 _LONGEST_PAUSE = 60.0
 _TOO_MANY_OR_FAILING = (408, 425, 429, 500, 502, 503, 504)
 
@@ -98,81 +100,90 @@ def _download_http(
 ) -> None:
     """Attempts until the file is whole; only those that bring it no further are counted."""
     furthest = _size(part)
-    failures = 0
+    failures = requests = 0
     while True:
+        requests += 1
         try:
             _attempt(url, part, on_progress, timeout)
             return
         except urllib.error.HTTPError as error:
             if error.code not in _TOO_MANY_OR_FAILING:
                 raise _failure(url, f"HTTP {error.code} {error.reason}") from error
-            after = error.headers.get("Retry-After", "")
-            broken = _BrokenError(f"HTTP {error.code} {error.reason}", float(after) if after.isdigit() else 0)
+            after = _number(error.headers.get("Retry-After"))
+            broken = _BrokenError(f"HTTP {error.code} {error.reason}", float(after or 0))
         except urllib.error.URLError as error:
             if isinstance(error.reason, ssl.SSLCertVerificationError):
                 raise _failure(url, str(error.reason)) from error
             broken = _BrokenError(str(error.reason))
+        except http.client.InvalidURL as error:
+            raise _failure(url, str(error)) from error
         except (ConnectionError, TimeoutError, http.client.HTTPException) as error:
             broken = _BrokenError(str(error) or type(error).__name__)
         except _BrokenError as error:
             broken = error
         failures = 0 if _size(part) > furthest else failures + 1
         furthest = max(furthest, _size(part))
-        if failures >= attempts:
-            raise _failure(url, f"{broken} ({attempts} attempts)") from broken
+        if failures >= attempts or requests >= _MAX_REQUESTS:
+            raise _failure(url, f"{broken} ({requests} attempts)") from broken
         time.sleep(min(max(broken.pause, pause * 2 ** max(failures - 1, 0)), _LONGEST_PAUSE))
 
 
 def _attempt(url: str, part: Path, on_progress: Progress, timeout: float) -> None:
     """Asks for what `part` lacks and appends it; for the whole file where the server has another one now."""
-    start, tag = _size(part), _tag(part)
+    start, tag = _size(part), _read_tag(part)
     request = urllib.request.Request(url, headers={"User-Agent": "raytrain"})
-    if start and tag.exists():
+    if start and tag:
         request.add_header("Range", f"bytes={start}-")
-        request.add_header("If-Range", tag.read_text(encoding="utf-8"))
+        request.add_header("If-Range", tag)
     try:
         answer = urllib.request.urlopen(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
-        if error.headers.get("Content-Range") == f"bytes */{start}":
+        if start and error.headers.get("Content-Range") == f"bytes */{start}":
             return  # it was whole, and only its new name was missing
-        part.unlink()
+        part.unlink(missing_ok=True)
         raise _BrokenError("what had come before was longer than the file is") from error
     with answer:
         resumed = answer.status == http.HTTPStatus.PARTIAL_CONTENT
-        if resumed:
-            _check_resumed(answer.headers, start, part)
-        length = answer.headers.get("Content-Length")
         done = start if resumed else 0
-        total = done + int(length) if length and length.isdigit() else None
+        length = _number(answer.headers.get("Content-Length"))
+        total = None if length is None else done + length
+        if resumed:
+            total = _check_resumed(answer.headers, start, tag, part) or total
         with part.open("ab" if resumed else "wb") as output:
             if not resumed:  # only now: the bytes that the old tag vouched for are gone
-                _write_tag(tag, answer.headers)
+                _write_tag(part, _validator(answer.headers))
             while chunk := _read(answer):
                 output.write(chunk)
                 done += len(chunk)
                 on_progress(done, total)
+                if done > _MAX_BYTES:
+                    raise _failure(url, f"it is larger than {_MAX_BYTES:,} bytes")
     if total is not None and done < total:
         raise _BrokenError(f"the connection ended after {done:,} of {total:,} bytes")
 
 
+def _number(text: str | None) -> int | None:
+    """A header's number of bytes or seconds, where it is one."""
+    return int(text) if text and text.isascii() and text.isdecimal() else None
+
+
 def _read(answer: http.client.HTTPResponse) -> bytes:
-    """Some bytes of the body. What fails here is the connection; what fails in writing is not."""
+    """What has come of the body. What fails here is the connection; what fails in writing is not."""
     try:
-        return answer.read(_CHUNK_BYTES)
+        return answer.read1(_CHUNK_BYTES)
     except (OSError, http.client.HTTPException) as error:
         raise _BrokenError(str(error) or type(error).__name__) from error
 
 
-def _check_resumed(headers: http.client.HTTPMessage, start: int, part: Path) -> None:
-    """Begins anew where the rest is not that of the file whose beginning is here."""
+def _check_resumed(headers: http.client.HTTPMessage, start: int, tag: str | None, part: Path) -> int | None:
+    """The whole file's length, where it is told; begins anew where the rest is that of another file."""
     place = headers.get("Content-Range") or ""
-    expected = _tag(part).read_text(encoding="utf-8")
-    other = _validator(headers) not in (None, expected) or not place.startswith(f"bytes {start}-")
-    if other:
-        part.unlink()
+    if tag is None or _validator(headers) not in (None, tag) or not place.startswith(f"bytes {start}-"):
+        part.unlink(missing_ok=True)
         raise _BrokenError("the server sent another part than it was asked for")
+    return _number(place.rsplit("/", 1)[-1])
 
 
 def _validator(headers: http.client.HTTPMessage) -> str | None:
@@ -181,12 +192,20 @@ def _validator(headers: http.client.HTTPMessage) -> str | None:
     return etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
 
 
-def _write_tag(tag: Path, headers: http.client.HTTPMessage) -> None:
-    validator = _validator(headers)
-    if validator:
-        tag.write_text(validator, encoding="utf-8")
+def _write_tag(part: Path, validator: str | None) -> None:
+    if validator and validator.isascii() and validator.isprintable():
+        _tag(part).write_text(validator, encoding="ascii")
     else:
-        tag.unlink(missing_ok=True)
+        _tag(part).unlink(missing_ok=True)
+
+
+def _read_tag(part: Path) -> str | None:
+    """What identifies the file of which `part` is the beginning; None where nothing sensible is here."""
+    try:
+        text = _tag(part).read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return None
+    return text if text.isprintable() else None
 
 
 def _tag(part: Path) -> Path:

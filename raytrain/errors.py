@@ -51,6 +51,10 @@ class CheckpointError(InputError):
     """An encoder's directory lacks a file or a variable, or holds one of another shape."""
 
 
+class ArchiveError(CheckpointError):
+    """An archive cannot be unpacked, or is not the one that was fetched first."""
+
+
 class ArtifactError(InputError):
     """An ensemble or a run directory is damaged, incomplete, or of a newer schema version."""
 

@@ -25,6 +25,11 @@ _cutter = functools.lru_cache(maxsize=2)(Cutter)
 
 @functools.lru_cache(maxsize=2)
 def _tokenizer(vocab: tuple[str, ...] | bytes) -> WordPieceTokenizer | SentencePieceTokenizer:
+    return tokenizer_of(vocab)
+
+
+def tokenizer_of(vocab: Vocab) -> WordPieceTokenizer | SentencePieceTokenizer:
+    """WordPiece or SentencePiece. Raises CheckpointError where a special token is missing."""
     if isinstance(vocab, bytes):
         return SentencePieceTokenizer(vocab)
     return WordPieceTokenizer(build_tokenizer(vocab))

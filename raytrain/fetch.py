@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from raytrain.archives import is_archive, unpack
 from raytrain.download import discard, download
-from raytrain.errors import CheckpointError
+from raytrain.errors import ArchiveError, CheckpointError
 from raytrain.storage import home_directory, json_bytes
 from raytrain.zoo import ZOO, ZooEntry, nearest_name
 
@@ -38,11 +38,15 @@ def locate_checkpoint(location: str, console: Console, mirror: str | None = None
     Raises:
         CheckpointError: Nothing of that name, or it cannot be fetched, unpacked or verified.
     """
-    path = Path(location).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(location).expanduser()
+        is_directory, is_file = path.is_dir(), path.is_file()
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(f"encoder.checkpoint={location}: cannot be looked at: {error}") from error
+    if is_directory:
         return path
-    if path.is_file() and is_archive(path):
-        return _unpack_local(path)
+    if is_file and is_archive(path):
+        return _unpack_local(path, console)
     if location in ZOO:
         return fetch(ZOO[location], console, mirror)
     near = nearest_name(location)
@@ -53,20 +57,28 @@ def locate_checkpoint(location: str, console: Console, mirror: str | None = None
     raise CheckpointError(f"encoder.checkpoint={location}: no such checkpoint", problems)
 
 
-def _unpack_local(archive: Path) -> Path:
+def _unpack_local(archive: Path, console: Console) -> Path:
     """Unpacks an archive under a name made of its content."""
     try:
         name = f"archive-{hash_file(archive)[:32]}"
     except OSError as error:
         raise CheckpointError(f"{archive}: cannot be read: {error.strerror or error}") from error
-    with _lock(name):
+    with _lock(name, console):
         return _install(name, archive, str(archive))
 
 
 def find_fetched(entry: ZooEntry) -> Path | None:
     """A checkpoint's directory, not verified; None where it was not fetched yet."""
     directory = checkpoints_directory() / entry.name
-    return directory if directory.is_dir() else None
+    return directory if _is_directory(directory) else None
+
+
+def _is_directory(path: Path) -> bool:
+    """Also where nothing may be looked at, which whoever goes on will be told."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def zoo_table() -> Table:
@@ -101,27 +113,34 @@ def fetch(entry: ZooEntry, console: Console, mirror: str | None = None) -> Path:
     home = checkpoints_directory()
     mirror = mirror or os.environ.get("RAYTRAIN_MIRROR")
     source = f"{mirror.rstrip('/')}/{entry.archive}" if mirror else entry.url
-    if (home / entry.name).is_dir():  # without the lock, which a shared home may not let one write
+    if find_fetched(entry):  # without the lock, which a shared home may not let one write
         return _verified(entry.name)
-    archive = home / entry.archive
-    with _lock(entry.name):
-        if not archive.exists() and not (home / entry.name).is_dir():
+    archive = home / f"{entry.name}.archive"
+    with _lock(entry.name, console):
+        if not archive.exists() and not find_fetched(entry):
             with _progress(entry.name, console) as on_progress:
                 download(source, archive, on_progress)
         try:
-            return _install(entry.name, archive, source)
-        finally:
+            directory = _install(entry.name, archive, source)
+        except ArchiveError:
             discard(archive)
+            raise
+        discard(archive)
+    return directory
 
 
 @contextlib.contextmanager
-def _lock(name: str) -> Iterator[None]:
+def _lock(name: str, console: Console) -> Iterator[None]:
     """Held while a checkpoint is fetched or unpacked; whoever comes second finds it here."""
     home = checkpoints_directory()
     lock = FileLock(home / f"{name}.lock")
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock.acquire()
+        try:
+            lock.acquire(timeout=1)
+        except Timeout:
+            console.print(f"waiting for another process that fetches {name}", highlight=False, markup=False)
+            lock.acquire()
     except OSError as error:
         advice = "set RAYTRAIN_HOME to a directory that can be written"
         raise CheckpointError(f"{home}: cannot be used: {error.strerror or error}", [advice]) from error
@@ -160,7 +179,7 @@ def _install(name: str, archive: Path, source: str) -> Path:
                 f"expected the sha256 {record['sha256']} of the first fetch, from {record['source']}",
                 f"found {digest}; if the new one is right, delete {_record_path(name)}",
             ]
-            raise CheckpointError(f"{source}: another archive than before", problems)
+            raise ArchiveError(f"{source}: another archive than before", problems)
         unpack(archive, unpacked)
         if record is None:
             _write_record(name, {"source": source, "sha256": digest, "files": _hash_files(unpacked)})
@@ -214,7 +233,7 @@ def _read_record(name: str) -> dict[str, Any] | None:
         texts = (record["sha256"], record["source"])
         if not all(isinstance(text, str) for text in texts) or not isinstance(record["files"], dict):
             raise ValueError("expected a sha256, a source and files")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         advice = f"delete it and {path.with_suffix('')} to fetch or unpack anew"
         raise CheckpointError(f"{path}: damaged: {error!r}", [advice]) from error
     return dict(record)

@@ -37,8 +37,10 @@ class Directory:
                 self.path = str(Path(text).expanduser().absolute())
                 self._fs: pafs.FileSystem = pafs.LocalFileSystem()
             else:
-                self._fs, self.path = pafs.FileSystem.from_uri(text)
-        except (ArrowInvalid, OSError, ValueError) as error:
+                # Google's client else tries for a quarter of an hour, deaf to signals.
+                uri = f"{text}?retry_limit_seconds=60" if text.startswith(("gs://", "gcs://")) else text
+                self._fs, self.path = pafs.FileSystem.from_uri(uri)
+        except (ArrowInvalid, OSError, ValueError, RuntimeError) as error:
             raise ConfigError(f"storage {text!r}: cannot be opened by pyarrow.fs: {error}") from error
         self.is_local = isinstance(self._fs, pafs.LocalFileSystem)
         self.location = self.path if is_path else text.rstrip("/")

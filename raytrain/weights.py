@@ -44,6 +44,18 @@ _HUGGING_FACE = {
         r"encoder\.albert_layer_groups\.0\.albert_layers\.0\.full_layer_layer_norm\.": "group/LayerNorm_1/",
     },
 }
+_READ_ERRORS = (
+    *(
+        tf.errors.OpError,
+        SafetensorError,
+        OSError,
+        IndexError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        KeyError,
+    ),
+)
 _SLOTS = re.compile(r"/(adam|lamb)_[mv](_\d+)?$|/(Adam|LAMB)(_\d+)?$")
 
 
@@ -76,6 +88,8 @@ def open_weights(kind: str, path: str) -> Weights:
     """
     if path.endswith(".safetensors"):
         return _open_safetensors(kind, path)
+    if Path(path).is_dir():  # TensorFlow would follow a file in it to any other place
+        raise CheckpointError(f"{path}: not a TensorFlow checkpoint: a directory")
     try:
         reader = tf.train.load_checkpoint(path)
         shapes = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
@@ -98,7 +112,7 @@ def _open_layer_shared(
     sources = {_renamed(name): name for name in shapes}
     factors = [_WORDS, f"{_WORDS}_2"]
     found = {name: shapes[source] for name, source in sources.items()}
-    if all(factor in shapes for factor in factors):
+    if all(len(shapes.get(factor, ())) == 2 for factor in factors):
         found[_WORDS] = (shapes[_WORDS][0], shapes[factors[1]][-1])
         del found[factors[1]]
 
@@ -123,16 +137,23 @@ def _open_safetensors(kind: str, path: str) -> Weights:
     try:
         # TensorFlow's arrays, because NumPy has no bfloat16.
         opened = safe_open(path, framework="tf")
-        sources = {_google_name(kind, name): name for name in opened.keys()}  # noqa: SIM118
+        names = list(opened.keys())
+        sources = {_google_name(kind, name): name for name in names}
         shapes = {name: tuple(opened.get_slice(source).get_shape()) for name, source in sources.items()}
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: not a safetensors file: {error}") from error
+    if len(sources) < len(names):
+        twice = sorted(set(names) - set(sources.values()))
+        raise CheckpointError(f"{path}: holds one variable under two names", twice)
 
     def is_turned(name: str) -> bool:
         return name.endswith("/kernel") and name != sources[name]
 
     def read(name: str) -> np.ndarray:
-        array = tf.cast(opened.get_tensor(sources[name]), tf.float32).numpy()
+        tensor = opened.get_tensor(sources[name])
+        if not tensor.dtype.is_floating:
+            raise ValueError(f"expected floats, found {tensor.dtype.name}")
+        array = tf.cast(tensor, tf.float32).numpy()
         return array.T if is_turned(name) else array
 
     turned = {name: shape[::-1] if is_turned(name) else shape for name, shape in shapes.items()}
@@ -208,12 +229,23 @@ def load_weights(transformer: BERT, weights: Weights) -> list[str]:
         names = sorted(weights.shapes)
         problems.append("it holds " + ", ".join(names[:8]) + (", …" if len(names) > 8 else ""))
         raise CheckpointError(f"{weights.path}: its variables are not those of the config", problems)
-    try:
-        for name, variable in named_variables(transformer).items():
-            variable.assign(weights.read(name))
-    except (tf.errors.OpError, SafetensorError, OSError) as error:
-        raise CheckpointError(f"{weights.path}: cannot be read: {error}") from error
+    for name, variable in named_variables(transformer).items():
+        variable.assign(_read(weights, name))
     return unread
+
+
+def _read(weights: Weights, name: str) -> np.ndarray:
+    """A variable's array in float32. Raises CheckpointError where it cannot be read or is not finite."""
+    try:
+        array = weights.read(name)
+        if not tf.as_dtype(array.dtype).is_floating:
+            raise ValueError(f"expected floats, found {array.dtype}")
+        array = array.astype(np.float32)
+    except _READ_ERRORS as error:
+        raise CheckpointError(f"{weights.path}: {name} cannot be read: {error}") from error
+    if not np.isfinite(array).all():
+        raise CheckpointError(f"{weights.path}: {name} is not finite")
+    return array
 
 
 def save_encoder(directory: Path, transformer: BERT, config: dict[str, Any], vocab: Vocab) -> None:

@@ -40,9 +40,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         if tag:
             self.send_header("ETag", tag)
-        self.send_header("Content-Length", str(len(data) - start))
+        whole = data[start:][: self.server.most_at_once if start else None]
+        self.send_header("Content-Length", str(len(whole)))
         self.end_headers()
-        whole = data[start:]
         self.wfile.write(whole if failure is None else whole[: max(1, int(len(whole) * failure))])
 
 
@@ -55,7 +55,7 @@ def serve(files, failures=(), tagged=True):
     """
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.files, server.failures, server.tagged, server.requests = dict(files), list(failures), tagged, []
-    server.ignores_if_range = False
+    server.ignores_if_range, server.most_at_once = False, None
     server.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()

@@ -157,6 +157,40 @@ def test_a_cut_checksum_is_told(tmp_path):
     assert "expected a whole" in refused(archive, tmp_path / "out")
 
 
+@pytest.mark.parametrize("end", [1024, 1536, 1636, 3000])
+def test_a_cut_plain_tar_is_told(tmp_path, end):
+    archive = write_tar(tmp_path / "a.tar", {name: bytes(500) for name in "abc"}, "w:")
+    archive.write_bytes(archive.read_bytes()[:end])
+    assert "expected a whole" in refused(archive, tmp_path / "out")
+
+
+def test_a_damaged_header_is_told(tmp_path):
+    archive = write_tar(tmp_path / "a.tar", {name: bytes(500) for name in "abc"}, "w:")
+    data = bytearray(archive.read_bytes())
+    data[1024] ^= 1  # of b
+    archive.write_bytes(data)
+    assert "expected a whole" in refused(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[31m", "\udcff.txt"])
+def test_names_that_cannot_be_printed_are_refused(tmp_path, name):
+    assert "printable" in refused(write_tar(tmp_path / "a.tar", {name: b"x"}), tmp_path / "out")
+
+
+def test_an_archive_of_directories_alone_is_told(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        info = tarfile.TarInfo("d")
+        info.type = tarfile.DIRTYPE
+        tar.addfile(info)
+    assert "found none" in refused(tmp_path / "a.tar", tmp_path / "out")
+
+
+def test_other_methods_of_zip_are_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_LZMA) as packed:
+        packed.writestr("a", b"x")
+    assert "stored or deflated" in refused(tmp_path / "a.zip", tmp_path / "out")
+
+
 def test_a_tar_that_ends_with_a_zip_is_a_tar(tmp_path):
     """As one does that holds PyTorch's own weights."""
     inner = io.BytesIO()

@@ -46,6 +46,23 @@ def test_what_does_not_fit_is_listed(encoder_config, vocab, tmp_path):
     assert "expected the variable bert/embeddings/LayerNorm/beta" in text
 
 
+def test_a_missing_data_file_is_no_checkpoint_that_can_be_loaded(encoder_config, vocab, tmp_path):
+    arrays = random_arrays(transformer_of("albert", encoder_config("albert")))
+    directory = write_directory(tmp_path / "x", encoder_config("albert"), vocab, arrays)
+    (directory / "model.ckpt-best.data-00000-of-00001").unlink()
+    fits, text = report(directory)
+    assert not fits
+    assert "cannot be read" in text
+
+
+def test_names_are_shown_as_they_are(encoder_config, vocab, tmp_path):
+    arrays = random_arrays(transformer_of("albert", encoder_config("albert")))
+    config = encoder_config("albert") | {"[/red]": "[/b]"}
+    fits, text = report(write_directory(tmp_path / "x", config, vocab, arrays | draw({"x[/red]y": (1,)})))
+    assert fits
+    assert "x[/red]y" in text
+
+
 def test_the_first_albert_zh_is_named(encoder_config, vocab, tmp_path):
     arrays = draw(layer_shared_shapes(len(vocab), 6, 8, 16))
     fits, text = report(write_directory(tmp_path / "x", encoder_config("albert"), vocab, arrays))

@@ -226,6 +226,34 @@ def test_other_configs_beside_config_json_are_left_alone(tmp_path):
     assert read_encoder(str(tmp_path), True, 16).config["model_type"] == "bert"
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("max_position_embeddings", value) for value in ("512", [1], 32.0, True, 10**12)),
+        *(("type_vocab_size", value) for value in ("2", 0, -1, 2.0)),
+        *(("embedding_size", value) for value in ("6", -6, True)),
+        *(("intermediate_size", value) for value in (True, 10**12)),
+        ("num_hidden_layers", 2000),
+        *(("hidden_dropout_prob", value) for value in ("0.1", -1, 1, 1.5, float("nan"), True)),
+        *(("layer_norm_eps", value) for value in ("1e-12", -1.0, float("nan"), float("inf"), 10**400)),
+    ],
+)
+def test_numbers_of_a_config_are_checked(tmp_path, key, value):
+    assert key in problems_of(write_encoder(tmp_path, **{key: value}))[0]
+
+
+def test_a_config_without_end_is_told(tmp_path):
+    write_encoder(tmp_path)
+    (tmp_path / "bert_config.json").write_text("[" * 100_000)
+    assert problems_of(tmp_path)[0].startswith("bert_config.json")
+
+
+def test_what_macos_packs_beside_is_left_alone(tmp_path):
+    write_encoder(tmp_path / "chinese")
+    write_encoder(tmp_path / "__MACOSX", weights=False)
+    assert read_encoder(str(tmp_path), True, 16).weights.endswith("chinese/bert_model.ckpt")
+
+
 def test_padding_must_be_token_0(tmp_path):
     write_encoder(tmp_path, vocab=[VOCAB[1], VOCAB[0], *VOCAB[2:]])
     assert "[PAD]" in problems_of(tmp_path)[0]

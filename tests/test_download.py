@@ -82,6 +82,33 @@ def interrupt(*_):
     raise KeyboardInterrupt
 
 
+def test_a_server_that_sends_less_than_the_rest_is_asked_again(target):
+    with serve({"/a.zip": DATA}, failures=[0.5]) as server:
+        server.most_at_once = len(DATA) // 5
+        assert fetch(f"{server.url}/a.zip", target) == DATA
+
+
+@pytest.mark.parametrize("tag", [b"\xff", b"a\nb", "标".encode()])
+def test_a_damaged_tag_is_none(target, tag):
+    target.parent.mkdir()
+    target.with_name("a.zip.part").write_bytes(DATA[:9])
+    target.with_name("a.zip.part.tag").write_bytes(tag)
+    with serve({"/a.zip": DATA}) as server:
+        assert fetch(f"{server.url}/a.zip", target) == DATA
+
+
+def test_an_answer_without_end_is_cut_off(target, monkeypatch):
+    monkeypatch.setattr("raytrain.download._MAX_BYTES", 1 << 20)
+    with serve({"/a.zip": DATA}) as server, pytest.raises(CheckpointError, match="larger than"):
+        fetch(f"{server.url}/a.zip", target)
+
+
+@pytest.mark.parametrize("url", ["http://localhost:xx/a.zip", "http://local host/a.zip"])
+def test_what_is_no_url_is_told_at_once(target, url):
+    with pytest.raises(CheckpointError, match="cannot be fetched"):
+        fetch(url, target, pause=100)
+
+
 @pytest.mark.parametrize("source", ["ftp://host/a.zip", "nonsense://host/a.zip"])
 def test_unknown_schemes_are_told(target, source):
     with pytest.raises(CheckpointError, match="cannot be fetched"):

@@ -114,6 +114,25 @@ def test_after_a_full_disk_it_can_be_tried_again(home, mirror, monkeypatch):
     assert read_all(fetch(TINY, QUIET, str(mirror))) == FILES
 
 
+def test_ctrl_c_while_unpacking_keeps_what_was_fetched(mirror, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with serve({f"/{TINY.archive}": (mirror / TINY.archive).read_bytes()}) as server:
+        monkeypatch.setattr("raytrain.fetch.unpack", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            fetch(TINY, QUIET, server.url)
+        monkeypatch.undo()
+        monkeypatch.setenv("RAYTRAIN_HOME", str(mirror.parent / "home"))
+        assert read_all(fetch(TINY, QUIET, server.url)) == FILES
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("location", ["a" * 300, "~nosuchuser/x"])
+def test_what_is_no_path_is_told(location):
+    assert "encoder.checkpoint" in refused(locate_checkpoint, location, QUIET)
+
+
 def broken(*_):
     raise OSError(28, "No space left on device")
 

@@ -181,6 +181,45 @@ def test_what_is_no_checkpoint_is_refused(albert, tmp_path, broken):
         load_weights(albert, open_weights("albert", str(prefix)))
 
 
+def test_a_directory_of_the_name_leads_nowhere_else(albert, tmp_path):
+    """TensorFlow follows the path in a directory's file `checkpoint`."""
+    elsewhere = write_checkpoint(tmp_path / "elsewhere.ckpt", random_arrays(albert))
+    prefix = tmp_path / "model.ckpt"
+    write_checkpoint(prefix, random_arrays(albert, seed=1))
+    prefix.mkdir()
+    (prefix / "checkpoint").write_text(f'model_checkpoint_path: "{elsewhere}"\n')
+    with pytest.raises(CheckpointError, match="a directory"):
+        open_weights("albert", str(prefix))
+
+
+@pytest.mark.parametrize("change", ["cut", "flipped"])
+def test_a_damaged_data_file_is_told(albert, tmp_path, change):
+    prefix = write_checkpoint(tmp_path / "x.ckpt", random_arrays(albert))
+    path = tmp_path / "x.ckpt.data-00000-of-00001"
+    data = bytearray(path.read_bytes())
+    data[200] ^= 1
+    path.write_bytes(data if change == "flipped" else data[:100])
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_weights(albert, open_weights("albert", prefix))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1j, 3, True, "text"])
+def test_what_is_not_a_finite_float_is_refused(albert, tmp_path, value):
+    arrays = random_arrays(albert)
+    name = "bert/embeddings/LayerNorm/beta"
+    kind = np.float32 if isinstance(value, float) else None
+    arrays[name] = np.full(arrays[name].shape, value, kind)
+    with pytest.raises(CheckpointError, match=name):
+        load_weights(albert, open_weights("albert", write_checkpoint(tmp_path / "x.ckpt", arrays)))
+
+
+def test_one_variable_under_two_names_is_refused(tmp_path):
+    names = ("bert.encoder.layer.0.output.dense.bias", "encoder.layer.0.output.dense.bias")
+    save_file({name: np.zeros(8, np.float32) for name in names}, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match="two names"):
+        open_weights("bert", str(tmp_path / "model.safetensors"))
+
+
 # ── forward passes against NumPy's ─────────────────────────────────────────────────────────────────
 
 
