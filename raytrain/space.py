@@ -133,7 +133,8 @@ def read_space(config: Config, pretrained: bool) -> SearchSpace:
         if not _refuse_key(key, problems):
             _read_key(key, value, space, problems)
     for name in architectures if config.sweep.search != "grid" else ():
-        trains = trains_encoder(config, name, pretrained) or "model.train_encoder" in raw
+        searched = (space.shared | space.own[name]).get("model.train_encoder")
+        trains = any(searched.values) if searched else trains_encoder(config, name, pretrained)
         for key, domain in default_rates(name, pretrained, trains).items():
             if key not in raw and config.flat()[key] is None:
                 space.own[name][key] = domain

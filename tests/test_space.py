@@ -66,6 +66,14 @@ def test_an_untrained_encoder_learns_faster_and_together_with_its_head():
     )
 
 
+def test_rates_follow_what_is_searched_of_the_encoder():
+    space = space_of(
+        {"model.train_encoder": {"finetune": [True], "textcnn": [False]}, "model.architecture": ARCHITECTURES}
+    )
+    assert "train.encoder_learning_rate" in space.own["finetune"]
+    assert "train.encoder_learning_rate" not in space.own["textcnn"]
+
+
 def test_a_rate_that_the_config_gives_is_not_searched():
     values = config_of().model_dump(mode="json")
     values["train"]["learning_rate"] = 1e-3
