@@ -80,6 +80,7 @@ def test_run_directory_holds_what_the_design_says(reference):
     for fold in ("r0-fold-00", "r0-fold-01"):
         result = run_directory / "folds" / "finetune" / fold / "result"
         assert {path.name for path in result.iterdir()} == {"model.safetensors", "oof.parquet", "result.json"}
+        assert list((run_directory / "tensorboard" / "finetune" / fold).glob("events*"))
 
 
 def test_artifact_holds_no_pickle_and_nothing_unlisted(reference):

@@ -31,7 +31,7 @@ def run_job(job: str, *arguments: str) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.parametrize("job", ["kfold.py", "predict.py", "checkpoints.py"])
+@pytest.mark.parametrize("job", ["kfold.py", "predict.py", "checkpoints.py", "sweep.py"])
 def test_help_exits_0(job):
     done = run_job(job, "--help")
     assert done.returncode == 0 and "usage: python jobs/" in done.stdout
@@ -49,6 +49,20 @@ def test_help_exits_0(job):
 )
 def test_kfold_input_error_exits_2_with_one_message(arguments, message):
     done = run_job("kfold.py", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data.path=nowhere.csv"], "nowhere.csv"),
+        (["data.path=x.csv", "sweep.search=luck"], "sweep.search"),
+        (["data.path=x.csv", "sweep.num_trails=3"], "did you mean sweep.num_trials?"),
+    ],
+)
+def test_sweep_input_error_exits_2_with_one_message(arguments, message):
+    done = run_job("sweep.py", *arguments)
     assert done.returncode == 2
     assert message in done.stderr and "Traceback" not in done.stderr
 
@@ -186,3 +200,16 @@ def test_driver_never_imports_tensorflow(tmp_path):
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment()
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_a_sweep_and_then_its_best_config_in_full(tmp_path):
+    overrides = tiny_overrides(tmp_path, name="search", train__epochs=1, model__architecture="textcnn")
+    space = "sweep.space={train.batch_size: [4, 8]}"
+    options = ["sweep.num_trials=2", "sweep.num_folds=2", "sweep.then=kfold", space]
+    done = run_job("sweep.py", *overrides, *options)
+    assert done.returncode == 0, done.stderr
+    assert "Configuration for experiment" not in done.stdout  # Tune's own
+    assert f"ensemble: {tmp_path}/runs/search-best/ensemble" in done.stdout
+    again = run_job("kfold.py", "--config", str(tmp_path / "runs" / "search" / "best.yaml"))
+    assert again.returncode == 0 and "is finished" in again.stdout

@@ -16,7 +16,7 @@ from raytrain.cluster import connect
 from raytrain.config import load_config
 from raytrain.crossval import cross_validate
 from raytrain.errors import ConfigError, SweepError
-from raytrain.sweep import run_sweep
+from raytrain.sweep import _Ending, run_sweep
 
 pytestmark = pytest.mark.slow
 
@@ -186,3 +186,17 @@ def test_a_bad_space_starts_nothing(local_ray, tmp_path):
             config_of(tmp_path, sweep__space="{train.learning_rate: {loguniform: [0, 1]}}"), silent_console()
         )
     assert not (tmp_path / "runs" / "tiny" / "sweep.json").exists()
+
+
+def test_a_sweep_ends_at_its_time_or_at_ctrl_c():
+    assert not _Ending(None).stop_all()
+    assert not _Ending(1000.0).stop_all()
+    assert _Ending(1e-9).stop_all()
+    ending = _Ending(None)
+    with ending.heeded():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+        assert ending.stop_all() and ending.interrupted
+        with pytest.raises(KeyboardInterrupt):  # the second one
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
