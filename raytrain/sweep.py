@@ -137,7 +137,6 @@ def _run_trials(
     resources: FoldResources,
     table: TrialTable,
 ) -> None:
-    options = config.sweep
     # Tune's own loggers, tables and way to handle Ctrl-C would stand beside ours.
     os.environ |= {
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -145,26 +144,13 @@ def _run_trials(
         "RAY_AIR_NEW_OUTPUT": "0",
     }
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a trial's failure stands in its record
-    points = {number: record.point for number, record in table.records.items()}
-    trainable = tune.with_parameters(
-        run_trial,
-        inputs=inputs,
-        earlier=dict(table.records),
-        num_folds=options.num_folds,
-        threads=resources.cpus,
-        gpu_share=resources.gpus or None,
-    )
-    needs = {"cpu": resources.cpus, **({"gpu": resources.gpus} if resources.gpus else {})}
-    ending = _Ending(options.time_budget)
+    ending = _Ending(config.sweep.time_budget)
+    earlier = dict(table.records)
+    searcher = PointSearcher(source, {n: record.point for n, record in earlier.items()}, config.sweep.metric)
     with tracking(sweep, config) as tracker, table.shown():
         tuner = tune.Tuner(
-            tune.with_resources(trainable, needs),
-            tune_config=tune.TuneConfig(
-                search_alg=PointSearcher(source, points, options.metric),
-                scheduler=_scheduler(config),
-                num_samples=-1 if options.search == "grid" else options.num_trials,
-                max_concurrent_trials=min(resources.slots, options.max_concurrent_trials or resources.slots),
-            ),
+            _trainable(config, inputs, earlier, resources),
+            tune_config=_tune_config(config, searcher, resources),
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=sweep.location,
@@ -181,6 +167,35 @@ def _run_trials(
             (sweep / "tune").delete()  # what Tune needs to go on by itself; our records are enough
     if ending.interrupted:
         raise KeyboardInterrupt
+
+
+def _trainable(
+    config: Config,
+    inputs: dict[str, TrialInputs],
+    earlier: dict[int, TrialRecord],
+    resources: FoldResources,
+) -> Any:
+    """`run_trial` with what all trials share, and what each of them takes of the cluster."""
+    trainable = tune.with_parameters(
+        run_trial,
+        inputs=inputs,
+        earlier=earlier,
+        num_folds=config.sweep.num_folds,
+        threads=resources.cpus,
+        gpu_share=resources.gpus or None,
+    )
+    gpus = {"gpu": resources.gpus} if resources.gpus else {}
+    return tune.with_resources(trainable, {"cpu": resources.cpus, **gpus})
+
+
+def _tune_config(config: Config, searcher: PointSearcher, resources: FoldResources) -> tune.TuneConfig:
+    options = config.sweep
+    return tune.TuneConfig(
+        search_alg=searcher,
+        scheduler=_scheduler(config),
+        num_samples=-1 if options.search == "grid" else options.num_trials,  # a grid ends by itself
+        max_concurrent_trials=min(resources.slots, options.max_concurrent_trials or resources.slots),
+    )
 
 
 class _Ending(Stopper):
