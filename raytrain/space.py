@@ -139,8 +139,11 @@ def read_space(config: Config, pretrained: bool) -> SearchSpace:
             if key not in raw and config.flat()[key] is None:
                 space.own[name][key] = domain
     problems += _unfit_values(space, config)
+    there = config.folds.num_folds * config.folds.repeats
+    if config.sweep.num_folds > there:
+        problems.append(f"sweep.num_folds={config.sweep.num_folds}: the run has only {there} folds")
     if problems:
-        raise ConfigError("sweep.space cannot be searched", list(dict.fromkeys(problems)))
+        raise ConfigError("the sweep cannot be started", list(dict.fromkeys(problems)))
     return space
 
 

@@ -125,6 +125,11 @@ def test_bad_spaces_are_refused(space, told):
     assert any(told in problem for problem in problems_of(space)), problems_of(space)
 
 
+def test_a_trial_has_no_more_folds_than_the_run():
+    assert "has only 10 folds" in problems_of({}, num_folds=11)[0]
+    space_of({}, num_folds=10)
+
+
 def test_everything_wrong_comes_at_once():
     assert len(problems_of({"train.epochs": [], "nonsense": [1], "train.batch_size": [0]})) == 3
 
