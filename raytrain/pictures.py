@@ -117,7 +117,7 @@ def _draw_parallel(records: Sequence[TrialRecord], config: Config, pretrained: b
     keys = [key for key in dict.fromkeys(k for record in records for k in record.point)]
     keys = [key for key in keys if "learning_rate" not in key]
     columns: dict[str, list[Any]] = {
-        key.split(".")[-1]: [record.point.get(key) for record in records] for key in keys
+        key.split(".")[-1].replace("_", " "): [record.point.get(key) for record in records] for key in keys
     }
     columns[_RATE] = [searched_rate(record, config, pretrained) for record in records]
     scores = np.array([record.mean(config.sweep.metric) for record in records])

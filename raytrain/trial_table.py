@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from raytrain.config import Config
-from raytrain.metrics import METRICS
 from raytrain.summary import TITLES
 from raytrain.trials import STATES, TrialRecord, rank_trials
 
@@ -76,26 +75,24 @@ class TrialTable:
 
 
 def score_table(records: Sequence[TrialRecord], config: Config) -> Table:
-    """A row a trial: its values, its mean scores over the folds so far, and the sweep's metric's spread."""
+    """A row a trial: its values, and the sweep's metric over the folds so far; the others are in the file."""
     keys = list(dict.fromkeys(key for record in records for key in record.point))
     metric = config.sweep.metric
     table = Table(box=None, pad_edge=False)
     table.add_column("trial", justify="right")
-    table.add_column("state")
+    table.add_column("state", no_wrap=True)
     table.add_column("folds", justify="right")
     for key in keys:
-        table.add_column(key.split(".")[-1].replace("_", " "), overflow="fold")
-    for name in METRICS:
-        table.add_column(TITLES[name] + (" ± sd" if name == metric else ""), justify="right", no_wrap=True)
+        table.add_column(key.split(".")[-1].replace("_", " "))
+    table.add_column(f"{TITLES[metric]} ± sd", justify="right", no_wrap=True)
     table.add_column("seconds", justify="right")
     for record in records:
-        scores = [_score(record, name, with_sd=name == metric) for name in METRICS]
         table.add_row(
             str(record.number),
             Text(record.state, style=_STYLES.get(record.state, "")),
             _folds(record, config),
             *(_shown(record.point.get(key)) for key in keys),
-            *scores,
+            _score(record, metric),
             f"{sum(record.seconds):.0f}",
         )
     return table
@@ -115,11 +112,11 @@ def _folds(record: TrialRecord, config: Config) -> str:
     return f"{record.num_folds}/{config.sweep.num_folds}"
 
 
-def _score(record: TrialRecord, name: str, with_sd: bool) -> str:
-    mean = record.mean(name)
+def _score(record: TrialRecord, metric: str) -> str:
+    mean = record.mean(metric)
     if np.isnan(mean):
         return "–"
-    return f"{mean:.4f} ± {record.sd(name):.4f}" if with_sd and record.num_folds > 1 else f"{mean:.4f}"
+    return f"{mean:.4f} ± {record.sd(metric):.4f}" if record.num_folds > 1 else f"{mean:.4f}         "
 
 
 def _shown_point(record: TrialRecord) -> str:
