@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
+import numpy as np
 import optuna
 from ray.tune.search import Searcher
 
@@ -39,18 +40,20 @@ class OptunaPoints:
     Args:
         space: What is searched.
         metric: One of `metrics.METRICS`.
-        seed: The first ten points are random and depend on it alone, later ones on how trials ended.
+        seed: The first ten points are random and depend on it alone, later ones on how trials ended, too.
     """
 
     def __init__(self, space: SearchSpace, metric: str, seed: int):
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         direction: Literal["minimize", "maximize"] = "minimize" if metric in LOWER_IS_BETTER else "maximize"
-        self._space = space
-        self._study = optuna.create_study(sampler=sampler, direction=direction)
+        self._space, self._seed = space, seed
+        self._study = optuna.create_study(direction=direction)
         self._trials: dict[int, optuna.Trial] = {}
 
     def next_point(self, number: int, recorded: Point | None) -> Point | None:
+        # Anew for each number, so that points do not depend on how many were drawn in this session.
+        seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
+        self._study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         if recorded is not None:
             self._study.enqueue_trial(self._parameters(recorded))
         trial = self._trials[number] = self._study.ask()

@@ -35,8 +35,11 @@ class Domain:
     values: tuple[Any, ...]
 
     def extremes(self) -> tuple[Any, ...]:
-        """Values which, if they are valid, all are."""
-        return (self.values[0], self.values[1] - 1) if self.kind == "randint" else self.values
+        """Values which, if they are valid, all are: of a range of numbers one that is no integer, too."""
+        if self.kind == "choice":
+            return self.values
+        low, high = self.values
+        return (low, high - 1) if self.kind == "randint" else (low, high, low + (high - low) / math.pi)
 
 
 Draw = Callable[[str, Domain], Any]  # (name, domain) to a value; a name has one domain
@@ -59,6 +62,11 @@ class SearchSpace:
     def searches(self, key: str) -> bool:
         """Whether any architecture's trials differ in a key."""
         return key in self.shared or any(key in domains for domains in self.own.values())
+
+    def values_of(self, key: str) -> list[Any]:
+        """The choices of a key, of all architectures."""
+        domains = [space[key] for space in (self.shared, *self.own.values()) if key in space]
+        return [value for domain in domains for value in domain.values]
 
     def draw(self, draw: Draw) -> Point:
         """One point: the architecture, then the keys that apply to it."""
@@ -136,7 +144,7 @@ def read_space(config: Config, pretrained: bool) -> SearchSpace:
         searched = (space.shared | space.own[name]).get("model.train_encoder")
         trains = any(searched.values) if searched else trains_encoder(config, name, pretrained)
         for key, domain in default_rates(name, pretrained, trains).items():
-            if key not in raw and config.flat()[key] is None:
+            if key not in space.shared | space.own[name] and config.flat()[key] is None:
                 space.own[name][key] = domain
     problems += _unfit_values(space, config)
     there = config.folds.num_folds * config.folds.repeats
@@ -155,7 +163,9 @@ def _read_key(key: str, value: Any, space: SearchSpace, problems: list[str]) -> 
             problems.append(f"{where}: expected one list for all architectures; they share the features")
         for name, part in value.items():
             domain = _read_domain(part, f"{where}.{name}", problems)
-            if domain is not None and name in space.own:
+            if name not in space.own:
+                problems.append(f"{where}.{name}: no trial has this architecture")
+            elif domain is not None:
                 space.own[name][key] = domain
         return
     domain = _read_domain(value, where, problems)
@@ -180,8 +190,8 @@ def _architectures(value: Any, config: Config, problems: list[str]) -> tuple[str
 
 def _refuse_key(key: str, problems: list[str]) -> bool:
     where = f"sweep.space.{key}"
-    if key.split(".")[0] in (*_FIXED, "tracking"):
-        problems.append(f"{where}: cannot be searched: every trial has the same {key.split('.')[0]}")
+    if key.split(".")[0] in (*_FIXED, "tracking") or key == "train.precision":
+        problems.append(f"{where}: cannot be searched: every trial has the same")
     elif key not in config_keys():
         near = nearest_key(key)
         problems.append(f"{where}: unknown key" + (f"; did you mean {near}?" if near else ""))

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -19,16 +20,16 @@ from raytrain.cluster import FoldResources, check_storage, connect, plan_resourc
 from raytrain.config import Config, validate_config
 from raytrain.crossval import announce, frozen_states
 from raytrain.ensemble import parquet_bytes
-from raytrain.errors import SweepError
-from raytrain.inputs import find_encoder, trains_encoder
+from raytrain.errors import ConfigError, InputError, SweepError
+from raytrain.inputs import class_weights, find_encoder, trains_encoder
 from raytrain.metrics import LOWER_IS_BETTER
 from raytrain.pictures import write_pictures
 from raytrain.plan import PreparedRun, load_plan, prepare_run
-from raytrain.run_directory import lock_run
+from raytrain.run_directory import check_inputs, lock_run
 from raytrain.search import ListedPoints, OptunaPoints, PointSearcher, PointSource
 from raytrain.space import SearchSpace, input_points, read_space, with_point
 from raytrain.storage import Directory
-from raytrain.tracking import tracking
+from raytrain.tracking import Tracker, tracking
 from raytrain.trial import TrialInputs, input_key, run_trial
 from raytrain.trial_recorder import TrialRecorder
 from raytrain.trial_table import TrialTable, best_table
@@ -58,13 +59,18 @@ def run_sweep(config: Config, console: Console) -> Config:
         pretrained = prepared.encoder.weights is not None
         space = read_space(config, pretrained)
         source = _point_source(space, config)
-        begin_sweep(sweep, config, prepared.hashes)
+        variants = _prepare_variants(sweep, config, space, prepared, console)
+        hashes = {f"{key} {name}": h for name, v in variants.items() for key, h in v[1].hashes.items()}
+        begin_sweep(sweep, config, hashes)
         records = {record.number: record for record in read_trials(sweep)}
         connect(config.cluster.address)
         table = TrialTable(records, config, console)
         try:
-            with _trial_inputs(sweep, config, space, prepared, console) as (inputs, resources):
-                _run_trials(sweep, config, source, inputs, resources, table)
+            with (
+                tracking(sweep, config) as tracker,
+                _trial_inputs(sweep, config, space, variants, console) as (inputs, resources),
+            ):
+                _run_trials(sweep, config, source, inputs, resources, table, tracker)
         finally:
             _sum_up(sweep, config, list(records.values()), pretrained, console)
     best = best_trial(list(records.values()), config.sweep.metric)
@@ -74,9 +80,9 @@ def run_sweep(config: Config, console: Console) -> Config:
 
 
 def best_config(config: Config, best: TrialRecord) -> Config:
-    """What jobs/kfold.py trains in full: the best trial's config, under a name of its own."""
+    """What jobs/kfold.py trains in full: the best trial's config, under a name of this trial's."""
     values = with_point(config, best.point).model_dump(mode="json")
-    return validate_config(values | {"name": f"{config.name}-best", "sweep": {}})
+    return validate_config(values | {"name": f"{config.name}-trial-{best.number:04d}", "sweep": {}})
 
 
 def _point_source(space: SearchSpace, config: Config) -> PointSource:
@@ -98,34 +104,71 @@ def _scheduler(config: Config) -> TrialScheduler:
     if options.scheduler == "asha" and options.num_folds > 1:
         return ASHAScheduler("folds", max_t=options.num_folds, grace_period=1, reduction_factor=2, **order)
     if options.scheduler == "median":
-        return MedianStoppingRule("folds", grace_period=1, min_samples_required=3, **order)
+        return MedianStoppingRule(
+            "folds", grace_period=1, min_samples_required=3, min_time_slice=10**9, **order
+        )  # it would pause trials, which begin anew then
     return FIFOScheduler()
+
+
+def _prepare_variants(
+    sweep: Directory, config: Config, space: SearchSpace, prepared: PreparedRun, console: Console
+) -> dict[str, tuple[Config, PreparedRun]]:
+    """The config of each set of features that trials read, and what it is made of.
+
+    Raises:
+        ConfigError: With every encoder, file and class weight that cannot be used.
+    """
+    whole: dict[str, Any] = {"model.architecture": list(space.architectures)}
+    if space.searches("model.train_encoder"):
+        whole["model.train_encoder"] = False  # so that the encoder's weights are at hand
+    variants: dict[str, tuple[Config, PreparedRun]] = {}
+    problems: list[str] = []
+    for point in input_points(space):
+        own = with_point(config, {**point, **whole})
+        try:
+            encoder = find_encoder(own, prepared.corpus, console) if point else prepared.encoder
+            hashes = check_inputs(sweep, own, prepared.corpus, encoder)
+            variants[input_key(own)] = own, replace(prepared, encoder=encoder, hashes=hashes)
+        except InputError as error:
+            problems.append(str(error))
+    for value in space.values_of("train.class_weight"):
+        try:
+            class_weights(with_point(config, {"train.class_weight": value}), prepared.corpus)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError("the sweep cannot be started", list(dict.fromkeys(problems)))
+    return variants
+
+
+def _resources(config: Config, space: SearchSpace) -> FoldResources:
+    """What a trial takes, which trains one fold at a time on one worker."""
+    options = config.sweep
+    num_trials = len(space.grid()) if options.search == "grid" else options.num_trials
+    at_once = min(num_trials, options.max_concurrent_trials or num_trials)
+    cluster = config.cluster.model_copy(update={"workers_per_fold": 1, "max_concurrent_folds": at_once})
+    return plan_resources(cluster, at_once)
 
 
 @contextlib.contextmanager
 def _trial_inputs(
-    sweep: Directory, config: Config, space: SearchSpace, prepared: PreparedRun, console: Console
+    sweep: Directory,
+    config: Config,
+    space: SearchSpace,
+    variants: dict[str, tuple[Config, PreparedRun]],
+    console: Console,
 ) -> Iterator[tuple[dict[str, TrialInputs], FoldResources]]:
     """Encodes the corpus once for every set of features that trials read, and a frozen encoder's output."""
-    resources = plan_resources(config.cluster, config.sweep.num_trials)
+    resources = _resources(config, space)
     inputs: dict[str, TrialInputs] = {}
-    whole: dict[str, Any] = {"model.architecture": list(space.architectures)}
-    if space.searches("model.train_encoder"):
-        whole["model.train_encoder"] = False  # so that the encoder's weights are at hand
     with contextlib.ExitStack() as stack:
-        for point in input_points(space):
-            own = with_point(config, {**point, **whole})
-            if point:
-                encoder = find_encoder(own, prepared.corpus, console)
-                prepared = PreparedRun(
-                    prepared.corpus, encoder, prepared.class_weight, prepared.hashes, prepared.folds
-                )
+        for key, (own, prepared) in variants.items():
             plan = load_plan(sweep, own, prepared)
             announce(plan, console)
             states = None
             if not all(trains_encoder(own, name, plan.pretrained) for name in space.architectures):
                 states = stack.enter_context(frozen_states(plan, resources, console))
-            inputs[input_key(own)] = TrialInputs(plan, config, ray.put(plan.shared_data()), states)
+            inputs[key] = TrialInputs(plan, config, ray.put(plan.shared_data()), states)
         yield inputs, resources
 
 
@@ -136,6 +179,7 @@ def _run_trials(
     inputs: dict[str, TrialInputs],
     resources: FoldResources,
     table: TrialTable,
+    tracker: Tracker,
 ) -> None:
     # Tune's own loggers, tables and way to handle Ctrl-C would stand beside ours.
     os.environ |= {
@@ -147,14 +191,15 @@ def _run_trials(
     ending = _Ending(config.sweep.time_budget)
     earlier = dict(table.records)
     searcher = PointSearcher(source, {n: record.point for n, record in earlier.items()}, config.sweep.metric)
-    with tracking(sweep, config) as tracker, table.shown():
+    recorder = TrialRecorder(sweep, table, tracker, config, ending.stop_all)
+    with table.shown():
         tuner = tune.Tuner(
             _trainable(config, inputs, earlier, resources),
             tune_config=_tune_config(config, searcher, resources),
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=sweep.location,
-                callbacks=[TrialRecorder(sweep, table, tracker, config, ending.stop_all)],
+                callbacks=[recorder],
                 stop=ending,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=0),
@@ -164,6 +209,7 @@ def _run_trials(
             with ending.heeded():
                 tuner.fit()
         finally:
+            recorder.stop_running()
             (sweep / "tune").delete()  # what Tune needs to go on by itself; our records are enough
     if ending.interrupted:
         raise KeyboardInterrupt
@@ -194,7 +240,7 @@ def _tune_config(config: Config, searcher: PointSearcher, resources: FoldResourc
         search_alg=searcher,
         scheduler=_scheduler(config),
         num_samples=-1 if options.search == "grid" else options.num_trials,  # a grid ends by itself
-        max_concurrent_trials=min(resources.slots, options.max_concurrent_trials or resources.slots),
+        max_concurrent_trials=resources.slots,
     )
 
 

@@ -4,6 +4,8 @@ import contextlib
 import importlib
 import math
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -52,25 +54,43 @@ class Tracker:
             for key, value in metrics.items()
             if isinstance(value, int | float) and math.isfinite(value)
         }
+        with self._unharmed():
+            self._log(name, step, numbers, parameters or {})
+
+    @contextlib.contextmanager
+    def _unharmed(self) -> Iterator[None]:
+        """A log that fails is told once and given up; what is logged goes on."""
+        try:
+            yield
+        except Exception as error:  # of whatever library
+            print(f"tracking is given up: {error}", file=sys.stderr)
+            self._events, self._mlflow, self._writers = None, None, {}
+
+    def _log(self, name: str, step: int, numbers: dict[str, float], parameters: Mapping[str, Any]) -> None:
         if self._events is not None:
             if name not in self._writers:
                 self._writers[name] = SummaryWriter(str(self._events / name))
-                for key, value in (parameters or {}).items():
+                for key, value in parameters.items():
                     self._writers[name].add_text(key, str(value), step)
             for key, number in numbers.items():
                 self._writers[name].add_scalar(key, number, step)
             self._writers[name].flush()
         if self._mlflow is not None:
-            self._mlflow.log(name, step, numbers, parameters or {})
+            self._mlflow.log(name, step, numbers, parameters)
 
     def close(self) -> None:
         """Ends what is open."""
+        with self._unharmed():
+            self._close()
+
+    def _close(self) -> None:
         for writer in self._writers.values():
             writer.close()
         if self._events is not None and not self._run.is_local:
             for path in self._events.rglob("events*"):
                 name = path.relative_to(self._events).as_posix()
                 self._run.write_bytes(f"tensorboard/{name}", path.read_bytes())
+            shutil.rmtree(self._events, ignore_errors=True)
         if self._mlflow is not None:
             self._mlflow.close()
 

@@ -14,6 +14,7 @@ from raytrain.errors import RaytrainError
 from raytrain.fold_result import FoldSpec
 from raytrain.fold_run import build_initial_model, build_training
 from raytrain.hidden_states import HiddenStates
+from raytrain.inputs import class_weights
 from raytrain.metrics import METRICS
 from raytrain.plan import Plan, build_specs
 from raytrain.space import INPUT_SECTIONS, Point, with_point
@@ -39,7 +40,8 @@ class TrialInputs:
 
 def trial_specs(inputs: TrialInputs, point: Point, num_folds: int) -> list[FoldSpec]:
     """The first `num_folds` folds of the run that the point's config would make."""
-    plan = replace(inputs.plan, config=with_point(inputs.config, point))
+    config = with_point(inputs.config, point)
+    plan = replace(inputs.plan, config=config, class_weight=class_weights(config, inputs.plan.corpus))
     specs = build_specs(plan, inputs.data)[:num_folds]
     if specs[0].model["train_encoder"]:
         return specs
@@ -82,7 +84,7 @@ def run_trial(
         tune.report(fold_report({name: values[:count] for name, values in scores.items()}, seconds[:count]))
     if known.error is not None:
         raise RaytrainError(known.error)
-    if known.state in ENDED:
+    if known.state in ENDED or known.num_folds >= num_folds:
         return
     with quick_imports():
         import raytrain.training  # noqa: F401

@@ -59,6 +59,8 @@ class TrialRecorder(Callback):
             return
         record.scores, record.seconds = result["scores"], result["seconds"]
         record.ended = self._table.elapsed
+        if record.num_folds >= self._config.sweep.num_folds:
+            record.state = "finished"
         write_trial(self._sweep, record)
         metrics = {name: record.mean(name) for name in METRICS}
         self._tracker.log(f"trial-{record.number:04d}", record.num_folds, metrics, record.point)
@@ -67,24 +69,24 @@ class TrialRecorder(Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         record = self._record(trial)
-        if record.number in self._replayed:
-            return
-        if record.num_folds >= self._config.sweep.num_folds:
-            record.state = "finished"
-        elif self._is_ending():
-            record.state = "stopped"
-        else:
-            record.state = "pruned"
-        self._end(record)
+        if record.number not in self._replayed:
+            self._end(record, "stopped" if self._is_ending() else "pruned")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         record = self._record(trial)
         if record.number not in self._replayed:
-            record.state, record.error = "failed", _reason(trial)
-            record.ended = self._table.elapsed
-            self._end(record)
+            record.error, record.ended = _reason(trial), self._table.elapsed
+            self._end(record, "failed")
 
-    def _end(self, record: TrialRecord) -> None:
+    def stop_running(self) -> None:
+        """Says of trials that were running when the sweep ended that they may go on: Tune does not."""
+        for record in self._table.records.values():
+            if record.state in ("waiting", "running"):
+                self._end(record, "stopped")
+
+    def _end(self, record: TrialRecord, state: str) -> None:
+        whole = record.num_folds >= self._config.sweep.num_folds
+        record.state = "finished" if whole and state != "failed" else state
         write_trial(self._sweep, record)
         self._table.tell(record)
 

@@ -100,6 +100,8 @@ def read_trials(sweep: Directory) -> list[TrialRecord]:
     """
     records = []
     for name in (sweep / "trials").files():
+        if not name.endswith(".json"):  # of a process that was killed while it wrote
+            continue
         try:
             values = json.loads((sweep / "trials").read_bytes(name))
             record = TrialRecord(**values)

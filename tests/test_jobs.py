@@ -210,6 +210,6 @@ def test_a_sweep_and_then_its_best_config_in_full(tmp_path):
     done = run_job("sweep.py", *overrides, *options)
     assert done.returncode == 0, done.stderr
     assert "Configuration for experiment" not in done.stdout  # Tune's own
-    assert f"ensemble: {tmp_path}/runs/search-best/ensemble" in done.stdout
+    assert f"ensemble: {tmp_path}/runs/search-trial-000" in done.stdout
     again = run_job("kfold.py", "--config", str(tmp_path / "runs" / "search" / "best.yaml"))
     assert again.returncode == 0 and "is finished" in again.stdout

@@ -74,6 +74,12 @@ def test_rates_follow_what_is_searched_of_the_encoder():
     assert "train.encoder_learning_rate" not in space.own["textcnn"]
 
 
+def test_a_rate_given_for_one_architecture_leaves_the_others_theirs():
+    space = space_of({"model.architecture": ARCHITECTURES, "train.learning_rate": {"rnn_cnn": [1e-3]}})
+    assert space.own["rnn_cnn"]["train.learning_rate"] == Domain("choice", (1e-3,))
+    assert space.own["textcnn"]["train.learning_rate"].kind == "loguniform"
+
+
 def test_a_rate_that_the_config_gives_is_not_searched():
     values = config_of().model_dump(mode="json")
     values["train"]["learning_rate"] = 1e-3
@@ -110,6 +116,9 @@ def test_a_domain_may_belong_to_one_architecture():
         ({"train.learning_rate": {"uniform": [0.5, 2]}}, "less than or equal to 1"),
         ({"train.batch_size": [16, 0]}, "train.batch_size"),
         ({"train.batch_size": {"finetune": [0]}, "model.architecture": ["finetune"]}, "train.batch_size"),
+        ({"train.batch_size": {"uniform": [8, 32]}}, "train.batch_size"),
+        ({"train.epochs": {"finetune": [1]}}, "no trial has this architecture"),
+        ({"train.precision": ["float32"]}, "cannot be searched"),
         ({"folds.num_folds": [2, 3]}, "cannot be searched"),
         ({"seed": [1, 2]}, "cannot be searched"),
         ({"sweep.num_trials": [1]}, "cannot be searched"),

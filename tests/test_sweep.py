@@ -87,7 +87,7 @@ def test_what_a_sweep_leaves(calm):
     winner = max(rows, key=lambda row: (row["macro_f1"], -row["trial"]))
     assert best.train.batch_size == winner["train.batch_size"]
     assert best.model.architecture == winner["model.architecture"]
-    assert best.name == "tiny-best"
+    assert best.name == f"tiny-trial-{winner['trial']:04d}"
 
 
 def test_a_trial_s_folds_are_those_of_the_run(calm):
@@ -116,6 +116,7 @@ def test_a_sweep_cut_off_goes_on_to_the_same_table(calm, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_sweep(config, console)
     assert "the best of" in console.file.getvalue()
+    assert {row["state"] for row in table_of(config)} <= {"finished", "stopped"}
     before = {path.name: path.read_bytes() for path in trials.glob("*.json")}
     ended = {name for name, data in before.items() if json.loads(data)["state"] == "finished"}
     run_sweep(config, silent_console())
@@ -153,6 +154,34 @@ def test_a_sweep_in_which_all_fails_says_why(local_ray, tmp_path):
     )
     with pytest.raises(SweepError, match="not finite"):
         run_sweep(config, silent_console())
+
+
+def test_a_trial_s_class_weights_are_its_own(local_ray, tmp_path):
+    space = "{train.class_weight: [null, {a: 9.0}]}"
+    config = config_of(
+        tmp_path,
+        model__architecture="textcnn",
+        sweep__space=space,
+        sweep__search="grid",
+        sweep__scheduler="median",
+    )
+    run_sweep(config, silent_console())
+    plain, weighted = table_of(config)
+    assert plain["log_loss_per_fold"][0] != weighted["log_loss_per_fold"][0]
+
+
+@pytest.mark.parametrize(
+    ("space", "told"),
+    [
+        ("{train.class_weight: [{nobody: 2.0}]}", "no such label"),
+        ("{encoder.checkpoint: [mini, nowhere, albert_bse_zh]}", "did you mean albert_base_zh"),
+        ("{words.vectors: [nowhere.vec]}", "nowhere.vec"),
+    ],
+)
+def test_what_trials_would_read_is_looked_at_first(local_ray, tmp_path, space, told):
+    with pytest.raises(ConfigError, match=told):
+        run_sweep(config_of(tmp_path, model__architecture="textcnn", sweep__space=space), silent_console())
+    assert not (tmp_path / "runs" / "tiny" / "sweep.json").exists()
 
 
 def test_trials_are_pruned_across_folds_and_features_follow_the_point(local_ray, tmp_path):

@@ -64,3 +64,11 @@ def test_mlflow_that_cannot_be_used_is_told_before_anything_starts(tmp_path):
         tracking(Directory(tmp_path), config_of("tracking.mlflow=nonsense://host")),
     ):
         pass
+
+
+def test_a_log_that_fails_is_told_once_and_harms_nothing(tmp_path, capsys):
+    with tracking(Directory(tmp_path), config_of()) as tracker:
+        (tmp_path / "tensorboard").write_text("")  # where a directory should be
+        tracker.log("a", 1, {"accuracy": 1.0})
+        tracker.log("a", 2, {"accuracy": 1.0})
+    assert capsys.readouterr().err.count("tracking is given up") == 1

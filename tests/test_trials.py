@@ -65,6 +65,7 @@ def test_trials_come_by_number_and_unended_ones_are_stopped(sweep):
         record_of(3, [0.1], "pruned"),
     ):
         write_trial(sweep, record)
+    sweep.write_bytes("trials/0004.json.abc.tmp", b"{")  # of a process that was killed
     assert [(record.number, record.state) for record in read_trials(sweep)] == [
         (2, "finished"),
         (3, "pruned"),
