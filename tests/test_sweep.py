@@ -31,6 +31,14 @@ def local_ray():
     ray.shutdown()
 
 
+@pytest.fixture
+def interruptible():
+    """A shell's background jobs ignore SIGINT, and so would these tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def config_of(directory, **overrides):
     options = {
         "folds__num_folds": 3,
@@ -102,7 +110,7 @@ def test_a_trial_s_folds_are_those_of_the_run(calm):
         np.testing.assert_allclose(found, winner[f"{metric}_per_fold"], atol=1e-4)
 
 
-def test_a_sweep_cut_off_goes_on_to_the_same_table(calm, tmp_path):
+def test_a_sweep_cut_off_goes_on_to_the_same_table(calm, interruptible, tmp_path):
     config = config_of(tmp_path)
     trials = tmp_path / "runs" / "tiny" / "trials"
 
@@ -217,7 +225,7 @@ def test_a_bad_space_starts_nothing(local_ray, tmp_path):
     assert not (tmp_path / "runs" / "tiny" / "sweep.json").exists()
 
 
-def test_a_sweep_ends_at_its_time_or_at_ctrl_c():
+def test_a_sweep_ends_at_its_time_or_at_ctrl_c(interruptible):
     assert not _Ending(None).stop_all()
     assert not _Ending(1000.0).stop_all()
     assert _Ending(1e-9).stop_all()
