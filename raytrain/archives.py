@@ -8,10 +8,11 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any
 
 from raytrain.errors import ArchiveError
+from raytrain.storage import is_inside
 
 # The largest known encoder's archive unpacks to about a gigabyte.
 MAX_BYTES = 16 << 30
@@ -88,10 +89,9 @@ def _unreadable(archive: Path, error: Exception) -> ArchiveError:
 
 
 def _why_outside(name: str) -> str | None:
-    path = PurePosixPath(name)
     if not name.isprintable():
         return "expected a name of printable characters"
-    if not name.strip("/") or path.is_absolute() or ".." in path.parts or "\\" in name:
+    if not is_inside(name):
         return "expected a name inside the archive's own directory"
     return None
 

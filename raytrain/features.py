@@ -19,20 +19,16 @@ from raytrain.words import FIRST_WORD, UNKNOWN_WORD, build_segmenter
 PARALLEL_TEXTS = 100_000
 
 
-# Both take longer to build than a few thousand texts to encode.
-_cutter = functools.lru_cache(maxsize=2)(Cutter)
-
-
-@functools.lru_cache(maxsize=2)
-def _tokenizer(vocab: tuple[str, ...] | bytes) -> WordPieceTokenizer | SentencePieceTokenizer:
-    return tokenizer_of(vocab)
-
-
 def tokenizer_of(vocab: Vocab) -> WordPieceTokenizer | SentencePieceTokenizer:
     """WordPiece or SentencePiece. Raises CheckpointError where a special token is missing."""
     if isinstance(vocab, bytes):
         return SentencePieceTokenizer(vocab)
     return WordPieceTokenizer(build_tokenizer(vocab))
+
+
+# Both take longer to build than a few thousand texts to encode.
+_tokenizer = functools.lru_cache(maxsize=2)(tokenizer_of)
+_cutter = functools.lru_cache(maxsize=2)(Cutter)
 
 
 @dataclass(frozen=True)

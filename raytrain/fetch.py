@@ -1,7 +1,6 @@
 """Encoder directories by name: fetched once, verified ever after."""
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ from rich.table import Table
 from raytrain.archives import is_archive, unpack
 from raytrain.download import discard, download
 from raytrain.errors import ArchiveError, CheckpointError
-from raytrain.storage import home_directory, json_bytes
+from raytrain.storage import Directory, hash_file, home_directory, json_bytes
 from raytrain.zoo import ZOO, ZooEntry, nearest_name
 
 
@@ -158,12 +157,6 @@ def _progress(name: str, console: Console) -> Iterator[Any]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def hash_file(path: Path) -> str:
-    """The sha256 of a file's content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _install(name: str, archive: Path, source: str) -> Path:
     """Unpacks an archive under a name, or finds it unpacked and verifies it. The lock is the caller's."""
     home = checkpoints_directory()
@@ -182,7 +175,8 @@ def _install(name: str, archive: Path, source: str) -> Path:
             raise ArchiveError(f"{source}: another archive than before", problems)
         unpack(archive, unpacked)
         if record is None:
-            _write_record(name, {"source": source, "sha256": digest, "files": _hash_files(unpacked)})
+            record = {"source": source, "sha256": digest, "files": _hash_files(unpacked)}
+            Directory(home).write_bytes(_record_path(name).name, json_bytes(record))
         unpacked.rename(home / name)
     except OSError as error:
         raise CheckpointError(f"{home}: cannot be written: {error.strerror or error}") from error
@@ -237,10 +231,3 @@ def _read_record(name: str) -> dict[str, Any] | None:
         advice = f"delete it and {path.with_suffix('')} to fetch or unpack anew"
         raise CheckpointError(f"{path}: damaged: {error!r}", [advice]) from error
     return dict(record)
-
-
-def _write_record(name: str, record: dict[str, Any]) -> None:
-    path = _record_path(name)
-    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    unfinished.write_bytes(json_bytes(record))
-    unfinished.replace(path)

@@ -1,11 +1,11 @@
 """What an artifact's manifest.json may say: its types and ranges, checked before anything is built of it."""
 
-from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from raytrain.config import Architecture
+from raytrain.storage import is_inside
 
 SCHEMA_VERSION = 1
 Count = Annotated[int, Field(ge=0)]
@@ -23,8 +23,7 @@ class FileEntry(_Entry):
     @field_validator("name")
     @classmethod
     def _inside(cls, name: str) -> str:
-        path = PurePosixPath(name)
-        if not name or path.is_absolute() or ".." in path.parts or "\\" in name:
+        if not is_inside(name):
             raise ValueError(f"{name!r} is not a name inside the ensemble")
         return name
 

@@ -118,8 +118,8 @@ class FoldTable:
         counts = ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states)
         elapsed, done = time.monotonic() - self._started, self._work_done()
         left = _time_left(elapsed, done - self._done_before, len(self._rows) - done)
-        clock = f"{_clock(elapsed)} elapsed, {left or '–'} left"
-        return Group(table, Text(f"{counts}  ·  {clock}", style="dim"))
+        times = f"{clock(elapsed)} elapsed, {left or '–'} left"
+        return Group(table, Text(f"{counts}  ·  {times}", style="dim"))
 
 
 def _shown(value: float | None, spec: str) -> str:
@@ -128,8 +128,9 @@ def _shown(value: float | None, spec: str) -> str:
 
 def _time_left(elapsed: float, done: float, remaining: float) -> str:
     """What is left at the pace so far; nothing where there is no pace yet."""
-    return "" if done <= 0 else _clock(elapsed * remaining / done)
+    return "" if done <= 0 else clock(elapsed * remaining / done)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Minutes and seconds."""
     return f"{int(seconds // 60)}:{int(seconds % 60):02d}"

@@ -15,10 +15,9 @@ from raytrain.checkpoints import EncoderFiles
 from raytrain.config import Config, binding_keys, validate_config
 from raytrain.corpus import Corpus
 from raytrain.errors import ArtifactError, ConfigError
-from raytrain.fetch import hash_file
 from raytrain.folds import assign_folds, read_folds, write_folds
 from raytrain.inputs import reads_words
-from raytrain.storage import Directory, json_bytes
+from raytrain.storage import Directory, hash_file, json_bytes
 
 _ENDS = 1 << 20  # a file beside the corpus is known by its size, first and last mebibyte
 

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import uuid
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pyarrow import ArrowInvalid, NativeFile
@@ -105,6 +105,18 @@ def home_directory() -> Path:
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def hash_file(path: Path) -> str:
+    """The sha256 of a file's content."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def is_inside(name: str) -> bool:
+    """Whether a relative name of others stays below the directory that it is relative to."""
+    path = PurePosixPath(name)
+    return bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
 
 
 def json_bytes(value: Any, indent: int | None = 1) -> bytes:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raytrain.config import Config
+from raytrain.progress import clock
 from raytrain.summary import TITLES
 from raytrain.trials import STATES, TrialRecord, rank_trials
 
@@ -68,10 +69,8 @@ class TrialTable:
         best = rank_trials(records, self._config.sweep.metric)
         rows = running + [record for record in best if record.state != "running"]
         table = score_table(rows[:room], self._config)
-        states = [record.state for record in records]
-        counts = ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states)
-        clock = f"{int(self.elapsed // 60)}:{int(self.elapsed % 60):02d} elapsed"
-        return Group(table, Text(f"{counts or 'starting'}  ·  {clock}", style="dim"))
+        counts = _count_states(records) or "starting"
+        return Group(table, Text(f"{counts}  ·  {clock(self.elapsed)} elapsed", style="dim"))
 
 
 def score_table(records: Sequence[TrialRecord], config: Config) -> Table:
@@ -101,11 +100,15 @@ def score_table(records: Sequence[TrialRecord], config: Config) -> Table:
 def best_table(records: Sequence[TrialRecord], config: Config) -> Table:
     """The best ten, those with all folds first."""
     table = score_table(rank_trials(records, config.sweep.metric)[:SHOWN], config)
-    states = [record.state for record in records]
-    counts = ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states)
-    table.title = f"the best of {len(records)} trials by {TITLES[config.sweep.metric]} ({counts})"
+    what = f"the best of {len(records)} trials by {TITLES[config.sweep.metric]}"
+    table.title = f"{what} ({_count_states(records)})"
     table.title_justify = "left"
     return table
+
+
+def _count_states(records: Sequence[TrialRecord]) -> str:
+    states = [record.state for record in records]
+    return ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states)
 
 
 def _folds(record: TrialRecord, config: Config) -> str:

@@ -61,7 +61,7 @@ class TrialRecord:
 
 
 def begin_sweep(sweep: Directory, config: Config, hashes: dict[str, str]) -> None:
-    """Writes sweep.yaml and what the inputs were, or holds a sweep that was begun to them.
+    """Writes sweep.json, the config and what the inputs were, or holds a sweep that was begun to them.
 
     How many trials there are, how long they run and how many at once may change between sessions.
 

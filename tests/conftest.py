@@ -1,5 +1,7 @@
 """What several test files share: our own sentences, tiny encoders, ragged features, eager execution."""
 
+import os
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -64,6 +66,19 @@ def ragged():
         )
 
     return make
+
+
+@pytest.fixture(scope="module")
+def local_ray():
+    """One Ray on this machine for all whole runs of a test file."""
+    import ray
+
+    from raytrain.cluster import connect
+
+    os.environ.pop("RAY_ADDRESS", None)
+    connect(None)
+    yield
+    ray.shutdown()
 
 
 @pytest.fixture

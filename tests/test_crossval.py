@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
 import threading
@@ -24,7 +23,6 @@ from tiny_run import (
     write_encoder,
 )
 
-from raytrain.cluster import connect
 from raytrain.corpus import read_corpus
 from raytrain.crossval import cross_validate
 from raytrain.ensemble import load_ensemble
@@ -34,14 +32,6 @@ from raytrain.predictions import predict_test
 from raytrain.sentencepieces import SentencePieceTokenizer
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def local_ray():
-    os.environ.pop("RAY_ADDRESS", None)
-    connect(None)
-    yield
-    ray.shutdown()
 
 
 def run(config):

@@ -9,10 +9,8 @@ import time
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import ray
 from tiny_run import silent_console, tiny_config
 
-from raytrain.cluster import connect
 from raytrain.config import load_config
 from raytrain.crossval import cross_validate
 from raytrain.errors import ConfigError, SweepError
@@ -21,14 +19,6 @@ from raytrain.sweep import _Ending, run_sweep
 pytestmark = pytest.mark.slow
 
 SPACE = "{model.architecture: [finetune, textcnn], train.batch_size: [8, 16]}"
-
-
-@pytest.fixture(scope="module")
-def local_ray():
-    os.environ.pop("RAY_ADDRESS", None)
-    connect(None)
-    yield
-    ray.shutdown()
 
 
 @pytest.fixture
