@@ -9,7 +9,7 @@ BENCH_LOOP_FOLDS ?= 2
 BENCH_EPOCHS ?= 1
 BENCH_REPEATS ?= 1
 
-.PHONY: install kfold test check bench lock clean
+.PHONY: install gpu aws kfold test check bench lock clean
 
 install: $(VENV)/.installed
 
@@ -21,6 +21,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	-$(BIN)/python -m compileall -q -j0 $(VENV)/lib > /dev/null
 	touch $@
+
+# Beside the lock: the CUDA libraries that TensorFlow loads; what `ray up` speaks to AWS with.
+gpu aws: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps -r requirements-$@.lock
+	-$(BIN)/python -m compileall -q -j0 $(VENV)/lib > /dev/null
 
 kfold: install
 	$(BIN)/python jobs/kfold.py
@@ -44,9 +49,15 @@ bench: install
 	$(BIN)/python benchmarks/prediction.py --num-folds $(BENCH_FOLDS)
 	$(BIN)/python benchmarks/growth.py --rows $(BENCH_ROWS) --epochs $(BENCH_EPOCHS)
 
-# Writes requirements.lock anew; needs uv.
+COMPILE := uv pip compile pyproject.toml --extra dev --python-version 3.11 --no-annotate --no-header --quiet
+
+# Writes requirements.lock anew, and what each extra has beyond it; needs uv.
 lock:
-	uv pip compile pyproject.toml --extra dev --python-version 3.11 --no-annotate --no-header --quiet --output-file requirements.lock
+	$(COMPILE) --output-file requirements.lock
+	for extra in gpu aws; do \
+	  cp requirements.lock $$extra.all && $(COMPILE) --extra $$extra --output-file $$extra.all && \
+	  grep -vxFf requirements.lock $$extra.all > requirements-$$extra.lock && rm $$extra.all || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) runs

@@ -69,14 +69,15 @@ def our_step(config: dict[str, Any], options: argparse.Namespace) -> float:
     features = FixedBatch(options.batch_size, options.length, config["vocab_size"])
     rows, labels = np.arange(options.batch_size), np.arange(options.batch_size) % 2
     training = FoldTraining(model, features, labels, rows, rows, TrainSettings(), seed=0)
-    step = training._step
+    update = training._update
+    step = update._whole
     if options.xla:
-        signature = step.input_signature
         step = tf.function(
-            training._distributed_step, input_signature=signature, autograph=False, jit_compile=True
+            update._update, input_signature=step.input_signature, autograph=False, jit_compile=True
         )
     weights = np.full(options.batch_size, 1 / options.batch_size, np.float32)
-    batch = (features.batch, labels.astype(np.int32), weights, *training._schedule(0, 1))
+    seeds, factor, number = training._schedule(0, 1, 1)
+    batch = (features.batch, labels.astype(np.int32), weights, seeds[0], factor, number)
     return median_seconds(lambda: float(step(*batch)), options.repeats)
 
 

@@ -1,42 +1,13 @@
-"""Where the folds run: connecting to Ray, and how many folds fit at once."""
+"""Where the folds run: connecting to Ray, and what holds for its tasks and actors."""
 
-import math
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
-import ray.train
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from raytrain.config import ClusterConfig
 from raytrain.errors import ClusterError, RaytrainError
-
-
-@dataclass(frozen=True)
-class FoldResources:
-    """What one fold takes and how many folds fit.
-
-    Attributes:
-        cpus: CPUs per worker; also its TensorFlow threads.
-        gpus: GPUs per worker; fractions pack several folds on a card.
-        workers: Workers per fold.
-        slots: Folds that fit at once.
-    """
-
-    cpus: int
-    gpus: float
-    workers: int
-    slots: int
-
-    def scaling(self) -> ray.train.ScalingConfig:
-        resources: dict[str, float] = {"CPU": self.cpus}
-        if self.gpus:
-            resources["GPU"] = self.gpus
-        return ray.train.ScalingConfig(
-            num_workers=self.workers, use_gpu=self.gpus > 0, resources_per_worker=resources
-        )
 
 
 def connect(address: str | None) -> None:
@@ -46,7 +17,7 @@ def connect(address: str | None) -> None:
         address: Of a cluster; None takes RAY_ADDRESS (which a submitted job has set), else local Ray.
 
     Raises:
-        ClusterError: Nothing answers at the address.
+        ClusterError: Nothing answers at the address, or what does wants another token.
     """
     if ray.is_initialized():
         return
@@ -60,10 +31,13 @@ def connect(address: str | None) -> None:
         options["runtime_env"] = {"py_modules": [str(Path(__file__).parent)]}
     try:
         ray.init(address=address, **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.AuthenticationError) as error:
         raise ClusterError(
             f"cannot connect to Ray at {address}: {error}",
-            ["expected a running cluster; leave cluster.address=null and RAY_ADDRESS unset for local Ray"],
+            [
+                "expected a running cluster; leave cluster.address=null and RAY_ADDRESS unset for local Ray",
+                "a cluster with a token expects RAY_AUTH_MODE=token and the token in ~/.ray/auth_token",
+            ],
         ) from error
 
 
@@ -103,56 +77,20 @@ def check_storage(storage: str) -> None:
         )
 
 
-def quicken_controllers() -> None:
+def quicken_controllers(one_machine: bool) -> None:
     """Settings of the Train controllers that this process runs; the user's own pace is kept.
 
     A finished epoch is noticed when the controller next looks at its workers; Ray's default of 2 s would
     be most of a short fold. A cluster of one machine has nobody to warn of its end.
+
+    Args:
+        one_machine: Whether no other machine is there or may come.
     """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.3")
+    # Until a fold has room it is tried again and again; in between it is seen whether it still should.
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "30")
     # Each would set up the logging of this process, which they share, and two that start at once can then
     # wait for each other's locks for ever.
     os.environ["RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING"] = "0"
-    if len(ray.nodes()) == 1:
+    if one_machine:
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
-
-
-def plan_resources(cluster: ClusterConfig, num_runs: int) -> FoldResources:
-    """Fits fold runs into the cluster as it is now.
-
-    Args:
-        cluster: What the user asked for; null is filled in here.
-        num_runs: All fold runs, committed ones too: what a fold takes must not depend on how many are left.
-
-    Raises:
-        ClusterError: Not even one fold fits.
-    """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    cpus_of = [int(node.get("CPU", 0)) for node in nodes]
-    gpus_of = [float(node.get("GPU", 0)) for node in nodes]
-    gpus = cluster.gpus_per_fold
-    if gpus is None:
-        gpus = 1.0 if any(gpus_of) else 0.0
-    cpus = cluster.cpus_per_fold
-    if cpus is None:
-        workers = max(1, num_runs * cluster.workers_per_fold)
-        share = [c / (g / gpus) for c, g in zip(cpus_of, gpus_of, strict=True) if g] if gpus else []
-        spread = min(share) if share else min(sum(cpus_of) / workers, max(cpus_of, default=1))
-        cpus = max(1, math.floor(spread))
-    fits = sum(
-        math.floor(min(c / cpus, g / gpus if gpus else math.inf))
-        for c, g in zip(cpus_of, gpus_of, strict=True)
-    )
-    slots = fits // cluster.workers_per_fold
-    if slots < 1:
-        raise ClusterError(
-            "no fold fits into the cluster",
-            [
-                f"a fold needs {cluster.workers_per_fold} worker(s) with {cpus} CPU and {gpus:g} GPU each; "
-                f"the cluster has {sum(cpus_of)} CPU and {sum(gpus_of):g} GPU on {len(nodes)} node(s); "
-                "set cluster.gpus_per_fold=0 to train on CPU, or ask for less"
-            ],
-        )
-    return FoldResources(
-        cpus, gpus, cluster.workers_per_fold, min(slots, cluster.max_concurrent_folds or slots)
-    )

@@ -138,10 +138,18 @@ class CacheConfig(_Section):
     )
 
 
+class Autoscaler(_Section):
+    nodes: Positive
+    cpus: Positive
+    gpus: int = Field(0, ge=0)
+
+
 class ClusterConfig(_Section):
     address: str | None = Field(None, description="of a Ray cluster; null: RAY_ADDRESS, else local Ray")
-    gpus_per_fold: float | None = Field(
-        None, ge=0, le=1, description="per worker; null: 1 where the cluster has GPUs, else 0; fractions pack"
+    gpus_per_fold: float | Literal["auto"] | None = Field(
+        None,
+        description="per worker; null: 1 where the cluster has GPUs, else 0; fractions pack; "
+        "auto: as many share a card as the first fold's peak memory allows",
     )
     cpus_per_fold: Positive | None = Field(
         None, description="per worker; null: an even share of the CPUs, over the folds or the GPUs"
@@ -149,6 +157,23 @@ class ClusterConfig(_Section):
     workers_per_fold: Positive = Field(1, description="data-parallel workers of one fold")
     max_concurrent_folds: Positive | None = Field(None, description="null: as many as fit")
     max_failures: int = Field(2, ge=0, description="retries of a fold run before it is given up")
+    time_budget: float | None = Field(
+        None,
+        gt=0,
+        description="seconds after which folds in training stop, are evaluated and committed as they are",
+    )
+    autoscaler: Autoscaler | None = Field(
+        None,
+        description="machines that may be added, e.g. {nodes: 10, cpus: 8, gpus: 1}; "
+        "null: as in the file that ray up leaves on the head",
+    )
+
+    @field_validator("gpus_per_fold", mode="before")
+    @classmethod
+    def _share_of_a_card(cls, value: Any) -> Any:
+        if value in (None, "auto") or (isinstance(value, int | float) and 0 <= value <= 1):
+            return value
+        raise ValueError(f"expected a number from 0 to 1, auto or null; found {value!r}")
 
 
 class SweepConfig(_Section):

@@ -10,18 +10,16 @@ import ray
 from rich.console import Console
 
 from raytrain.baseline import baselines_on_ray
-from raytrain.cluster import (
-    FoldResources,
-    check_storage,
-    connect,
-    plan_resources,
-)
+from raytrain.cluster import check_storage, connect
 from raytrain.config import Config
 from raytrain.ensemble import load_ensemble, write_ensemble
+from raytrain.errors import TimeBudgetError
 from raytrain.fold_result import FoldResult, FoldSpec, read_fold, read_fold_oof
 from raytrain.hidden_states import HiddenStates, cached_hidden_states
-from raytrain.launch import run_folds
+from raytrain.launch import Schedule, run_folds
 from raytrain.plan import Plan, build_specs, load_plan, prepare_run, read_texts
+from raytrain.preflight import check_nodes, learned_bytes, needed_bytes
+from raytrain.resources import FoldResources, cluster_nodes, describe_plan, even_slots, plan_resources
 from raytrain.run_directory import (
     begin_run,
     check_config,
@@ -33,6 +31,9 @@ from raytrain.storage import Directory, json_bytes
 from raytrain.summary import (
     assemble_oof,
     fold_table,
+    incomplete_line,
+    is_complete,
+    mean_oof,
     oof_table,
     score_baseline,
     score_folds,
@@ -45,7 +46,8 @@ from raytrain.tracking import tracking
 def cross_validate(config: Config, console: Console) -> dict[str, Any]:
     """Trains every fold of every architecture and leaves the ensemble artifact in the run directory.
 
-    A run of the same name goes on where it stopped; a finished one is only summed up again.
+    A run of the same name goes on where it stopped; a finished one is only summed up again. Where
+    `cluster.time_budget` ends it, the ensemble is made of what there is, and a later run goes on.
 
     Args:
         config: The whole config.
@@ -57,8 +59,11 @@ def cross_validate(config: Config, console: Console) -> dict[str, Any]:
     Raises:
         InputError: Config, corpus, encoder or cluster cannot be used; no fold was started.
         FoldError: Folds failed for good; the others are committed.
+        TimeBudgetError: It was used up before one fold had learned anything.
     """
     started = time.monotonic()
+    budget = config.cluster.time_budget
+    deadline = None if budget is None else time.time() + budget
     check_storage(config.storage)
     run = Directory(config.storage) / config.name
     with lock_run(run):
@@ -69,7 +74,7 @@ def cross_validate(config: Config, console: Console) -> dict[str, Any]:
             connect(config.cluster.address)
             plan = load_plan(run, config, prepared)
             announce(plan, console)
-            summary = _train(plan, console)
+            summary = _train(plan, deadline, console)
             summary["seconds"] = round(time.monotonic() - started, 1)
             run.write_bytes("summary.json", json_bytes(summary))
         else:
@@ -77,6 +82,8 @@ def cross_validate(config: Config, console: Console) -> dict[str, Any]:
             load_ensemble(f"{run}/ensemble")  # a damaged one is told now, not at the first prediction
             console.print(f"{run} is finished; nothing to train", highlight=False, markup=False)
         console.print("", fold_table(summary), "", score_table(summary), "")
+        if not is_complete(summary):
+            console.print(incomplete_line(summary), "", highlight=False, markup=False)
     return summary
 
 
@@ -103,40 +110,90 @@ def announce(plan: Plan, console: Console) -> None:
         console.print(line, highlight=False, markup=False)
 
 
-def _train(plan: Plan, console: Console) -> dict[str, Any]:
+def _train(plan: Plan, deadline: float | None, console: Console) -> dict[str, Any]:
     """Trains what is not committed yet, then writes the ensemble. Returns the summary."""
     specs = build_specs(plan, ray.put(plan.shared_data()))
-    committed = {spec.name: read_fold(spec.location, spec.identity) for spec in specs}
-    kept = {name: result for name, result in committed.items() if result is not None}
-    num_missing = len(specs) - len(kept)
-    resources = plan_resources(plan.config.cluster, len(specs)) if num_missing else None
-    begin_run(plan.run, plan.config, plan.corpus, plan.hashes, plan.folds)
+    found = {spec.name: read_fold(spec.location, spec.identity) for spec in specs}
+    committed = {name: result for name, result in found.items() if result is not None}
+    kept = {name: result for name, result in committed.items() if not result.stopped_early}
+    schedule = _prepare_cluster(plan, specs, len(specs) - len(kept), deadline, console)
     baselines = _start_baselines(plan)
     with (
-        _hidden_states(plan, specs, kept, resources, console) as hidden_states,
+        _hidden_states(plan, specs, kept, schedule, console) as hidden_states,
         tracking(plan.run, plan.config) as tracker,
     ):
         ready = [
             spec if spec.model["train_encoder"] else replace(spec, hidden_states=hidden_states)
             for spec in specs
         ]
-        results = run_folds(ready, kept, resources, plan.config.cluster.max_failures, console, tracker)
+        trained = run_folds(ready, kept, schedule, plan.config.cluster.max_failures, console, tracker)
+    results = committed | trained
+    if not results:
+        raise TimeBudgetError(
+            f"cluster.time_budget of {plan.config.cluster.time_budget:g} s was used up before one fold had "
+            "learned anything; give it more"
+        )
+    summary = _write_results(plan, specs, results, hidden_states, _finish_baselines(baselines, console))
+    return summary
+
+
+def _prepare_cluster(
+    plan: Plan, specs: list[FoldSpec], num_missing: int, deadline: float | None, console: Console
+) -> Schedule | None:
+    """Fits the folds into the cluster, begins the run, and has every node try its storage.
+
+    Raises:
+        ClusterError: Not one fold fits, or a node cannot write to the storage.
+    """
+    if not num_missing:
+        begin_run(plan.run, plan.config, plan.corpus, plan.hashes, plan.folds)
+        return None
+    cluster = plan.config.cluster
+    nodes = cluster_nodes(cluster.autoscaler)
+    resources = plan_resources(cluster, len(specs), num_missing, nodes)
+    console.print(describe_plan(resources, num_missing, nodes), highlight=False, markup=False)
+    begin_run(plan.run, plan.config, plan.corpus, plan.hashes, plan.folds)
+    weights = max(learned_bytes(spec.model) for spec in specs)
+    check_nodes(plan.run, needed_bytes(weights, num_missing, resources.slots))
+
+    def recount(needs: FoldResources, num_left: int) -> int:
+        fitting = needs.fitting(cluster_nodes(cluster.autoscaler))
+        fitting = min(fitting, cluster.max_concurrent_folds or fitting)
+        return even_slots(num_left, fitting) if fitting else 0
+
+    return Schedule(resources, recount, deadline, one_machine=len(nodes) == 1)
+
+
+def _write_results(
+    plan: Plan,
+    specs: list[FoldSpec],
+    results: dict[str, FoldResult],
+    hidden_states: HiddenStates | None,
+    baseline_oof: dict[str, np.ndarray],
+) -> dict[str, Any]:
+    """Writes the ensemble of the folds that there are. Returns the summary."""
+    done = [spec for spec in specs if spec.name in results]
     oof: dict[str, np.ndarray] = {
         name: assemble_oof(
-            [read_fold_oof(spec.location) for spec in specs if spec.architecture == name],
+            [read_fold_oof(spec.location) for spec in done if spec.architecture == name],
             plan.corpus.num_rows,
             len(plan.corpus.labels),
         )
-        for name in plan.config.model.architectures
+        for name in dict.fromkeys(spec.architecture for spec in done)
     }
-    summary = _sum_up(plan, results, oof, _finish_baselines(baselines, console))
+    summary = _sum_up(plan, [results[spec.name] for spec in done], oof, baseline_oof)
+    summary["missing"] = [spec.name for spec in specs if spec.name not in results]
+    summary["stopped_early"] = [spec.name for spec in done if results[spec.name].stopped_early]
     summary["encoder_seconds"] = hidden_states.seconds if hidden_states is not None else 0.0
     table = oof_table(
         plan.corpus.table["id"].combine_chunks(), plan.folds, plan.corpus.labels, plan.labels, oof
     )
-    is_frozen = any(not spec.model["train_encoder"] for spec in specs)
+    is_frozen = any(not spec.model["train_encoder"] for spec in done)
     frozen = ray.get(plan.encoder_weights) if is_frozen and plan.encoder_weights is not None else None
-    write_ensemble(plan.run, plan.config, plan.inputs, plan.corpus.labels, specs, summary, table, frozen)
+    records = [results[spec.name].record for spec in done]
+    write_ensemble(
+        plan.run, plan.config, plan.inputs, plan.corpus.labels, done, records, summary, table, frozen
+    )
     return summary
 
 
@@ -144,14 +201,14 @@ def _hidden_states(
     plan: Plan,
     specs: list[FoldSpec],
     kept: dict[str, FoldResult],
-    resources: FoldResources | None,
+    schedule: Schedule | None,
     console: Console,
 ) -> contextlib.AbstractContextManager[HiddenStates | None]:
     """The frozen encoder's output, where a fold that is still to train would read it."""
     missing = [spec for spec in specs if spec.name not in kept and not spec.model["train_encoder"]]
-    if not missing or resources is None:
+    if not missing or schedule is None:
         return contextlib.nullcontext()
-    return frozen_states(plan, resources, console)
+    return frozen_states(plan, schedule.resources, console)
 
 
 def frozen_states(
@@ -201,14 +258,14 @@ def _sum_up(
             {
                 "name": result.name,
                 "metrics": result.metrics,
-                "epochs": len(result.record["history"]),
+                "epochs": result.record["history"][-1]["epoch"],
                 "seconds": result.record["seconds"],
             }
             for result in own
         ]
         spread = score_folds([result.metrics for result in own])
         architectures[name] = {"folds": folds, **spread, **score_oof(labels, proba, seed)}
-    whole = np.mean(list(oof.values()), axis=0)
+    whole = mean_oof(oof)
     return {
         "name": plan.config.name,
         "rows": plan.corpus.num_rows,

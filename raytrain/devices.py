@@ -84,6 +84,16 @@ def cpu_has_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
+def card_memory() -> tuple[int, int] | None:
+    """Most bytes that this process's tensors took of its card so far, and the card's; None without one."""
+    import tensorflow as tf
+
+    if not tf.config.get_visible_devices("GPU"):
+        return None
+    peak = int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+    return peak, _card_megabytes() << 20
+
+
 def _card_megabytes() -> int:
     card = f"--id={os.environ.get('CUDA_VISIBLE_DEVICES', '0').split(',')[0]}"
     query = ["nvidia-smi", card, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pyarrow import ArrowException
 
-from raytrain.errors import CheckpointError, ConfigError
+from raytrain.errors import CheckpointError, ConfigError, StorageError
 from raytrain.storage import Directory
 
 Progress = Callable[[int, int | None], None]  # told (bytes done, bytes in all or None)
@@ -63,7 +63,7 @@ def download(
         else:
             _copy(source, part, told)
         part.replace(target)
-    except ConfigError as error:
+    except (ConfigError, StorageError) as error:
         raise _failure(source, str(error)) from error
     except CheckpointError:
         raise

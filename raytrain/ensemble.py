@@ -2,11 +2,9 @@
 
 import io
 import json
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -18,20 +16,12 @@ from raytrain.errors import ArtifactError
 from raytrain.fold_result import FoldSpec, read_fold_weights, save_weights
 from raytrain.inputs import SharedInputs
 from raytrain.manifest import SCHEMA_VERSION, FileEntry, parse_manifest
+from raytrain.provenance import package_versions
 from raytrain.storage import Directory, json_bytes, sha256
+from raytrain.summary import is_complete
 
-PACKAGES = ("raytrain", "ray", "tensorflow", "tf-keras", "bert4keras", "jieba", "tokenizers", "pyarrow")
-
-
-def package_versions() -> dict[str, str]:
-    """Versions of what a run's numbers depend on; what is not installed is left out."""
-    versions = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+# What the manifest tells of each fold: how it ended and where it ran.
+FOLD_FACTS = ("stopped_early", "accumulation", "seconds", "node", "device", "packages")
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
@@ -46,6 +36,7 @@ def write_ensemble(
     inputs: SharedInputs,
     labels: Sequence[int | str],
     specs: Sequence[FoldSpec],
+    records: Sequence[Mapping[str, Any]],
     summary: Mapping[str, Any],
     oof: pa.Table,
     encoder_weights: Mapping[str, np.ndarray] | None,
@@ -57,7 +48,8 @@ def write_ensemble(
         config: The resolved config.
         inputs: Encoder files and words.
         labels: The labels in order.
-        specs: All fold runs, each committed.
+        specs: The committed fold runs.
+        records: What each left in its result.json.
         summary: Scores, as in summary.json.
         oof: Of `summary.oof_table`.
         encoder_weights: The frozen encoder's arrays by name, where any architecture froze it.
@@ -73,16 +65,18 @@ def write_ensemble(
 
     encoder, words = _add_encoder(add, inputs, encoder_weights), _add_words(add, inputs)
     architectures: dict[str, Any] = {}
-    for spec in specs:
+    for spec, record in zip(specs, records, strict=True):
         name = add(f"{spec.name}.safetensors", read_fold_weights(spec.location))
         arguments = {key: spec.model[key] for key in ("train_encoder", "embedding", "num_classes", "dropout")}
         entry = architectures.setdefault(spec.architecture, {"model": arguments, "folds": []})
-        entry["folds"].append({"file": name, "fold": spec.fold, "repeat": spec.repeat})
+        facts = {key: record[key] for key in FOLD_FACTS if key in record}
+        entry["folds"].append({"file": name, "fold": spec.fold, "repeat": spec.repeat, **facts})
     add("oof.parquet", parquet_bytes(oof))
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": config.name,
+        "complete": is_complete(dict(summary)),
         "task": config.task,
         "labels": list(labels),
         "config": config.model_dump(mode="json"),
@@ -187,6 +181,6 @@ def _verify(directory: Directory, entry: FileEntry) -> str | None:
         return f"{entry.name}: expected {entry.bytes:,} bytes, found {size:,}"
     try:
         data = directory.read_bytes(entry.name)
-    except OSError as error:
-        return f"{entry.name}: cannot be read: {error}"
+    except FileNotFoundError:
+        return f"{entry.name}: missing"
     return None if sha256(data) == entry.sha256 else f"{entry.name}: its content has changed (sha256 differs)"

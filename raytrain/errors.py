@@ -63,6 +63,18 @@ class ClusterError(InputError):
     """The cluster has less than one fold needs."""
 
 
+class StorageError(RaytrainError, OSError):
+    """A storage refuses what was asked, or failed for longer than is waited for. Says what to do next."""
+
+
+class WorkerMemoryError(RaytrainError):
+    """A worker had no memory for its share of a batch. The fold is tried again in smaller pieces."""
+
+
+class TimeBudgetError(RaytrainError):
+    """The time budget was used up before one fold had learned anything."""
+
+
 class SweepError(RaytrainError):
     """Not one trial of a sweep trained all its folds. Carries each one's failure."""
 

@@ -30,12 +30,15 @@ class FoldSpec:
         identity: Hash of config and corpus; a committed result of another identity is not this fold's.
         settings: Keyword arguments of `training.TrainSettings`.
         model: Keyword arguments of `models.build_model`, without the seed.
-        data: ObjectRef of {features, labels, ids, embedding}.
+        data: ObjectRef of {features, labels, ids, embedding, folds}.
         encoder_weights: ObjectRef of arrays by name, or None for an encoder that starts untrained.
         hidden_states: The frozen encoder's output, or None where the model runs its encoder itself.
         precision: As in `devices.set_up_tensorflow`.
-        train_rows: Row indices to learn from.
-        valid_rows: Row indices to predict out of fold.
+        progress: The actor that takes what the fold tells, or None.
+        threads: CPUs that a worker owns.
+        gpu_share: Share of a card that it owns, or None.
+        accumulation: Pieces of a batch, where memory is short.
+        deadline: Unix time at which the fold stops where it is, or None.
     """
 
     name: str
@@ -49,13 +52,27 @@ class FoldSpec:
     model: dict[str, Any]
     data: ray.ObjectRef
     encoder_weights: ray.ObjectRef | None
-    train_rows: np.ndarray
-    valid_rows: np.ndarray
     precision: str
     hidden_states: HiddenStates | None = None
     progress: ActorHandle | None = None
     threads: int = 1
     gpu_share: float | None = None
+    accumulation: int = 1
+    deadline: float | None = None
+
+    @property
+    def run(self) -> str:
+        """The run's directory."""
+        return self.location.removesuffix(f"/folds/{self.name}")
+
+    def rows(self, data: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of the rows to learn from, and of those to predict out of fold.
+
+        Args:
+            data: What `data` refers to; its `folds` is (repeats, num_rows).
+        """
+        assigned = data["folds"][self.repeat]
+        return np.flatnonzero(assigned != self.fold), np.flatnonzero(assigned == self.fold)
 
 
 @dataclass(frozen=True)
@@ -66,6 +83,11 @@ class FoldResult:
     metrics: dict[str, float]
     record: dict[str, Any] = field(repr=False)
 
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the time budget ended it: it can go on from its checkpoint."""
+        return bool(self.record.get("stopped_early", False))
+
 
 def fold_name(repeat: int, fold: int) -> str:
     return f"r{repeat}-fold-{fold:02d}"
@@ -73,22 +95,36 @@ def fold_name(repeat: int, fold: int) -> str:
 
 def commit_fold(
     spec: FoldSpec,
+    data: Mapping[str, Any],
     weights: dict[str, np.ndarray],
-    ids: pa.Array,
     proba: np.ndarray,
     metrics: dict[str, float],
     history: list[dict[str, float]],
     seconds: float,
+    facts: dict[str, Any],
 ) -> None:
-    """Writes result/{model.safetensors, oof.parquet, result.json}; the last one commits the fold."""
-    oof = {"row": pa.array(spec.valid_rows, pa.int64()), "id": ids}
+    """Writes result/{model.safetensors, oof.parquet, result.json}; the last one commits the fold.
+
+    Args:
+        spec: The fold.
+        data: What `spec.data` refers to.
+        weights: Of the selected epoch, by name.
+        proba: (valid rows, num_classes) probabilities.
+        metrics: Of the selected epoch.
+        history: Of every epoch.
+        seconds: Wall time of the worker that ended the fold.
+        facts: What else the record tells: where it ran, and whether it was stopped early.
+    """
+    train_rows, valid_rows = spec.rows(data)
+    oof = {"row": pa.array(valid_rows, pa.int64()), "id": data["ids"].take(pa.array(valid_rows))}
     oof |= {f"proba_{index}": pa.array(proba[:, index]) for index in range(proba.shape[1])}
     sink = io.BytesIO()
     pq.write_table(pa.table(oof), sink)
     contents = {"model.safetensors": save_safetensors(weights), "oof.parquet": sink.getvalue()}
     result = Directory(spec.location) / "result"
-    for name, data in contents.items():
-        result.write_bytes(name, data)
+    result.remove("result.json")  # of a fold that was stopped early: never beside newer weights
+    for name, content in contents.items():
+        result.write_bytes(name, content)
     record = {
         "name": spec.name,
         "architecture": spec.architecture,
@@ -96,12 +132,14 @@ def commit_fold(
         "repeat": spec.repeat,
         "seed": spec.seed,
         "identity": spec.identity,
-        "train_rows": len(spec.train_rows),
-        "valid_rows": len(spec.valid_rows),
+        "train_rows": len(train_rows),
+        "valid_rows": len(valid_rows),
         "metrics": metrics,
         "history": history,
         "seconds": round(seconds, 3),
-        "files": {name: {"bytes": len(data), "sha256": sha256(data)} for name, data in contents.items()},
+        "accumulation": spec.accumulation,
+        **facts,
+        "files": {name: {"bytes": len(held), "sha256": sha256(held)} for name, held in contents.items()},
     }
     result.write_bytes("result.json", json_bytes(record))
 

@@ -1,74 +1,162 @@
-"""One fold as one Ray Train run: what its workers do, and the trainer that starts them.
+"""What the workers of one fold do: train, checkpoint, stop when told, commit.
 
 The driver imports this module, so TensorFlow is imported inside the functions that workers run.
 """
 
-import asyncio
-import hashlib
-import json
-import os
-import socket
-import tempfile
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import pyarrow as pa
 import ray
 import ray.train
-from ray.train.backend import Backend, BackendConfig
-from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
-from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
-from ray.train.v2._internal.execution.controller.controller import TrainController
-from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
-from ray.train.v2.tensorflow.tensorflow_trainer import TensorflowTrainer
+import ray.train.collective
 
-from raytrain.devices import quick_imports, set_up_tensorflow
+from raytrain.devices import card_memory, quick_imports, set_up_tensorflow
+from raytrain.errors import ClusterError, WorkerMemoryError
+from raytrain.fold_checkpoint import load_checkpoint, save_checkpoint
+from raytrain.fold_report import FoldReporter
 from raytrain.fold_result import FoldSpec, commit_fold
-from raytrain.storage import Directory, json_bytes
+from raytrain.provenance import describe_worker
+from raytrain.storage import Directory
 
 if TYPE_CHECKING:
     from raytrain.training import FoldTraining
 
-PROGRESS_SECONDS = 0.5
+Outcome = Literal["committed", "stopped"]
+
+WATCH_SECONDS = 1.0
+WATCH_STEPS = 4  # several workers agree on a pause, which costs them a round trip
 
 
-# ── what a worker does ─────────────────────────────────────────────────────────────────────────────
+def train_fold(loop_config: dict[str, FoldSpec]) -> Outcome:
+    """The training function of one fold; every worker of the fold runs it.
+
+    Returns:
+        `stopped` where the deadline came before the fold had learned anything; else it is committed.
+
+    Raises:
+        WorkerMemoryError: There was no memory for a piece of a batch.
+        ClusterError: This node does not see the run's directory.
+        RaytrainError: The loss is no longer finite.
+    """
+    try:
+        return _train(loop_config["spec"])
+    except Exception as error:
+        # Known by name, and passed on as text: with TensorFlow's own the driver would import TensorFlow.
+        if type(error).__name__ == "ResourceExhaustedError":
+            raise WorkerMemoryError(str(error).splitlines()[0]) from None
+        raise
 
 
-def train_fold(loop_config: dict[str, FoldSpec]) -> None:
-    """The training function of one fold; every worker of the fold runs it."""
-    spec = loop_config["spec"]
+def _train(spec: FoldSpec) -> Outcome:
     started = time.monotonic()
     context = ray.train.get_context()
     rank, num_workers = context.get_world_rank(), context.get_world_size()
+    if not Directory(spec.run).exists("config.yaml"):
+        raise ClusterError(
+            f"node {ray.util.get_node_ip_address()} does not see {spec.run}, which the driver writes",
+            [
+                "storage must be a place that all nodes reach: a shared directory, or a URI as s3://bucket/runs"
+            ],
+        )
     with quick_imports():
         import raytrain.training  # noqa: F401
     set_up_tensorflow(spec.threads, spec.gpu_share, spec.precision)
-    data = ray.get(spec.data)
-    training = build_training(spec, data, rank, num_workers)
-    checkpoint = ray.train.get_checkpoint()
-    if checkpoint is not None:
-        with checkpoint.as_directory() as directory:
-            training.load(directory)
-    report = _reporter(spec) if rank == 0 else None
+    reporter = FoldReporter(spec) if rank == 0 else None
+    training = build_training(spec, ray.get(spec.data), rank, num_workers)
+    load_checkpoint(spec.location, training)
+    facts = describe_worker()
+    if reporter is not None:
+        reporter.push(node=facts["node"]["address"])
+        at = {"epoch": training.epoch, "step": training.step, "accumulation": spec.accumulation}
+        reporter.log.add("start", **at, **facts)
+        reporter.warnings_to_log()
+    _run_epochs(spec, training, reporter, num_workers)
+    learned = bool(training.epoch or training.step)
+    stopped_early = not training.finished
+    if stopped_early and learned:
+        if reporter is not None:
+            save_checkpoint(spec.location, training)  # a later run goes on from here
+        training.stop_early()
+        if reporter is not None:
+            reporter.on_epoch(training.history[-1])
+    if reporter is not None and learned:
+        seconds = round(time.monotonic() - started, 3)
+        _commit(spec, training, seconds, {**facts, "stopped_early": stopped_early})
+        reporter.log.add("committed", epoch=training.epoch, step=training.step, seconds=seconds)
+    return "committed" if learned else "stopped"
+
+
+def _run_epochs(
+    spec: FoldSpec, training: "FoldTraining", reporter: FoldReporter | None, num_workers: int
+) -> None:
+    """Trains until the fold is finished or its deadline has come."""
+    watch = Watch(spec.deadline, num_workers)
+    on_step = reporter.on_step if reporter is not None else None
     while not training.finished:
-        metrics = training.run_epoch(report)
-        with tempfile.TemporaryDirectory() as directory:
-            saved = None
-            if rank == 0 and not training.finished:  # after the last epoch comes the result itself
-                training.save(directory)
-                saved = ray.train.Checkpoint.from_directory(directory)
-            ray.train.report(metrics, checkpoint=saved)
-        if rank == 0:
-            _push(spec, epoch=training.epoch, **{k: v for k, v in metrics.items() if k != "epoch"})
-            lines = [json_bytes(epoch, indent=None) for epoch in training.history]
-            Directory(spec.location).write_bytes("log.jsonl", b"".join(lines))
-    if rank == 0:
-        weights, proba, metrics = training.selected()
-        ids = data["ids"].take(pa.array(spec.valid_rows))
-        commit_fold(spec, weights, ids, proba, metrics, training.history, time.monotonic() - started)
+        metrics = training.run_epoch(on_step, watch)
+        if metrics is None and watch.reason == "time budget":
+            if reporter is not None:
+                reporter.log.add("time budget", epoch=training.epoch, step=training.step)
+            return
+        if reporter is None:
+            continue
+        if not training.finished:  # after the last epoch comes the result itself
+            save_checkpoint(spec.location, training)
+        if metrics is None:
+            reporter.log.add("preemption", epoch=training.epoch, step=training.step)
+            continue
+        reporter.on_epoch(metrics)
+        memory = card_memory() if spec.gpu_share and training.epoch == 1 else None
+        if memory is not None:
+            reporter.push(peak_bytes=memory[0], card_bytes=memory[1])
+
+
+class Watch:
+    """Says when training should pause: at the deadline, and once when its node is about to be taken away.
+
+    Args:
+        deadline: Unix time, or None.
+        num_workers: Workers of the fold; several must pause at the same step.
+
+    Attributes:
+        reason: Of the last pause.
+    """
+
+    def __init__(self, deadline: float | None, num_workers: int):
+        self.reason = ""
+        self._deadline, self._num_workers = deadline, num_workers
+        self._asked, self._looked, self._warned = 0, 0.0, False
+
+    def __call__(self) -> bool:
+        """Asked before every step, by all workers alike."""
+        self._asked += 1
+        if self._num_workers > 1:
+            if self._asked % WATCH_STEPS:
+                return False
+            self.reason = self._look(ray.train.collective.broadcast_from_rank_zero(self._is_over()))
+        else:
+            over = self._is_over()
+            if not over and time.monotonic() - self._looked < WATCH_SECONDS:
+                return False
+            self._looked = time.monotonic()
+            self.reason = self._look(over)
+        return bool(self.reason)
+
+    def _is_over(self) -> bool:
+        return self._deadline is not None and time.time() >= self._deadline
+
+    def _look(self, over: bool) -> str:
+        if over:
+            return "time budget"
+        if not self._warned and ray.train.get_preemption_info() is not None:
+            self._warned = True
+            return "preemption"
+        return ""
+
+
+def _commit(spec: FoldSpec, training: "FoldTraining", seconds: float, facts: dict[str, Any]) -> None:
+    weights, proba, metrics = training.selected()
+    commit_fold(spec, ray.get(spec.data), weights, proba, metrics, training.history, seconds, facts)
 
 
 def build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers: int) -> "FoldTraining":
@@ -94,13 +182,13 @@ def build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers:
             build_initial_model(spec, data),
             FeatureRows(data["features"], spec.hidden_states.open() if spec.hidden_states else None),
             data["labels"],
-            spec.train_rows,
-            spec.valid_rows,
+            *spec.rows(data),
             TrainSettings(**spec.settings),
             spec.seed,
             strategy,
             rank,
             num_workers,
+            spec.accumulation,
         )
 
 
@@ -125,126 +213,3 @@ def build_initial_model(spec: FoldSpec, data: dict[str, Any]) -> Any:
     if data["embedding"] is not None and "word_embedding.0.embeddings" in head:
         head["word_embedding.0.embeddings"].assign(data["embedding"])
     return model
-
-
-def _reporter(spec: FoldSpec) -> Callable[[int, int, float], None]:
-    """Returns an on_step callback that tells the driver a few times a second how far the fold is."""
-    last = {"time": time.monotonic(), "step": 0}
-    batch_size = spec.settings["batch_size"]
-
-    def on_step(step: int, num_steps: int, loss: float) -> None:
-        now = time.monotonic()
-        if step < last["step"]:
-            last.update(time=now, step=0)
-        if now - last["time"] >= PROGRESS_SECONDS or step == num_steps:
-            rate = (step - last["step"]) * batch_size / max(now - last["time"], 1e-9)
-            _push(spec, step=step, num_steps=num_steps, loss=loss, rate=rate)
-            last.update(time=now, step=step)
-
-    return on_step
-
-
-def _push(spec: FoldSpec, **event: Any) -> None:
-    if spec.progress is not None:
-        spec.progress.push.remote(spec.name, event)
-
-
-# max_calls: the process would keep a second copy of the encoder for as long as it idles.
-@ray.remote(num_cpus=0, max_retries=1, num_returns=2, max_calls=1)
-def load_encoder_weights(
-    kind: str, config: dict[str, Any], path: str | None, seed: int
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Reads an encoder's checkpoint, or draws untrained weights that all folds share frozen.
-
-    Returns:
-        Arrays by the names of `models.encoder_variables`; and their `digest`, the checkpoint's `layout`
-        (None where untrained), and the names in it that no encoder reads as `unread`.
-    """
-    with quick_imports():
-        from raytrain.encoders import build_transformer
-        from raytrain.layers import DropoutSeed
-        from raytrain.models import encoder_variables, read_variables
-        from raytrain.weights import load_weights, open_weights
-
-    transformer = build_transformer(kind, config, seed, DropoutSeed())
-    layout: str | None = None
-    unread: list[str] = []
-    if path is not None:
-        opened = open_weights(kind, path)
-        layout, unread = opened.layout, load_weights(transformer, opened)
-    weights = read_variables(encoder_variables(transformer.model))
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        digest.update(name.encode())
-        digest.update(weights[name].tobytes())
-    return weights, {"digest": digest.hexdigest(), "layout": layout, "unread": unread}
-
-
-# ── the Ray Train run ──────────────────────────────────────────────────────────────────────────────
-
-
-class LightTensorflowConfig(BackendConfig):
-    """Does what Ray's TensorflowConfig does, from a module that does not import TensorFlow.
-
-    Ray's own drags TensorFlow into the process that launches the folds.
-    """
-
-    @property
-    def backend_cls(self) -> type[Backend]:
-        return _LightTensorflowBackend
-
-
-class _LightTensorflowBackend(Backend):
-    def on_start(self, worker_group: Any, backend_config: BackendConfig) -> None:
-        if len(worker_group) == 1:
-            return
-        addresses = worker_group.execute(_free_address)
-        for rank in range(len(worker_group)):
-            task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}
-            worker_group.execute_single(rank, _set_tf_config, json.dumps(task))
-
-
-def _set_tf_config(value: str) -> None:
-    os.environ["TF_CONFIG"] = value
-
-
-def _free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return f"{ray.util.get_node_ip_address()}:{probe.getsockname()[1]}"
-
-
-class FoldTrainer(TensorflowTrainer):
-    """A TensorflowTrainer whose constructor leaves TensorFlow out of the driver."""
-
-    def __init__(self, spec: FoldSpec, scaling: ray.train.ScalingConfig, max_failures: int):
-        storage, name = spec.location.rsplit("/", 1)
-        DataParallelTrainer.__init__(
-            self,
-            train_fold,
-            train_loop_config={"spec": spec},
-            backend_config=LightTensorflowConfig(),
-            scaling_config=scaling,
-            run_config=ray.train.RunConfig(
-                name=name,
-                storage_path=storage,
-                failure_config=ray.train.FailureConfig(max_failures=max_failures),
-                checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
-            ),
-        )
-
-    def _create_default_callbacks(self) -> list[Any]:
-        """Ray's, without the processes for datasets, of which a fold has none, and for dead controllers."""
-        callbacks = super()._create_default_callbacks()
-        unneeded = (DatasetsCallback, PlacementGroupCleanerCallback)
-        return [callback for callback in callbacks if not isinstance(callback, unneeded)]
-
-    def _initialize_and_run_controller(self, **arguments: Any) -> ray.train.Result:
-        """Runs Ray's controller in this thread.
-
-        As an actor it would cost every fold a process, and a second one that frees its resources should
-        it die. Here it lives and dies with the process that launches the folds, and Ray frees these then.
-        """
-        controller = TrainController(**arguments)
-        asyncio.run(controller.run())
-        return controller.get_result()

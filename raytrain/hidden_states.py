@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.progress import track
 
 from raytrain.batches import FeatureRows
-from raytrain.cluster import FoldResources
 from raytrain.devices import quick_imports, set_up_tensorflow
+from raytrain.resources import FoldResources
 from raytrain.storage import home_directory
 
 _CHUNK_TOKENS = 32_768  # a task's share of the corpus: some seconds of a large encoder on one core

@@ -1,5 +1,6 @@
 """One run, ready to train: what all folds share, and what each is told."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,8 @@ from raytrain.checkpoints import EncoderFiles
 from raytrain.cluster import WITHOUT_GPU, get_result, on_this_node
 from raytrain.config import Config
 from raytrain.corpus import Corpus, count_texts, read_corpus
+from raytrain.devices import quick_imports
 from raytrain.fold_result import FoldSpec, fold_name
-from raytrain.fold_run import load_encoder_weights
 from raytrain.hidden_states import EncoderSource
 from raytrain.inputs import (
     SharedInputs,
@@ -55,7 +56,7 @@ class Plan:
         class_weight: Weight per label index, or None.
         hashes: Config key to hash of its input file.
         encoder_weights: ObjectRef of the encoder's arrays by name, or None where each fold draws its own.
-        encoder_facts: Their `digest`, and what else `fold_run.load_encoder_weights` tells.
+        encoder_facts: Their `digest`, and what else `load_encoder_weights` tells.
     """
 
     run: Directory
@@ -92,6 +93,7 @@ class Plan:
             "labels": self.labels,
             "ids": self.corpus.table["id"].combine_chunks(),
             "embedding": self.inputs.embedding,
+            "folds": self.folds,
         }
 
 
@@ -150,6 +152,37 @@ def _load_encoder(config: Config, encoder: EncoderFiles) -> tuple[ray.ObjectRef 
     return weights, facts
 
 
+# max_calls: the process would keep a second copy of the encoder for as long as it idles.
+@ray.remote(num_cpus=0, max_retries=1, num_returns=2, max_calls=1)
+def load_encoder_weights(
+    kind: str, config: dict[str, Any], path: str | None, seed: int
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Reads an encoder's checkpoint, or draws untrained weights that all folds share frozen.
+
+    Returns:
+        Arrays by the names of `models.encoder_variables`; and their `digest`, the checkpoint's `layout`
+        (None where untrained), and the names in it that no encoder reads as `unread`.
+    """
+    with quick_imports():
+        from raytrain.encoders import build_transformer
+        from raytrain.layers import DropoutSeed
+        from raytrain.models import encoder_variables, read_variables
+        from raytrain.weights import load_weights, open_weights
+
+    transformer = build_transformer(kind, config, seed, DropoutSeed())
+    layout: str | None = None
+    unread: list[str] = []
+    if path is not None:
+        opened = open_weights(kind, path)
+        layout, unread = opened.layout, load_weights(transformer, opened)
+    weights = read_variables(encoder_variables(transformer.model))
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode())
+        digest.update(weights[name].tobytes())
+    return weights, {"digest": digest.hexdigest(), "layout": layout, "unread": unread}
+
+
 def build_specs(plan: Plan, data: ray.ObjectRef) -> list[FoldSpec]:
     """One spec per architecture, repeat and fold, in this order; `data` holds `plan.shared_data()`."""
     num_folds = plan.config.folds.num_folds
@@ -158,7 +191,7 @@ def build_specs(plan: Plan, data: ray.ObjectRef) -> list[FoldSpec]:
     for architecture in plan.config.model.architectures:
         settings, model = _settings(plan, architecture), _model_arguments(plan, architecture)
         shares_weights = plan.pretrained or not model["train_encoder"]
-        for repeat, assigned in enumerate(plan.folds):
+        for repeat in range(len(plan.folds)):
             for fold in range(num_folds):
                 name = f"{architecture}/{fold_name(repeat, fold)}"
                 spec = FoldSpec(
@@ -173,8 +206,6 @@ def build_specs(plan: Plan, data: ray.ObjectRef) -> list[FoldSpec]:
                     model=model,
                     data=data,
                     encoder_weights=plan.encoder_weights if shares_weights else None,
-                    train_rows=np.flatnonzero(assigned != fold),
-                    valid_rows=np.flatnonzero(assigned == fold),
                     precision=plan.config.train.precision,
                 )
                 specs.append(spec)

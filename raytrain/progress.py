@@ -11,8 +11,17 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-STATES = ("waiting", "starting", "training", "committed", "kept", "failed")
-_STYLES = {"training": "cyan", "committed": "green", "kept": "green", "failed": "bold red", "waiting": "dim"}
+STATES = ("waiting", "starting", "training", "committed", "kept", "stopped early", "stopped", "failed")
+_STYLES = {
+    "training": "cyan",
+    "committed": "green",
+    "kept": "green",
+    "stopped early": "yellow",
+    "stopped": "yellow",
+    "failed": "bold red",
+    "waiting": "dim",
+}
+_OPEN = ("waiting", "starting", "training")
 
 
 @dataclass
@@ -58,20 +67,30 @@ class FoldTable:
     def set_state(self, name: str, state: str) -> None:
         if self._rows[name].state != state:
             self._rows[name].state = state
-            if state not in ("waiting", "starting", "training"):
+            if state not in _OPEN:
                 self._line(name, state)
 
     def update(self, name: str, event: dict[str, Any]) -> None:
-        """Takes an event of a worker: {step, num_steps, loss, rate} or {epoch, loss, accuracy, …}."""
+        """Takes an event of a fold.
+
+        Of its worker: {node}, {step, num_steps, loss, rate} or {epoch, loss, accuracy, …}; of what attempts
+        it: {retry}.
+        """
         row = self._rows[name]
+        if "retry" in event:
+            row.state, row.rate = "starting", None
+            self._line(name, event["retry"])
+            return
         if row.state in ("waiting", "starting"):
             row.state = "training"
+        if "node" in event:
+            return
         if "epoch" in event:
             row.epoch, row.step = int(event["epoch"]), 0
             row.accuracy = event["accuracy"]
             row.loss = event["loss"]
-            text = f"epoch {row.epoch}/{self._epochs}  loss {row.loss:.4f}  valid accuracy {row.accuracy:.4f}"
-            self._line(name, text)
+            done = f"epoch {event['epoch']:g}/{self._epochs}"
+            self._line(name, f"{done}  loss {row.loss:.4f}  valid accuracy {row.accuracy:.4f}")
         else:
             row.step, row.num_steps = event["step"], event["num_steps"]
             row.loss, row.rate = event["loss"], event["rate"]
@@ -87,7 +106,7 @@ class FoldTable:
         return sum(self._share(row) for row in self._rows.values())
 
     def _share(self, row: _Row) -> float:
-        if row.state in ("committed", "kept", "failed"):
+        if row.state not in _OPEN:
             return 1.0
         within = row.step / row.num_steps if row.num_steps else 0.0
         return min(1.0, (row.epoch + within) / self._epochs)

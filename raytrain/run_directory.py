@@ -14,10 +14,11 @@ from omegaconf import OmegaConf
 from raytrain.checkpoints import EncoderFiles
 from raytrain.config import Config, binding_keys, validate_config
 from raytrain.corpus import Corpus
-from raytrain.errors import ArtifactError, ConfigError
+from raytrain.errors import ArtifactError, ConfigError, StorageError
 from raytrain.folds import assign_folds, read_folds, write_folds
 from raytrain.inputs import reads_words
 from raytrain.storage import Directory, hash_file, json_bytes
+from raytrain.summary import is_complete
 
 _ENDS = 1 << 20  # a file beside the corpus is known by its size, first and last mebibyte
 
@@ -30,17 +31,22 @@ def lock_run(run: Directory) -> Iterator[None]:
 
     Raises:
         ConfigError: Another driver holds it.
+        StorageError: It cannot be written.
     """
     if not run.is_local:
         yield
         return
-    Path(run.path).mkdir(parents=True, exist_ok=True)
     lock = FileLock(Path(run.path) / ".lock")
     try:
+        Path(run.path).mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
         raise ConfigError(
             f"{run} is being written by another job; wait for it, or choose another name"
+        ) from error
+    except OSError as error:
+        raise StorageError(
+            f"{run} cannot be written: {error}; give another storage or mend this one"
         ) from error
     try:
         yield
@@ -57,8 +63,9 @@ def check_config(run: Directory, config: Config) -> None:
     """
     if not run.exists("config.yaml"):
         return
+    text = run.read_bytes("config.yaml")
     try:
-        values = OmegaConf.to_container(OmegaConf.create(run.read_bytes("config.yaml").decode()))
+        values = OmegaConf.to_container(OmegaConf.create(text.decode()))
         stored = validate_config(cast(dict[str, Any], values))
     except Exception as error:
         raise ArtifactError(f"{run}/config.yaml is damaged: {error}") from error
@@ -102,7 +109,7 @@ def check_inputs(
             for key in sorted((stored.keys() | inputs.keys()) - left_out)
             if stored.get(key) != inputs.get(key)
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{run}/corpus.json is damaged: {error!r}") from error
     if problems:
         problems.append("choose another name, or delete the run to start anew")
@@ -183,11 +190,11 @@ def _fingerprint(key: str, files: Sequence[Path]) -> str:
 
 
 def read_summary(run: Directory) -> dict[str, Any] | None:
-    """The summary of a finished run, or None."""
+    """The summary of a finished run; None where folds are missing or were stopped early."""
     if not run.exists("ensemble/manifest.json") or not run.exists("summary.json"):
         return None
     try:
         summary: dict[str, Any] = json.loads(run.read_bytes("summary.json"))
     except ValueError as error:
         raise ArtifactError(f"{run}/summary.json is damaged: {error}; delete it to sum up anew") from error
-    return summary
+    return summary if is_complete(summary) else None

@@ -34,6 +34,15 @@ def assemble_oof(
         return total / counts[:, None]
 
 
+def mean_oof(oof: dict[str, np.ndarray]) -> np.ndarray:
+    """Averages architectures, each (num_rows, num_classes); a row counts where any of them covered it."""
+    stacked = np.stack(list(oof.values()))
+    covered = np.isfinite(stacked)
+    counts = covered.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.where(covered, stacked, 0).sum(axis=0) / np.where(counts, counts, np.nan)
+
+
 def oof_table(
     ids: pa.Array,
     folds: np.ndarray,
@@ -55,7 +64,7 @@ def oof_table(
         "fold": pa.array(folds[0], pa.int32()),
         "label": pa.array([label_names[index] for index in labels]),
     }
-    whole = np.mean(list(oof.values()), axis=0)
+    whole = mean_oof(oof)
     for index, name in enumerate(label_names):
         columns[f"proba_{name}"] = pa.array(whole[:, index])
     if len(oof) > 1:
@@ -66,9 +75,12 @@ def oof_table(
 
 
 def score_oof(labels: np.ndarray, oof: np.ndarray, seed: int) -> dict[str, Any]:
-    """Scores with their 95 % bootstrap interval."""
+    """Scores of the rows that folds covered, with their 95 % bootstrap interval."""
+    covered = np.isfinite(oof).all(axis=1)
+    labels, oof = labels[covered], oof[covered]
     intervals = bootstrap_interval(labels, oof, seed)
     return {
+        "rows": len(labels),
         "oof": score_proba(labels, oof),
         "interval": {name: [lower, upper] for name, (lower, upper) in intervals.items()},
     }
@@ -89,6 +101,20 @@ def score_baseline(labels: np.ndarray, folds: np.ndarray, oof: np.ndarray, seed:
     return {**score_folds(metrics), **score_oof(labels, oof, seed)}
 
 
+def is_complete(summary: dict[str, Any]) -> bool:
+    """Whether all folds are there and none was stopped by the time budget."""
+    return not summary.get("missing") and not summary.get("stopped_early")
+
+
+def incomplete_line(summary: dict[str, Any]) -> str:
+    """What the time budget left open, and how to go on."""
+    return (
+        f"cluster.time_budget is used up: {len(summary['stopped_early'])} fold runs stopped early, "
+        f"{len(summary['missing'])} not trained; the ensemble is made of the others. "
+        "Run the same command again to go on"
+    )
+
+
 def fold_table(summary: dict[str, Any]) -> Table:
     """Scores of each fold run, then mean ± sd per architecture."""
     table = Table(title="valid scores per fold", title_justify="left", box=None, pad_edge=False)
@@ -98,7 +124,7 @@ def fold_table(summary: dict[str, Any]) -> Table:
     for architecture, entry in summary["architectures"].items():
         for fold in entry["folds"]:
             scores = [_shown(fold["metrics"][name]) for name in METRICS]
-            table.add_row(fold["name"], *scores, str(fold["epochs"]), f"{fold['seconds']:.0f}")
+            table.add_row(fold["name"], *scores, f"{fold['epochs']:g}", f"{fold['seconds']:.0f}")
         for kind in ("mean", "sd"):
             scores = [_shown(entry[kind][name]) for name in METRICS]
             table.add_row(f"{architecture} {kind}", *scores, "", "", style="bold")

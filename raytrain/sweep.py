@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -12,19 +13,20 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.tune import Stopper
+from ray.tune import Stopper, TuneError
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 from rich.console import Console
 
-from raytrain.cluster import FoldResources, check_storage, connect, plan_resources
+from raytrain.cluster import check_storage, connect
 from raytrain.config import Config, validate_config
 from raytrain.crossval import announce, frozen_states
 from raytrain.ensemble import parquet_bytes
-from raytrain.errors import ConfigError, InputError, SweepError
+from raytrain.errors import ConfigError, InputError, StorageError, SweepError
 from raytrain.inputs import class_weights, find_encoder, trains_encoder
 from raytrain.metrics import LOWER_IS_BETTER
 from raytrain.pictures import write_pictures
 from raytrain.plan import PreparedRun, load_plan, prepare_run
+from raytrain.resources import FoldResources, cluster_nodes, plan_resources
 from raytrain.run_directory import check_inputs, lock_run
 from raytrain.search import ListedPoints, OptunaPoints, PointSearcher, PointSource
 from raytrain.space import SearchSpace, input_points, read_space, with_point
@@ -147,7 +149,7 @@ def _resources(config: Config, space: SearchSpace) -> FoldResources:
     num_trials = len(space.grid()) if options.search == "grid" else options.num_trials
     at_once = min(num_trials, options.max_concurrent_trials or num_trials)
     cluster = config.cluster.model_copy(update={"workers_per_fold": 1, "max_concurrent_folds": at_once})
-    return plan_resources(cluster, at_once)
+    return plan_resources(cluster, at_once, at_once, cluster_nodes(cluster.autoscaler))
 
 
 @contextlib.contextmanager
@@ -192,13 +194,14 @@ def _run_trials(
     earlier = dict(table.records)
     searcher = PointSearcher(source, {n: record.point for n, record in earlier.items()}, config.sweep.metric)
     recorder = TrialRecorder(sweep, table, tracker, config, ending.stop_all)
-    with table.shown():
+    # What Tune needs to go on by itself is not kept: our records are enough, and wait for their storage.
+    with tempfile.TemporaryDirectory() as scratch, table.shown():
         tuner = tune.Tuner(
             _trainable(config, inputs, earlier, resources),
             tune_config=_tune_config(config, searcher, resources),
             run_config=tune.RunConfig(
                 name="tune",
-                storage_path=sweep.location,
+                storage_path=scratch,
                 callbacks=[recorder],
                 stop=ending,
                 verbose=0,
@@ -208,11 +211,21 @@ def _run_trials(
         try:
             with ending.heeded():
                 tuner.fit()
+        except TuneError as error:
+            _raise_storage_error(error)
+            raise
         finally:
             recorder.stop_running()
-            (sweep / "tune").delete()  # what Tune needs to go on by itself; our records are enough
     if ending.interrupted:
         raise KeyboardInterrupt
+
+
+def _raise_storage_error(error: BaseException | None) -> None:
+    """Raises what a record's storage said, of which Tune tells the traceback alone."""
+    while error is not None:
+        if isinstance(error, StorageError):
+            raise error
+        error = error.__cause__ or error.__context__
 
 
 def _trainable(

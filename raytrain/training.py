@@ -15,21 +15,16 @@ from raytrain.batches import FeatureRows, plan_epoch
 from raytrain.errors import RaytrainError
 from raytrain.inference import predict_logits
 from raytrain.metrics import is_better, proba_from_logits, score_proba
-from raytrain.models import (
-    assign_variables,
-    head_variables,
-    input_specs,
-    learned_variables,
-    read_variables,
-)
-from raytrain.optimizer import Adam
+from raytrain.models import assign_variables, learned_variables, read_variables
 from raytrain.schedule import TrainSettings, rate_factor
+from raytrain.step import Piece, TrainStep
 
 keras = tf.keras
 
 PLATEAU_FACTOR = 0.5  # an epoch without a better `monitor` halves the rates
 PREFETCHED = 2  # batches laid out while a step runs
 SYNC_SECONDS = 0.25  # a GPU is kept busy while nobody asks for the loss
+PREDICTED = 64  # valid rows of a forward pass
 ADVICE = "lower train.learning_rate or train.clip_norm"
 
 
@@ -50,6 +45,7 @@ class FoldTraining:
         strategy: A tf.distribute strategy where several workers share the fold.
         rank: This worker's number among `num_workers`.
         num_workers: How many workers share every batch.
+        accumulation: Into how many pieces a worker cuts its batch, where memory is short.
     """
 
     def __init__(
@@ -64,18 +60,18 @@ class FoldTraining:
         strategy: tf.distribute.Strategy | None = None,
         rank: int = 0,
         num_workers: int = 1,
+        accumulation: int = 1,
     ):
         self.model, self.features, self.labels = model, features, labels
         self.settings = settings
-        self.strategy, self.rank, self.num_workers = strategy, rank, num_workers
+        self.rank, self.num_workers, self.accumulation = rank, num_workers, accumulation
         self._begin(train_rows, valid_rows, seed)
-        self._optimizer = self._build_optimizer()
-        # Nothing here is Python control flow on tensors, and reading every layer's source takes seconds.
-        self._step = tf.function(self._distributed_step, input_signature=self._signature(), autograph=False)
+        self._update = TrainStep(model, settings, strategy, accumulation)
 
     def _begin(self, train_rows: np.ndarray, valid_rows: np.ndarray, seed: int) -> None:
         self.train_rows, self.valid_rows, self.seed = train_rows, valid_rows, seed
-        self.epoch = 0
+        self.epoch, self.step = 0, 0
+        self._loss = 0.0
         self.history: list[dict[str, float]] = []
         self.valid_proba: np.ndarray | None = None
         self._plateau = 1.0
@@ -98,59 +94,8 @@ class FoldTraining:
         assign_variables(
             learned_variables(self.model), read_variables(learned_variables(initial)), "the fold"
         )
-        for moment in self._optimizer.state.values():
+        for moment in self._update.optimizer.state.values():
             moment.assign(tf.zeros_like(moment))
-
-    def _build_optimizer(self) -> Adam:
-        settings, head = self.settings, head_variables(self.model)
-        learned = {name: v for name, v in learned_variables(self.model).items() if v.trainable}
-        rates = {
-            name: settings.learning_rate if name in head else settings.encoder_learning_rate
-            for name in learned
-        }
-        return Adam(learned, rates, settings.weight_decay)
-
-    def _signature(self):
-        return [
-            input_specs(self.model),
-            tf.TensorSpec((None,), tf.int32),
-            tf.TensorSpec((None,), tf.float32),
-            tf.TensorSpec((2,), tf.int32),
-            tf.TensorSpec((), tf.float32),
-            tf.TensorSpec((), tf.float32),
-        ]
-
-    def _distributed_step(self, *batch):
-        if self.strategy is None:
-            return self._train_step(*batch)
-        total = self.strategy.run(self._train_step, args=batch)
-        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, total, axis=None)
-
-    def _train_step(self, inputs, labels, weights, seed, factor, step):
-        """One update; `weights` already hold the division by the rows of the whole batch."""
-        self.model.dropout_seed.begin_step(seed)
-        with tf.GradientTape() as tape:
-            losses = self._losses(labels, tf.cast(self.model(inputs, training=True), tf.float32))
-            loss = tf.reduce_sum(losses * weights)
-        variables = self._optimizer.variables
-        # Dense: the norm of IndexedSlices would count a token's occurrences apart, not their sum.
-        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, list(variables.values()))]
-        if self.strategy is not None:
-            replica = tf.distribute.get_replica_context()
-            gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        if self.settings.clip_norm is not None:
-            gradients, _ = tf.clip_by_global_norm(gradients, self.settings.clip_norm)
-        self._optimizer.apply(dict(zip(variables, gradients, strict=True)), factor, step)
-        return loss
-
-    def _losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """(batch,) cross-entropies in nats, against targets smoothed towards the even spread."""
-        smoothing = self.settings.label_smoothing
-        if logits.shape[-1] == 1:
-            targets = tf.cast(labels, tf.float32) * (1 - smoothing) + smoothing / 2
-            return tf.nn.sigmoid_cross_entropy_with_logits(targets, logits[:, 0])
-        targets = tf.one_hot(labels, logits.shape[-1]) * (1 - smoothing) + smoothing / logits.shape[-1]
-        return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
 
     @property
     def finished(self) -> bool:
@@ -158,56 +103,79 @@ class FoldTraining:
         stopped = patience is not None and self._stale_epochs >= patience
         return self.epoch >= self.settings.epochs or stopped
 
-    def run_epoch(self, on_step: StepCallback | None = None) -> dict[str, float]:
-        """Trains one epoch and evaluates.
+    def run_epoch(
+        self, on_step: StepCallback | None = None, pause: Callable[[], bool] | None = None
+    ) -> dict[str, float] | None:
+        """Trains one epoch, or what is left of it, and evaluates.
 
         Args:
             on_step: Called some times a second with (steps done, steps in all, mean loss so far).
+            pause: Asked before every step whether to return.
 
         Returns:
-            Metrics of the epoch as plain floats.
+            Metrics of the epoch as plain floats; None where `pause` said so: the next call goes on.
 
         Raises:
             RaytrainError: The loss or the valid rows' logits are no longer finite.
         """
-        settings = self.settings
         rng = np.random.default_rng([self.seed, self.epoch])
-        plan = plan_epoch(self.train_rows, self.features.lengths, settings.batch_size, rng)
-        total, synced = tf.constant(0.0), time.monotonic()
+        plan = plan_epoch(self.train_rows, self.features.lengths, self.settings.batch_size, rng)
+        total, synced = tf.constant(self._loss), time.monotonic()
         with ThreadPoolExecutor(1) as prefetch:
-            batches = [prefetch.submit(self._share, rows) for rows in plan[:PREFETCHED]]
-            for number in range(len(plan)):
-                batch = batches.pop(0).result()
-                if number + PREFETCHED < len(plan):
-                    batches.append(prefetch.submit(self._share, plan[number + PREFETCHED]))
-                total += self._step(*batch, *self._schedule(self.epoch * len(plan) + number, len(plan)))
-                if time.monotonic() - synced >= SYNC_SECONDS or number + 1 == len(plan):
-                    self._check_loss(float(total), number + 1, len(plan), on_step)
+            ahead = plan[self.step : self.step + PREFETCHED]
+            batches = [prefetch.submit(self._share, rows) for rows in ahead]
+            while self.step < len(plan):
+                if pause is not None and pause():
+                    self._loss = float(total)
+                    return None
+                pieces = batches.pop(0).result()
+                if self.step + PREFETCHED < len(plan):
+                    batches.append(prefetch.submit(self._share, plan[self.step + PREFETCHED]))
+                number = self.epoch * len(plan) + self.step
+                total += self._update(pieces, *self._schedule(number, len(plan), len(pieces)))
+                self.step += 1
+                if time.monotonic() - synced >= SYNC_SECONDS or self.step == len(plan):
+                    self._check_loss(float(total), self.step, len(plan), on_step)
                     synced = time.monotonic()
-        self.epoch += 1
-        metrics = {"epoch": self.epoch, "loss": float(total) / len(plan), **self.evaluate()}
+        self.epoch, self.step, self._loss = self.epoch + 1, 0, 0.0
+        return self._end_epoch(self.epoch, float(total) / len(plan))
+
+    def stop_early(self) -> None:
+        """Ends the fold within an epoch: evaluates what has been learned, as an epoch of its own."""
+        if self.step:
+            num_steps = -(-len(self.train_rows) // self.settings.batch_size)
+            self._end_epoch(round(self.epoch + self.step / num_steps, 3), self._loss / self.step)
+
+    def _end_epoch(self, epoch: float, loss: float) -> dict[str, float]:
+        metrics = {"epoch": epoch, "loss": loss, **self.evaluate()}
         self.history.append(metrics)
         self._watch(metrics)
         return metrics
 
-    def _share(self, rows: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-        """This worker's rows of a batch; a worker left without any takes one of weight 0."""
+    def _share(self, rows: np.ndarray) -> list[Piece]:
+        """This worker's rows of a batch, in pieces; a worker left without any takes one of weight 0."""
         own = rows[self.rank :: self.num_workers]
-        weights = np.full(len(own), 1 / len(rows), np.float32)
         if not len(own):
-            own, weights = rows[:1], np.zeros(1, np.float32)
-        labels = self.labels[own].astype(np.int32)
+            return [self._lay(rows[:1], np.zeros(1, np.float32))]
+        pieces = [piece for piece in np.array_split(own, self.accumulation) if len(piece)]
+        return [self._lay(piece, np.full(len(piece), 1 / len(rows), np.float32)) for piece in pieces]
+
+    def _lay(self, rows: np.ndarray, weights: np.ndarray) -> Piece:
+        labels = self.labels[rows].astype(np.int32)
         if self.settings.class_weight is not None:
             weights = weights * np.array(self.settings.class_weight, np.float32)[labels]
-        return self.features.collate(own), labels, weights
+        return self.features.collate(rows), labels, weights
 
-    def _schedule(self, step: int, steps_per_epoch: int) -> tuple[np.ndarray, np.float32, np.float32]:
-        """Dropout seed, factor of the rates and number of a step, counted over all epochs."""
+    def _schedule(
+        self, step: int, steps_per_epoch: int, num_pieces: int
+    ) -> tuple[list[np.ndarray], np.float32, np.float32]:
+        """Dropout seeds, factor of the rates and number of a step, counted over all epochs."""
         settings = self.settings
         num_steps = settings.epochs * steps_per_epoch
         factor = rate_factor(settings.schedule, step, num_steps, settings.warmup) * self._plateau
-        seed = np.array([self.seed, step * self.num_workers + self.rank], np.int32)
-        return seed, np.float32(factor), np.float32(step)
+        first = (step * self.num_workers + self.rank) * self.accumulation
+        seeds = [np.array([self.seed, first + piece], np.int32) for piece in range(num_pieces)]
+        return seeds, np.float32(factor), np.float32(step)
 
     def _check_loss(self, total: float, number: int, num_steps: int, on_step: StepCallback | None) -> None:
         if not np.isfinite(total):
@@ -219,7 +187,8 @@ class FoldTraining:
 
     def evaluate(self) -> dict[str, float]:
         """Scores the valid rows and keeps their probabilities in `valid_proba`."""
-        logits = predict_logits(self.model, self.features, self.valid_rows)
+        size = max(1, PREDICTED // self.accumulation)
+        logits = predict_logits(self.model, self.features, self.valid_rows, size)
         if not np.isfinite(logits).all():  # the last update of the epoch may have done it
             raise RaytrainError(f"the valid rows' logits are not finite in epoch {self.epoch}; {ADVICE}")
         self.valid_proba = proba_from_logits(logits)
@@ -261,7 +230,7 @@ class FoldTraining:
         directory = Path(directory)
         arrays = {f"weight/{name}": value for name, value in self.weights().items()}
         arrays |= {
-            f"optimizer/{name}": value for name, value in read_variables(self._optimizer.state).items()
+            f"optimizer/{name}": value for name, value in read_variables(self._update.optimizer.state).items()
         }
         arrays |= {f"best/{name}": value for name, value in self._best.items()}
         if self._best_proba is not None:
@@ -269,6 +238,8 @@ class FoldTraining:
         save_file(arrays, directory / "state.safetensors")
         state: dict[str, Any] = {
             "epoch": self.epoch,
+            "step": self.step,
+            "loss": self._loss,
             "history": self.history,
             "plateau": self._plateau,
             "stale_epochs": self._stale_epochs,
@@ -287,7 +258,8 @@ class FoldTraining:
             }
 
         assign_variables(learned_variables(self.model), part("weight/"), str(directory))
-        assign_variables(self._optimizer.state, part("optimizer/"), str(directory))
+        assign_variables(self._update.optimizer.state, part("optimizer/"), str(directory))
         self._best, self._best_proba = part("best/"), arrays.get("best_proba")
         self.epoch, self.history = state["epoch"], state["history"]
+        self.step, self._loss = state.get("step", 0), state.get("loss", 0.0)
         self._plateau, self._stale_epochs = state["plateau"], state["stale_epochs"]

@@ -107,7 +107,7 @@ def _train_folds(specs: Sequence[FoldSpec]) -> Iterator[tuple[dict[str, float], 
         if training is None:
             training = build_training(spec, data, rank=0, num_workers=1)
         else:
-            training.restart(spec.train_rows, spec.valid_rows, spec.seed, build_initial_model(spec, data))
+            training.restart(*spec.rows(data), spec.seed, build_initial_model(spec, data))
         while not training.finished:
             training.run_epoch()
         _, _, metrics = training.selected()

@@ -146,7 +146,7 @@ def test_encoding_on_ray_equals_encoding_in_one_piece(local_ray, tmp_path, monke
 def kill_worker_after_first_epoch(run_directory):
     """SIGKILLs this run's workers as soon as the first epoch of fold 0 is logged."""
     log = run_directory / "folds" / "finetune" / "r0-fold-00" / "log.jsonl"
-    while not log.exists():
+    while not (log.exists() and '"epoch"' in log.read_text()):
         time.sleep(0.02)
     own = psutil.Process().children(recursive=True)
     workers = [process for process in own if "RayTrainWorker" in " ".join(process.cmdline())]

@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from raytrain.ensemble import load_ensemble, package_versions, parquet_bytes
-from raytrain.errors import ArtifactError
+from raytrain.errors import ArtifactError, StorageError
 from raytrain.manifest import SCHEMA_VERSION
-from raytrain.storage import sha256
+from raytrain.storage import Directory, sha256
 
 FILES = {
     "encoder/config.json": b"{}\n",
@@ -170,6 +170,19 @@ def test_directory_in_the_place_of_a_file(artifact):
     (artifact / "oof.parquet").unlink()
     (artifact / "oof.parquet").mkdir()
     assert problems_of(artifact) == ["oof.parquet: missing"]
+
+
+def test_a_storage_that_goes_away_is_not_damage(artifact, monkeypatch):
+    read_bytes = Directory.read_bytes
+
+    def refuse(self, name):
+        if name != "manifest.json":
+            raise StorageError("the storage is away")
+        return read_bytes(self, name)
+
+    monkeypatch.setattr(Directory, "read_bytes", refuse)
+    with pytest.raises(StorageError, match="away"):
+        load_ensemble(str(artifact))
 
 
 def test_all_damage_is_told_at_once(artifact):

@@ -8,7 +8,7 @@ import pytest
 from raytrain.checkpoints import EncoderFiles
 from raytrain.config import load_config
 from raytrain.corpus import Corpus
-from raytrain.errors import ArtifactError, ConfigError
+from raytrain.errors import ArtifactError, ConfigError, StorageError
 from raytrain.run_directory import (
     begin_run,
     check_config,
@@ -18,7 +18,7 @@ from raytrain.run_directory import (
     lock_run,
     read_summary,
 )
-from raytrain.storage import Directory
+from raytrain.storage import Directory, json_bytes
 
 NUM_ROWS = 12
 CORPUS = Corpus(
@@ -273,3 +273,34 @@ def test_damaged_summary_is_an_artifact_error(run):
     run.write_bytes("summary.json", b"{")
     with pytest.raises(ArtifactError, match=r"summary\.json"):
         read_summary(run)
+
+
+@pytest.mark.parametrize("open_folds", ["missing", "stopped_early"])
+def test_a_run_with_open_folds_is_not_finished(run, open_folds):
+    run.write_bytes("ensemble/manifest.json", b"{}")
+    run.write_bytes("summary.json", json_bytes({"missing": [], "stopped_early": []}))
+    assert read_summary(run) is not None
+    run.write_bytes("summary.json", json_bytes({open_folds: ["finetune/r0-fold-01"]}))
+    assert read_summary(run) is None
+
+
+def test_a_run_below_a_file_is_told(tmp_path):
+    (tmp_path / "runs").write_bytes(b"")
+    run = Directory(tmp_path / "runs" / "tiny")
+    with pytest.raises(StorageError, match="runs/tiny cannot be written"), lock_run(run):
+        pass
+
+
+def test_a_storage_that_is_away_is_not_a_damaged_run(tmp_path, monkeypatch):
+    """Whom a run is called damaged to deletes it."""
+    run, config = Directory(tmp_path), config_of()
+    run.write_bytes("config.yaml", b"")
+
+    def refuse(self, name):
+        raise StorageError("the storage is away")
+
+    monkeypatch.setattr(Directory, "read_bytes", refuse)
+    with pytest.raises(StorageError, match="away"):
+        check_config(run, config)
+    with pytest.raises(StorageError, match="away"):
+        check_inputs(run, config, CORPUS, None)

@@ -1,11 +1,14 @@
+import errno
 import json
 import math
+import os
+import pickle
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raytrain.errors import ConfigError
+from raytrain.errors import ConfigError, StorageError
 from raytrain.storage import Directory, json_bytes, sha256
 
 
@@ -57,6 +60,29 @@ def test_delete_removes_all_and_may_be_repeated(directory):
     assert not directory.exists()
 
 
+def test_remove_removes_one_file_and_may_be_repeated(directory):
+    directory.write_bytes("a/b", b"")
+    directory.write_bytes("a/c", b"")
+    directory.remove("a/b")
+    directory.remove("a/b")
+    assert directory.files() == ["a/c"]
+
+
+def test_a_stream_gives_a_file_piece_by_piece(directory):
+    data = bytes(range(256)) * 100
+    directory.write_bytes("a", data)
+    with directory.open_stream("a") as stream:
+        assert stream.read(10) == data[:10]
+        assert stream.read(7000) == data[10:7010]
+        assert stream.read() == data[7010:]
+        assert stream.read() == b""
+
+
+def test_a_stream_of_what_is_not_there_cannot_be_opened(directory):
+    with pytest.raises(FileNotFoundError):
+        directory.open_stream("absent")
+
+
 def test_compressed_names_are_stored_as_they_are(directory):
     directory.write_bytes("a.gz", b"plain bytes")
     assert directory.read_bytes("a.gz") == b"plain bytes"
@@ -72,6 +98,7 @@ def test_no_part_of_a_file_is_seen_before_it_is_whole(tmp_path, monkeypatch):
         raise OSError("power cut")
 
     monkeypatch.setattr("os.replace", replace)
+    monkeypatch.setenv("RAYTRAIN_STORAGE_PATIENCE", "0")
     with pytest.raises(OSError, match="power cut"):
         directory.write_bytes("a", b"new")
     assert seen == [(b"old", b"new")]
@@ -82,6 +109,33 @@ def test_no_temporary_file_stays(tmp_path):
     directory = Directory(tmp_path)
     directory.write_bytes("a", b"1")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_write_that_fails_leaves_nothing_and_is_tried_again(tmp_path, monkeypatch):
+    replace, seen = os.replace, []
+
+    def fail_once(source, target):
+        seen.append(source)
+        if len(seen) == 1:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", fail_once)
+    Directory(tmp_path).write_bytes("a", b"1")
+    assert len(set(seen)) == 2
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"1"}
+
+
+def test_a_directory_arrives_elsewhere_as_itself(tmp_path):
+    directory = Directory(tmp_path)
+    directory.write_bytes("a", b"1")
+    assert pickle.loads(pickle.dumps(directory)).read_bytes("a") == b"1"
+
+
+def test_a_directory_in_a_files_place_is_told(directory):
+    directory.write_bytes("a/b", b"")
+    with pytest.raises(StorageError, match="reading a failed"):
+        directory.read_bytes("a")
 
 
 def test_local_paths_become_absolute(tmp_path, monkeypatch):

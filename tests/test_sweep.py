@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_run import silent_console, tiny_config
 
+from raytrain import trial_recorder
 from raytrain.config import load_config
 from raytrain.crossval import cross_validate
-from raytrain.errors import ConfigError, SweepError
+from raytrain.errors import ConfigError, StorageError, SweepError
 from raytrain.sweep import _Ending, run_sweep
 
 pytestmark = pytest.mark.slow
@@ -139,6 +140,22 @@ def test_a_failing_trial_is_recorded_and_ends_nothing(local_ray, tmp_path):
     assert "not finite" in failed["error"]
     run_sweep(config, silent_console())  # and is not run again
     assert table_of(config) == [healthy, failed]
+
+
+def test_a_storage_that_fails_ends_the_sweep_with_its_own_error(local_ray, tmp_path, monkeypatch):
+    """Tune, which calls what writes the records, tells of it in a traceback; no trial counts as failed."""
+    config = config_of(tmp_path, model__architecture="textcnn", sweep__space="{train.batch_size: [8, 16]}")
+    write, refusals = trial_recorder.write_trial, [StorageError("the storage is away")]
+
+    def refuse_once(sweep, record):
+        if refusals:
+            raise refusals.pop()
+        write(sweep, record)
+
+    monkeypatch.setattr(trial_recorder, "write_trial", refuse_once)
+    with pytest.raises(StorageError, match="the storage is away"):
+        run_sweep(config, silent_console())
+    assert "failed" not in {row["state"] for row in table_of(config)}
 
 
 def test_a_sweep_in_which_all_fails_says_why(local_ray, tmp_path):

@@ -67,15 +67,15 @@ def fold(encoder_config, features):
         seed=7,
         rank=0,
         num_workers=1,
+        accumulation=1,
         **settings,
     ):
         build = built.__wrapped__ if fresh else built
         model, initial = build(architecture, kind, num_classes, train_encoder, dropout)
         model.set_weights(initial)
         settings = TrainSettings(**{"batch_size": 8, "encoder_learning_rate": 1e-3} | settings)
-        return FoldTraining(
-            model, features, labels, train_rows, valid_rows, settings, seed, None, rank, num_workers
-        )
+        workers = {"rank": rank, "num_workers": num_workers, "accumulation": accumulation}
+        return FoldTraining(model, features, labels, train_rows, valid_rows, settings, seed, **workers)
 
     return make
 
@@ -141,14 +141,14 @@ def test_falling_rates_end_near_0(schedule):
 
 def rates_of(fold, epochs):
     """The head's rate at every step."""
-    rates, step = [], fold._step
-    base = fold._optimizer.rates["logits.0.kernel"]
+    rates, update = [], fold._update
+    base = update.optimizer.rates["logits.0.kernel"]
 
     def watched(*batch):
         rates.append(base * float(batch[-2]))
-        return step(*batch)
+        return update(*batch)
 
-    fold._step = watched
+    fold._update = watched
     for _ in range(epochs):
         fold.run_epoch()
     return rates
@@ -349,6 +349,74 @@ def test_the_state_resumed_from_held_a_plateau_and_a_best_epoch(resumed):
     assert straight.selected()[2]["epoch"] < at["epoch"] < straight.epoch < 20
 
 
+def pause_after(num_steps):
+    """Says yes once so many steps were begun, and from then on no more."""
+    asked = iter(range(10**6))
+    return lambda: next(asked) == num_steps
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 3])
+def test_a_fold_paused_within_an_epoch_and_resumed_elsewhere_equals_a_calm_one(
+    fold, tmp_path, eagerly, num_steps
+):
+    calm = fold(batch_size=4, fresh=True)
+    expected = [calm.run_epoch(), calm.run_epoch()]
+    paused = fold(batch_size=4, fresh=True)
+    assert paused.run_epoch(pause=pause_after(num_steps)) is None
+    assert (paused.epoch, paused.step, paused.history) == (0, num_steps, [])
+    paused.save(tmp_path)
+    resumed = fold(batch_size=4, fresh=True)
+    resumed.load(tmp_path)
+    found = [resumed.run_epoch(), resumed.run_epoch()]
+    for metrics, other in zip(found, expected, strict=True):
+        assert metrics == pytest.approx(other, abs=1e-6, nan_ok=True)
+    assert distance(all_weights(resumed), all_weights(calm)) <= 1e-6
+
+
+def test_a_fold_stopped_within_an_epoch_has_scores_of_what_it_learned(fold, eagerly):
+    training = fold(batch_size=4, select="best")
+    training.run_epoch()
+    training.run_epoch(pause=pause_after(1))
+    training.stop_early()
+    assert [metrics["epoch"] for metrics in training.history] == [1, 1.25]
+    _, proba, metrics = training.selected()
+    assert metrics in training.history and proba.shape == (len(VALID), 2)
+
+
+def test_a_fold_stopped_between_epochs_is_not_evaluated_again(fold, eagerly):
+    training = fold()
+    training.run_epoch()
+    training.run_epoch(pause=pause_after(0))
+    training.stop_early()
+    assert len(training.history) == 1
+
+
+@pytest.mark.parametrize("accumulation", [2, 3, 8])
+def test_a_batch_in_pieces_gives_the_update_of_the_whole(fold, eagerly, accumulation):
+    """Without dropout, whose masks differ: the last batch of 6 has fewer rows than 8 pieces."""
+    options = {"dropout": 0.0, "batch_size": 10, "class_weight": (1.0, 2.0)}
+    whole, pieces = fold(**options, fresh=True), fold(**options, fresh=True, accumulation=accumulation)
+    for _ in range(2):
+        expected, found = whole.run_epoch(), pieces.run_epoch()
+        assert found == pytest.approx(expected, abs=1e-5, nan_ok=True)
+    assert distance(all_weights(pieces), all_weights(whole)) <= 1e-5
+
+
+def test_pieces_of_a_batch_have_dropout_of_their_own(fold):
+    training = fold(accumulation=2)
+    seeds = [tuple(seed) for step in range(3) for seed in training._schedule(step, 3, 2)[0]]
+    assert len(set(seeds)) == 6
+
+
+def test_compiled_pieces_equal_the_compiled_whole(fold):
+    whole, pieces = (fold(dropout=0.0, fresh=True, accumulation=count) for count in (1, 2))
+    initial = all_weights(whole)
+    for training in (whole, pieces):
+        training.run_epoch()
+    assert distance(all_weights(whole), initial) > 1e-4
+    assert distance(all_weights(pieces), all_weights(whole)) <= 1e-6
+
+
 def test_a_state_of_another_model_is_refused(fold, tmp_path, eagerly):
     fold("textcnn", train_encoder=False).save(tmp_path)
     with pytest.raises(ArtifactError, match=re.escape(str(tmp_path))):
@@ -501,7 +569,7 @@ def first_gradients(fold, **settings):
     training.run_epoch()
     moments = [
         variable.numpy().ravel()
-        for name, variable in training._optimizer.state.items()
+        for name, variable in training._update.optimizer.state.items()
         if name.startswith("m/")
     ]
     return np.concatenate(moments) / 0.1
@@ -626,7 +694,7 @@ def test_workers_share_a_batch_between_them(shared, features, rows, num_workers)
     dealt = []
     shared.num_workers = num_workers
     for shared.rank in range(num_workers):
-        inputs, labels, weights = shared._share(np.array(rows))
+        [(inputs, labels, weights)] = shared._share(np.array(rows))
         assert len(labels) == len(weights) == len(inputs["token_ids"]) >= 1
         texts = [tuple(ids[ids > 0]) for ids in inputs["token_ids"]]
         dealt += [
@@ -644,7 +712,7 @@ def test_workers_share_a_batch_between_them(shared, features, rows, num_workers)
 
 def test_a_worker_without_rows_takes_one_of_weight_0(shared):
     shared.num_workers, shared.rank = 3, 2
-    inputs, labels, weights = shared._share(np.array([4, 5]))
+    [(inputs, labels, weights)] = shared._share(np.array([4, 5]))
     assert weights.tolist() == [0]
     assert len(labels) == len(inputs["token_ids"]) == 1
 
