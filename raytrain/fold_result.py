@@ -30,9 +30,11 @@ class FoldSpec:
         identity: Hash of config and corpus; a committed result of another identity is not this fold's.
         settings: Keyword arguments of `training.TrainSettings`.
         model: Keyword arguments of `models.build_model`, without the seed.
-        data: ObjectRef of {features, labels, ids, embedding}.
+        data: ObjectRef of {features, labels, ids, embedding, held_words}.
         encoder_weights: ObjectRef of arrays by name, or None for an encoder that starts untrained.
         hidden_states: The frozen encoder's output, or None where the model runs its encoder itself.
+        keywords: (num_words,) the class each of data's `held_words` is kept for, -1 where it is not; None
+            where the head counts none.
         precision: As in `devices.set_up_tensorflow`.
         train_rows: Row indices to learn from.
         valid_rows: Row indices to predict out of fold.
@@ -53,6 +55,7 @@ class FoldSpec:
     valid_rows: np.ndarray
     precision: str
     hidden_states: HiddenStates | None = None
+    keywords: np.ndarray | None = None
     progress: ActorHandle | None = None
     threads: int = 1
     gpu_share: float | None = None

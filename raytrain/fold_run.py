@@ -24,6 +24,7 @@ from ray.train.v2._internal.execution.controller.controller import TrainControll
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.v2.tensorflow.tensorflow_trainer import TensorflowTrainer
 
+from raytrain.batches import FeatureRows
 from raytrain.devices import quick_imports, set_up_tensorflow
 from raytrain.fold_result import FoldSpec, commit_fold
 from raytrain.storage import Directory, json_bytes
@@ -84,7 +85,6 @@ def build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers:
 
     import tensorflow as tf
 
-    from raytrain.batches import FeatureRows
     from raytrain.schedule import TrainSettings
     from raytrain.training import FoldTraining
 
@@ -92,7 +92,7 @@ def build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers:
     with strategy.scope() if strategy else contextlib.nullcontext():
         return FoldTraining(
             build_initial_model(spec, data),
-            FeatureRows(data["features"], spec.hidden_states.open() if spec.hidden_states else None),
+            fold_features(spec, data),
             data["labels"],
             spec.train_rows,
             spec.valid_rows,
@@ -102,6 +102,15 @@ def build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers:
             rank,
             num_workers,
         )
+
+
+def fold_features(spec: FoldSpec, data: dict[str, Any]) -> FeatureRows:
+    """The whole corpus as the fold's head reads it: the keywords it counts are the fold's own."""
+    states = spec.hidden_states.open() if spec.hidden_states else None
+    counts = None
+    if spec.keywords is not None:
+        counts = data["held_words"].count(spec.keywords, spec.model["num_keyword_classes"])
+    return FeatureRows(data["features"], states, counts)
 
 
 def build_initial_model(spec: FoldSpec, data: dict[str, Any]) -> Any:
@@ -116,6 +125,7 @@ def build_initial_model(spec: FoldSpec, data: dict[str, Any]) -> Any:
 
     if spec.hidden_states is not None:
         own = {key: spec.model[key] for key in ("architecture", "num_classes", "embedding", "dropout")}
+        own["num_keyword_classes"] = spec.model.get("num_keyword_classes", 0)
         model = build_head(**own, hidden_size=spec.model["config"]["hidden_size"], seed=spec.seed)
     else:
         model = build_model(**spec.model, seed=spec.seed)

@@ -13,7 +13,8 @@ PACKAGE = Path(raytrain.__file__).parent
 ORDER = [
     *("errors", "config", "storage", "zoo", "download", "archives", "fetch"),
     *("encodings", "tables", "corpus", "folds", "metrics", "ragged", "tokens", "sentencepieces", "words"),
-    *("segmentation", "features", "checkpoints", "layers", "recurrent", "transformer"),
+    *("segmentation", "textrank", "association", "kept_words", "keywords"),
+    *("features", "checkpoints", "layers", "recurrent", "transformer"),
     *("encoders", "weights", "models", "batches", "inference", "optimizer", "schedule", "training"),
     *("devices", "cluster", "inputs", "hidden_states", "fold_result", "fold_run", "tracking", "progress"),
     *("launch", "baseline", "run_directory", "plan", "summary", "manifest", "ensemble", "crossval"),
