@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-SIGNIFICANT = 1.96  # standard deviations: a word below this tells of no class
+MIN_SCORE = 1.0  # standard deviations: a word below this tells of no class
 
 
 def log_odds(counts: np.ndarray) -> np.ndarray:
@@ -44,7 +44,7 @@ def _logit(counts: np.ndarray, prior: np.ndarray) -> np.ndarray:
 
 
 def pick_words(
-    words: Sequence[str], counts: np.ndarray, num_words: int, min_score: float = SIGNIFICANT
+    words: Sequence[str], counts: np.ndarray, num_words: int, min_score: float = MIN_SCORE
 ) -> np.ndarray:
     """Picks the words that tell most of each class.
 

@@ -18,6 +18,7 @@ from raytrain.features import PARALLEL_TEXTS, EncodedTexts, build_features, enco
 from raytrain.fetch import locate_checkpoint
 from raytrain.kept_words import extend_dictionary, read_kept_words
 from raytrain.keywords import KeywordInputs, given_keywords, interleave, join_ranked
+from raytrain.segmentation import chunks_of
 from raytrain.textrank import rank_texts
 from raytrain.tokens import Vocab, build_vocab
 from raytrain.words import build_embedding, read_user_dict, read_vectors, select_words
@@ -164,11 +165,11 @@ def _find_keywords(
     if kept is not None:
         return given_keywords(texts, pairs, kept, user_dict)
     parts = interleave(texts, pairs)
+    chunks = [parts[chunk] for chunk in chunks_of(parts)]
     if len(parts) < PARALLEL_TEXTS:
-        ranked = [rank_texts(parts, user_dict)]
+        ranked = [rank_texts(chunk, user_dict) for chunk in chunks]
     else:
         rank: Any = ray.remote(rank_texts)
-        chunks = [parts[start : start + _CHUNK] for start in range(0, len(parts), _CHUNK)]
         ranked = [get_result(answer) for answer in [rank.remote(chunk, user_dict) for chunk in chunks]]
     return join_ranked(ranked, 1 if pairs is None else 2, config.words.num_keywords)
 

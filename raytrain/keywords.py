@@ -7,7 +7,7 @@ import numpy as np
 
 from raytrain.association import pick_words
 from raytrain.ragged import bounds_of
-from raytrain.segmentation import cut_texts
+from raytrain.segmentation import chunks_of, cut_texts
 from raytrain.textrank import RankedTexts
 from raytrain.words import build_segmenter
 
@@ -113,12 +113,21 @@ def find_words(
         words: The words, in lower case.
         user_dict: Text of a jieba dictionary.
     """
-    cut = cut_texts(interleave(texts, pairs), build_segmenter(user_dict))
+    parts, segmenter = interleave(texts, pairs), build_segmenter(user_dict)
     index = {word: number for number, word in enumerate(words)}
-    renumbered = np.array([*(index.get(word, -1) for word in cut.words), -1], np.int64)[cut.numbers]
-    bounds = cut.bounds if pairs is None else cut.bounds[::2]
-    before = np.append(0, np.cumsum(renumbered >= 0))
-    return HeldWords(list(words), renumbered[renumbered >= 0], before[bounds])
+    held, sizes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for chunk in chunks_of(parts):
+        cut = cut_texts(parts[chunk], segmenter)
+        own = np.array([*(index.get(word, -1) for word in cut.words), -1], np.int64)[cut.numbers]
+        before = np.append(0, np.cumsum(own >= 0))
+        held.append(own[own >= 0])
+        sizes.append(np.diff(before[cut.bounds]))
+    return HeldWords(list(words), np.concatenate(held), _row_bounds(sizes, len(parts) // max(len(texts), 1)))
+
+
+def _row_bounds(sizes: Sequence[np.ndarray], texts_per_row: int) -> np.ndarray:
+    """Returns (num_rows + 1,) where the rows begin whose texts, in pieces, have these sizes."""
+    return bounds_of(np.concatenate(sizes))[:: max(texts_per_row, 1)]
 
 
 def given_keywords(
@@ -141,7 +150,7 @@ def join_ranked(parts: Sequence[RankedTexts], texts_per_row: int, num_words: int
     """Joins pieces of a corpus, for folds to choose from; words that are no text's keyword are left out.
 
     Args:
-        parts: The pieces, each of whole rows.
+        parts: The pieces, one or more.
         texts_per_row: 2 for pairs.
         num_words: How many words a fold chooses of each class at most.
     """
@@ -155,13 +164,12 @@ def join_ranked(parts: Sequence[RankedTexts], texts_per_row: int, num_words: int
         own = renumbered[part.held]
         before = np.append(0, np.cumsum(own >= 0))
         held.append(own[own >= 0])
-        held_sizes.append(np.diff(before[part.held_bounds[::texts_per_row]]))
+        held_sizes.append(np.diff(before[part.held_bounds]))
         keywords.append(renumbered[part.keywords])
-        keyword_sizes.append(np.diff(part.keyword_bounds[::texts_per_row]))
-    words = HeldWords(list(index), np.concatenate(held), bounds_of(np.concatenate(held_sizes)))
-    return KeywordInputs(
-        words, None, np.concatenate(keywords), bounds_of(np.concatenate(keyword_sizes)), num_words
-    )
+        keyword_sizes.append(np.diff(part.keyword_bounds))
+    words = HeldWords(list(index), np.concatenate(held), _row_bounds(held_sizes, texts_per_row))
+    bounds = _row_bounds(keyword_sizes, texts_per_row)
+    return KeywordInputs(words, None, np.concatenate(keywords), bounds, num_words)
 
 
 def interleave(texts: Sequence[str], pairs: Sequence[str] | None) -> list[str]:

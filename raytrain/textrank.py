@@ -9,6 +9,7 @@ from typing import Any
 import jieba
 import numpy as np
 
+from raytrain.errors import InputError
 from raytrain.ragged import bounds_of, integers
 from raytrain.segmentation import cut_texts
 from raytrain.words import build_segmenter
@@ -141,8 +142,8 @@ def _ranker() -> Any:
 
 
 def parse_tags(text: str) -> list[str]:
-    """Reads a list of jieba's part-of-speech tags, e.g. `n,v,ns`. Raises ValueError where it is none."""
+    """Reads a list of jieba's part-of-speech tags, e.g. `n,v,ns`. Raises InputError where it is none."""
     tags = [tag for tag in re.split(r"[,\s]+", text) if tag]
     if not tags or not all(re.fullmatch("[A-Za-z]+", tag) for tag in tags):
-        raise ValueError(f"expected jieba's tags as in n,v,ns, found {text!r}")
+        raise InputError(f"parts of speech: expected jieba's tags as in n,v,ns, found {text!r}")
     return tags

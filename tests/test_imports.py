@@ -13,12 +13,13 @@ PACKAGE = Path(raytrain.__file__).parent
 ORDER = [
     *("errors", "config", "storage", "zoo", "download", "archives", "fetch"),
     *("encodings", "tables", "corpus", "folds", "metrics", "ragged", "tokens", "sentencepieces", "words"),
-    *("segmentation", "textrank", "association", "kept_words", "keywords"),
+    *("segmentation", "textrank", "association", "kept_words", "keywords", "text_sources"),
     *("features", "checkpoints", "layers", "recurrent", "transformer"),
     *("encoders", "weights", "models", "batches", "inference", "optimizer", "schedule", "training"),
     *("devices", "cluster", "inputs", "hidden_states", "fold_result", "fold_run", "tracking", "progress"),
     *("launch", "baseline", "run_directory", "plan", "summary", "manifest", "ensemble", "crossval"),
     *("space", "trials", "trial", "search", "trial_table", "trial_recorder", "pictures", "sweep"),
+    *("candidates", "candidate_file", "fonts", "candidate_report"),
     *("predict", "predictions", "commands", "example", "checkpoint_report"),
 ]
 WITH_TENSORFLOW = {
