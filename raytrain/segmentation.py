@@ -221,10 +221,10 @@ def chunks_of(texts: Sequence[str], max_characters: int = 200_000) -> Iterator[s
     """Deals texts, in order, into pieces that take little memory to cut and some tenths of a second."""
     start = characters = 0
     for i, text in enumerate(texts):
-        if characters and characters + len(text) > max_characters:
+        if i > start and characters + len(text) >= max_characters:
             yield slice(start, i)
             start, characters = i, 0
-        characters += len(text)
+        characters += len(text) + 1
     if start < len(texts):
         yield slice(start, len(texts))
 
