@@ -132,7 +132,9 @@ def test_counts_do_not_depend_on_how_the_texts_are_dealt(tmp_path_factory, size)
 def test_chunks_are_the_texts_in_order(texts, size):
     chunks = [texts[chunk] for chunk in chunks_of(texts, size)]
     assert [text for chunk in chunks for text in chunk] == texts
-    assert all(chunk and (len(chunk) == 1 or sum(len(text) + 1 for text in chunk) <= size) for chunk in chunks)
+    assert all(
+        chunk and (len(chunk) == 1 or sum(len(text) + 1 for text in chunk) <= size) for chunk in chunks
+    )
 
 
 @pytest.mark.slow

@@ -205,6 +205,10 @@ def model_of(manifest):
     return manifest["architectures"]["finetune"]["model"]
 
 
+def folds_of(manifest):
+    return manifest["architectures"]["finetune"]["folds"]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -214,6 +218,13 @@ def model_of(manifest):
         (lambda manifest: manifest.update(words={"vocabulary": "/etc/passwd"}), "not among its files"),
         (lambda manifest: manifest["architectures"]["finetune"].update(folds=[]), "folds"),
         (lambda manifest: manifest.update(labels=["a"]), "labels"),
+        (lambda manifest: model_of(manifest).update(num_keyword_classes=3), "keywords of 3 classes"),
+        (lambda manifest: model_of(manifest).update(num_keyword_classes=2), "in some of its folds"),
+        (
+            lambda manifest: folds_of(manifest)[0].update(keywords="words/keywords.json"),
+            "not among its files",
+        ),
+        (lambda manifest: folds_of(manifest)[0].update(keywords="oof.parquet"), "in some of its folds"),
         (
             lambda manifest: manifest["architectures"].update(
                 textcnn={
