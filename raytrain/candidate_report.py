@@ -1,4 +1,4 @@
-"""What a person sees of candidates for keywords: a table of the most telling words, and a picture of them."""
+"""What a person sees of candidates for keywords: tables of the most telling words, and a picture."""
 
 from collections.abc import Sequence
 from pathlib import Path

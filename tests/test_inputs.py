@@ -208,6 +208,7 @@ def test_words_that_folds_choose_leave_the_dictionary_as_it_is():
     assert inputs.features.equals(plain.features) and inputs.vocabulary == plain.vocabulary
 
 
+@pytest.mark.slow
 def test_large_and_small_corpora_have_the_same_keywords(local_ray, monkeypatch):
     small = shared("words.keywords=auto").keywords
     monkeypatch.setattr("raytrain.inputs.PARALLEL_TEXTS", 1)
