@@ -7,11 +7,17 @@ python jobs/kfold.py data.path=train.csv words.keywords=candidates.csv
 
 import argparse
 import sys
+import time
 import typing
 from pathlib import Path
 
 from raytrain.commands import job_console, run_job
 from raytrain.config import DropKind
+
+if typing.TYPE_CHECKING:
+    from rich.console import Console
+
+    from raytrain.candidates import Candidates
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -59,32 +65,46 @@ def _positive(text: str) -> int:
 
 def find_keywords(options: argparse.Namespace) -> None:
     """Counts under a progress bar, then writes, prints and draws."""
+    from raytrain.candidate_file import read_marks, write_candidates
+    from raytrain.candidate_report import check_picture, draw_candidates, top_tables
+
+    picture = options.picture or str(Path(options.output).with_suffix(".png"))
+    check_picture(picture)
+    read_marks(Path(options.output))  # what cannot be overwritten is told before anything is counted
+    console = job_console()
+    candidates = _count(options, console)
+    marked = write_candidates(candidates, options.output)
+    kept = f"; the marks at {marked:,} words of the earlier file are kept" if marked else ""
+    why_not = draw_candidates(candidates, picture)
+    console.print("", *top_tables(candidates), "", sep="\n")
+    _say(console, f"{options.output}: {len(candidates.words):,} words{kept}")
+    _say(
+        console,
+        f"{picture}: {f'not drawn: {why_not}' if why_not else 'the most telling words of each class'}",
+    )
+    _say(console, f"mark words to keep (x in keep, a label in class); then words.keywords={options.output}")
+
+
+def _count(options: argparse.Namespace, console: "Console") -> "Candidates":
     from rich.console import Console
     from rich.progress import Progress
 
-    from raytrain.candidate_file import read_marks, write_candidates
-    from raytrain.candidate_report import check_picture, draw_candidates, top_tables
     from raytrain.candidates import find_candidates
     from raytrain.errors import InputError
     from raytrain.text_sources import open_source
     from raytrain.textrank import parse_tags
     from raytrain.words import read_user_dict
 
-    console = job_console()
-    picture = options.picture or str(Path(options.output).with_suffix(".png"))
-    check_picture(picture)
     tags = parse_tags(options.pos) if options.pos is not None else []
     user_dict = read_user_dict(options.user_dict) if options.user_dict else None
-    read_marks(Path(options.output))  # what cannot be overwritten is told before anything is counted
-    label = options.label or "label"
-    sources = [open_source(path, options.column or ["text"], label, options.drop) for path in options.input]
+    columns, label = options.column or ["text"], options.label or "label"
+    sources = [open_source(path, columns, label, options.drop) for path in options.input]
     if options.label and not any(source.labels for source in sources):
         raise InputError(f"--label: expected a file with the column {label!r}, found none")
     for source in sources:
-        about = ", ".join(map(str, source.labels)) if source.labels else "none"
-        line = f"{source.path}: {source.num_rows:,} texts, labels: {about}"
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    total = sum(source.num_rows for source in sources) * len(options.column or ["text"])
+        labels = ", ".join(map(str, source.labels)) if source.labels else "none"
+        _say(console, f"{source.path}: {source.num_rows:,} texts, labels: {labels}")
+    started, total = time.monotonic(), sum(source.num_rows for source in sources) * len(columns)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("counting", total=total)
         candidates = find_candidates(
@@ -95,16 +115,13 @@ def find_keywords(options: argparse.Namespace) -> None:
             options.workers,
             on_progress=lambda done: progress.update(bar, completed=done),
         )
-    marked = write_candidates(candidates, options.output)
-    console.print("", *top_tables(candidates), "", sep="\n")
-    kept = f"; the marks at {marked:,} words of the earlier file are kept" if marked else ""
-    why_not = draw_candidates(candidates, picture)
-    for line in (
-        f"{options.output}: {len(candidates.words):,} words{kept}",
-        f"{picture}: {'not drawn: ' + why_not if why_not else 'the words that tell most of each class'}",
-        f"mark the words to keep (x in keep, a label in class), then: words.keywords={options.output}",
-    ):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    seconds = time.monotonic() - started
+    _say(console, f"counted in {seconds:.1f} s, {total / max(seconds, 1e-9):,.0f} texts/s")
+    return candidates
+
+
+def _say(console: "Console", line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
