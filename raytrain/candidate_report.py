@@ -91,14 +91,16 @@ def _draw(candidates: Candidates, num_words: int) -> Figure:
     for number, (axes, name) in enumerate(zip(grid, names, strict=False)):
         if candidates.labels:
             words = candidates.top(number, num_words)
-            values, title = candidates.scores[words, number], f"{name}: association, standard deviations"
+            values = candidates.scores[words, number]
         else:
             words = list(range(min(num_words, len(candidates.words))))
-            values, title = candidates.counts[words].astype(float), f"{name}: texts of which it is a keyword"
+            values = candidates.counts[words].astype(float)
         color = _COLORS[number % len(_COLORS)]
-        _draw_bars(axes, [candidates.words[word] for word in words], values, title, color)
+        _draw_bars(axes, [candidates.words[word] for word in words], values, name, color)
     for axes in grid[len(names) :]:
         axes.set_visible(False)
+    unit = "association, standard deviations" if candidates.labels else "texts of which it is a keyword"
+    figure.supxlabel(unit, fontsize=9)
     return figure
 
 
