@@ -18,7 +18,7 @@ from raytrain.features import PARALLEL_TEXTS, EncodedTexts, build_features, enco
 from raytrain.fetch import locate_checkpoint
 from raytrain.kept_words import extend_dictionary, read_kept_words
 from raytrain.keywords import KeywordInputs, given_keywords, interleave, join_ranked
-from raytrain.segmentation import chunks_of
+from raytrain.ragged import chunks_of
 from raytrain.textrank import rank_texts
 from raytrain.tokens import Vocab, build_vocab
 from raytrain.words import build_embedding, read_user_dict, read_vectors, select_words

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from raytrain.association import pick_words
-from raytrain.ragged import bounds_of
-from raytrain.segmentation import chunks_of, cut_texts
+from raytrain.ragged import bounds_of, chunks_of
+from raytrain.segmentation import cut_texts
 from raytrain.textrank import RankedTexts
 from raytrain.words import build_segmenter
 

@@ -6,7 +6,7 @@ Every sum is taken in jieba's order, in float64, and ties fall as there, so that
 import functools
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, log
 
@@ -215,18 +215,6 @@ class CutTexts:
     numbers: np.ndarray
     bounds: np.ndarray
     sizes: np.ndarray
-
-
-def chunks_of(texts: Sequence[str], max_characters: int = 200_000) -> Iterator[slice]:
-    """Deals texts, in order, into pieces that take little memory to cut and some tenths of a second."""
-    start = characters = 0
-    for i, text in enumerate(texts):
-        if i > start and characters + len(text) >= max_characters:
-            yield slice(start, i)
-            start, characters = i, 0
-        characters += len(text) + 1
-    if start < len(texts):
-        yield slice(start, len(texts))
 
 
 def cut_texts(texts: Sequence[str], tokenizer: jieba.Tokenizer) -> CutTexts:

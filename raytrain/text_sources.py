@@ -10,7 +10,7 @@ import numpy as np
 from raytrain.config import DropKind
 from raytrain.corpus import count_texts, has_column, iter_texts, read_corpus
 from raytrain.keywords import interleave
-from raytrain.segmentation import chunks_of
+from raytrain.ragged import chunks_of
 
 Chunk = tuple[list[str], np.ndarray]  # texts, and the group of each
 

@@ -11,7 +11,7 @@ import raytrain.text_sources
 from raytrain.candidate_file import read_marks, write_candidates
 from raytrain.candidates import find_candidates
 from raytrain.errors import CorpusError
-from raytrain.segmentation import chunks_of
+from raytrain.ragged import chunks_of
 from raytrain.text_sources import open_source
 from raytrain.textrank import rank_texts
 
