@@ -9,7 +9,7 @@ BENCH_LOOP_FOLDS ?= 2
 BENCH_EPOCHS ?= 1
 BENCH_REPEATS ?= 1
 
-.PHONY: install gpu aws kfold test check bench lock clean
+.PHONY: install gpu aws kfold test test-cluster check bench lock clean
 
 install: $(VENV)/.installed
 
@@ -32,6 +32,10 @@ kfold: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# What takes minutes each: simulated clusters, lost nodes, outages, submitted jobs.
+test-cluster: install
+	$(BIN)/python -m pytest -m cluster
 
 check: install
 	$(BIN)/ruff check .

@@ -34,10 +34,12 @@ class StubLauncher(launch.FoldLauncher):
 
     def run_fold(self, spec: FoldSpec, resources: Any, max_failures: int) -> FoldOutcome:
         began = time.time()
-        self.push(spec.name, {"node": "stub"})
+        self.push(spec.name, {"node": "stub", "sent": time.time()})
         for step in range(1, EVENTS + 1):
             time.sleep(spec.settings["seconds"] / EVENTS)
-            self.push(spec.name, {"step": step, "num_steps": EVENTS, "loss": 1.0, "rate": 1.0})
+            self.push(
+                spec.name, {"step": step, "num_steps": EVENTS, "loss": 1.0, "rate": 1.0, "sent": time.time()}
+            )
         return FoldOutcome(FoldResult(spec.name, {}, {"began": began}))
 
 

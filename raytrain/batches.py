@@ -16,12 +16,18 @@ class FeatureRows:
         table: The features.
         hidden_states: (num_tokens, hidden_size) float16, a frozen encoder's output for the same tokens
             in the same order, or None where the model has its encoder within.
+        keyword_counts: (num_rows, num_classes) float32, or None where no head reads them.
 
     Attributes:
         lengths: (num_rows,) tokens per row.
     """
 
-    def __init__(self, table: pa.Table, hidden_states: np.ndarray | None = None):
+    def __init__(
+        self,
+        table: pa.Table,
+        hidden_states: np.ndarray | None = None,
+        keyword_counts: np.ndarray | None = None,
+    ):
         columns = {name: _whole(table[name]) for name in table.column_names}
         self._values = {name: column.values.to_numpy() for name, column in columns.items()}
         if hidden_states is not None:
@@ -29,6 +35,7 @@ class FeatureRows:
             self._values["hidden_states"] = hidden_states
         self.offsets = columns["token_ids"].offsets.to_numpy()
         self.lengths = np.diff(self.offsets)
+        self._keyword_counts = keyword_counts
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -40,7 +47,8 @@ class FeatureRows:
 
         Returns:
             token_ids, segment_ids and word_ids, each (len(rows), length) int32; with hidden states
-            token_ids, word_ids and hidden_states, (len(rows), length, hidden_size) float32.
+            token_ids, word_ids and hidden_states, (len(rows), length, hidden_size) float32. Where there
+            are any, keyword_counts, (len(rows), num_classes) float32.
         """
         lengths = self.lengths[rows]
         padded = int(min(-(-lengths.max() // BUCKET) * BUCKET, self.lengths.max()))
@@ -51,6 +59,8 @@ class FeatureRows:
             batch[name] = np.zeros((len(rows), padded, *values.shape[1:]), kind)
             for padded_row, span, length in zip(batch[name], spans, lengths, strict=True):
                 padded_row[:length] = values[span]
+        if self._keyword_counts is not None:
+            batch["keyword_counts"] = self._keyword_counts[rows]
         return batch
 
 

@@ -16,6 +16,7 @@ from raytrain.errors import ConfigError
 Architecture = Literal["finetune", "textcnn", "rnn_cnn"]
 DropKind = Literal["empty_text", "missing_label", "malformed_row", "duplicate_id", "rare_class"]
 Monitor = Literal["log_loss", "accuracy", "macro_f1", "auc"]
+AUTO = "auto"  # of words.keywords
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 
@@ -64,6 +65,10 @@ class WordsConfig(_Section):
         None, description="word2vec text or binary (.bin) file; null: learned from random"
     )
     user_dict: str | None = Field(None, description="extra words for jieba, in its dictionary format")
+    keywords: str | None = Field(
+        None, description="auto: each fold chooses; or a file of jobs/keywords.py with the words to keep"
+    )
+    num_keywords: Positive = Field(100, description="most words of each class that keywords=auto keeps")
     dim: Positive = Field(200, description="size of the word embedding where no vectors are given")
     min_count: Positive = Field(2, description="rarer words count as unknown, unless they have a vector")
 
@@ -251,6 +256,14 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def binding_keys(config: Config) -> dict[str, Any]:
     """The flat config without FREE_KEYS: what two invocations of one run must have alike."""
     return {key: value for key, value in config.flat().items() if not key.startswith(FREE_KEYS)}
+
+
+def decisive_keys(config: Config) -> dict[str, Any]:
+    """The binding keys that decide what the folds learn; those of keywords only where there are any."""
+    unread = ["name"]
+    if config.words.keywords is None:
+        unread += ["words.keywords", "words.num_keywords"]
+    return {key: value for key, value in binding_keys(config).items() if key not in unread}
 
 
 def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:

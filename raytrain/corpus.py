@@ -152,6 +152,18 @@ def count_texts(path: str | Path, text_columns: Sequence[str], id: str | None = 
     return num_rows, num_empty
 
 
+def has_column(path: str | Path, column: str) -> bool:
+    """Whether a file has a column and, in formats without a header, a value of it in its first rows.
+
+    Raises:
+        CorpusError: The file cannot be read.
+    """
+    problems: list[Problem] = []
+    rows = iter_rows(path, [column], problems)
+    first = [values.get(column) for _, values in itertools.islice(rows, BATCH_ROWS)]
+    return any(value is not None for value in first)
+
+
 def _refuse(summary: str, path: str | Path, problems: list[Problem], may_drop: bool) -> None:
     """Raises what is wrong, if anything: first with the whole file, then row by row."""
     if not problems:

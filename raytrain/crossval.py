@@ -106,6 +106,8 @@ def announce(plan: Plan, console: Console) -> None:
                 f": {found['own']:,} with a vector of their own, {found['characters']:,} with their "
                 f"characters' mean, {found['none']:,} with none"
             )
+    if inputs.keywords is not None:
+        lines.append(inputs.keywords.describe(corpus.labels))
     for line in lines:
         console.print(line, highlight=False, markup=False)
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from raytrain.config import Config
 from raytrain.errors import ArtifactError
-from raytrain.fold_result import FoldSpec, read_fold_weights, save_weights
+from raytrain.fold_result import FoldSpec, fold_name, read_fold_weights, save_weights
 from raytrain.inputs import SharedInputs
 from raytrain.manifest import SCHEMA_VERSION, FileEntry, parse_manifest
 from raytrain.provenance import package_versions
@@ -22,6 +22,7 @@ from raytrain.summary import is_complete
 
 # What the manifest tells of each fold: how it ended and where it ran.
 FOLD_FACTS = ("stopped_early", "accumulation", "seconds", "node", "device", "packages")
+MODEL_ARGUMENTS = ("train_encoder", "embedding", "num_classes", "dropout", "num_keyword_classes")
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
@@ -67,13 +68,15 @@ def write_ensemble(
     architectures: dict[str, Any] = {}
     for spec, record in zip(specs, records, strict=True):
         name = add(f"{spec.name}.safetensors", read_fold_weights(spec.location))
-        arguments = {key: spec.model[key] for key in ("train_encoder", "embedding", "num_classes", "dropout")}
+        arguments = {key: spec.model[key] for key in MODEL_ARGUMENTS if key in spec.model}
         entry = architectures.setdefault(spec.architecture, {"model": arguments, "folds": []})
-        facts = {key: record[key] for key in FOLD_FACTS if key in record}
+        facts = {key: record[key] for key in FOLD_FACTS if key in record} | _keywords_of(spec, inputs)
         entry["folds"].append({"file": name, "fold": spec.fold, "repeat": spec.repeat, **facts})
+    for name, data in _keyword_files(specs, inputs).items():
+        add(name, data)
     add("oof.parquet", parquet_bytes(oof))
     manifest = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": 1 if inputs.keywords is None else SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": config.name,
         "complete": is_complete(dict(summary)),
@@ -107,12 +110,32 @@ def _add_encoder(
     }
 
 
-def _add_words(add: Callable[[str, bytes], str], inputs: SharedInputs) -> dict[str, str | None] | None:
-    if inputs.vocabulary is None:
-        return None
-    user_dict = inputs.user_dict
+def _keywords_of(spec: FoldSpec, inputs: SharedInputs) -> dict[str, str]:
+    """The file of the words that a fold counts; {} where it counts none."""
+    if inputs.keywords is None:
+        return {}
+    chosen = f"{fold_name(spec.repeat, spec.fold)}.keywords"
+    return {"keywords": f"words/{'keywords' if inputs.keywords.given is not None else chosen}.json"}
+
+
+def _keyword_files(specs: Sequence[FoldSpec], inputs: SharedInputs) -> dict[str, bytes]:
+    """Word to class index, in one file where a person chose, else in one per repeat and fold."""
+    if inputs.keywords is None:
+        return {}
+    held = inputs.keywords.held
     return {
-        "vocabulary": add("words/vocabulary.json", json_bytes(inputs.vocabulary)),
+        _keywords_of(spec, inputs)["keywords"]: json_bytes(held.kept(spec.keywords))
+        for spec in specs
+        if spec.keywords is not None
+    }
+
+
+def _add_words(add: Callable[[str, bytes], str], inputs: SharedInputs) -> dict[str, str | None] | None:
+    if inputs.vocabulary is None and inputs.keywords is None:
+        return None
+    vocabulary, user_dict = inputs.vocabulary, inputs.user_dict
+    return {
+        "vocabulary": None if vocabulary is None else add("words/vocabulary.json", json_bytes(vocabulary)),
         "user_dict": None if user_dict is None else add("words/user_dict.txt", user_dict.encode()),
     }
 

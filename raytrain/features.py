@@ -9,8 +9,8 @@ import jieba
 import numpy as np
 import pyarrow as pa
 
-from raytrain.ragged import bounds_of, integers, number, ranges
-from raytrain.segmentation import Cutter
+from raytrain.ragged import bounds_of, ranges
+from raytrain.segmentation import cut_texts
 from raytrain.sentencepieces import SentencePieceTokenizer
 from raytrain.tokens import Vocab, WordPieceTokenizer, build_tokenizer
 from raytrain.words import FIRST_WORD, UNKNOWN_WORD, build_segmenter
@@ -26,9 +26,7 @@ def tokenizer_of(vocab: Vocab) -> WordPieceTokenizer | SentencePieceTokenizer:
     return WordPieceTokenizer(build_tokenizer(vocab))
 
 
-# Both take longer to build than a few thousand texts to encode.
-_tokenizer = functools.lru_cache(maxsize=2)(tokenizer_of)
-_cutter = functools.lru_cache(maxsize=2)(Cutter)
+_tokenizer = functools.lru_cache(maxsize=2)(tokenizer_of)  # as for `segmentation.cutter_of`
 
 
 @dataclass(frozen=True)
@@ -126,19 +124,11 @@ def _segment(texts: Sequence[str], segmenter: jieba.Tokenizer) -> tuple[list[str
         The words, how often each occurs, and (characters,) the number of the word on each character of
         the texts, which have one character more behind each.
     """
-    text = "\n".join([*texts, ""])
-    begins = np.flatnonzero(_cutter(segmenter).word_starts(text))
-    sizes = np.diff(begins, append=len(text))
-    found = [text[i:j] for i, j in zip(begins.tolist(), (begins + sizes).tolist(), strict=True)]
-    distinct, which = number(found)
-    index: dict[str, int] = {}
-    numbers = integers(
-        UNKNOWN_WORD if word.isspace() else index.setdefault(word.lower(), len(index) + FIRST_WORD)
-        for word in distinct
-    )[which]
-    counts = np.bincount(numbers, minlength=len(index) + FIRST_WORD)[FIRST_WORD:]
-    words = list(index)
-    return words, Counter(dict(zip(words, counts.tolist(), strict=True))), np.repeat(numbers, sizes)
+    cut = cut_texts(texts, segmenter)
+    numbers = np.where(cut.numbers < 0, UNKNOWN_WORD, cut.numbers + FIRST_WORD)
+    counts = np.bincount(numbers, minlength=len(cut.words) + FIRST_WORD)[FIRST_WORD:]
+    counted = Counter(dict(zip(cut.words, counts.tolist(), strict=True)))
+    return cut.words, counted, np.repeat(numbers, cut.sizes)
 
 
 def join_encoded(parts: Sequence[EncodedTexts]) -> EncodedTexts:

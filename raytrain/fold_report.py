@@ -41,6 +41,11 @@ def read_log(location: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in directory.read_bytes(LOG_FILE).splitlines()]
 
 
+def now() -> dict[str, float]:
+    """When an event is sent, so that events can be put in order."""
+    return {"sent": time.time()}
+
+
 class FoldReporter:
     """Takes what happens in the worker of rank 0 and passes it on; other ranks have none.
 
@@ -72,7 +77,7 @@ class FoldReporter:
     def push(self, **event: Any) -> None:
         """Tells the driver, which waits for nothing."""
         if self._spec.progress is not None:
-            self._spec.progress.push.remote(self._spec.name, event)
+            self._spec.progress.push.remote(self._spec.name, event | now())
 
     def on_step(self, step: int, num_steps: int, loss: float) -> None:
         """Tells a few times a second how far the fold is."""

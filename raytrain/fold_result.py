@@ -30,9 +30,11 @@ class FoldSpec:
         identity: Hash of config and corpus; a committed result of another identity is not this fold's.
         settings: Keyword arguments of `training.TrainSettings`.
         model: Keyword arguments of `models.build_model`, without the seed.
-        data: ObjectRef of {features, labels, ids, embedding, folds}.
+        data: ObjectRef of {features, labels, ids, embedding, folds, held_words}.
         encoder_weights: ObjectRef of arrays by name, or None for an encoder that starts untrained.
         hidden_states: The frozen encoder's output, or None where the model runs its encoder itself.
+        keywords: (num_words,) the class each of data's `held_words` is kept for, -1 where it is not; None
+            where the head counts none.
         precision: As in `devices.set_up_tensorflow`.
         progress: The actor that takes what the fold tells, or None.
         threads: CPUs that a worker owns.
@@ -54,6 +56,7 @@ class FoldSpec:
     encoder_weights: ray.ObjectRef | None
     precision: str
     hidden_states: HiddenStates | None = None
+    keywords: np.ndarray | None = None
     progress: ActorHandle | None = None
     threads: int = 1
     gpu_share: float | None = None

@@ -10,6 +10,7 @@ import ray
 import ray.train
 import ray.train.collective
 
+from raytrain.batches import FeatureRows
 from raytrain.devices import card_memory, quick_imports, set_up_tensorflow
 from raytrain.errors import ClusterError, WorkerMemoryError
 from raytrain.fold_checkpoint import load_checkpoint, save_checkpoint
@@ -76,8 +77,9 @@ def _train(spec: FoldSpec) -> Outcome:
     if stopped_early and learned:
         if reporter is not None:
             save_checkpoint(spec.location, training)  # a later run goes on from here
+        within_epoch = training.step > 0
         training.stop_early()
-        if reporter is not None:
+        if reporter is not None and within_epoch:
             reporter.on_epoch(training.history[-1])
     if reporter is not None and learned:
         seconds = round(time.monotonic() - started, 3)
@@ -92,6 +94,7 @@ def _run_epochs(
     """Trains until the fold is finished or its deadline has come."""
     watch = Watch(spec.deadline, num_workers)
     on_step = reporter.on_step if reporter is not None else None
+    tells_memory = bool(spec.gpu_share)
     while not training.finished:
         metrics = training.run_epoch(on_step, watch)
         if metrics is None and watch.reason == "time budget":
@@ -106,7 +109,8 @@ def _run_epochs(
             reporter.log.add("preemption", epoch=training.epoch, step=training.step)
             continue
         reporter.on_epoch(metrics)
-        memory = card_memory() if spec.gpu_share and training.epoch == 1 else None
+        memory = card_memory() if tells_memory else None
+        tells_memory = False
         if memory is not None:
             reporter.push(peak_bytes=memory[0], card_bytes=memory[1])
 
@@ -172,7 +176,6 @@ def build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers:
 
     import tensorflow as tf
 
-    from raytrain.batches import FeatureRows
     from raytrain.schedule import TrainSettings
     from raytrain.training import FoldTraining
 
@@ -180,7 +183,7 @@ def build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers:
     with strategy.scope() if strategy else contextlib.nullcontext():
         return FoldTraining(
             build_initial_model(spec, data),
-            FeatureRows(data["features"], spec.hidden_states.open() if spec.hidden_states else None),
+            fold_features(spec, data),
             data["labels"],
             *spec.rows(data),
             TrainSettings(**spec.settings),
@@ -190,6 +193,15 @@ def build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers:
             num_workers,
             spec.accumulation,
         )
+
+
+def fold_features(spec: FoldSpec, data: dict[str, Any]) -> FeatureRows:
+    """The whole corpus as the fold's head reads it: the keywords it counts are the fold's own."""
+    states = spec.hidden_states.open() if spec.hidden_states else None
+    counts = None
+    if spec.keywords is not None:
+        counts = data["held_words"].count(spec.keywords, spec.model["num_keyword_classes"])
+    return FeatureRows(data["features"], states, counts)
 
 
 def build_initial_model(spec: FoldSpec, data: dict[str, Any]) -> Any:
@@ -204,6 +216,7 @@ def build_initial_model(spec: FoldSpec, data: dict[str, Any]) -> Any:
 
     if spec.hidden_states is not None:
         own = {key: spec.model[key] for key in ("architecture", "num_classes", "embedding", "dropout")}
+        own["num_keyword_classes"] = spec.model.get("num_keyword_classes", 0)
         model = build_head(**own, hidden_size=spec.model["config"]["hidden_size"], seed=spec.seed)
     else:
         model = build_model(**spec.model, seed=spec.seed)

@@ -11,11 +11,15 @@ from rich.console import Console
 
 from raytrain.checkpoints import EncoderFiles, mini_encoder, read_encoder
 from raytrain.cluster import get_result
-from raytrain.config import Config
+from raytrain.config import AUTO, Config
 from raytrain.corpus import Corpus
 from raytrain.errors import ConfigError
 from raytrain.features import PARALLEL_TEXTS, EncodedTexts, build_features, encode_texts, join_encoded
 from raytrain.fetch import locate_checkpoint
+from raytrain.kept_words import extend_dictionary, read_kept_words
+from raytrain.keywords import KeywordInputs, given_keywords, interleave, join_ranked
+from raytrain.ragged import chunks_of
+from raytrain.textrank import rank_texts
 from raytrain.tokens import Vocab, build_vocab
 from raytrain.words import build_embedding, read_user_dict, read_vectors, select_words
 
@@ -29,10 +33,11 @@ class SharedInputs:
     Attributes:
         encoder: The encoder's files.
         features: Of `features.build_features`.
-        user_dict: Text of the jieba dictionary, or None.
+        user_dict: Text of the jieba dictionary, kept keywords included, or None.
         vocabulary: The words; None where no architecture reads words.
         embedding: First value of the word embedding, or None.
         coverage: Words by where their vector came from.
+        keywords: Where the texts' keywords stand; None where no head counts them.
     """
 
     encoder: EncoderFiles
@@ -41,6 +46,7 @@ class SharedInputs:
     vocabulary: list[str] | None
     embedding: np.ndarray | None
     coverage: dict[str, int]
+    keywords: KeywordInputs | None = None
 
 
 def find_encoder(config: Config, corpus: Corpus, console: Console) -> EncoderFiles:
@@ -113,28 +119,70 @@ def read_shared_inputs(config: Config, corpus: Corpus, encoder: EncoderFiles) ->
     """Encodes the corpus and lays out the word embedding. Large corpora are encoded on Ray.
 
     Raises:
-        CorpusError: The user dictionary or the word vectors cannot be used.
+        CorpusError: The user dictionary, the kept keywords or the word vectors cannot be used.
     """
     with_words = any(reads_words(name) for name in config.model.architectures)
-    user_dict = read_user_dict(config.words.user_dict) if config.words.user_dict and with_words else None
+    user_dict, kept = read_dictionary(config, corpus)
+    keywords = _find_keywords(config, corpus, user_dict, kept)
     encoded = _encode(corpus, encoder.vocab, config.encoder.maxlen, with_words, user_dict)
     if not with_words:
-        return SharedInputs(encoder, build_features(encoded, []), None, None, None, {})
+        return SharedInputs(encoder, build_features(encoded, []), user_dict, None, None, {}, keywords)
     vectors = read_vectors(config.words.vectors, encoded.words) if config.words.vectors else None
     vocabulary = select_words(
         encoded.counts, config.words.min_count, vectors.words_covered(encoded.words) if vectors else ()
     )
     embedding, coverage = build_embedding(vocabulary, config.words.dim, config.seed, vectors)
     return SharedInputs(
-        encoder, build_features(encoded, vocabulary), user_dict, vocabulary, embedding, coverage
+        encoder, build_features(encoded, vocabulary), user_dict, vocabulary, embedding, coverage, keywords
     )
+
+
+def read_dictionary(config: Config, corpus: Corpus) -> tuple[str | None, dict[str, int] | None]:
+    """The words that jieba must know, and those of them that a person kept as keywords.
+
+    Returns:
+        The text of a jieba dictionary, or None; and each kept word's class, or None where no file says.
+
+    Raises:
+        CorpusError: The user dictionary or the kept keywords cannot be used.
+    """
+    words = config.words
+    segments = words.keywords is not None or any(reads_words(name) for name in config.model.architectures)
+    user_dict = read_user_dict(words.user_dict) if words.user_dict is not None and segments else None
+    if words.keywords is None or words.keywords == AUTO:
+        return user_dict, None
+    kept = read_kept_words(words.keywords, corpus.labels)
+    return extend_dictionary(user_dict, kept), kept
+
+
+def _find_keywords(
+    config: Config, corpus: Corpus, user_dict: str | None, kept: dict[str, int] | None
+) -> KeywordInputs | None:
+    """Where the kept keywords stand, or for folds that choose their own, those of every text."""
+    if config.words.keywords is None:
+        return None
+    texts, pairs = _columns(corpus)
+    if kept is not None:
+        return given_keywords(texts, pairs, kept, user_dict)
+    parts = interleave(texts, pairs)
+    chunks = [parts[chunk] for chunk in chunks_of(parts)]
+    if len(parts) < PARALLEL_TEXTS:
+        ranked = [rank_texts(chunk, user_dict) for chunk in chunks]
+    else:
+        rank: Any = ray.remote(rank_texts)
+        ranked = [get_result(answer) for answer in [rank.remote(chunk, user_dict) for chunk in chunks]]
+    return join_ranked(ranked, 1 if pairs is None else 2, config.words.num_keywords)
+
+
+def _columns(corpus: Corpus) -> tuple[list[str], list[str] | None]:
+    columns = [corpus.table[name].to_pylist() for name in corpus.text_names]
+    return columns[0], columns[1] if len(columns) == 2 else None
 
 
 def _encode(
     corpus: Corpus, vocab: Vocab, maxlen: int, with_words: bool, user_dict: str | None
 ) -> EncodedTexts:
-    columns = [corpus.table[name].to_pylist() for name in corpus.text_names]
-    texts, pairs = columns[0], columns[1] if len(columns) == 2 else None
+    texts, pairs = _columns(corpus)
     if len(texts) < PARALLEL_TEXTS:
         return encode_texts(texts, pairs, vocab, maxlen, with_words, user_dict)
     return encode_on_ray(texts, pairs, vocab, maxlen, with_words, user_dict)

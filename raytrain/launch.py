@@ -14,6 +14,7 @@ from rich.console import Console
 from raytrain.attempts import FoldOutcome, run_fold
 from raytrain.cluster import on_this_node, quicken_controllers
 from raytrain.errors import FoldError, StorageError
+from raytrain.fold_report import now
 from raytrain.fold_result import FoldResult, FoldSpec
 from raytrain.fold_trainer import FoldTrainer
 from raytrain.progress import FoldTable
@@ -40,7 +41,9 @@ class FoldLauncher:
         self._events.append((name, event))
 
     def drain(self) -> list[tuple[str, dict[str, Any]]]:
-        return [self._events.popleft() for _ in range(len(self._events))]
+        """What was pushed since the last time, in the order it was sent: the threads here mix it up."""
+        events = [self._events.popleft() for _ in range(len(self._events))]
+        return sorted(events, key=lambda event: event[1]["sent"])
 
     def run_fold(self, spec: FoldSpec, resources: FoldResources, max_failures: int) -> FoldOutcome:
         """Runs one fold to its end."""
@@ -50,7 +53,7 @@ class FoldLauncher:
                 result: Any = FoldTrainer(attempt, resources.scaling(), scratch).fit()
             return str(result.return_value)
 
-        return run_fold(spec, max_failures, fit, lambda **event: self.push(spec.name, event))
+        return run_fold(spec, max_failures, fit, lambda **event: self.push(spec.name, event | now()))
 
 
 @dataclass
@@ -198,11 +201,12 @@ class _Launch:
 
     def _end(self, reference: ray.ObjectRef) -> tuple[str, FoldOutcome]:
         name, launcher = self._running.pop(reference)
-        self._launchers[launcher] -= 1
         try:
             outcome = ray.get(reference)
+            self._launchers[launcher] -= 1
         except ray.exceptions.RayError as error:
             outcome = FoldOutcome(None, str(error))
+            self._launchers.pop(launcher, None)  # it is dead: the next fold gets another one
         self._table.set_state(name, _end_state(outcome))
         if self._schedule.resources.probe:  # it ended before it told of its memory
             self._schedule.pack(self._schedule.resources, len(self._running) + 1)
@@ -220,7 +224,8 @@ class _Launch:
             return
         self._table.update(name, event)
         if "epoch" in event:
-            self._tracker.log(name, event["epoch"], event)
+            metrics = {key: value for key, value in event.items() if key != "sent"}
+            self._tracker.log(name, event["epoch"], metrics)
 
 
 def _end_state(outcome: FoldOutcome) -> str:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from raytrain.config import Architecture
 from raytrain.storage import is_inside
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1: without keywords, as is still written where there are none
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -32,6 +32,7 @@ class FoldFile(_Entry):
     file: str
     fold: Count
     repeat: Count
+    keywords: str | None = None
 
 
 class ModelArguments(_Entry):
@@ -39,6 +40,7 @@ class ModelArguments(_Entry):
     embedding: list[Annotated[int, Field(ge=1)]] = Field(min_length=2, max_length=2)
     num_classes: int = Field(ge=2)
     dropout: float = Field(ge=0, lt=1)
+    num_keyword_classes: Count = 0
 
 
 class ArchitectureEntry(_Entry):
@@ -54,7 +56,7 @@ class EncoderEntry(_Entry):
 
 
 class WordsEntry(_Entry):
-    vocabulary: str
+    vocabulary: str | None = None
     user_dict: str | None = None
 
 
@@ -75,14 +77,19 @@ class Manifest(_Entry):
         named += [words.vocabulary, words.user_dict] if words else []
         problems = []
         for name, entry in self.architectures.items():
-            named += [fold.file for fold in entry.folds]
+            named += [name for fold in entry.folds for name in (fold.file, fold.keywords)]
             if entry.model.num_classes != len(self.labels):
                 problems.append(
                     f"{name} has {entry.model.num_classes} classes, but there are {len(self.labels)} labels"
                 )
             if not entry.model.train_encoder and encoder.weights is None:
                 problems.append(f"{name} has a frozen encoder, but the encoder has no weights")
-            if name != "finetune" and words is None:
+            counted = entry.model.num_keyword_classes
+            if counted not in (0, len(self.labels)):
+                problems.append(f"{name} counts keywords of {counted} classes, not of {len(self.labels)}")
+            if any((fold.keywords is not None) != (counted > 0) for fold in entry.folds):
+                problems.append(f"{name} counts keywords in some of its folds and not in others, or in none")
+            if name != "finetune" and (words is None or words.vocabulary is None):
                 problems.append(f"{name} reads words, but there are none")
             # The embedding is built before its file is read: it must not be larger than what fills it.
             rows, columns = entry.model.embedding

@@ -32,6 +32,7 @@ def build_model(
     train_encoder: bool,
     dropout: float,
     seed: int,
+    num_keyword_classes: int = 0,
 ) -> keras.Model:
     """Builds an untrained classifier: an encoder and a head on it.
 
@@ -44,23 +45,35 @@ def build_model(
         train_encoder: False freezes the encoder, and it then runs without dropout.
         dropout: Rate of the head.
         seed: Of the initial weights.
+        num_keyword_classes: How many classes a text's keywords are counted of; 0 where they are not.
 
     Returns:
-        A keras.Model of {token_ids, segment_ids, word_ids}, each (batch, length) int32, to logits
-        (batch, 1 or num_classes); its attribute `dropout_seed` is set by each training step.
+        A keras.Model of {token_ids, segment_ids, word_ids}, each (batch, length) int32, and where keywords
+        count keyword_counts (batch, num_keyword_classes), to logits (batch, 1 or num_classes); its
+        attribute `dropout_seed` is set by each training step.
     """
     dropout_seed = DropoutSeed()
     first_only = architecture == "finetune"
     encoder = build_transformer(kind, config, seed, dropout_seed, first_only).model
     encoder.trainable = train_encoder
     head = build_head(
-        architecture, config["hidden_size"], num_classes, embedding, dropout, seed, dropout_seed
+        architecture,
+        config["hidden_size"],
+        num_classes,
+        embedding,
+        dropout,
+        seed,
+        dropout_seed,
+        num_keyword_classes,
     )
     ids = {name: keras.Input((None,), dtype=tf.int32, name=name) for name in INPUTS}
     encoder_inputs = [ids["token_ids"], ids["segment_ids"]][: len(encoder.inputs)]
     states = encoder(encoder_inputs) if train_encoder else encoder(encoder_inputs, training=False)
-    logits = head({"hidden_states": states, **{name: ids[name] for name in ("token_ids", "word_ids")}})
-    model = keras.Model(ids, logits, name=architecture)
+    counts = _keyword_input(num_keyword_classes)
+    logits = head(
+        {"hidden_states": states, **{name: ids[name] for name in ("token_ids", "word_ids")}, **counts}
+    )
+    model = keras.Model(ids | counts, logits, name=architecture)
     model.dropout_seed = dropout_seed
     return model
 
@@ -74,6 +87,7 @@ def build_head(
     dropout: float,
     seed: int,
     dropout_seed: DropoutSeed | None = None,
+    num_keyword_classes: int = 0,
 ) -> keras.Model:
     """Builds what stands on the encoder, for itself: it learns from hidden states computed before.
 
@@ -81,8 +95,8 @@ def build_head(
         hidden_size: Channels of the encoder's last layer; the others as in `build_model`.
 
     Returns:
-        A keras.Model named `head` of {hidden_states (batch, length, hidden_size), token_ids, word_ids}
-        to logits, with the attribute `dropout_seed`.
+        A keras.Model named `head` of {hidden_states (batch, length, hidden_size), token_ids, word_ids}, and
+        where keywords count keyword_counts, to logits, with the attribute `dropout_seed`.
     """
     dropout_seed = dropout_seed or DropoutSeed()
     inputs = {name: keras.Input((None,), dtype=tf.int32, name=name) for name in ("token_ids", "word_ids")}
@@ -97,6 +111,9 @@ def build_head(
         fused = [states, words(inputs["word_ids"])]
         vector = _fusion_head(fused, mask, num_bilstms=2 if architecture == "rnn_cnn" else 0, seeds=seeds)
     vector = Dropout(dropout, dropout_seed, name="dropout")(vector)
+    for name, counts in _keyword_input(num_keyword_classes).items():
+        inputs[name] = counts
+        vector = keras.layers.Concatenate(name="with_keywords")([vector, _log_counts(counts)])
     if architecture != "finetune":
         dense = keras.layers.Dense(32, activation="relu", name="dense", kernel_initializer=_glorot(seeds))
         vector = dense(vector)
@@ -106,6 +123,17 @@ def build_head(
     head = keras.Model(inputs, logits, name="head")
     head.dropout_seed = dropout_seed
     return head
+
+
+def _keyword_input(num_classes: int) -> dict[str, Any]:
+    if not num_classes:
+        return {}
+    return {"keyword_counts": keras.Input((num_classes,), name="keyword_counts")}
+
+
+def _log_counts(counts):
+    """Counts as large as what they stand beside: the tenth word of a class says less than the first."""
+    return keras.layers.Lambda(tf.math.log1p, name="log_counts", dtype="float32")(counts)
 
 
 def input_specs(model: keras.Model) -> dict[str, tf.TensorSpec]:

@@ -20,6 +20,7 @@ from raytrain.inputs import (
     class_weights,
     find_encoder,
     learning_rates,
+    read_dictionary,
     read_shared_inputs,
     trains_encoder,
 )
@@ -94,6 +95,7 @@ class Plan:
             "ids": self.corpus.table["id"].combine_chunks(),
             "embedding": self.inputs.embedding,
             "folds": self.folds,
+            "held_words": self.inputs.keywords.held if self.inputs.keywords is not None else None,
         }
 
 
@@ -101,10 +103,11 @@ def prepare_run(run: Directory, config: Config, console: Console) -> PreparedRun
     """Reads and checks all that a run is made of.
 
     Raises:
-        InputError: The corpus, the encoder or a weight per class cannot be used, or the run was begun
-            with other inputs.
+        InputError: The corpus, a dictionary, the encoder or a weight per class cannot be used, or the
+            run was begun with other inputs.
     """
     corpus = read_texts(config)
+    read_dictionary(config, corpus)
     encoder = find_encoder(config, corpus, console)
     class_weight = class_weights(config, corpus)
     hashes = check_inputs(run, config, corpus, encoder)
@@ -185,7 +188,7 @@ def load_encoder_weights(
 
 def build_specs(plan: Plan, data: ray.ObjectRef) -> list[FoldSpec]:
     """One spec per architecture, repeat and fold, in this order; `data` holds `plan.shared_data()`."""
-    num_folds = plan.config.folds.num_folds
+    num_folds, keywords = plan.config.folds.num_folds, _choose_keywords(plan)
     identity = identify(plan.config, plan.hashes)
     specs = []
     for architecture in plan.config.model.architectures:
@@ -207,9 +210,22 @@ def build_specs(plan: Plan, data: ray.ObjectRef) -> list[FoldSpec]:
                     data=data,
                     encoder_weights=plan.encoder_weights if shares_weights else None,
                     precision=plan.config.train.precision,
+                    keywords=keywords.get((repeat, fold)),
                 )
                 specs.append(spec)
     return specs
+
+
+def _choose_keywords(plan: Plan) -> dict[tuple[int, int], np.ndarray]:
+    """The keywords of each (repeat, fold), of which its valid rows know nothing; {} where there are none."""
+    keywords, num_classes = plan.inputs.keywords, len(plan.corpus.labels)
+    if keywords is None:
+        return {}
+    return {
+        (repeat, fold): keywords.choose(np.flatnonzero(assigned != fold), plan.labels, num_classes)
+        for repeat, assigned in enumerate(plan.folds)
+        for fold in range(plan.config.folds.num_folds)
+    }
 
 
 def _settings(plan: Plan, architecture: str) -> dict[str, Any]:
@@ -226,6 +242,7 @@ def _settings(plan: Plan, architecture: str) -> dict[str, Any]:
 def _model_arguments(plan: Plan, architecture: str) -> dict[str, Any]:
     """Keyword arguments of models.build_model, without the seed."""
     embedding = plan.inputs.embedding
+    keywords = {"num_keyword_classes": len(plan.corpus.labels)} if plan.inputs.keywords is not None else {}
     return {
         "architecture": architecture,
         "kind": plan.inputs.encoder.kind,
@@ -234,4 +251,5 @@ def _model_arguments(plan: Plan, architecture: str) -> dict[str, Any]:
         "embedding": embedding.shape if embedding is not None else (2, 1),
         "train_encoder": trains_encoder(plan.config, architecture, plan.pretrained),
         "dropout": plan.config.train.dropout,
+        **keywords,
     }

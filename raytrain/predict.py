@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import tensorflow as tf
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
@@ -16,6 +18,7 @@ from raytrain.ensemble import Ensemble
 from raytrain.errors import ArtifactError
 from raytrain.features import build_features, encode_texts
 from raytrain.inference import predict_hidden_states, predict_logits
+from raytrain.keywords import HeldWords, find_words
 from raytrain.layers import DropoutSeed
 from raytrain.metrics import proba_from_logits
 from raytrain.models import (
@@ -29,6 +32,7 @@ from raytrain.tokens import Vocab
 
 keras = tf.keras
 
+_KeywordFile = TypeAdapter(dict[str, int])
 KEPT_BYTES = 4 << 30  # larger ensembles are read anew for every chunk of texts
 
 
@@ -37,6 +41,26 @@ def _read_vocab(ensemble: Ensemble) -> Vocab:
     if name.endswith(".model"):
         return ensemble.read(name)
     return ensemble.read_text(name).removesuffix("\n").split("\n")
+
+
+def read_keywords(ensemble: Ensemble) -> dict[str, dict[str, int]]:
+    """The words that folds count, word to class index, by the name of their file.
+
+    Raises:
+        ArtifactError: A file holds something else.
+    """
+    entries = ensemble.manifest["architectures"].values()
+    names = {fold.get("keywords") for entry in entries for fold in entry["folds"]} - {None}
+    keywords = {}
+    for name in sorted(names):
+        try:
+            keywords[name] = _KeywordFile.validate_json(ensemble.read(name), strict=True)
+        except ValidationError as error:
+            raise ArtifactError(f"{name}: expected words and their classes: {error}") from error
+        unknown = sorted(set(keywords[name].values()) - set(range(len(ensemble.labels))))
+        if unknown:
+            raise ArtifactError(f"{name}: expected classes below {len(ensemble.labels)}, found {unknown[:5]}")
+    return keywords
 
 
 class Predictor:
@@ -57,8 +81,10 @@ class Predictor:
         self._vocab = _read_vocab(ensemble)
         self._maxlen = int(manifest["config"]["encoder"]["maxlen"])
         words = manifest["words"]
-        self._words = json.loads(ensemble.read(words["vocabulary"])) if words else None
+        has_words = words is not None and words["vocabulary"] is not None
+        self._words = json.loads(ensemble.read(words["vocabulary"])) if has_words else None
         self._user_dict = ensemble.read_text(words["user_dict"]) if words and words["user_dict"] else None
+        self._keywords = read_keywords(ensemble)
         self._kept: dict[str, dict[str, np.ndarray]] = {}
         config = json.loads(ensemble.read(manifest["encoder"]["config"]))
         problems = unfit_config(config, self._vocab, self._maxlen)
@@ -83,6 +109,7 @@ class Predictor:
         arguments = self._ensemble.manifest["architectures"][architecture]["model"]
         own = {key: arguments[key] for key in ("num_classes", "dropout")}
         own |= {"architecture": architecture, "embedding": tuple(arguments["embedding"]), "seed": 0}
+        own["num_keyword_classes"] = arguments.get("num_keyword_classes", 0)
         if self._is_frozen(architecture):
             return build_head(hidden_size=config["hidden_size"], **own)
         kind = self._ensemble.manifest["encoder"]["kind"]
@@ -116,23 +143,32 @@ class Predictor:
             texts, pairs, self._vocab, self._maxlen, self._words is not None, self._user_dict
         )
         table = build_features(encoded, self._words or [])
-        features, rows = FeatureRows(table), np.arange(len(texts))
-        with_states = features
+        states, rows = None, np.arange(len(texts))
         if self._encoder is not None:
-            states = predict_hidden_states(self._encoder, features, rows, self._batch_size)
-            with_states = FeatureRows(table, states)
+            states = predict_hidden_states(self._encoder, FeatureRows(table), rows, self._batch_size)
+        held = find_words(texts, pairs, self._all_keywords(), self._user_dict) if self._keywords else None
         by_architecture = [
-            self._predict_folds(name, with_states if self._is_frozen(name) else features)
+            self._predict_folds(name, table, states if self._is_frozen(name) else None, held)
             for name in self._models
         ]
         return np.mean(by_architecture, axis=0)
 
-    def _predict_folds(self, architecture: str, features: FeatureRows) -> np.ndarray:
-        """(num_rows, num_classes) mean of one architecture's folds."""
-        model, rows = self._models[architecture], np.arange(len(features))
+    def _all_keywords(self) -> list[str]:
+        return sorted(set().union(*self._keywords.values()))
+
+    def _predict_folds(
+        self, architecture: str, table: pa.Table, states: np.ndarray | None, held: HeldWords | None
+    ) -> np.ndarray:
+        """(num_rows, num_classes) mean of one architecture's folds, each with its own keywords."""
+        model, rows = self._models[architecture], np.arange(table.num_rows)
         folds = self._ensemble.manifest["architectures"][architecture]["folds"]
-        proba = np.zeros((len(features), len(self.labels)))
+        proba = np.zeros((table.num_rows, len(self.labels)))
         for fold in folds:
+            counts = None
+            if held is not None:
+                classes = held.classes_of(self._keywords[fold["keywords"]])
+                counts = held.count(classes, len(self.labels))
+            features = FeatureRows(table, states, counts)
             assign_variables(learned_variables(model), self._weights(fold["file"]), fold["file"])
             proba += proba_from_logits(predict_logits(model, features, rows, self._batch_size))
         return proba / len(folds)

@@ -1,6 +1,6 @@
 """Rows of unequal length laid end to end."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -41,3 +41,15 @@ def number(items: Sequence[Item]) -> tuple[list[Item], np.ndarray]:
 def integers(values: Iterable[int], count: int = -1) -> np.ndarray:
     """Returns the values as int64, also where there are none."""
     return np.fromiter(values, np.int64, count)
+
+
+def chunks_of(texts: Sequence[str], max_characters: int = 200_000) -> Iterator[slice]:
+    """Deals texts, in order, into pieces that take little memory to cut and some tenths of a second."""
+    start = characters = 0
+    for i, text in enumerate(texts):
+        if i > start and characters + len(text) >= max_characters:
+            yield slice(start, i)
+            start, characters = i, 0
+        characters += len(text) + 1
+    if start < len(texts):
+        yield slice(start, len(texts))

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 from raytrain.checkpoints import EncoderFiles
-from raytrain.config import Config, binding_keys, validate_config
+from raytrain.config import AUTO, Config, binding_keys, decisive_keys, validate_config
 from raytrain.corpus import Corpus
 from raytrain.errors import ArtifactError, ConfigError, StorageError
 from raytrain.folds import assign_folds, read_folds, write_folds
@@ -119,8 +119,7 @@ def check_inputs(
 
 def identify(config: Config, inputs: dict[str, str]) -> str:
     """A hash of all that decides what the folds learn: a committed fold of another hash is not this run's."""
-    decisive = {key: value for key, value in binding_keys(config).items() if key != "name"}
-    return hashlib.sha256(json.dumps([decisive, inputs], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([decisive_keys(config), inputs], sort_keys=True).encode()).hexdigest()
 
 
 def find_folds(run: Directory, config: Config, corpus: Corpus) -> np.ndarray:
@@ -152,12 +151,15 @@ def begin_run(
 
 
 def _fingerprints(config: Config, encoder: EncoderFiles | None) -> dict[str, str]:
-    """A hash of each input file beside the corpus."""
-    prints = {}
-    if any(reads_words(name) for name in config.model.architectures):
-        for key, path in (("vectors", config.words.vectors), ("user_dict", config.words.user_dict)):
-            if path is not None:
-                prints[f"words.{key}"] = _fingerprint(f"words.{key}", [Path(path)])
+    """A hash of each input file beside the corpus; of dictionaries, every byte."""
+    prints, words = {}, config.words
+    reads = any(reads_words(name) for name in config.model.architectures)
+    if words.vectors is not None and reads:
+        prints["words.vectors"] = _fingerprint("words.vectors", Path(words.vectors))
+    if words.user_dict is not None and (reads or words.keywords is not None):
+        prints["words.user_dict"] = _fingerprint("words.user_dict", Path(words.user_dict), ends=None)
+    if words.keywords is not None and words.keywords != AUTO:
+        prints["words.keywords"] = _hash("words.keywords", Path(words.keywords))
     if encoder is not None and encoder.files:
         prints["encoder.checkpoint"] = _hash_encoder(encoder)
     return prints
@@ -166,27 +168,29 @@ def _fingerprints(config: Config, encoder: EncoderFiles | None) -> dict[str, str
 def _hash_encoder(encoder: EncoderFiles) -> str:
     """Of the whole files, because the ends of two weights may be alike, and of how their config is read."""
     digest = hashlib.sha256(json.dumps([encoder.kind, encoder.config], sort_keys=True).encode())
+    for path in encoder.files:
+        digest.update(_hash("encoder.checkpoint", Path(path)).encode())
+    return digest.hexdigest()
+
+
+def _hash(key: str, path: Path) -> str:
     try:
-        for path in encoder.files:
-            digest.update(hash_file(path).encode())
+        return hash_file(path)
     except OSError as error:
-        raise ConfigError(f"encoder.checkpoint: cannot be read: {error}") from error
-    return digest.hexdigest()
+        raise ConfigError(f"{key}: cannot read {path}: {error.strerror or error}") from error
 
 
-def _fingerprint(key: str, files: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        try:
-            with path.open("rb") as stream:
-                size = stream.seek(0, 2)
-                stream.seek(0)
-                head = stream.read(_ENDS)
-                stream.seek(max(size - _ENDS, 0))
-                digest.update(f"{path.name} {size} ".encode() + head + stream.read())
-        except OSError as error:
-            raise ConfigError(f"{key}: cannot read {path}: {error.strerror or error}") from error
-    return digest.hexdigest()
+def _fingerprint(key: str, path: Path, ends: int | None = _ENDS) -> str:
+    """Hashes name, size and both ends of a file; None takes the whole."""
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(0)
+            head = stream.read(size if ends is None else ends)
+            stream.seek(max(size - len(head), 0))
+            return hashlib.sha256(f"{path.name} {size} ".encode() + head + stream.read()).hexdigest()
+    except OSError as error:
+        raise ConfigError(f"{key}: cannot read {path}: {error.strerror or error}") from error
 
 
 def read_summary(run: Directory) -> dict[str, Any] | None:

@@ -3,15 +3,18 @@
 Every sum is taken in jieba's order, in float64, and ties fall as there, so that the words are the same.
 """
 
+import functools
 import itertools
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import inf, log
 
 import jieba
 import numpy as np
 from jieba import finalseg
 
-from raytrain.ragged import ranges
+from raytrain.ragged import bounds_of, integers, number, ranges
 
 _LINE_END = 10
 _PAIR_TABLE = 1 << 22
@@ -20,6 +23,8 @@ _EVERY_CHARACTER = "".join(map(chr, range(sys.maxunicode + 1)))
 
 class Cutter:
     """Finds where words begin, as a jieba tokenizer does with its dictionary of this moment.
+
+    What else the process has told jieba to force apart does not count: only the tokenizer's `words_apart`.
 
     Attributes:
         weights: Each word of the dictionary and its log probability; -inf for what only begins a word.
@@ -43,7 +48,7 @@ class Cutter:
         self.singles[_codes("".join(chars))] = [self.weights[char] for char in chars]
         pairs = _codes("".join(word for word in self.weights if len(word) == 2))
         self.pairs[_pair_hash(pairs[::2], pairs[1::2])] = True
-        self.recognizer = _Recognizer()
+        self.recognizer = _Recognizer(getattr(tokenizer, "words_apart", frozenset()))
 
     def word_starts(self, text: str) -> np.ndarray:
         """Returns (len(text),) bool: whether a word begins at the character.
@@ -146,7 +151,8 @@ class _Recognizer:
     _STATES = "BEMS"
     _BEFORE = np.array([[1, 0, 0, 1], [3, 2, 2, 3]])
 
-    def __init__(self) -> None:
+    def __init__(self, apart: frozenset[str]) -> None:
+        self.apart = apart
         self.reads = np.zeros(sys.maxunicode + 1, bool)
         for block in finalseg.re_han.finditer(_EVERY_CHARACTER):
             self.reads[block.start() : block.end()] = True
@@ -163,11 +169,11 @@ class _Recognizer:
         inside = ranges(parts[:, 0], parts[:, 1] - parts[:, 0])
         starts[inside] = (states[inside] == 0) | (states[inside] == 3)
         starts[parts[:, 0]] = True
-        if finalseg.Force_Split_Words:
+        if self.apart:
             edges = np.append(np.flatnonzero(starts), len(text))
             words = edges[np.searchsorted(edges, inside[starts[inside]])[:, None] + [0, 1]]
             for begin, end in words.tolist():
-                starts[begin:end] |= text[begin:end] in finalseg.Force_Split_Words
+                starts[begin:end] |= text[begin:end] in self.apart
 
     def _states(self, codes: np.ndarray, parts: np.ndarray) -> np.ndarray:
         """Finds the most probable states of all parts together: (len(codes),) int8."""
@@ -188,6 +194,47 @@ class _Recognizer:
             states[here] = state[:count]
             state[:count] = back[state[:count], here]
         return states
+
+
+cutter_of = functools.lru_cache(maxsize=2)(Cutter)  # takes longer to build than a few thousand texts to cut
+
+
+@dataclass(frozen=True)
+class CutTexts:
+    """Texts cut into words.
+
+    Attributes:
+        words: The distinct words in lower case and in order of first sight, blanks left out.
+        numbers: (num_words,) which of `words` each one is, text after text; -1 for a blank and for the
+            line end behind each text.
+        bounds: (num_texts + 1,) text i has numbers[bounds[i]:bounds[i + 1]], its line end last.
+        sizes: (num_words,) characters of each.
+    """
+
+    words: list[str]
+    numbers: np.ndarray
+    bounds: np.ndarray
+    sizes: np.ndarray
+
+
+def cut_texts(texts: Sequence[str], tokenizer: jieba.Tokenizer) -> CutTexts:
+    """Cuts texts as the tokenizer's `cut` does, all together.
+
+    Args:
+        texts: The texts.
+        tokenizer: Of `words.build_segmenter`; its dictionary must not change any more.
+    """
+    text = "\n".join([*texts, ""])
+    begins = np.flatnonzero(cutter_of(tokenizer).word_starts(text))
+    sizes = np.diff(begins, append=len(text))
+    found = [text[i:j] for i, j in zip(begins.tolist(), (begins + sizes).tolist(), strict=True)]
+    distinct, which = number(found)
+    index: dict[str, int] = {}
+    numbers = integers(
+        -1 if word.isspace() else index.setdefault(word.lower(), len(index)) for word in distinct
+    )[which]
+    bounds = np.searchsorted(begins, bounds_of([len(text) + 1 for text in texts]))
+    return CutTexts(list(index), numbers, bounds, sizes)
 
 
 def _runs_of(mask: np.ndarray) -> np.ndarray:

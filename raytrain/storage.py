@@ -1,7 +1,6 @@
 """Directories on any storage that pyarrow.fs opens: local, NFS, s3://, gs://, hdfs://."""
 
 import contextlib
-import functools
 import hashlib
 import io
 import json
@@ -11,12 +10,12 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
 
-from pyarrow import ArrowInvalid, NativeFile
+from pyarrow import NativeFile
 from pyarrow import fs as pafs
 
-from raytrain.errors import ConfigError, StorageError
+from raytrain.errors import ConfigError
+from raytrain.filesystems import open_uri, root_of
 from raytrain.outages import outlast, patience
 
 Result = TypeVar("Result")
@@ -53,10 +52,10 @@ class Directory:
             self.path = str(Path(text).expanduser().absolute())
             self._fs = pafs.LocalFileSystem()
         else:
-            self._fs, self.path = _open_uri(text)
+            self._fs, self.path = open_uri(text)
         self.is_local = isinstance(self._fs, pafs.LocalFileSystem)
         self.location = self.path if is_path else text.rstrip("/")
-        self._root = "" if self.is_local else _root(text)
+        self._root = "" if self.is_local else root_of(text)
 
     def __truediv__(self, name: str) -> "Directory":
         below = object.__new__(Directory)  # by the client that is here
@@ -219,60 +218,6 @@ class _PatientStream(io.RawIOBase):
     def close(self) -> None:
         self._file = None
         super().close()
-
-
-def _open_uri(uri: str) -> tuple[pafs.FileSystem, str]:
-    """Returns the file system and the path in it.
-
-    Raises:
-        ConfigError: Not a URI that pyarrow.fs opens.
-        StorageError: S3 does not say where the bucket is.
-    """
-    try:
-        if uri.startswith("s3://"):
-            root, parts = _root(uri), urlsplit(uri)
-            if not parts.hostname:
-                raise ValueError("it names no bucket")
-            found = outlast(lambda: _open_s3(root, _aws_settings()), "opening it", uri, root)
-            return found, f"{parts.netloc.rpartition('@')[2]}{unquote(parts.path.rstrip('/'))}"
-        # Google's client else tries for a quarter of an hour, deaf to signals.
-        options = "?retry_limit_seconds=15" if uri.startswith(("gs://", "gcs://")) else ""
-        return pafs.FileSystem.from_uri(uri + options)
-    except StorageError:
-        raise
-    except (ArrowInvalid, OSError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"storage {uri!r}: cannot be opened by pyarrow.fs: {error}") from error
-
-
-def _root(uri: str) -> str:
-    """Scheme and bucket or host."""
-    return "/".join(uri.split("/")[:3])
-
-
-def _aws_settings() -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
-
-
-@functools.lru_cache(maxsize=16)
-def _open_s3(root: str, settings: tuple[tuple[str, str], ...]) -> pafs.S3FileSystem:
-    """One client, with its connections, for all directories of a bucket.
-
-    Made of a URI it would try ten times, 99 s in all at a server that does not answer; so a URI is only
-    asked where the bucket lies.
-    """
-    found, _ = pafs.FileSystem.from_uri(root)
-    parts, variables = urlsplit(root), dict(settings)
-    keys = {}
-    if parts.username and parts.password:
-        keys = {"access_key": unquote(parts.username), "secret_key": unquote(parts.password)}
-    return pafs.S3FileSystem(
-        **keys,
-        region=found.region or None,
-        endpoint_override=variables.get("AWS_ENDPOINT_URL_S3") or variables.get("AWS_ENDPOINT_URL"),
-        connect_timeout=5,
-        request_timeout=10,  # of silence
-        retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=2),
-    )
 
 
 def home_directory() -> Path:

@@ -22,7 +22,7 @@ from raytrain.config import Config, validate_config
 from raytrain.crossval import announce, frozen_states
 from raytrain.ensemble import parquet_bytes
 from raytrain.errors import ConfigError, InputError, StorageError, SweepError
-from raytrain.inputs import class_weights, find_encoder, trains_encoder
+from raytrain.inputs import class_weights, find_encoder, read_dictionary, trains_encoder
 from raytrain.metrics import LOWER_IS_BETTER
 from raytrain.pictures import write_pictures
 from raytrain.plan import PreparedRun, load_plan, prepare_run
@@ -128,6 +128,7 @@ def _prepare_variants(
     for point in input_points(space):
         own = with_point(config, {**point, **whole})
         try:
+            read_dictionary(own, prepared.corpus)
             encoder = find_encoder(own, prepared.corpus, console) if point else prepared.encoder
             hashes = check_inputs(sweep, own, prepared.corpus, encoder)
             variants[input_key(own)] = own, replace(prepared, encoder=encoder, hashes=hashes)

@@ -12,7 +12,7 @@ from raytrain.config import Config
 from raytrain.devices import quick_imports, set_up_tensorflow
 from raytrain.errors import RaytrainError
 from raytrain.fold_result import FoldSpec
-from raytrain.fold_run import build_initial_model, build_training
+from raytrain.fold_run import build_initial_model, build_training, fold_features
 from raytrain.hidden_states import HiddenStates
 from raytrain.inputs import class_weights
 from raytrain.metrics import METRICS
@@ -107,6 +107,7 @@ def _train_folds(specs: Sequence[FoldSpec]) -> Iterator[tuple[dict[str, float], 
         if training is None:
             training = build_training(spec, data, rank=0, num_workers=1)
         else:
+            training.features = fold_features(spec, data)
             training.restart(*spec.rows(data), spec.seed, build_initial_model(spec, data))
         while not training.finished:
             training.run_epoch()

@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import jieba
 import numpy as np
+from jieba import finalseg
 
 from raytrain.errors import CorpusError
 
@@ -26,24 +28,40 @@ def build_segmenter(user_dict: str | None = None) -> jieba.Tokenizer:
         user_dict: The text of a dictionary in jieba's format: a word a line, then optionally its
             frequency and part of speech.
 
+    Returns:
+        The tokenizer; its attribute `words_apart` holds the words of frequency 0, which jieba itself
+        would force apart in every tokenizer of the process.
+
     Raises:
         CorpusError: A line that jieba cannot read, with its number.
     """
+    entries = _parse_user_dict(user_dict or "", "words.user_dict")
     segmenter = jieba.Tokenizer()
     segmenter.tmp_dir = _cache_directory()
-    problems = []
-    for number, line in enumerate((user_dict or "").splitlines(), start=1):
+    forced_by_others = set(finalseg.Force_Split_Words)
+    for word, frequency, tag in entries:
+        segmenter.add_word(word, frequency, tag)
+    finalseg.Force_Split_Words.intersection_update(forced_by_others)
+    segmenter.words_apart = frozenset(word for word, frequency, _ in entries if frequency == 0)
+    return segmenter
+
+
+def _parse_user_dict(text: str, source: str) -> list[tuple[str, int | None, str | None]]:
+    """Returns (word, frequency, part of speech) of each line. Raises CorpusError with every bad one."""
+    entries, problems = [], []
+    for number, line in enumerate(text.splitlines(), start=1):
         fields = line.strip().lstrip("\ufeff").split()
         if not fields:
             continue
-        frequency = next((field for field in fields[1:2] if field.isdigit()), None)
-        if len(fields) > 3 or (len(fields) == 3 and frequency is None):
+        frequency = next((int(field) for field in fields[1:2] if re.fullmatch("[0-9]+", field)), None)
+        rest = fields[1:] if frequency is None else fields[2:]
+        if len(rest) > 1 or not all(re.fullmatch("[A-Za-z]+", tag) for tag in rest):
             problems.append(f"line {number}: expected `word [frequency] [tag]`, found {line.strip()!r}")
             continue
-        segmenter.add_word(fields[0], None if frequency is None else int(frequency))
+        entries.append((fields[0], frequency, rest[0] if rest else None))
     if problems:
-        raise CorpusError("words.user_dict cannot be used", problems)
-    return segmenter
+        raise CorpusError(f"{source} cannot be used", problems)
+    return entries
 
 
 def _cache_directory() -> str:
@@ -54,13 +72,15 @@ def _cache_directory() -> str:
 
 
 def read_user_dict(path: str) -> str:
-    """Reads a dictionary file. Raises CorpusError where it is missing or not UTF-8."""
+    """Reads a dictionary file. Raises CorpusError where it is missing, not UTF-8, or jieba cannot read it."""
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise CorpusError(f"words.user_dict: cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise CorpusError(f"words.user_dict: {path} is not UTF-8: {error}") from error
+    _parse_user_dict(text, f"words.user_dict: {path}")
+    return text
 
 
 def select_words(counts: Counter[str], min_count: int, has_vector: Iterable[str] = ()) -> list[str]:

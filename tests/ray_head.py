@@ -161,7 +161,7 @@ def autoscaling(address: str, machine: dict[str, int]) -> dict[str, Any]:
         "max_workers": 2,
         "upscaling_speed": 10,
         "idle_timeout_minutes": 5,
-        "provider": {"type": "fake_multinode", "gcs_address": address},
+        "provider": {"type": "fake_multinode", "gcs_address": address, "use_node_id_as_ip": True},
         "auth": {},
         "docker": {},
         "file_mounts": {},

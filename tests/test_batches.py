@@ -166,3 +166,11 @@ def test_sequential_batches_keep_to_the_tokens(corpus, max_tokens):
     for batch in batches:
         padded = -(-lengths[batch].max() // BUCKET) * BUCKET
         assert len(batch) == 1 or len(batch) * padded <= max_tokens
+
+
+def test_keyword_counts_follow_their_rows(ragged):
+    table = ragged([([1] * size, [0] * size, [1] * size) for size in (3, 5, 2)])
+    counts = np.array([[0, 1], [2, 3], [4, 5]], np.float32)
+    batch = FeatureRows(table, keyword_counts=counts).collate(np.array([2, 0]))
+    assert batch["keyword_counts"].tolist() == [[4, 5], [0, 1]]
+    assert "keyword_counts" not in FeatureRows(table).collate(np.array([2, 0]))

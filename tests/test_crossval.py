@@ -343,7 +343,7 @@ def write_archive(path, kind, config, vocab):
 
 
 def test_fold_too_large_for_the_cluster_is_refused(local_ray, tmp_path):
-    with pytest.raises(ClusterError, match="needs 1 worker"):
+    with pytest.raises(ClusterError, match="a fold needs 64 CPU and 0 GPU; the cluster has"):
         run(tiny_config(tmp_path, cluster__cpus_per_fold=64))
     # so that the corrected command is not another config
     assert not (tmp_path / "runs" / "tiny" / "config.yaml").exists()

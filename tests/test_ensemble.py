@@ -1,12 +1,11 @@
 import json
 import shutil
-from importlib import metadata
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from raytrain.ensemble import load_ensemble, package_versions, parquet_bytes
+from raytrain.ensemble import load_ensemble, parquet_bytes
 from raytrain.errors import ArtifactError, StorageError
 from raytrain.manifest import SCHEMA_VERSION
 from raytrain.storage import Directory, sha256
@@ -218,6 +217,10 @@ def model_of(manifest):
     return manifest["architectures"]["finetune"]["model"]
 
 
+def folds_of(manifest):
+    return manifest["architectures"]["finetune"]["folds"]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -227,6 +230,13 @@ def model_of(manifest):
         (lambda manifest: manifest.update(words={"vocabulary": "/etc/passwd"}), "not among its files"),
         (lambda manifest: manifest["architectures"]["finetune"].update(folds=[]), "folds"),
         (lambda manifest: manifest.update(labels=["a"]), "labels"),
+        (lambda manifest: model_of(manifest).update(num_keyword_classes=3), "keywords of 3 classes"),
+        (lambda manifest: model_of(manifest).update(num_keyword_classes=2), "in some of its folds"),
+        (
+            lambda manifest: folds_of(manifest)[0].update(keywords="words/keywords.json"),
+            "not among its files",
+        ),
+        (lambda manifest: folds_of(manifest)[0].update(keywords="oof.parquet"), "in some of its folds"),
         (
             lambda manifest: manifest["architectures"].update(
                 textcnn={
@@ -247,17 +257,6 @@ def test_file_that_is_not_listed_is_not_read(artifact):
     ensemble = load_ensemble(str(artifact))
     with pytest.raises(ArtifactError, match="not among"):
         ensemble.read("../../secret")
-
-
-def test_package_versions_are_those_installed():
-    versions = package_versions()
-    assert versions["jieba"] == metadata.version("jieba")
-    assert {"python", "raytrain", "ray", "tensorflow"} <= versions.keys()
-
-
-def test_package_that_is_not_installed_is_left_out(monkeypatch):
-    monkeypatch.setattr("raytrain.ensemble.PACKAGES", ("jieba", "no-such-package"))
-    assert package_versions().keys() == {"python", "jieba"}
 
 
 def test_parquet_bytes_read_back():

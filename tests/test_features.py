@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jieba import finalseg
 
 from raytrain.features import build_features, encode_texts, join_encoded, truncated_lengths
 from raytrain.tokens import SPECIAL_TOKENS, build_tokenizer
@@ -208,6 +209,13 @@ def test_pieces_joined_are_the_whole(texts, cuts, in_pairs):
     assert_equal(join_encoded(parts), encode(texts, pairs, maxlen=10))
 
 
+def cut_alone(segmenter, text):
+    """jieba forces words of frequency 0 apart in all its tokenizers; ours does so in one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finalseg, "Force_Split_Words", set(segmenter.words_apart))
+        return list(segmenter.cut(text))
+
+
 def encode_one_by_one(texts, pairs, maxlen, user_dict):
     """Ids, words and counts by a plain loop over texts, tokens and jieba's words."""
     tokenizer, segmenter = build_tokenizer(VOCAB), build_segmenter(user_dict)
@@ -220,7 +228,7 @@ def encode_one_by_one(texts, pairs, maxlen, user_dict):
         for segment, (part, encoding, size) in enumerate(zip(parts, encodings, kept, strict=False)):
             places = encoding.offsets[:size]
             of_char = []
-            for word in segmenter.cut(part[: places[-1][1]] if places else ""):
+            for word in cut_alone(segmenter, part[: places[-1][1]] if places else ""):
                 key = word.lower()
                 if not key.isspace():
                     counts[key] += 1

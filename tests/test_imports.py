@@ -11,23 +11,17 @@ import raytrain
 PACKAGE = Path(raytrain.__file__).parent
 # The one order of the package: a module imports only modules that stand before it.
 ORDER = [
-    *("errors", "config", "outages", "storage", "zoo", "download", "archives", "fetch"),
+    *("errors", "config", "outages", "filesystems", "storage", "zoo", "download", "archives", "fetch"),
     *("encodings", "tables", "corpus", "folds", "metrics", "ragged", "tokens", "sentencepieces", "words"),
-    *("segmentation", "features", "checkpoints", "layers", "recurrent", "transformer"),
+    *("segmentation", "textrank", "association", "kept_words", "keywords", "text_sources"),
+    *("features", "checkpoints", "layers", "recurrent", "transformer"),
     *("encoders", "weights", "models", "batches", "inference", "optimizer", "schedule", "step", "training"),
     *("devices", "provenance", "cluster", "resources", "inputs", "hidden_states", "fold_result"),
-    *(
-        "fold_checkpoint",
-        "fold_report",
-        "fold_run",
-        "fold_trainer",
-        "attempts",
-        "tracking",
-        "progress",
-        "launch",
-    ),
+    *("fold_checkpoint", "fold_report", "fold_run", "fold_trainer", "attempts"),
+    *("tracking", "progress", "launch"),
     *("baseline", "summary", "run_directory", "plan", "preflight", "manifest", "ensemble", "crossval"),
     *("space", "trials", "trial", "search", "trial_table", "trial_recorder", "pictures", "sweep"),
+    *("candidates", "candidate_file", "fonts", "candidate_report"),
     *("predict", "predictions", "commands", "example", "checkpoint_report"),
 ]
 WITH_TENSORFLOW = {

@@ -170,3 +170,54 @@ def test_bad_user_dict_is_refused(tmp_path):
 def test_pairs_are_encoded_together():
     inputs = shared(corpus=corpus_of(pairs=["好"] * 4))
     assert all(segments[-2:] == [1, 1] for segments in inputs.features["segment_ids"].to_pylist())
+
+
+MARKED = "word,keep,class\n天气很好,x,真\n今天,x,假\n天气,,\n"
+
+
+@pytest.fixture
+def kept(tmp_path):
+    path = tmp_path / "candidates.csv"
+    path.write_text(MARKED, encoding="utf-8")
+    return f"words.keywords={path}"
+
+
+@pytest.mark.parametrize("architecture", ["finetune", "textcnn"])
+def test_kept_words_enter_the_dictionary_and_are_counted(kept, architecture):
+    inputs = shared(kept, f"model.architecture={architecture}")
+    counts = inputs.keywords.held.count(inputs.keywords.choose(np.arange(4), np.zeros(4), 2), 2)
+    assert counts.tolist() == [[1, 0], [0, 0], [1, 1], [0, 0]]
+    assert set(inputs.user_dict.split()) == {"今天", "天气很好"}
+
+
+def test_kept_words_are_words_of_the_run(kept):
+    assert "天气很好" not in shared("model.architecture=textcnn", "words.min_count=1").vocabulary
+    assert "天气很好" in shared(kept, "model.architecture=textcnn", "words.min_count=1").vocabulary
+
+
+def test_kept_words_stand_beside_the_user_dictionary(kept, tmp_path):
+    (tmp_path / "user.txt").write_text("气不好 9 n", encoding="utf-8")
+    inputs = shared(kept, f"words.user_dict={tmp_path}/user.txt")
+    assert inputs.user_dict == "气不好 9 n\n今天\n天气很好\n"
+
+
+def test_words_that_folds_choose_leave_the_dictionary_as_it_is():
+    inputs = shared("words.keywords=auto", "model.architecture=textcnn")
+    assert inputs.user_dict is None and inputs.keywords.given is None
+    plain = shared("model.architecture=textcnn")
+    assert inputs.features.equals(plain.features) and inputs.vocabulary == plain.vocabulary
+
+
+@pytest.mark.slow
+def test_large_and_small_corpora_have_the_same_keywords(local_ray, monkeypatch):
+    small = shared("words.keywords=auto").keywords
+    monkeypatch.setattr("raytrain.inputs.PARALLEL_TEXTS", 1)
+    large = shared("words.keywords=auto").keywords
+    assert large.held.words == small.held.words
+    assert np.array_equal(large.held.held, small.held.held) and np.array_equal(large.keywords, small.keywords)
+
+
+def test_keywords_that_cannot_be_kept_are_refused(kept, tmp_path):
+    (tmp_path / "candidates.csv").write_text("word,keep,class\n今天,x,谣言\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"row 2, column class.*谣言"):
+        shared(kept)

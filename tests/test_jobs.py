@@ -31,7 +31,7 @@ def run_job(job: str, *arguments: str) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.parametrize("job", ["kfold.py", "predict.py", "checkpoints.py", "sweep.py"])
+@pytest.mark.parametrize("job", ["kfold.py", "predict.py", "checkpoints.py", "sweep.py", "keywords.py"])
 def test_help_exits_0(job):
     done = run_job(job, "--help")
     assert done.returncode == 0 and "usage: python jobs/" in done.stdout
@@ -72,6 +72,42 @@ def test_predict_without_an_ensemble_exits_2(tmp_path):
     done = run_job("predict.py", "--ensemble", str(tmp_path), "--input", str(texts), "--output", "out.csv")
     assert done.returncode == 2
     assert "manifest.json" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_keywords_go_from_texts_to_a_file_to_mark(tmp_path):
+    texts, output = write_csv(tmp_path / "texts.csv", make_rows(60)), tmp_path / "candidates.csv"
+    done = run_job("keywords.py", "--input", str(texts), "--output", str(output), "--min-count", "1")
+    assert done.returncode == 0, done.stderr
+    assert "60 texts, labels: a, b" in done.stdout and "words.keywords=" in done.stdout
+    header = output.read_text(encoding="utf-8-sig").splitlines()[0]
+    assert header == "word,count,texts,count_a,count_b,association,tells,keep,class"
+    assert (tmp_path / "candidates.png").exists() or "no font with Chinese characters" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--input", "nowhere.csv"], "nowhere.csv"),
+        (["--column", "txet"], "did you mean 'text'?"),
+        (["--label", "class"], "--label: expected a file with the column 'class'"),
+        (["--pos", "名词"], "expected jieba's tags"),
+        (["--user-dict", "bad.txt"], "line 2: expected `word [frequency] [tag]`"),
+        (["--picture", "a.pdf"], ".png or .svg"),
+        (["--output", "a.xlsx"], "ends in .csv"),
+        (["--output", "nowhere/a.csv"], "does not exist"),
+        (["--min-count", "0"], "--min-count"),
+    ],
+)
+def test_keywords_input_error_exits_2_with_one_message(tmp_path, arguments, message):
+    write_csv(tmp_path / "texts.csv", make_rows(4))
+    (tmp_path / "bad.txt").write_text("停水\n停水 三 n\n", encoding="utf-8")
+    given = ["--input", "texts.csv", "--output", "out.csv", *arguments]
+    done = subprocess.run(
+        command("keywords.py", *given), capture_output=True, text=True, cwd=tmp_path, env=environment()
+    )
+    assert done.returncode == 2
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "out.csv").exists()
 
 
 def test_checkpoints_are_listed_fetched_and_shown(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """How fold runs are scheduled: order, room, deadline, cards; the folds themselves are stubs."""
 
+import os
 import sys
 import threading
 import time
@@ -42,13 +43,15 @@ class StubLauncher(launch.FoldLauncher):
         with self._lock:
             self._running += 1
             self.seen.append((spec.name, self._running, resources.gpus))
-        self.push(spec.name, {"node": "here"})
+        self.push(spec.name, {"node": "here", "sent": 0.0})
         if spec.name.startswith("probing"):
-            self.push(spec.name, {"peak_bytes": 3 << 30, "card_bytes": 16 << 30})
+            self.push(spec.name, {"peak_bytes": 3 << 30, "card_bytes": 16 << 30, "sent": 1.0})
         while spec.deadline is not None and time.time() < spec.deadline:
             time.sleep(0.01)
         with self._lock:
             self._running -= 1
+        if spec.name.startswith("deadly"):
+            os._exit(1)
         if spec.name.startswith("bad"):
             return FoldOutcome(None, f"{spec.name} is broken")
         if spec.deadline is not None:
@@ -89,6 +92,12 @@ def test_a_broken_fold_is_named_and_the_others_are_trained(stubs):
     assert list(raised.value.failures) == ["bad-1"] and "bad-1 is broken" in str(raised.value)
 
 
+def test_a_launcher_that_dies_takes_only_its_own_folds_along(stubs):
+    with pytest.raises(FoldError) as raised:
+        run(["deadly-0", "fold-1", "fold-2"], slots=1)
+    assert list(raised.value.failures) == ["deadly-0"]
+
+
 def test_more_folds_than_one_launcher_takes_are_all_trained(stubs, monkeypatch):
     monkeypatch.setattr(launch, "LAUNCHED_TOGETHER", 2)
     names = [f"fold-{number}" for number in range(7)]
@@ -115,6 +124,14 @@ def test_the_first_fold_probes_its_card_alone_and_the_others_share(stubs):
 def test_a_probe_that_tells_nothing_leaves_whole_cards(stubs):
     results = run(["fold-0", "fold-1"], slots=1, probe=True)
     assert [results[name].record["seen"][2] for name in results] == [1.0, 1.0]
+
+
+def test_events_are_taken_in_the_order_they_were_sent():
+    launcher = launch.FoldLauncher(one_machine=True)
+    for sent in (3.0, 1.0, 2.0):
+        launcher.push("fold", {"step": sent, "sent": sent})
+    assert [event["step"] for _, event in launcher.drain()] == [1.0, 2.0, 3.0]
+    assert launcher.drain() == []
 
 
 def test_slots_follow_the_cluster(monkeypatch):

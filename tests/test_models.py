@@ -295,3 +295,31 @@ def test_an_encoder_alone_has_the_names_it_has_in_a_model(albert, runner):
     """What load_encoder_weights reads from the one is laid into the other."""
     alone = encoder_variables(albert.model)
     assert list(alone) == list(encoder_variables(runner("textcnn", "albert").model))
+
+
+# ── keywords ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_keyword_counts_reach_the_logits_of_every_architecture(encoder_config, architecture):
+    config = encoder_config("albert")
+    model = build_model(
+        architecture, "albert", config, 2, (NUM_WORDS, 4), True, 0.1, 7, num_keyword_classes=2
+    )
+    randomize(model)
+    text = batch_of(texts_of([9], 0, config["vocab_size"]))
+    logits = [
+        float(model({**text, "keyword_counts": np.array([counts], np.float32)}, training=False)[0, 0])
+        for counts in ([0, 0], [1, 0], [0, 1], [30, 0])
+    ]
+    assert len({round(value, 4) for value in logits}) == 4
+    # The logarithm of 1 + count, so that thirty words do not outweigh all else.
+    if architecture == "finetune":
+        assert (logits[3] - logits[0]) / (logits[1] - logits[0]) == pytest.approx(np.log2(31), rel=1e-3)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_without_keywords_a_model_is_what_it_was(build, architecture):
+    model = build(architecture, "albert")
+    assert set(model.input) == {"token_ids", "segment_ids", "word_ids"}
+    assert not [layer.name for layer in model.get_layer("head").layers if "keyword" in layer.name]

@@ -7,12 +7,12 @@ import pytest
 from safetensors.numpy import save
 
 from raytrain.batches import FeatureRows
-from raytrain.ensemble import load_ensemble
+from raytrain.ensemble import Ensemble, load_ensemble
 from raytrain.errors import ArtifactError
 from raytrain.features import build_features, encode_texts
 from raytrain.metrics import proba_from_logits
 from raytrain.models import build_model, encoder_variables, head_variables, read_variables
-from raytrain.predict import Predictor
+from raytrain.predict import Predictor, read_keywords
 from raytrain.storage import Directory, json_bytes, sha256
 from raytrain.training import predict_logits
 
@@ -199,3 +199,23 @@ def test_wrong_weights_of_the_frozen_encoder_are_refused(damaged):
     name = "encoder/weights.safetensors"
     with pytest.raises(ArtifactError, match=name):
         Predictor(damaged(name, save({"encoder.x": np.zeros(1, np.float32)})))
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"nonsense", "expected words and their classes"),
+        (b'["a"]', "expected words and their classes"),
+        (b'{"a": 1.5}', "expected words and their classes"),
+        ('{"停水": 3}'.encode(), "expected classes below 3, found"),
+        ('{"停水": -1}'.encode(), "expected classes below 3, found"),
+    ],
+)
+def test_a_damaged_file_of_keywords_is_refused(tmp_path, data, said):
+    directory = Directory(tmp_path)
+    directory.write_bytes("words/keywords.json", data)
+    folds = [{"file": "a", "keywords": "words/keywords.json"}]
+    manifest = {"labels": LABELS, "architectures": {"finetune": {"folds": folds}}}
+    manifest["files"] = [{"name": "words/keywords.json"}]
+    with pytest.raises(ArtifactError, match=said):
+        read_keywords(Ensemble(directory, manifest))

@@ -14,7 +14,7 @@ from tiny_run import make_rows, read_oof, tiny_overrides, write_csv
 
 from raytrain.storage import Directory
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 # One fold after another, and epochs enough for something to happen between them.
 OPTIONS = {"train__epochs": 4, "cluster__max_concurrent_folds": 1, "tracking__tensorboard": "false"}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jieba import finalseg
 
-from raytrain.segmentation import Cutter
+from raytrain.segmentation import Cutter, cut_texts
 from raytrain.words import build_segmenter
 
 RUMORS = Path(__file__).parents[2] / "shared/data/ced_rumors.csv"
@@ -47,10 +47,8 @@ def plain():
 
 @pytest.fixture(scope="module")
 def with_user_dict():
-    forced = set(finalseg.Force_Split_Words)
     segmenter = build_segmenter(USER_DICT)
-    yield segmenter, Cutter(segmenter)
-    finalseg.Force_Split_Words.intersection_update(forced)  # jieba keeps them for all its tokenizers
+    return segmenter, Cutter(segmenter)
 
 
 def cut(cutter, text):
@@ -61,7 +59,9 @@ def cut(cutter, text):
 
 def jieba_words(segmenter, text):
     """Of blanks, whether one is two characters does not matter: they are no words."""
-    return [part for word in segmenter.cut(text) for part in (word if word.isspace() else [word])]
+    with pytest.MonkeyPatch.context() as patch:  # jieba forces words apart in all its tokenizers
+        patch.setattr(finalseg, "Force_Split_Words", set(getattr(segmenter, "words_apart", ())))
+        return [part for word in segmenter.cut(text) for part in (word if word.isspace() else [word])]
 
 
 @settings(max_examples=500, deadline=None)
@@ -102,10 +102,38 @@ def test_long_runs(plain, size):
         assert cut(cutter, text) == jieba_words(segmenter, text)
 
 
-def test_words_forced_apart_are_apart(with_user_dict):
-    segmenter, cutter = with_user_dict
-    finalseg.add_force_split("囧丶")
-    assert cut(cutter, "龘囧丶龘囧丶") == jieba_words(segmenter, "龘囧丶龘囧丶")
+def test_words_of_frequency_0_are_apart(plain):
+    assert cut(plain[1], "王小佑说") == ["王小佑", "说"]
+    segmenter = build_segmenter("王小佑 0\n")
+    assert cut(Cutter(segmenter), "王小佑说") == jieba_words(segmenter, "王小佑说") == [*"王小佑说"]
+
+
+def test_words_that_others_force_apart_are_not(plain, monkeypatch):
+    segmenter, cutter = plain
+    monkeypatch.setattr(finalseg, "Force_Split_Words", {"王小佑"})
+    assert jieba.lcut("王小佑说") == [*"王小佑说"]
+    assert cut(cutter, "王小佑说") == cut(Cutter(segmenter), "王小佑说") == ["王小佑", "说"]
+
+
+def test_our_words_apart_are_not_forced_on_others():
+    assert build_segmenter("王小佑 0\n甲乙 0\n").words_apart == {"王小佑", "甲乙"}
+    assert jieba.lcut("王小佑说") == ["王小佑", "说"]
+
+
+def test_cut_texts_are_their_words_in_lower_case_without_blanks(plain):
+    texts = ["", "我们 在iPhone店", " \n", "天气很好，天气很好\n我们"]
+    cut_ = cut_texts(texts, plain[0])
+    for i, text in enumerate(texts):
+        numbers = cut_.numbers[cut_.bounds[i] : cut_.bounds[i + 1]]
+        assert numbers[-1] == -1
+        words = [cut_.words[number] for number in numbers if number >= 0]
+        assert words == [word.lower() for word in jieba_words(plain[0], text) if not word.isspace()]
+    assert cut_.sizes.sum() == sum(len(text) + 1 for text in texts)
+
+
+def test_no_texts_have_no_words(plain):
+    cut_ = cut_texts([], plain[0])
+    assert (cut_.words, len(cut_.numbers), cut_.bounds.tolist()) == ([], 0, [0])
 
 
 def test_dictionary_of_a_few_words(tmp_path):

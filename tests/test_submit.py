@@ -7,7 +7,7 @@ import pytest
 from ray_head import start_head, wait_until
 from tiny_run import tiny_overrides
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 STORAGE = "storage=${oc.env:RAYTRAIN_STORAGE}"
 

@@ -141,7 +141,7 @@ def test_one_fold_has_no_deviation():
 
 def test_baseline_has_the_parts_of_an_architecture():
     scores = score_baseline(LABELS, FOLDS[0], proba_of(0), seed=0)
-    assert scores.keys() == {"mean", "sd", "oof", "interval"}
+    assert scores.keys() == {"mean", "sd", "rows", "oof", "interval"}
     of_folds = [score_proba(LABELS[FOLDS[0] == f], proba_of(0)[FOLDS[0] == f])["accuracy"] for f in range(3)]
     assert scores["mean"]["accuracy"] == pytest.approx(np.mean(of_folds))
 
