@@ -43,7 +43,12 @@ def connect(address: str | None) -> None:
 
 def on_this_node() -> NodeAffinitySchedulingStrategy:
     """Keeps a task or actor on the driver's machine, whose files it reads and whose life it shares."""
-    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return on_node(ray.get_runtime_context().get_node_id())
+
+
+def on_node(node_id: str) -> NodeAffinitySchedulingStrategy:
+    """Keeps a task or actor on one machine."""
+    return NodeAffinitySchedulingStrategy(node_id, soft=False)
 
 
 # For TensorFlow in tasks that own no GPU: it would otherwise take the memory of one that a fold owns.

@@ -19,7 +19,7 @@ from raytrain.hidden_states import HiddenStates, cached_hidden_states
 from raytrain.launch import Schedule, run_folds
 from raytrain.plan import Plan, build_specs, load_plan, prepare_run, read_texts
 from raytrain.preflight import check_nodes, learned_bytes, needed_bytes
-from raytrain.resources import FoldResources, cluster_nodes, describe_plan, even_slots, plan_resources
+from raytrain.resources import FoldResources, cluster_nodes, count_slots, describe_plan, plan_resources
 from raytrain.run_directory import (
     begin_run,
     check_config,
@@ -135,8 +135,7 @@ def _train(plan: Plan, deadline: float | None, console: Console) -> dict[str, An
             f"cluster.time_budget of {plan.config.cluster.time_budget:g} s was used up before one fold had "
             "learned anything; give it more"
         )
-    summary = _write_results(plan, specs, results, hidden_states, _finish_baselines(baselines, console))
-    return summary
+    return _write_results(plan, specs, results, hidden_states, _finish_baselines(baselines, console))
 
 
 def _prepare_cluster(
@@ -159,9 +158,7 @@ def _prepare_cluster(
     check_nodes(plan.run, needed_bytes(weights, num_missing, resources.slots))
 
     def recount(needs: FoldResources, num_left: int) -> int:
-        fitting = needs.fitting(cluster_nodes(cluster.autoscaler))
-        fitting = min(fitting, cluster.max_concurrent_folds or fitting)
-        return even_slots(num_left, fitting) if fitting else 0
+        return count_slots(needs, cluster, num_left, cluster_nodes(cluster.autoscaler))
 
     return Schedule(resources, recount, deadline, one_machine=len(nodes) == 1)
 

@@ -79,7 +79,7 @@ def write_ensemble(
         "schema_version": 1 if inputs.keywords is None else SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": config.name,
-        "complete": is_complete(dict(summary)),
+        "complete": is_complete(summary),
         "task": config.task,
         "labels": list(labels),
         "config": config.model_dump(mode="json"),

@@ -41,9 +41,9 @@ def read_log(location: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in directory.read_bytes(LOG_FILE).splitlines()]
 
 
-def now() -> dict[str, float]:
-    """When an event is sent, so that events can be put in order."""
-    return {"sent": time.time()}
+def stamped(event: dict[str, Any]) -> dict[str, Any]:
+    """An event with the time at which it is sent, so that events can be put in order."""
+    return {**event, "sent": time.time()}
 
 
 class FoldReporter:
@@ -57,7 +57,7 @@ class FoldReporter:
         self._spec = spec
         self.log = FoldLog(spec.location)
         self._time, self._step = time.monotonic(), 0
-        tags = {"run": Directory(spec.run).location.rsplit("/", 1)[-1], "fold": spec.name}
+        tags = {"run": spec.run.rsplit("/", 1)[-1], "fold": spec.name}
         self._gauges = {
             name: Gauge(f"raytrain_{name}", description, tag_keys=tuple(tags))
             for name, description in (
@@ -77,7 +77,7 @@ class FoldReporter:
     def push(self, **event: Any) -> None:
         """Tells the driver, which waits for nothing."""
         if self._spec.progress is not None:
-            self._spec.progress.push.remote(self._spec.name, event | now())
+            self._spec.progress.push.remote(self._spec.name, stamped(event))
 
     def on_step(self, step: int, num_steps: int, loss: float) -> None:
         """Tells a few times a second how far the fold is."""

@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import track
 
 from raytrain.batches import FeatureRows
+from raytrain.cluster import on_node
 from raytrain.devices import quick_imports, set_up_tensorflow
 from raytrain.resources import FoldResources
 from raytrain.storage import home_directory
@@ -83,8 +84,7 @@ class HiddenStates:
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def _copy_to(self, path: Path) -> None:
-        there = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(self.node_id, soft=False)
-        read = ray.remote(num_cpus=0)(_read_span).options(scheduling_strategy=there)
+        read = ray.remote(num_cpus=0)(_read_span).options(scheduling_strategy=on_node(self.node_id))
         with _new_file(path) as stream:
             start = 0
             while span := ray.get(read.remote(self.path, start, _COPY_BYTES)):

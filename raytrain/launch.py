@@ -14,7 +14,7 @@ from rich.console import Console
 from raytrain.attempts import FoldOutcome, run_fold
 from raytrain.cluster import on_this_node, quicken_controllers
 from raytrain.errors import FoldError, StorageError
-from raytrain.fold_report import now
+from raytrain.fold_report import stamped
 from raytrain.fold_result import FoldResult, FoldSpec
 from raytrain.fold_trainer import FoldTrainer
 from raytrain.progress import FoldTable
@@ -43,7 +43,8 @@ class FoldLauncher:
     def drain(self) -> list[tuple[str, dict[str, Any]]]:
         """What was pushed since the last time, in the order it was sent: the threads here mix it up."""
         events = [self._events.popleft() for _ in range(len(self._events))]
-        return sorted(events, key=lambda event: event[1]["sent"])
+        events.sort(key=lambda event: event[1].pop("sent"))
+        return events
 
     def run_fold(self, spec: FoldSpec, resources: FoldResources, max_failures: int) -> FoldOutcome:
         """Runs one fold to its end."""
@@ -53,7 +54,7 @@ class FoldLauncher:
                 result: Any = FoldTrainer(attempt, resources.scaling(), scratch).fit()
             return str(result.return_value)
 
-        return run_fold(spec, max_failures, fit, lambda **event: self.push(spec.name, event | now()))
+        return run_fold(spec, max_failures, fit, lambda **event: self.push(spec.name, stamped(event)))
 
 
 @dataclass
@@ -224,8 +225,7 @@ class _Launch:
             return
         self._table.update(name, event)
         if "epoch" in event:
-            metrics = {key: value for key, value in event.items() if key != "sent"}
-            self._tracker.log(name, event["epoch"], metrics)
+            self._tracker.log(name, event["epoch"], event)
 
 
 def _end_state(outcome: FoldOutcome) -> str:

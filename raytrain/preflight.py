@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from raytrain.cluster import on_node
 from raytrain.errors import ClusterError, RaytrainError
 from raytrain.storage import Directory
 
@@ -30,7 +30,7 @@ def check_nodes(run: Directory, needed: int) -> None:
     answers: dict[ray.ObjectRef, str] = {}
     for node in ray.nodes():
         if node["Alive"]:
-            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            there = on_node(node["NodeID"])
             answer = probe.options(scheduling_strategy=there).remote(run.location, needed)
             answers[answer] = f"node {node['NodeManagerAddress']}"
     done, late = ray.wait(list(answers), num_returns=len(answers), timeout=ANSWER_SECONDS)

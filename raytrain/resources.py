@@ -156,11 +156,18 @@ def plan_resources(
     probe = cluster.gpus_per_fold == "auto" and gpus > 0 and cluster.workers_per_fold == 1
     cpus = cluster.cpus_per_fold or _cpu_share(num_runs * cluster.workers_per_fold, gpus, nodes)
     resources = FoldResources(cpus, gpus, cluster.workers_per_fold, 0, probe)
-    fitting = resources.fitting(nodes)
-    if fitting < 1:
+    slots = count_slots(resources, cluster, max(num_missing, 1), nodes)
+    if not slots:
         raise ClusterError("no fold fits into the cluster", [_too_little(resources, nodes)])
-    slots = even_slots(max(num_missing, 1), min(fitting, cluster.max_concurrent_folds or fitting))
     return replace(resources, slots=slots)
+
+
+def count_slots(
+    resources: FoldResources, cluster: ClusterConfig, num_folds: int, nodes: Sequence[Node]
+) -> int:
+    """Folds at once of so many that are left, as the nodes and the user allow; 0 where not one fits."""
+    fitting = resources.fitting(nodes)
+    return even_slots(num_folds, min(fitting, cluster.max_concurrent_folds or fitting)) if fitting else 0
 
 
 def _cpu_share(num_workers: int, gpus: float, nodes: Sequence[Node]) -> int:

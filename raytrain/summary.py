@@ -1,6 +1,6 @@
 """What a run has to say at its end: out-of-fold scores of models and baselines, and their table."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -101,7 +101,7 @@ def score_baseline(labels: np.ndarray, folds: np.ndarray, oof: np.ndarray, seed:
     return {**score_folds(metrics), **score_oof(labels, oof, seed)}
 
 
-def is_complete(summary: dict[str, Any]) -> bool:
+def is_complete(summary: Mapping[str, Any]) -> bool:
     """Whether all folds are there and none was stopped by the time budget."""
     return not summary.get("missing") and not summary.get("stopped_early")
 
