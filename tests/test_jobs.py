@@ -6,13 +6,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 from tiny_run import make_rows, read_oof, tiny_overrides, write_csv, write_encoder
+from waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
 
@@ -204,13 +204,6 @@ def start_until_committed(overrides: list[str], run_directory: Path, num_folds: 
 def _heed_interrupts() -> None:
     """A shell's background jobs ignore SIGINT, and so would the job that such a test run starts."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def wait_until(condition, seconds: float = 240) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def is_fold(process: psutil.Process) -> bool:

@@ -9,8 +9,9 @@ import numpy as np
 import psutil
 import pytest
 from s3_server import serve_s3
-from test_jobs import ROOT, command, is_fold, wait_until
+from test_jobs import ROOT, command, is_fold
 from tiny_run import make_rows, read_oof, tiny_overrides, write_csv
+from waiting import wait_until
 
 from raytrain.storage import Directory
 

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from ray_head import start_head, wait_until
+from ray_head import start_head
 from tiny_run import tiny_overrides
+from waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 

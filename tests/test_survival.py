@@ -13,6 +13,7 @@ from ray._raylet import GcsClient
 from ray.cluster_utils import Cluster
 from ray.core.generated import autoscaler_pb2
 from tiny_run import read_oof, silent_console, tiny_config
+from waiting import wait_until
 
 from raytrain import fold_trainer, launch
 from raytrain.crossval import cross_validate
@@ -31,14 +32,6 @@ def run(config):
     console = silent_console()
     summary = cross_validate(config, console)
     return summary, console.file.getvalue()
-
-
-def wait_for(condition, seconds=240.0):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
-    return found
 
 
 def events(run_directory, name, fold="finetune/r0-fold-00"):
@@ -116,7 +109,7 @@ def test_a_lost_node_costs_its_folds_an_epoch(calm, cluster, tmp_path, beside):
     run_directory, lost = tmp_path / "runs" / "tiny", []
 
     def lose_the_node_of_fold_0():
-        wait_for(lambda: events(run_directory, "epoch"))
+        wait_until(lambda: events(run_directory, "epoch"))
         lost.append(events(run_directory, "start")[0]["node"]["id"])
         cluster.remove_node(node_of(cluster, lost[0]), allow_graceful=False)
 
@@ -135,12 +128,12 @@ def test_a_node_that_is_taken_away_with_warning_costs_no_step(calm, cluster, tmp
     run_directory = tmp_path / "runs" / "tiny"
 
     def drain_the_node_of_fold_0():
-        node_id = wait_for(lambda: events(run_directory, "start"))[0]["node"]["id"]
+        node_id = wait_until(lambda: events(run_directory, "start"))[0]["node"]["id"]
         deadline = int(time.time() * 1000) + 60_000
         reason = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
         accepted, _ = GcsClient(address=cluster.address).drain_node(node_id, reason, "spot", deadline)
         assert accepted
-        wait_for(lambda: events(run_directory, "preemption"))
+        wait_until(lambda: events(run_directory, "preemption"))
         cluster.remove_node(node_of(cluster, node_id), allow_graceful=False)
 
     beside(drain_the_node_of_fold_0)
@@ -248,7 +241,7 @@ def test_metrics_of_the_folds_stand_among_rays(cluster, tmp_path, beside):
                         found[name] = line
             return len(found) == 3
 
-        wait_for(all_three)
+        wait_until(all_three)
 
     beside(scrape)
     run(tiny_config(tmp_path, **LONG | {"train__epochs": 20}))
