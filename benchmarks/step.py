@@ -23,6 +23,7 @@ from rich.table import Table
 
 from raytrain.devices import set_precision, set_up_tensorflow
 from raytrain.models import build_model
+from raytrain.objectives import Classification
 from raytrain.schedule import TrainSettings
 from raytrain.training import FoldTraining
 
@@ -68,7 +69,9 @@ def our_step(config: dict[str, Any], options: argparse.Namespace) -> float:
     model = build_model("finetune", kind, config, 2, (2, 1), True, 0.1, seed=0)
     features = FixedBatch(options.batch_size, options.length, config["vocab_size"])
     rows, labels = np.arange(options.batch_size), np.arange(options.batch_size) % 2
-    training = FoldTraining(model, features, labels, rows, rows, TrainSettings(), seed=0)
+    training = FoldTraining(
+        model, features, Classification(labels, TrainSettings()), rows, rows, TrainSettings(), seed=0
+    )
     update = training._update
     step = update._whole
     if options.xla:

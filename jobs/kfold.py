@@ -37,15 +37,18 @@ def _write_example(config: Config) -> None:
 def train(config: Config, console: Console) -> None:
     """Runs the cross-validation and, where data.test is given, predicts it."""
     from raytrain.crossval import cross_validate
-    from raytrain.predictions import predict_test
+    from raytrain.predictions import TEST_OUTPUT, predict_test
 
     cross_validate(config, console)
+    output = TEST_OUTPUT[config.task]
     run = f"{config.storage.rstrip('/')}/{config.name}"
     if config.data.test is not None:
         num_rows, _ = predict_test(run, config)
-        done = f"{run}/predictions.csv: {num_rows:,} rows of {config.data.test}"
+        done = f"{run}/{output}: {num_rows:,} rows of {config.data.test}"
         console.print(done, highlight=False, markup=False)
-    command = f"python jobs/predict.py --ensemble {run}/ensemble --input FILE --output FILE.csv"
+    command = (
+        f"python jobs/predict.py --ensemble {run}/ensemble --input FILE --output FILE{Path(output).suffix}"
+    )
     lines = f"ensemble: {run}/ensemble\npredict with: {command}"
     console.print(lines, highlight=False, markup=False, soft_wrap=True)
 

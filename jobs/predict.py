@@ -20,9 +20,11 @@ def main(arguments: list[str] | None = None) -> None:
         "--ensemble", required=True, metavar="DIR", help="a run's ensemble directory, or its URI"
     )
     parser.add_argument(
-        "--input", required=True, metavar="FILE", help=".csv .tsv .jsonl .parquet .txt, also compressed"
+        "--input", required=True, metavar="FILE", help=".csv .tsv .jsonl .parquet .txt .bio, also compressed"
     )
-    parser.add_argument("--output", required=True, metavar="FILE", help=".csv .jsonl .parquet")
+    parser.add_argument(
+        "--output", required=True, metavar="FILE", help=".csv .jsonl .parquet; spans: .jsonl .bio"
+    )
     parser.add_argument(
         "--column",
         action="append",

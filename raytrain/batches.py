@@ -50,18 +50,28 @@ class FeatureRows:
             token_ids, word_ids and hidden_states, (len(rows), length, hidden_size) float32. Where there
             are any, keyword_counts, (len(rows), num_classes) float32.
         """
-        lengths = self.lengths[rows]
-        padded = int(min(-(-lengths.max() // BUCKET) * BUCKET, self.lengths.max()))
-        spans = [slice(self.offsets[row], self.offsets[row + 1]) for row in rows]
-        batch = {}
-        for name, values in self._values.items():
-            kind = np.float32 if values.ndim > 1 else np.int32
-            batch[name] = np.zeros((len(rows), padded, *values.shape[1:]), kind)
-            for padded_row, span, length in zip(batch[name], spans, lengths, strict=True):
-                padded_row[:length] = values[span]
+        batch = {name: self.pad(values, rows) for name, values in self._values.items()}
         if self._keyword_counts is not None:
             batch["keyword_counts"] = self._keyword_counts[rows]
         return batch
+
+    def pad(self, values: np.ndarray, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Lays the rows of something ragged, with a value a token of the features, as `collate` does.
+
+        Args:
+            values: (num_tokens, …).
+            rows: Row indices.
+
+        Returns:
+            (len(rows), length, …); int32, of vectors float32.
+        """
+        lengths = self.lengths[rows]
+        padded = int(min(-(-lengths.max() // BUCKET) * BUCKET, self.lengths.max()))
+        kind = np.float32 if values.ndim > 1 else np.int32
+        laid = np.zeros((len(rows), padded, *values.shape[1:]), kind)
+        for row, length, padded_row in zip(rows, lengths, laid, strict=True):
+            padded_row[:length] = values[self.offsets[row] : self.offsets[row + 1]]
+        return laid
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

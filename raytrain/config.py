@@ -13,9 +13,21 @@ from yaml import YAMLError
 
 from raytrain.errors import ConfigError
 
-Architecture = Literal["finetune", "textcnn", "rnn_cnn"]
+Task = Literal["classify", "tag"]
+Architecture = Literal["finetune", "textcnn", "rnn_cnn", "bilstm_crf", "bilstm", "crf"]
+# What each task can build, its default first.
+ARCHITECTURES: dict[str, tuple[Architecture, ...]] = {
+    "classify": ("finetune", "textcnn", "rnn_cnn"),
+    "tag": ("bilstm_crf", "bilstm", "crf"),
+}
 DropKind = Literal["empty_text", "missing_label", "malformed_row", "duplicate_id", "rare_class"]
-Monitor = Literal["log_loss", "accuracy", "macro_f1", "auc"]
+Monitor = Literal["log_loss", "accuracy", "macro_f1", "auc", "precision", "recall", "f1"]
+# What each task is scored by, in the order of tables.
+TASK_METRICS: dict[str, tuple[str, ...]] = {
+    "classify": ("accuracy", "macro_f1", "auc", "log_loss"),
+    "tag": ("precision", "recall", "f1", "accuracy", "log_loss"),
+}
+SWEEP_METRIC: dict[str, Monitor] = {"classify": "macro_f1", "tag": "f1"}
 AUTO = "auto"  # of words.keywords
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
@@ -26,9 +38,21 @@ class _Section(BaseModel):
 
 
 class DataConfig(_Section):
-    path: str = Field(description="labelled texts: .csv .tsv .jsonl .parquet, also .gz .bz2 .xz .zst")
+    path: str = Field(
+        description="labelled texts: .csv .tsv .jsonl .parquet, for task=tag .bio .jsonl .parquet; also .gz "
+        ".bz2 .xz .zst"
+    )
     text: str | list[str] = Field("text", description="the text column, or two for a text pair")
     label: str = Field("label", description="the label column; strings or integers")
+    spans: str = Field(
+        "spans", description="task=tag: the column of spans, each {start, end, label}; not of .bio"
+    )
+    scheme: Literal["auto", "bio", "bioes"] = Field(
+        "auto", description="task=tag: of .bio; auto: bioes where a tag begins with E- or S-"
+    )
+    strict: bool = Field(
+        True, description="task=tag: refuse an I- that continues no span; false: it begins one"
+    )
     id: str | None = Field(None, description="the id column; row number where null")
     test: str | None = Field(None, description="unlabelled rows to predict with the ensemble")
     drop: list[DropKind] = Field(
@@ -75,10 +99,13 @@ class WordsConfig(_Section):
 
 class ModelConfig(_Section):
     architecture: Architecture | list[Architecture] = Field(
-        "finetune", description="finetune | textcnn | rnn_cnn, or a list of them to average"
+        "finetune",
+        description="finetune | textcnn | rnn_cnn, or a list of them to average; task=tag: bilstm_crf (the "
+        "default there) | bilstm | crf",
     )
     train_encoder: bool | None = Field(
-        None, description="null: finetune trains it, the others freeze it unless it is untrained"
+        None,
+        description="null: finetune and task=tag train it, the others freeze it unless it is untrained",
     )
 
     @model_validator(mode="after")
@@ -100,13 +127,16 @@ class TrainConfig(_Section):
     batch_size: Positive = Field(32, description="texts per step, over all workers of the fold")
     learning_rate: Rate | None = Field(
         None,
-        description="of the head; null: finetune takes the encoder's, textcnn and rnn_cnn 1e-3",
+        description="of the head; null: finetune takes the encoder's, the others 1e-3",
     )
     encoder_learning_rate: Rate | None = Field(
         None, description="null: 1e-5 where the encoder is pretrained, 5e-4 where it is not"
     )
+    crf_learning_rate: Rate | None = Field(
+        None, description="of a CRF's transitions; null: 1e-2, for they would hardly move at an encoder's"
+    )
     schedule: Literal["constant", "linear", "cosine", "plateau"] = Field(
-        "linear", description="of both learning rates, after the warm-up"
+        "linear", description="of all learning rates, after the warm-up"
     )
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps over which the rates rise")
     weight_decay: float = Field(0.0, ge=0, description="decoupled; not on biases and norms")
@@ -193,7 +223,9 @@ class SweepConfig(_Section):
     scheduler: Literal["asha", "median", "none"] = Field(
         "asha", description="which trials are pruned after a fold"
     )
-    metric: Monitor = Field("macro_f1", description="mean over a trial's folds by which it is judged")
+    metric: Monitor = Field(
+        "macro_f1", description="mean over a trial's folds by which it is judged; task=tag: f1"
+    )
     time_budget: float | None = Field(None, gt=0, description="seconds after which no trial goes on")
     max_concurrent_trials: Positive | None = Field(None, description="null: as many as fit")
     then: Literal["kfold"] | None = Field(None, description="kfold: train the best config in full, too")
@@ -208,8 +240,10 @@ class Config(_Section):
     name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="run name")
     storage: str = Field("runs", description="a directory or a URI that pyarrow.fs opens (s3://, gs://)")
     seed: int = Field(42, ge=0, lt=2**31 - 10_000, description="fold seed = seed + fold")
-    task: Literal["classify"] = Field("classify", description="classify")
-    baseline: bool = Field(True, description="majority guess and TF-IDF + logistic regression, same folds")
+    task: Task = Field("classify", description="classify texts, or tag: find spans in them")
+    baseline: bool = Field(
+        True, description="task=classify: majority guess and TF-IDF + logistic regression, same folds"
+    )
     data: DataConfig
     folds: FoldsConfig = FoldsConfig()
     encoder: EncoderConfig = EncoderConfig()
@@ -221,12 +255,52 @@ class Config(_Section):
     sweep: SweepConfig = SweepConfig()
     tracking: TrackingConfig = TrackingConfig()
 
+    @model_validator(mode="after")
+    def _fits_the_task(self) -> "Config":
+        """Fills in the task's own defaults, then refuses what is of another task."""
+        if "architecture" not in self.model.model_fields_set:
+            self.model = self.model.model_copy(update={"architecture": ARCHITECTURES[self.task][0]})
+        if "metric" not in self.sweep.model_fields_set:
+            self.sweep = self.sweep.model_copy(update={"metric": SWEEP_METRIC[self.task]})
+        problems = _of_another_task(self)
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
     def flat(self) -> dict[str, Any]:
         """Returns every value under its dotted key, in the order of the config."""
         return flatten(self.model_dump(mode="json"))
 
     def to_yaml(self) -> str:
         return OmegaConf.to_yaml(OmegaConf.create(self.model_dump(mode="json")))
+
+
+def _of_another_task(config: Config) -> list[str]:
+    """What the config asks for that its task does not have."""
+    task, train, data = config.task, config.train, config.data
+    wanted: list[tuple[str, str, Sequence[str]]] = [
+        ("model.architecture", name, ARCHITECTURES[task]) for name in config.model.architectures
+    ]
+    wanted += [("train.monitor", train.monitor, TASK_METRICS[task])]
+    wanted += [("sweep.metric", config.sweep.metric, TASK_METRICS[task])]
+    problems = [
+        f"{key}: expected {', '.join(known)} for task={task}, found {found}"
+        for key, found, known in wanted
+        if found not in known
+    ]
+    if task == "tag":
+        unread = {
+            "data.text": ("one column", data.text, len(data.text_columns) > 1),
+            "words.keywords": ("null", config.words.keywords, config.words.keywords is not None),
+            "train.class_weight": ("null", train.class_weight, train.class_weight is not None),
+            "train.label_smoothing": ("0", train.label_smoothing, train.label_smoothing > 0),
+        }
+        problems += [
+            f"{key}: expected {expected} for task=tag, found {found}"
+            for key, (expected, found, is_set) in unread.items()
+            if is_set
+        ]
+    return problems
 
 
 # What may change between two invocations of one run: where and how it is computed, and what is
@@ -259,8 +333,10 @@ def binding_keys(config: Config) -> dict[str, Any]:
 
 
 def decisive_keys(config: Config) -> dict[str, Any]:
-    """The binding keys that decide what the folds learn; those of keywords only where there are any."""
+    """The binding keys that decide what the folds learn; of keywords and tags only where there are any."""
     unread = ["name"]
+    if config.task != "tag":
+        unread += ["data.spans", "data.scheme", "data.strict", "train.crf_learning_rate"]
     if config.words.keywords is None:
         unread += ["words.keywords", "words.num_keywords"]
     return {key: value for key, value in binding_keys(config).items() if key not in unread}
@@ -312,7 +388,8 @@ def validate_config(values: dict[str, Any]) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        problems = [_describe(problem) for problem in error.errors(include_url=False)]
+        described = [_describe(problem) for problem in error.errors(include_url=False)]
+        problems = [line for lines in described for line in lines.splitlines()]
         raise ConfigError("the config is not valid", list(dict.fromkeys(problems))) from error
 
 
@@ -331,7 +408,8 @@ def _describe(problem: Any) -> str:
         example = "; say e.g. data.path=FILE.csv" if key in ("data", "data.path") else ""
         return f"{key}: required, but not given{example}"
     if problem["type"] == "value_error":  # our own validators say what they found
-        return f"{key}: {problem['msg'].removeprefix('Value error, ')}"
+        told: str = problem["msg"].removeprefix("Value error, ")
+        return f"{key}: {told}" if location else told
     message = problem["msg"]
     return f"{key}: {message[0].lower()}{message[1:]}; found {problem['input']!r}"
 

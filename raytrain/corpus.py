@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,8 +19,9 @@ from raytrain.config import DropKind
 from raytrain.encodings import Problem
 from raytrain.errors import CorpusError
 from raytrain.tables import BATCH_ROWS, iter_rows
+from raytrain.tags import find_spans, type_names
 
-_TEXTS = ("text", "text_pair")
+TEXTS = ("text", "text_pair")
 _CANONICAL_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
@@ -29,8 +31,9 @@ class Corpus:
 
     Attributes:
         table: id (string where an id column was given, else int64, the 0-based data row of the file),
-            text, text_pair (for pairs alone), label (int32, an index into `labels`), group (where asked).
-        labels: Sorted: as numbers where each is an integer, else as strings.
+            text, text_pair (for pairs alone), label (int32, an index into `labels`) or tags (such an index
+            for each character), group (where asked).
+        labels: Sorted: as numbers where each is an integer, else as strings; or of `tags.tag_names`.
         sha256: Of the file's bytes, in hexadecimal digits.
         path: The file, as it was given.
         dropped: Rows left out, by kind of problem.
@@ -44,23 +47,65 @@ class Corpus:
 
     @property
     def text_names(self) -> list[str]:
-        return [name for name in _TEXTS if name in self.table.column_names]
+        return [name for name in TEXTS if name in self.table.column_names]
 
     @property
     def num_rows(self) -> int:
         return int(self.table.num_rows)
+
+    @property
+    def tags(self) -> tuple[np.ndarray, np.ndarray]:
+        """The tags of all characters, laid end to end; and (num_rows + 1,): where each row's lie."""
+        column = self.table["tags"].combine_chunks()
+        return column.values.to_numpy(), column.offsets.to_numpy()
+
+    def strata(self, num_folds: int) -> np.ndarray:
+        """(num_rows,) what is to be spread evenly over the folds: the label, or the rarest type of a span.
+
+        Types and combinations that are too rare to be in every fold do not count.
+        """
+        if "label" in self.table.column_names:
+            return self.table["label"].to_numpy()
+        held = self._types_held()
+        rows_of = held.sum(axis=0)
+        strata = np.zeros(self.num_rows, np.int64)
+        for kind in np.argsort(-rows_of, kind="stable"):  # the rarest is written last
+            if rows_of[kind] >= num_folds:
+                strata[held[:, kind]] = kind + 1
+        for stratum, count in zip(*np.unique(strata, return_counts=True), strict=True):
+            if count < num_folds:
+                strata[strata == stratum] = 0
+        # What is left over may itself be too little to stand alone.
+        return strata if (strata == 0).sum() >= num_folds else np.where(strata == 0, strata.max(), strata)
+
+    def _types_held(self) -> np.ndarray:
+        """(num_rows, num_types) bool: whether the row has a span of the type."""
+        spans = find_spans(*self.tags)
+        held = np.zeros((self.num_rows, len(self.labels) // 2), bool)
+        held[spans.rows, spans.types] = True
+        return held
+
+    def _labels_told(self) -> list[dict[str, Any]]:
+        if "label" in self.table.column_names:
+            counts = {
+                item["values"]: item["counts"] for item in self.table["label"].value_counts().to_pylist()
+            }
+            return [{"label": label, "rows": counts[i]} for i, label in enumerate(self.labels)]
+        spans = np.bincount(find_spans(*self.tags).types, minlength=len(self.labels) // 2)
+        rows = self._types_held().sum(axis=0)
+        names = type_names([str(label) for label in self.labels])
+        return [{"label": name, "rows": int(rows[i]), "spans": int(spans[i])} for i, name in enumerate(names)]
 
     def summary(self) -> dict[str, Any]:
         """Returns what there is to say of the corpus without its texts; plain values, fit for JSON.
 
         `duplicate_texts` counts the rows whose text (or pair of texts) an earlier row has already.
         """
-        counts = {item["values"]: item["counts"] for item in self.table["label"].value_counts().to_pylist()}
         return {
             "path": self.path,
             "sha256": self.sha256,
             "rows": self.num_rows,
-            "labels": [{"label": label, "rows": counts[i]} for i, label in enumerate(self.labels)],
+            "labels": self._labels_told(),
             "duplicate_texts": self.num_rows - self.table.group_by(self.text_names).aggregate([]).num_rows,
             "dropped": dict(self.dropped),
         }
@@ -97,7 +142,7 @@ def read_corpus(
     schema = _schema(columns)
     table = pa.concat_tables([schema.empty_table(), *_tables(rows, schema, BATCH_ROWS)])
     kept = rows.check_classes(num_folds)
-    _refuse(f"{path}: these texts cannot be trained on", path, rows.problems, may_drop=True)
+    refuse(f"{path}: these texts cannot be trained on", path, rows.problems, may_drop=True)
     labels = _sorted_labels(kept)
     indices = pc.index_in(table["label"], value_set=pa.array([str(name) for name in labels], pa.string()))
     table = table.set_column(table.column_names.index("label"), "label", indices)
@@ -142,7 +187,7 @@ def count_texts(path: str | Path, text_columns: Sequence[str], id: str | None = 
         CorpusError: With every problem of the file at once.
     """
     columns = _named_columns(text_columns, id)
-    names = [name for name in _TEXTS if name in columns]
+    names = [name for name in TEXTS if name in columns]
     problems: list[Problem] = []
     num_rows = num_empty = 0
     for row in _unlabelled_rows(path, columns, problems):
@@ -164,7 +209,7 @@ def has_column(path: str | Path, column: str) -> bool:
     return any(value is not None for value in first)
 
 
-def _refuse(summary: str, path: str | Path, problems: list[Problem], may_drop: bool) -> None:
+def refuse(summary: str, path: str | Path, problems: list[Problem], may_drop: bool) -> None:
     """Raises what is wrong, if anything: first with the whole file, then row by row."""
     if not problems:
         return
@@ -176,12 +221,12 @@ def _refuse(summary: str, path: str | Path, problems: list[Problem], may_drop: b
 
 
 def _refuse_texts(path: str | Path, problems: list[Problem]) -> None:
-    _refuse(f"{path}: these texts cannot be predicted", path, problems, may_drop=False)
+    refuse(f"{path}: these texts cannot be predicted", path, problems, may_drop=False)
 
 
 def _named_columns(text_columns: Sequence[str], id: str | None) -> dict[str, str]:
     """Maps our names of the columns to the file's."""
-    texts = dict(zip(_TEXTS, text_columns, strict=False))
+    texts = dict(zip(TEXTS, text_columns, strict=False))
     return {"id": id, **texts} if id else texts
 
 
@@ -209,8 +254,8 @@ class _LabelledRows:
         self._first_rows: dict[str, int] = {}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for row, number, values in _numbered_rows(self._path, self._columns, self.problems):
-            cells, found = _check_cells(row, values, self._columns)
+        for row, number, values in numbered_rows(self._path, self._columns, self.problems):
+            cells, found = check_cells(row, values, self._columns)
             key = cells.get("id", "")
             if key in self._first_rows:
                 message = (
@@ -260,7 +305,7 @@ class _LabelledRows:
         return list(kept)
 
 
-def _numbered_rows(
+def numbered_rows(
     path: str | Path, columns: dict[str, str], problems: list[Problem]
 ) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """Adds the 0-based data row, which counts the malformed rows too: dropping must not shift ids."""
@@ -275,13 +320,13 @@ def _numbered_rows(
 def _unlabelled_rows(
     path: str | Path, columns: dict[str, str], problems: list[Problem]
 ) -> Iterator[dict[str, Any]]:
-    for row, number, values in _numbered_rows(path, columns, problems):
-        cells, found = _check_cells(row, values, columns, may_be_empty=_TEXTS)
+    for row, number, values in numbered_rows(path, columns, problems):
+        cells, found = check_cells(row, values, columns, may_be_empty=TEXTS)
         problems += found
         yield {"id": number, **cells}
 
 
-def _check_cells(
+def check_cells(
     row: int, values: dict[str, Any], columns: dict[str, str], may_be_empty: Collection[str] = ()
 ) -> tuple[dict[str, str], list[Problem]]:
     """Returns the cells of a row under our names, empty where unusable, and what is wrong with them."""
@@ -290,7 +335,7 @@ def _check_cells(
     for name, column in columns.items():
         if column not in values:
             continue
-        noun = "text" if name in _TEXTS else name
+        noun = "text" if name in TEXTS else name
         try:
             cell = _as_text(values[column]) if noun == "text" else _as_key(values[column])
         except TypeError:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from raytrain.baseline import baselines_on_ray
 from raytrain.cluster import check_storage, connect
-from raytrain.config import Config
+from raytrain.config import TASK_METRICS, Config
 from raytrain.ensemble import load_ensemble, write_ensemble
 from raytrain.errors import TimeBudgetError
 from raytrain.fold_result import FoldResult, FoldSpec, read_fold, read_fold_oof
@@ -27,18 +27,16 @@ from raytrain.run_directory import (
     lock_run,
     read_summary,
 )
+from raytrain.scoring import SCORINGS, Scoring
 from raytrain.storage import Directory, json_bytes
 from raytrain.summary import (
-    assemble_oof,
     fold_table,
     incomplete_line,
     is_complete,
-    mean_oof,
-    oof_table,
     score_baseline,
     score_folds,
-    score_oof,
     score_table,
+    type_table,
 )
 from raytrain.tracking import tracking
 
@@ -81,7 +79,11 @@ def cross_validate(config: Config, console: Console) -> dict[str, Any]:
             check_inputs(run, config, read_texts(config), encoder=None)
             load_ensemble(f"{run}/ensemble")  # a damaged one is told now, not at the first prediction
             console.print(f"{run} is finished; nothing to train", highlight=False, markup=False)
-        console.print("", fold_table(summary), "", score_table(summary), "")
+        tables = (fold_table(summary), score_table(summary), type_table(summary))
+        for table in tables:
+            if table is not None:
+                console.print("", table)
+        console.print("")
         if not is_complete(summary):
             console.print(incomplete_line(summary), "", highlight=False, markup=False)
     return summary
@@ -90,7 +92,8 @@ def cross_validate(config: Config, console: Console) -> dict[str, Any]:
 def announce(plan: Plan, console: Console) -> None:
     """Says what is about to be learned from."""
     corpus, inputs = plan.corpus, plan.inputs
-    labels = ", ".join(f"{entry['label']}: {entry['rows']:,}" for entry in corpus.summary()["labels"])
+    told = corpus.summary()["labels"]
+    labels = ", ".join(f"{entry['label']}: {entry.get('spans', entry['rows']):,}" for entry in told)
     lines = [f"{corpus.path}: {corpus.num_rows:,} rows ({labels})"]
     lines += [f"  dropped {count:,} rows: {kind}" for kind, count in corpus.dropped.items()]
     if plan.encoder_facts["layout"] is not None:
@@ -172,21 +175,22 @@ def _write_results(
 ) -> dict[str, Any]:
     """Writes the ensemble of the folds that there are. Returns the summary."""
     done = [spec for spec in specs if spec.name in results]
-    oof: dict[str, np.ndarray] = {
-        name: assemble_oof(
-            [read_fold_oof(spec.location) for spec in done if spec.architecture == name],
-            plan.corpus.num_rows,
-            len(plan.corpus.labels),
-        )
+    parts = {
+        name: [read_fold_oof(spec.location) for spec in done if spec.architecture == name]
         for name in dict.fromkeys(spec.architecture for spec in done)
     }
-    summary = _sum_up(plan, [results[spec.name] for spec in done], oof, baseline_oof)
+    scoring: Scoring = SCORINGS[plan.config.task](plan.corpus.labels, plan.labels)
+    oof = {name: scoring.assemble({name: own}) for name, own in parts.items()}
+    whole = scoring.assemble(parts)
+    summary = _sum_up(plan, [results[spec.name] for spec in done], scoring, oof, whole)
+    summary["baselines"] = {
+        name: score_baseline(plan.labels, plan.folds[0], proba, plan.config.seed)
+        for name, proba in baseline_oof.items()
+    }
     summary["missing"] = [spec.name for spec in specs if spec.name not in results]
     summary["stopped_early"] = [spec.name for spec in done if results[spec.name].stopped_early]
     summary["encoder_seconds"] = hidden_states.seconds if hidden_states is not None else 0.0
-    table = oof_table(
-        plan.corpus.table["id"].combine_chunks(), plan.folds, plan.corpus.labels, plan.labels, oof
-    )
+    table = scoring.table(plan.corpus.table["id"].combine_chunks(), plan.folds, oof, whole)
     is_frozen = any(not spec.model["train_encoder"] for spec in done)
     frozen = ray.get(plan.encoder_weights) if is_frozen and plan.encoder_weights is not None else None
     records = [results[spec.name].record for spec in done]
@@ -227,7 +231,7 @@ def frozen_states(
 
 
 def _start_baselines(plan: Plan) -> ray.ObjectRef | None:
-    if not plan.config.baseline:
+    if not plan.config.baseline or plan.config.task != "classify":
         return None
     columns = [plan.corpus.table[name].to_pylist() for name in plan.corpus.text_names]
     texts = [" ".join(parts) for parts in zip(*columns, strict=True)]
@@ -247,11 +251,11 @@ def _finish_baselines(baselines: ray.ObjectRef | None, console: Console) -> dict
 
 
 def _sum_up(
-    plan: Plan, results: list[FoldResult], oof: dict[str, np.ndarray], baseline_oof: dict[str, np.ndarray]
+    plan: Plan, results: list[FoldResult], scoring: Scoring, oof: dict[str, Any], whole: Any
 ) -> dict[str, Any]:
-    labels, seed = plan.labels, plan.config.seed
+    task, seed = plan.config.task, plan.config.seed
     architectures = {}
-    for name, proba in oof.items():
+    for name, own_oof in oof.items():
         own = [result for result in results if result.record["architecture"] == name]
         folds = [
             {
@@ -262,17 +266,14 @@ def _sum_up(
             }
             for result in own
         ]
-        spread = score_folds([result.metrics for result in own])
-        architectures[name] = {"folds": folds, **spread, **score_oof(labels, proba, seed)}
-    whole = mean_oof(oof)
+        spread = score_folds([result.metrics for result in own], TASK_METRICS[task])
+        architectures[name] = {"folds": folds, **spread, **scoring.score(own_oof, seed)}
     return {
         "name": plan.config.name,
+        "task": task,
         "rows": plan.corpus.num_rows,
         "labels": plan.corpus.labels,
         "select": plan.config.train.select,
         "architectures": architectures,
-        "ensemble": score_oof(labels, whole, seed),
-        "baselines": {
-            name: score_baseline(labels, plan.folds[0], proba, seed) for name, proba in baseline_oof.items()
-        },
+        "ensemble": scoring.score(whole, seed),
     }

@@ -156,6 +156,10 @@ class Ensemble:
     def labels(self) -> list[int] | list[str]:
         return self.manifest["labels"]
 
+    @property
+    def task(self) -> str:
+        return str(self.manifest.get("task", "classify"))
+
     def read(self, name: str) -> bytes:
         """Reads a file that the manifest lists, and no other."""
         if all(entry["name"] != name for entry in self.manifest["files"]):

@@ -29,6 +29,11 @@ def tokenizer_of(vocab: Vocab) -> WordPieceTokenizer | SentencePieceTokenizer:
 _tokenizer = functools.lru_cache(maxsize=2)(tokenizer_of)  # as for `segmentation.cutter_of`
 
 
+def shared_tokenizer(vocab: Vocab) -> WordPieceTokenizer | SentencePieceTokenizer:
+    """`tokenizer_of`, built once in a process."""
+    return _tokenizer(vocab if isinstance(vocab, bytes) else tuple(vocab))
+
+
 @dataclass(frozen=True)
 class EncodedTexts:
     """Texts as ragged ids.
@@ -86,7 +91,7 @@ def encode_texts(
             its first character.
         user_dict: Text of a jieba dictionary.
     """
-    tokenizer = _tokenizer(vocab if isinstance(vocab, bytes) else tuple(vocab))
+    tokenizer = shared_tokenizer(vocab)
     parts = list(texts) if pairs is None else [part for row in zip(texts, pairs, strict=True) for part in row]
     tokens = tokenizer.tokenize(parts)
     sizes = np.diff(tokens.bounds)
@@ -109,7 +114,7 @@ def encode_texts(
     last = tokens.bounds[:-1] + kept - 1
     seen = np.zeros(len(parts), np.int64)
     seen[kept > 0] = tokens.ends[last[kept > 0]]
-    words, counts, word_of_char = _segment(
+    words, counts, word_of_char = segment_texts(
         [part[:end] for part, end in zip(parts, seen.tolist(), strict=True)], build_segmenter(user_dict)
     )
     word_ids = np.full(laid[-1], UNKNOWN_WORD, np.int32)
@@ -117,7 +122,9 @@ def encode_texts(
     return EncodedTexts(offsets, token_ids, segment_ids, word_ids, words, counts)
 
 
-def _segment(texts: Sequence[str], segmenter: jieba.Tokenizer) -> tuple[list[str], Counter[str], np.ndarray]:
+def segment_texts(
+    texts: Sequence[str], segmenter: jieba.Tokenizer
+) -> tuple[list[str], Counter[str], np.ndarray]:
     """Cuts the texts into words, numbered from 2 in order of first sight, blanks with the unknown word.
 
     Returns:

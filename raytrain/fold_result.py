@@ -30,7 +30,7 @@ class FoldSpec:
         identity: Hash of config and corpus; a committed result of another identity is not this fold's.
         settings: Keyword arguments of `training.TrainSettings`.
         model: Keyword arguments of `models.build_model`, without the seed.
-        data: ObjectRef of {features, labels, ids, embedding, folds, held_words}.
+        data: ObjectRef of `plan.Plan.shared_data`.
         encoder_weights: ObjectRef of arrays by name, or None for an encoder that starts untrained.
         hidden_states: The frozen encoder's output, or None where the model runs its encoder itself.
         keywords: (num_words,) the class each of data's `held_words` is kept for, -1 where it is not; None
@@ -41,6 +41,7 @@ class FoldSpec:
         gpu_share: Share of a card that it owns, or None.
         accumulation: Pieces of a batch, where memory is short.
         deadline: Unix time at which the fold stops where it is, or None.
+        task: `classify` or `tag`.
     """
 
     name: str
@@ -62,6 +63,7 @@ class FoldSpec:
     gpu_share: float | None = None
     accumulation: int = 1
     deadline: float | None = None
+    task: str = "classify"
 
     @property
     def run(self) -> str:
@@ -69,10 +71,10 @@ class FoldSpec:
         return self.location.removesuffix(f"/folds/{self.name}")
 
     def rows(self, data: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of the rows to learn from, and of those to predict out of fold.
+        """Indices of the features' rows to learn from, and of those to predict out of fold.
 
         Args:
-            data: What `data` refers to; its `folds` is (repeats, num_rows).
+            data: What `data` refers to; its `folds` is (repeats, rows of the features).
         """
         assigned = data["folds"][self.repeat]
         return np.flatnonzero(assigned != self.fold), np.flatnonzero(assigned == self.fold)
@@ -100,7 +102,7 @@ def commit_fold(
     spec: FoldSpec,
     data: Mapping[str, Any],
     weights: dict[str, np.ndarray],
-    proba: np.ndarray,
+    oof: pa.Table,
     metrics: dict[str, float],
     history: list[dict[str, float]],
     seconds: float,
@@ -112,17 +114,15 @@ def commit_fold(
         spec: The fold.
         data: What `spec.data` refers to.
         weights: Of the selected epoch, by name.
-        proba: (valid rows, num_classes) probabilities.
+        oof: What it says of the corpus's valid rows: row, id, and what its task predicts.
         metrics: Of the selected epoch.
         history: Of every epoch.
         seconds: Wall time of the worker that ended the fold.
         facts: What else the record tells: where it ran, and whether it was stopped early.
     """
     train_rows, valid_rows = spec.rows(data)
-    oof = {"row": pa.array(valid_rows, pa.int64()), "id": data["ids"].take(pa.array(valid_rows))}
-    oof |= {f"proba_{index}": pa.array(proba[:, index]) for index in range(proba.shape[1])}
     sink = io.BytesIO()
-    pq.write_table(pa.table(oof), sink)
+    pq.write_table(oof, sink)
     contents = {"model.safetensors": save_safetensors(weights), "oof.parquet": sink.getvalue()}
     result = Directory(spec.location) / "result"
     result.remove("result.json")  # of a fold that was stopped early: never beside newer weights
@@ -189,12 +189,10 @@ def _number(value: Any) -> float:
     return float("nan") if value is None else float(value)
 
 
-def read_fold_oof(location: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the row indices and the (rows, num_classes) probabilities of a committed fold."""
+def read_fold_oof(location: str) -> pa.Table:
+    """Returns what a committed fold says of its valid rows."""
     data = (Directory(location) / "result").read_bytes("oof.parquet")
-    table = pq.read_table(io.BytesIO(data))
-    names = [name for name in table.column_names if name.startswith("proba_")]
-    return table["row"].to_numpy(), np.stack([table[name].to_numpy() for name in names], axis=1)
+    return pq.read_table(io.BytesIO(data))
 
 
 def read_fold_weights(location: str) -> bytes:

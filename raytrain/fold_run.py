@@ -159,8 +159,10 @@ class Watch:
 
 
 def _commit(spec: FoldSpec, training: "FoldTraining", seconds: float, facts: dict[str, Any]) -> None:
-    weights, proba, metrics = training.selected()
-    commit_fold(spec, ray.get(spec.data), weights, proba, metrics, training.history, seconds, facts)
+    data = ray.get(spec.data)
+    weights, predicted, metrics = training.selected()
+    oof = training.objective.oof_table(training.valid_rows, predicted, data["ids"], weights)
+    commit_fold(spec, data, weights, oof, metrics, training.history, seconds, facts)
 
 
 def build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers: int) -> "FoldTraining":
@@ -176,17 +178,19 @@ def build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers:
 
     import tensorflow as tf
 
+    from raytrain.objectives import OBJECTIVES
     from raytrain.schedule import TrainSettings
     from raytrain.training import FoldTraining
 
+    settings = TrainSettings(**spec.settings)
     strategy = tf.distribute.MultiWorkerMirroredStrategy() if num_workers > 1 else None
     with strategy.scope() if strategy else contextlib.nullcontext():
         return FoldTraining(
             build_initial_model(spec, data),
             fold_features(spec, data),
-            data["labels"],
+            OBJECTIVES[spec.task](data["labels"], settings),
             *spec.rows(data),
-            TrainSettings(**spec.settings),
+            settings,
             spec.seed,
             strategy,
             rank,

@@ -16,7 +16,7 @@ def assign_folds(
     """Assigns every row to one valid fold per repeat, stratified by label and shuffled by seed.
 
     Args:
-        labels: (num_rows,) label indices.
+        labels: (num_rows,) label indices, or other strata.
         num_folds: Folds of a repeat.
         repeats: How often the rows are folded; repeat r shuffles with seed + r.
         seed: Base seed.

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from raytrain.batches import FeatureRows, sequential_batches
 from raytrain.models import encoder_variables, input_specs
+from raytrain.ragged import bounds_of
 
 keras = tf.keras
 
@@ -27,6 +28,16 @@ def predict_logits(
     return logits
 
 
+def predict_emissions(
+    model: keras.Model, features: FeatureRows, rows: np.ndarray, batch_size: int = 64
+) -> np.ndarray:
+    """Runs a tagger. Returns (tokens of all rows, num_tags) float32, row after row."""
+    max_tokens = _max_tokens() if encoder_variables(model) else None
+    emissions = _empty_tokens(features, rows, model, np.float32)
+    _run_tokens(_compiled(model, _logits_function), features, rows, batch_size, max_tokens, emissions)
+    return emissions
+
+
 def predict_hidden_states(
     encoder: keras.Model, features: FeatureRows, rows: np.ndarray, batch_size: int = 64
 ) -> np.ndarray:
@@ -36,15 +47,23 @@ def predict_hidden_states(
         (tokens of all rows, hidden_size) float16: the last layer's output, row after row. It leaves a
         LayerNorm, so that it lies far within half precision's range.
     """
-    offsets = np.concatenate([[0], np.cumsum(features.lengths[rows])])
-    states = np.zeros((offsets[-1], encoder.output_shape[-1]), np.float16)
-    run = _compiled(encoder, _states_function)
-    for positions, batch in sequential_batches(rows, features.lengths, batch_size, _max_tokens()):
+    states = _empty_tokens(features, rows, encoder, np.float16)
+    _run_tokens(_compiled(encoder, _states_function), features, rows, batch_size, _max_tokens(), states)
+    return states
+
+
+def _empty_tokens(features: FeatureRows, rows: np.ndarray, model: keras.Model, kind: type) -> np.ndarray:
+    return np.zeros((int(features.lengths[rows].sum()), model.output_shape[-1]), kind)
+
+
+def _run_tokens(run, features: FeatureRows, rows, batch_size: int, max_tokens: int | None, out) -> None:
+    """Writes what `run` says of each token to `out`, row after row."""
+    offsets = bounds_of(features.lengths[rows])
+    for positions, batch in sequential_batches(rows, features.lengths, batch_size, max_tokens):
         inputs = features.collate(batch)
         for position, padded in zip(positions, run(inputs).numpy(), strict=True):
             start, stop = offsets[position : position + 2]
-            states[start:stop] = padded[: stop - start]
-    return states
+            out[start:stop] = padded[: stop - start]
 
 
 def _max_tokens() -> int | None:

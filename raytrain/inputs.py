@@ -11,7 +11,7 @@ from rich.console import Console
 
 from raytrain.checkpoints import EncoderFiles, mini_encoder, read_encoder
 from raytrain.cluster import get_result
-from raytrain.config import AUTO, Config
+from raytrain.config import ARCHITECTURES, AUTO, Config
 from raytrain.corpus import Corpus
 from raytrain.errors import ConfigError
 from raytrain.features import PARALLEL_TEXTS, EncodedTexts, build_features, encode_texts, join_encoded
@@ -21,9 +21,11 @@ from raytrain.keywords import KeywordInputs, given_keywords, interleave, join_ra
 from raytrain.ragged import chunks_of
 from raytrain.textrank import rank_texts
 from raytrain.tokens import Vocab, build_vocab
+from raytrain.windows import Windows, encode_windows
 from raytrain.words import build_embedding, read_user_dict, read_vectors, select_words
 
 _CHUNK = 10_000
+CRF_LEARNING_RATE = 1e-2  # a thousand times a pretrained encoder's, as bert4keras's CRF examples have it
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class SharedInputs:
         embedding: First value of the word embedding, or None.
         coverage: Words by where their vector came from.
         keywords: Where the texts' keywords stand; None where no head counts them.
+        windows: Which tokens of which text stand in each row of the features; None where each row is a text.
     """
 
     encoder: EncoderFiles
@@ -47,6 +50,7 @@ class SharedInputs:
     embedding: np.ndarray | None
     coverage: dict[str, int]
     keywords: KeywordInputs | None = None
+    windows: Windows | None = None
 
 
 def find_encoder(config: Config, corpus: Corpus, console: Console) -> EncoderFiles:
@@ -70,7 +74,7 @@ def trains_encoder(config: Config, architecture: str, pretrained: bool) -> bool:
     """Whether the encoder trains: an untrained one does by default, for frozen it would be noise."""
     if config.model.train_encoder is not None:
         return config.model.train_encoder
-    return architecture == "finetune" or not pretrained
+    return architecture in ("finetune", *ARCHITECTURES["tag"]) or not pretrained
 
 
 def learning_rates(config: Config, architecture: str, pretrained: bool) -> tuple[float, float]:
@@ -124,16 +128,30 @@ def read_shared_inputs(config: Config, corpus: Corpus, encoder: EncoderFiles) ->
     with_words = any(reads_words(name) for name in config.model.architectures)
     user_dict, kept = read_dictionary(config, corpus)
     keywords = _find_keywords(config, corpus, user_dict, kept)
-    encoded = _encode(corpus, encoder.vocab, config.encoder.maxlen, with_words, user_dict)
+    windows = None
+    if config.task == "tag":
+        texts = corpus.table["text"].to_pylist()
+        encoded, windows = encode_windows(texts, encoder.vocab, config.encoder.maxlen, with_words, user_dict)
+    else:
+        encoded = _encode(corpus, encoder.vocab, config.encoder.maxlen, with_words, user_dict)
     if not with_words:
-        return SharedInputs(encoder, build_features(encoded, []), user_dict, None, None, {}, keywords)
+        return SharedInputs(
+            encoder, build_features(encoded, []), user_dict, None, None, {}, keywords, windows
+        )
     vectors = read_vectors(config.words.vectors, encoded.words) if config.words.vectors else None
     vocabulary = select_words(
         encoded.counts, config.words.min_count, vectors.words_covered(encoded.words) if vectors else ()
     )
     embedding, coverage = build_embedding(vocabulary, config.words.dim, config.seed, vectors)
     return SharedInputs(
-        encoder, build_features(encoded, vocabulary), user_dict, vocabulary, embedding, coverage, keywords
+        encoder,
+        build_features(encoded, vocabulary),
+        user_dict,
+        vocabulary,
+        embedding,
+        coverage,
+        keywords,
+        windows,
     )
 
 

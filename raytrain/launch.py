@@ -23,6 +23,7 @@ from raytrain.tracking import Tracker
 
 _POLL_SECONDS = 0.5
 _REPLAN_SECONDS = 10.0
+SHOWN_METRIC = {"classify": ("accuracy", "acc"), "tag": ("f1", "F1")}
 LAUNCHED_TOGETHER = 32  # folds of one launcher: their controllers share a process
 
 
@@ -125,7 +126,8 @@ def run_folds(
         FoldError: Some failed for good; the rest were committed first.
         StorageError: It is gone; what was committed before is kept.
     """
-    table = FoldTable([spec.name for spec in specs], int(specs[0].settings["epochs"]), console)
+    epochs, names = int(specs[0].settings["epochs"]), [spec.name for spec in specs]
+    table = FoldTable(names, epochs, console, SHOWN_METRIC[specs[0].task])
     for name in kept:
         table.set_state(name, "kept")
     waiting = deque(spec for spec in specs if spec.name not in kept)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from raytrain.config import Architecture
+from raytrain.config import ARCHITECTURES, Architecture, Task
 from raytrain.storage import is_inside
 
 SCHEMA_VERSION = 2  # 1: without keywords, as is still written where there are none
@@ -62,6 +62,7 @@ class WordsEntry(_Entry):
 
 class Manifest(_Entry):
     schema_version: int
+    task: Task = "classify"
     labels: list[int] | list[str] = Field(min_length=2)
     config: dict[str, Any]
     encoder: EncoderEntry
@@ -78,6 +79,8 @@ class Manifest(_Entry):
         problems = []
         for name, entry in self.architectures.items():
             named += [name for fold in entry.folds for name in (fold.file, fold.keywords)]
+            if name not in ARCHITECTURES[self.task]:
+                problems.append(f"{name} is no architecture of task {self.task}")
             if entry.model.num_classes != len(self.labels):
                 problems.append(
                     f"{name} has {entry.model.num_classes} classes, but there are {len(self.labels)} labels"

@@ -5,7 +5,9 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.metrics import f1_score, roc_auc_score
 
-METRICS = ("accuracy", "macro_f1", "auc", "log_loss")
+from raytrain.config import TASK_METRICS
+
+METRICS = TASK_METRICS["classify"]
 BOOTSTRAP_WORK = 500_000_000  # resampled rows × classes: about a minute
 LOWER_IS_BETTER = frozenset({"log_loss", "loss"})
 

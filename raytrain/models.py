@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from raytrain.config import ARCHITECTURES
+from raytrain.crf import CRF
 from raytrain.encoders import build_transformer
 from raytrain.errors import ArtifactError
 from raytrain.layers import (
@@ -34,13 +36,14 @@ def build_model(
     seed: int,
     num_keyword_classes: int = 0,
 ) -> keras.Model:
-    """Builds an untrained classifier: an encoder and a head on it.
+    """Builds an untrained classifier or tagger: an encoder and a head on it.
 
     Args:
-        architecture: `finetune`, `textcnn` or `rnn_cnn`.
+        architecture: One of `config.ARCHITECTURES`.
         kind: `bert` or `albert`.
         config: Google's config json, as a dict.
-        num_classes: Two classes give one logit (sigmoid), more give one each (softmax).
+        num_classes: Of a classifier: two classes give one logit (sigmoid), more give one each (softmax).
+            Of a tagger: the tags.
         embedding: Rows and columns of the word embedding.
         train_encoder: False freezes the encoder, and it then runs without dropout.
         dropout: Rate of the head.
@@ -49,8 +52,8 @@ def build_model(
 
     Returns:
         A keras.Model of {token_ids, segment_ids, word_ids}, each (batch, length) int32, and where keywords
-        count keyword_counts (batch, num_keyword_classes), to logits (batch, 1 or num_classes); its
-        attribute `dropout_seed` is set by each training step.
+        count keyword_counts (batch, num_keyword_classes), to logits (batch, 1 or num_classes), a tagger's to
+        emissions (batch, length, num_classes); its attribute `dropout_seed` is set by each training step.
     """
     dropout_seed = DropoutSeed()
     first_only = architecture == "finetune"
@@ -96,21 +99,25 @@ def build_head(
 
     Returns:
         A keras.Model named `head` of {hidden_states (batch, length, hidden_size), token_ids, word_ids}, and
-        where keywords count keyword_counts, to logits, with the attribute `dropout_seed`.
+        where keywords count keyword_counts, to logits or emissions, with the attribute `dropout_seed`.
     """
     dropout_seed = dropout_seed or DropoutSeed()
     inputs = {name: keras.Input((None,), dtype=tf.int32, name=name) for name in ("token_ids", "word_ids")}
     states = inputs["hidden_states"] = keras.Input((None, hidden_size), name="hidden_states")
     # Not seed, seed + 1, …: folds have consecutive seeds and would share initial values.
     seeds = iter((np.random.SeedSequence(seed).generate_state(32) >> 1).tolist())
+    drop = Dropout(dropout, dropout_seed, name="dropout")
     if architecture == "finetune":
         vector = keras.layers.Lambda(lambda x: x[:, 0], name="first")(states)
     else:
         mask = PaddingMask(name="mask")(inputs["token_ids"])
         words = keras.layers.Embedding(*embedding, embeddings_initializer="zeros", name="word_embedding")
         fused = [states, words(inputs["word_ids"])]
+        if architecture in ARCHITECTURES["tag"]:
+            emissions = _tagging_head(fused, mask, architecture, num_classes, drop, seeds)
+            return _finish_head(inputs, emissions, dropout_seed)
         vector = _fusion_head(fused, mask, num_bilstms=2 if architecture == "rnn_cnn" else 0, seeds=seeds)
-    vector = Dropout(dropout, dropout_seed, name="dropout")(vector)
+    vector = drop(vector)
     for name, counts in _keyword_input(num_keyword_classes).items():
         inputs[name] = counts
         vector = keras.layers.Concatenate(name="with_keywords")([vector, _log_counts(counts)])
@@ -119,8 +126,11 @@ def build_head(
         vector = dense(vector)
     units = 1 if num_classes == 2 else num_classes
     output = keras.layers.Dense(units, name="logits", kernel_initializer=_glorot(seeds), dtype="float32")
-    logits = output(vector)
-    head = keras.Model(inputs, logits, name="head")
+    return _finish_head(inputs, output(vector), dropout_seed)
+
+
+def _finish_head(inputs, output, dropout_seed: DropoutSeed) -> keras.Model:
+    head = keras.Model(inputs, output, name="head")
     head.dropout_seed = dropout_seed
     return head
 
@@ -148,12 +158,7 @@ def _glorot(seeds):
 def _fusion_head(fused, mask, num_bilstms: int, seeds):
     """Encoder and word vectors, a list, side by side → BiLSTMs → convolution → max + mean pooling."""
     for number in range(num_bilstms):
-        # Drawn in the order forward kernel, forward recurrent, backward kernel, backward recurrent.
-        initializers = [
-            (_glorot(seeds), keras.initializers.Orthogonal(seed=next(seeds))) for _ in ("forward", "backward")
-        ]
-        bilstm = BiLSTM(128, *zip(*initializers, strict=True), name=f"bilstm_{number}", dtype="float32")
-        fused = bilstm(fused, mask=mask)
+        fused = _bilstm(number, seeds)(fused, mask=mask)
     convolution = MaskedConv1D(
         256, 3, activation="relu", kernel_initializer=_glorot(seeds), name="convolution"
     )
@@ -161,6 +166,35 @@ def _fusion_head(fused, mask, num_bilstms: int, seeds):
     return keras.layers.Add(name="pooled")(
         [MaskedMaxPooling(name="max")(local, mask=mask), MaskedMeanPooling(name="mean")(local, mask=mask)]
     )
+
+
+def _tagging_head(fused, mask, architecture: str, num_tags: int, drop, seeds):
+    """Encoder and word vectors, a list, side by side → BiLSTM → a score for each tag → CRF.
+
+    The LSTM sees order and direction, which self-attention weakens; the CRF which tag may follow which
+    (Huang et al. 2015).
+    """
+    if architecture.startswith("bilstm"):
+        sequence = _bilstm(0, seeds)(fused, mask=mask)
+    else:
+        sequence = keras.layers.Concatenate(name="fused")(fused)
+    emissions = keras.layers.Dense(
+        num_tags, name="emissions", kernel_initializer=_glorot(seeds), dtype="float32"
+    )(drop(sequence))
+    return CRF(name="crf", dtype="float32")(emissions) if architecture.endswith("crf") else emissions
+
+
+def _bilstm(number: int, seeds) -> BiLSTM:
+    # Drawn in the order forward kernel, forward recurrent, backward kernel, backward recurrent.
+    initializers = [
+        (_glorot(seeds), keras.initializers.Orthogonal(seed=next(seeds))) for _ in ("forward", "backward")
+    ]
+    return BiLSTM(128, *zip(*initializers, strict=True), name=f"bilstm_{number}", dtype="float32")
+
+
+def crf_layer(model: keras.Model) -> CRF | None:
+    """The layer that holds a tagger's transitions; None where it has none."""
+    return next((layer for layer in _part(model, "head").layers if layer.name == "crf"), None)
 
 
 def _named_variables(layers) -> dict[str, tf.Variable]:

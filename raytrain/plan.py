@@ -11,11 +11,12 @@ from rich.console import Console
 from raytrain.checkpoints import EncoderFiles
 from raytrain.cluster import WITHOUT_GPU, get_result, on_this_node
 from raytrain.config import Config
-from raytrain.corpus import Corpus, count_texts, read_corpus
+from raytrain.corpus import Corpus, read_corpus
 from raytrain.devices import quick_imports
 from raytrain.fold_result import FoldSpec, fold_name
 from raytrain.hidden_states import EncoderSource
 from raytrain.inputs import (
+    CRF_LEARNING_RATE,
     SharedInputs,
     class_weights,
     find_encoder,
@@ -26,6 +27,8 @@ from raytrain.inputs import (
 )
 from raytrain.run_directory import check_inputs, find_folds, identify
 from raytrain.storage import Directory
+from raytrain.tagged_texts import count_texts, read_tagged_corpus
+from raytrain.windows import tag_windows
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,11 @@ class Plan:
     encoder_facts: dict[str, Any]
 
     @property
-    def labels(self) -> np.ndarray:
-        return self.corpus.table["label"].to_numpy()
+    def labels(self) -> Any:
+        """What is to be learned: (num_rows,) label indices, or the `TaggedWindows` of the texts."""
+        if self.inputs.windows is None:
+            return self.corpus.table["label"].to_numpy()
+        return tag_windows(self.inputs.windows, self.corpus.tags[0], [str(tag) for tag in self.corpus.labels])
 
     @property
     def pretrained(self) -> bool:
@@ -88,13 +94,14 @@ class Plan:
         return EncoderSource(encoder.kind, encoder.config, self.encoder_weights, digest, precision)
 
     def shared_data(self) -> dict[str, Any]:
-        """What all folds read, for the object store."""
+        """What all folds read, for the object store; `folds` are of the features' rows."""
+        windows = self.inputs.windows
         return {
             "features": self.inputs.features,
             "labels": self.labels,
             "ids": self.corpus.table["id"].combine_chunks(),
             "embedding": self.inputs.embedding,
-            "folds": self.folds,
+            "folds": self.folds if windows is None else self.folds[:, windows.rows],
             "held_words": self.inputs.keywords.held if self.inputs.keywords is not None else None,
         }
 
@@ -116,18 +123,28 @@ def prepare_run(run: Directory, config: Config, console: Console) -> PreparedRun
 
 def read_texts(config: Config) -> Corpus:
     """Reads the corpus, and looks through the texts to predict. Raises CorpusError as `read_corpus` does."""
-    corpus = read_corpus(
-        config.data.path,
-        config.data.text_columns,
-        config.data.label,
-        config.data.id,
-        config.folds.group,
-        config.folds.num_folds,
-        config.data.drop,
-    )
+    corpus = _READERS[config.task](config)
     if config.data.test is not None:
         count_texts(config.data.test, config.data.text_columns, config.data.id)
     return corpus
+
+
+def _read_labelled(config: Config) -> Corpus:
+    data, folds = config.data, config.folds
+    return read_corpus(
+        data.path, data.text_columns, data.label, data.id, folds.group, folds.num_folds, data.drop
+    )
+
+
+def _read_tagged(config: Config) -> Corpus:
+    data, group = config.data, config.folds.group
+    [text] = data.text_columns
+    return read_tagged_corpus(
+        data.path, text, data.spans, data.id, group, data.scheme, data.strict, data.drop
+    )
+
+
+_READERS = {"classify": _read_labelled, "tag": _read_tagged}
 
 
 def load_plan(run: Directory, config: Config, prepared: PreparedRun) -> Plan:
@@ -210,6 +227,7 @@ def build_specs(plan: Plan, data: ray.ObjectRef) -> list[FoldSpec]:
                     data=data,
                     encoder_weights=plan.encoder_weights if shares_weights else None,
                     precision=plan.config.train.precision,
+                    task=plan.config.task,
                     keywords=keywords.get((repeat, fold)),
                 )
                 specs.append(spec)
@@ -235,6 +253,7 @@ def _settings(plan: Plan, architecture: str) -> dict[str, Any]:
     return settings | {
         "learning_rate": rates[0],
         "encoder_learning_rate": rates[1],
+        "crf_learning_rate": plan.config.train.crf_learning_rate or CRF_LEARNING_RATE,
         "class_weight": plan.class_weight,
     }
 

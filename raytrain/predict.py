@@ -1,7 +1,7 @@
 """Prediction from an ensemble artifact. Imports TensorFlow."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ from safetensors.numpy import load as load_safetensors
 
 from raytrain.batches import FeatureRows
 from raytrain.checkpoints import unfit_config
+from raytrain.decoding import mean_transitions, no_transitions
 from raytrain.encoders import build_transformer
 from raytrain.ensemble import Ensemble
 from raytrain.errors import ArtifactError
-from raytrain.features import build_features, encode_texts
-from raytrain.inference import predict_hidden_states, predict_logits
+from raytrain.features import EncodedTexts, build_features, encode_texts
+from raytrain.inference import predict_emissions, predict_hidden_states, predict_logits
 from raytrain.keywords import HeldWords, find_words
 from raytrain.layers import DropoutSeed
 from raytrain.metrics import proba_from_logits
@@ -28,7 +29,9 @@ from raytrain.models import (
     encoder_variables,
     learned_variables,
 )
+from raytrain.tagging import TaggedTexts, find_tagged, transitions_of
 from raytrain.tokens import Vocab
+from raytrain.windows import encode_windows
 
 keras = tf.keras
 
@@ -63,8 +66,8 @@ def read_keywords(ensemble: Ensemble) -> dict[str, dict[str, int]]:
     return keywords
 
 
-class Predictor:
-    """The fold models of an ensemble, ready to predict.
+class FoldModels:
+    """The fold models of an ensemble, ready to run.
 
     One model per architecture is built; the folds' weights are laid in one after another, so that
     memory holds one model however many folds there are. A frozen encoder runs once for all heads.
@@ -72,6 +75,9 @@ class Predictor:
     Args:
         ensemble: Of `ensemble.load_ensemble`.
         batch_size: Texts per forward pass.
+
+    Attributes:
+        labels: Of the ensemble, in order.
     """
 
     def __init__(self, ensemble: Ensemble, batch_size: int = 64):
@@ -92,6 +98,31 @@ class Predictor:
             raise ArtifactError(f"{manifest['encoder']['config']} cannot be used", problems)
         self._encoder = self._build_frozen(config)
         self._models = {name: self._build(name, config) for name in manifest["architectures"]}
+
+    def _inputs(self, encoded: EncodedTexts) -> tuple[pa.Table, np.ndarray | None]:
+        """What the models read: the features, and the frozen encoder's output for them, if any froze it."""
+        table = build_features(encoded, self._words or [])
+        if self._encoder is None:
+            return table, None
+        features = FeatureRows(table)
+        return table, predict_hidden_states(
+            self._encoder, features, np.arange(len(features)), self._batch_size
+        )
+
+    def _folds(
+        self, architecture: str, table: pa.Table, states: np.ndarray | None, held: HeldWords | None = None
+    ) -> Iterator[tuple[keras.Model, FeatureRows, dict[str, np.ndarray]]]:
+        """Yields the model with each fold's weights in turn, what it reads, and these weights by name."""
+        model = self._models[architecture]
+        states = states if self._is_frozen(architecture) else None
+        for fold in self._ensemble.manifest["architectures"][architecture]["folds"]:
+            counts = None
+            if held is not None:
+                classes = held.classes_of(self._keywords[fold["keywords"]])
+                counts = held.count(classes, len(self.labels))
+            weights = self._weights(fold["file"])
+            assign_variables(learned_variables(model), weights, fold["file"])
+            yield model, FeatureRows(table, states, counts), weights
 
     def _build_frozen(self, config: dict[str, Any]) -> keras.Model | None:
         """The encoder that architectures share, where any froze it."""
@@ -127,6 +158,10 @@ class Predictor:
             self._kept[name] = weights
         return weights
 
+
+class Predictor(FoldModels):
+    """A classifier's ensemble."""
+
     def predict_proba(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
         """Averages the folds' probabilities, then the architectures'.
 
@@ -142,33 +177,43 @@ class Predictor:
         encoded = encode_texts(
             texts, pairs, self._vocab, self._maxlen, self._words is not None, self._user_dict
         )
-        table = build_features(encoded, self._words or [])
-        states, rows = None, np.arange(len(texts))
-        if self._encoder is not None:
-            states = predict_hidden_states(self._encoder, FeatureRows(table), rows, self._batch_size)
+        table, states = self._inputs(encoded)
         held = find_words(texts, pairs, self._all_keywords(), self._user_dict) if self._keywords else None
-        by_architecture = [
-            self._predict_folds(name, table, states if self._is_frozen(name) else None, held)
-            for name in self._models
-        ]
+        rows, by_architecture = np.arange(len(texts)), []
+        for architecture in self._models:
+            proba, num_folds = np.zeros((len(texts), len(self.labels))), 0
+            for model, features, _ in self._folds(architecture, table, states, held):
+                proba += proba_from_logits(predict_logits(model, features, rows, self._batch_size))
+                num_folds += 1
+            by_architecture.append(proba / num_folds)
         return np.mean(by_architecture, axis=0)
 
     def _all_keywords(self) -> list[str]:
         return sorted(set().union(*self._keywords.values()))
 
-    def _predict_folds(
-        self, architecture: str, table: pa.Table, states: np.ndarray | None, held: HeldWords | None
-    ) -> np.ndarray:
-        """(num_rows, num_classes) mean of one architecture's folds, each with its own keywords."""
-        model, rows = self._models[architecture], np.arange(table.num_rows)
-        folds = self._ensemble.manifest["architectures"][architecture]["folds"]
-        proba = np.zeros((table.num_rows, len(self.labels)))
-        for fold in folds:
-            counts = None
-            if held is not None:
-                classes = held.classes_of(self._keywords[fold["keywords"]])
-                counts = held.count(classes, len(self.labels))
-            features = FeatureRows(table, states, counts)
-            assign_variables(learned_variables(model), self._weights(fold["file"]), fold["file"])
-            proba += proba_from_logits(predict_logits(model, features, rows, self._batch_size))
-        return proba / len(folds)
+
+class Tagger(FoldModels):
+    """A tagger's ensemble."""
+
+    def find_spans(self, texts: Sequence[str]) -> TaggedTexts:
+        """Averages emissions and transitions of the folds, then of the architectures, and decodes once.
+
+        Args:
+            texts: The texts, of any length.
+        """
+        encoded, windows = encode_windows(
+            texts, self._vocab, self._maxlen, self._words is not None, self._user_dict
+        )
+        every, rows, num_tags = np.arange(len(texts)), np.arange(len(windows)), len(self.labels)
+        if not len(rows):
+            return find_tagged(windows, every, np.zeros((0, num_tags)), no_transitions(num_tags))
+        table, states = self._inputs(encoded)
+        emissions, transitions = [], []
+        for architecture in self._models:
+            said, own = np.zeros((int(windows.bounds[-1]), num_tags)), []
+            for model, features, weights in self._folds(architecture, table, states):
+                said += windows.join(rows, predict_emissions(model, features, rows, self._batch_size))
+                own.append(transitions_of(weights, num_tags))
+            emissions.append(said / len(own))
+            transitions.append(mean_transitions(own))
+        return find_tagged(windows, every, np.mean(emissions, axis=0), mean_transitions(transitions))

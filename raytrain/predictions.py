@@ -16,14 +16,17 @@ import pyarrow.parquet as pq
 
 from raytrain.cluster import WITHOUT_GPU, connect, get_result, on_this_node
 from raytrain.config import Config
-from raytrain.corpus import count_texts, iter_texts
 from raytrain.devices import quick_imports, set_precision
 from raytrain.ensemble import Ensemble, load_ensemble
 from raytrain.errors import InputError
+from raytrain.span_output import SPAN_SUFFIXES, open_spans
 from raytrain.storage import Directory
+from raytrain.tagged_texts import count_texts, iter_texts
 
 Write = Callable[[Sequence[Any], np.ndarray], None]
-SUFFIXES = (".csv", ".jsonl", ".parquet")
+PROBA_SUFFIXES = (".csv", ".jsonl", ".parquet")
+SUFFIXES = (*PROBA_SUFFIXES, ".bio")
+TEST_OUTPUT = {"classify": "predictions.csv", "tag": "predictions.jsonl"}
 CHUNK_ROWS = 4096
 
 
@@ -41,7 +44,8 @@ def predict_file(
     Args:
         ensemble_location: The artifact's directory or URI.
         input_path: Any format that a corpus may have; labels are not needed.
-        output_path: .csv, .jsonl or .parquet: id, label, and a probability per label.
+        output_path: Of a classifier .csv, .jsonl or .parquet: id, label, and a probability per label. Of a
+            tagger .jsonl: id, text and spans; or .bio.
         text_columns: None takes the columns that the ensemble was trained on.
         id_column: None takes the training's id column where the file has it, else the row number.
         batch_size: Texts per forward pass.
@@ -58,25 +62,78 @@ def predict_file(
     if not Path(output_path).absolute().parent.is_dir():
         raise InputError(f"{output_path}: its folder does not exist; make it first")
     ensemble = load_ensemble(ensemble_location)
+    files = _FILES[ensemble.task]
+    if Path(output_path).suffix not in files.suffixes:
+        expected = ", ".join(files.suffixes)
+        raise InputError(
+            f"{output_path}: expected a name ending in {expected} for an ensemble of task={ensemble.task}"
+        )
     columns, id_column = _columns(ensemble, input_path, text_columns, id_column)
     num_rows, num_empty = count_texts(input_path, columns, id_column)
 
     with _hushed_stderr():  # seconds of TensorFlow, only once all else is known to be well
         with quick_imports():
-            from raytrain.predict import Predictor
+            import raytrain.predict  # noqa: F401
 
         set_precision(ensemble.manifest["config"].get("train", {}).get("precision", "auto"))
-        predictor = Predictor(ensemble, batch_size)
+        output = files(ensemble, batch_size)
     done = 0
-    with open_output(output_path, ensemble.labels) as write:
+    with _whole_or_not(output_path) as unfinished, output.open(unfinished) as write:
         for table in iter_texts(input_path, columns, id_column, CHUNK_ROWS):
-            pairs = table["text_pair"].to_pylist() if "text_pair" in table.column_names else None
-            proba = predictor.predict_proba(table["text"].to_pylist(), pairs)
-            write(table["id"].to_pylist(), proba)
+            write(table)
             done += table.num_rows
             if on_progress is not None:
                 on_progress(done, num_rows)
     return num_rows, num_empty
+
+
+class _ProbaFiles:
+    """A classifier's predictions on their way to a file."""
+
+    suffixes = PROBA_SUFFIXES
+
+    def __init__(self, ensemble: Ensemble, batch_size: int):
+        from raytrain.predict import Predictor
+
+        self._labels, self._predictor = ensemble.labels, Predictor(ensemble, batch_size)
+
+    @contextlib.contextmanager
+    def open(self, path: Path) -> Iterator[Callable[[pa.Table], None]]:
+        """Yields what predicts the texts of a table and writes their probabilities."""
+        with _open_proba(path, self._labels) as write:
+
+            def predict(table: pa.Table) -> None:
+                pairs = table["text_pair"].to_pylist() if "text_pair" in table.column_names else None
+                proba = self._predictor.predict_proba(table["text"].to_pylist(), pairs)
+                write(table["id"].to_pylist(), proba)
+
+            yield predict
+
+
+class _SpanFiles:
+    """A tagger's predictions on their way to a file."""
+
+    suffixes = SPAN_SUFFIXES
+
+    def __init__(self, ensemble: Ensemble, batch_size: int):
+        from raytrain.predict import Tagger
+
+        self._tags = [str(label) for label in ensemble.labels]
+        self._tagger = Tagger(ensemble, batch_size)
+
+    @contextlib.contextmanager
+    def open(self, path: Path) -> Iterator[Callable[[pa.Table], None]]:
+        """Yields what finds the spans of a table's texts and writes them."""
+        with open_spans(path, self._tags) as write:
+
+            def predict(table: pa.Table) -> None:
+                texts = table["text"].to_pylist()
+                write(table["id"].to_pylist(), texts, self._tagger.find_spans(texts))
+
+            yield predict
+
+
+_FILES: dict[str, Any] = {"classify": _ProbaFiles, "tag": _SpanFiles}
 
 
 @contextlib.contextmanager
@@ -118,7 +175,7 @@ def _columns(
 
 
 def predict_test(run_location: str, config: Config) -> tuple[int, int]:
-    """Predicts config.data.test with the run's ensemble into predictions.csv beside it.
+    """Predicts config.data.test with the run's ensemble into `TEST_OUTPUT` beside it.
 
     TensorFlow stays out of this process: a Ray task on the same machine, whose files it reads, predicts.
 
@@ -133,7 +190,7 @@ def predict_test(run_location: str, config: Config) -> tuple[int, int]:
     task: Any = ray.remote(predict_file)
     task = task.options(**options)
     with tempfile.TemporaryDirectory() as directory:
-        output = Path(directory) / "predictions.csv"
+        output = Path(directory) / TEST_OUTPUT[config.task]
         counts: tuple[int, int] = get_result(
             task.remote(
                 f"{run}/ensemble",
@@ -143,23 +200,35 @@ def predict_test(run_location: str, config: Config) -> tuple[int, int]:
                 config.data.id,
             )
         )
-        run.write_bytes("predictions.csv", output.read_bytes())
+        run.write_bytes(output.name, output.read_bytes())
     return counts
 
 
 @contextlib.contextmanager
 def open_output(path: str, labels: Sequence[int | str]) -> Iterator[Write]:
     """Yields write(ids, proba); the file takes its name when the block ends without an error."""
+    with _whole_or_not(path) as unfinished, _open_proba(unfinished, labels) as write:
+        yield write
+
+
+@contextlib.contextmanager
+def _whole_or_not(path: str) -> Iterator[Path]:
+    """A place to write to, with the path's suffix; it takes the path's name when the block ends well."""
     target = Path(path)
-    unfinished = target.with_name(f".{target.name}.unfinished")
-    names = [f"proba_{label}" for label in labels]
-    writer = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}[target.suffix]
+    unfinished = target.with_name(f".{target.stem}.unfinished{target.suffix}")
     try:
-        with writer(unfinished, labels, names) as write:
-            yield write
+        yield unfinished
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _open_proba(path: Path, labels: Sequence[int | str]) -> Iterator[Write]:
+    names = [f"proba_{label}" for label in labels]
+    writer = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}[path.suffix]
+    with writer(path, labels, names) as write:
+        yield write
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ class _Row:
     step: int = 0
     num_steps: int = 0
     loss: float | None = None
-    accuracy: float | None = None
+    score: float | None = None
     rate: float | None = None
     first_seen: tuple[float, float] | None = None  # clock and share done at the first event
 
@@ -43,12 +43,20 @@ class FoldTable:
         names: Fold run names in their order.
         epochs: Epochs of each.
         console: Where to draw.
+        metric: Which score of the valid rows is shown, and its title.
     """
 
-    def __init__(self, names: Sequence[str], epochs: int, console: Console):
+    def __init__(
+        self,
+        names: Sequence[str],
+        epochs: int,
+        console: Console,
+        metric: tuple[str, str] = ("accuracy", "acc"),
+    ):
         self._rows = {name: _Row() for name in names}
         self._epochs = epochs
         self._console = console
+        self._metric, self._title = metric
         self._started = time.monotonic()
         self._done_before = 0.0
         self._live: Live | None = None
@@ -87,10 +95,10 @@ class FoldTable:
             return
         if "epoch" in event:
             row.epoch, row.step = int(event["epoch"]), 0
-            row.accuracy = event["accuracy"]
+            row.score = event[self._metric]
             row.loss = event["loss"]
             done = f"epoch {event['epoch']:g}/{self._epochs}"
-            self._line(name, f"{done}  loss {row.loss:.4f}  valid accuracy {row.accuracy:.4f}")
+            self._line(name, f"{done}  loss {row.loss:.4f}  valid {self._metric} {row.score:.4f}")
         else:
             row.step, row.num_steps = event["step"], event["num_steps"]
             row.loss, row.rate = event["loss"], event["rate"]
@@ -122,14 +130,14 @@ class FoldTable:
         if len(rows) > self._console.height - 6:
             rows = [(name, row) for name, row in rows if row.state in ("starting", "training", "failed")]
         table = Table(box=None, pad_edge=False)
-        for title in ("fold", "state", "epoch", "loss", "valid acc", "texts/s", "left"):
+        for title in ("fold", "state", "epoch", "loss", f"valid {self._title}", "texts/s", "left"):
             table.add_column(title, justify="left" if title in ("fold", "state") else "right")
         for name, row in rows:
             table.add_row(
                 name,
                 Text(row.state, style=_STYLES.get(row.state, "")),
                 f"{min(row.epoch + (row.step > 0), self._epochs)}/{self._epochs}",
-                *(_shown(value, spec) for value, spec in ((row.loss, ".4f"), (row.accuracy, ".4f"))),
+                *(_shown(value, spec) for value, spec in ((row.loss, ".4f"), (row.score, ".4f"))),
                 _shown(row.rate if row.state == "training" else None, ",.0f"),
                 self._fold_left(row),
             )

@@ -132,8 +132,8 @@ def find_folds(run: Directory, config: Config, corpus: Corpus) -> np.ndarray:
         ids = corpus.table["id"].combine_chunks()
         return read_folds(run.read_bytes("folds.parquet"), ids)
     groups = corpus.table["group"].to_numpy() if config.folds.group else None
-    labels = corpus.table["label"].to_numpy()
-    return assign_folds(labels, config.folds.num_folds, config.folds.repeats, config.seed, groups)
+    strata = corpus.strata(config.folds.num_folds)
+    return assign_folds(strata, config.folds.num_folds, config.folds.repeats, config.seed, groups)
 
 
 def begin_run(

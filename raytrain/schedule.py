@@ -16,6 +16,7 @@ class TrainSettings:
     batch_size: int = 32
     learning_rate: float = 1e-3
     encoder_learning_rate: float = 1e-5
+    crf_learning_rate: float = 1e-2
     schedule: str = "linear"
     warmup: float = 0.0
     weight_decay: float = 0.0

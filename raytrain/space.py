@@ -2,18 +2,16 @@
 
 import itertools
 import math
-import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from raytrain.config import Architecture, Config, config_keys, nearest_key, validate_config
+from raytrain.config import ARCHITECTURES, Config, config_keys, nearest_key, validate_config
 from raytrain.errors import ConfigError
 from raytrain.inputs import trains_encoder
 
-ARCHITECTURES: tuple[str, ...] = typing.get_args(Architecture)
 RANGES = ("uniform", "loguniform", "randint")
 INPUT_SECTIONS = ("encoder.", "words.")
 # What decides where and on what is trained, not how.
@@ -117,6 +115,8 @@ def default_rates(architecture: str, pretrained: bool, train_encoder: bool) -> d
     rates = {"train.encoder_learning_rate": encoder} if train_encoder else {}
     if architecture != "finetune" or not train_encoder:
         rates["train.learning_rate"] = Domain("loguniform", (3e-4, 1e-2))
+    if architecture.endswith("crf"):
+        rates["train.crf_learning_rate"] = Domain("loguniform", (1e-3, 1e-1))
     return rates
 
 
@@ -139,7 +139,7 @@ def read_space(config: Config, pretrained: bool) -> SearchSpace:
     space = SearchSpace(architectures, {}, {name: {} for name in architectures})
     for key, value in raw.items():
         if not _refuse_key(key, problems):
-            _read_key(key, value, space, problems)
+            _read_key(key, value, space, ARCHITECTURES[config.task], problems)
     for name in architectures if config.sweep.search != "grid" else ():
         searched = (space.shared | space.own[name]).get("model.train_encoder")
         trains = any(searched.values) if searched else trains_encoder(config, name, pretrained)
@@ -155,10 +155,12 @@ def read_space(config: Config, pretrained: bool) -> SearchSpace:
     return space
 
 
-def _read_key(key: str, value: Any, space: SearchSpace, problems: list[str]) -> None:
+def _read_key(
+    key: str, value: Any, space: SearchSpace, architectures: Sequence[str], problems: list[str]
+) -> None:
     """Adds one key's domain to the space, for all architectures or for those that it names."""
     where, is_input = f"sweep.space.{key}", key.startswith(INPUT_SECTIONS)
-    if isinstance(value, dict) and value and all(name in ARCHITECTURES for name in value):
+    if isinstance(value, dict) and value and all(name in architectures for name in value):
         if is_input:
             problems.append(f"{where}: expected one list for all architectures; they share the features")
         for name, part in value.items():
@@ -180,9 +182,10 @@ def _architectures(value: Any, config: Config, problems: list[str]) -> tuple[str
         return tuple(config.model.architectures)
     domain = _read_domain(value, "sweep.space.model.architecture", problems)
     names = domain.values if domain is not None and domain.kind == "choice" else ()
-    unknown = [name for name in names if name not in ARCHITECTURES]
+    known = ARCHITECTURES[config.task]
+    unknown = [name for name in names if name not in known]
     if not names or unknown or len(set(names)) != len(names):
-        expected = f"expected a list of {', '.join(ARCHITECTURES)}, each once"
+        expected = f"expected a list of {', '.join(known)}, each once"
         problems.append(f"sweep.space.model.architecture: {expected}; found {value!r}")
         return ()
     return names

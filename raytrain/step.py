@@ -7,12 +7,13 @@ import numpy as np
 import tensorflow as tf
 
 from raytrain.models import head_variables, input_specs, learned_variables
+from raytrain.objectives import Objective
 from raytrain.optimizer import Adam
 from raytrain.schedule import TrainSettings
 
 keras = tf.keras
 
-Piece = tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]  # inputs, labels, weights
+Piece = tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]  # inputs, targets, weights
 
 
 class TrainStep:
@@ -20,6 +21,7 @@ class TrainStep:
 
     Args:
         model: Of `models.build_model` or `build_head`.
+        objective: What it learns.
         settings: Hyperparameters.
         strategy: A tf.distribute strategy where several workers share the fold.
         num_pieces: Into how many pieces a batch is cut whose gradients are summed before the update:
@@ -32,15 +34,17 @@ class TrainStep:
     def __init__(
         self,
         model: keras.Model,
+        objective: Objective,
         settings: TrainSettings,
         strategy: tf.distribute.Strategy | None,
         num_pieces: int,
     ):
-        self._model, self._settings, self._strategy = model, settings, strategy
+        self._model, self._objective = model, objective
+        self._settings, self._strategy = settings, strategy
         self.optimizer = _build_optimizer(model, settings)
         piece = [
             input_specs(model),
-            tf.TensorSpec((None,), tf.int32),
+            objective.target_spec,
             tf.TensorSpec((None,), tf.float32),
             tf.TensorSpec((2,), tf.int32),
         ]
@@ -85,17 +89,17 @@ class TrainStep:
         total = self._strategy.run(function, args=arguments)
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, total, axis=None)
 
-    def _update(self, inputs, labels, weights, seed, factor, number):
+    def _update(self, inputs, targets, weights, seed, factor, number):
         def update():
-            loss, gradients = self._gradients(inputs, labels, weights, seed)
+            loss, gradients = self._gradients(inputs, targets, weights, seed)
             self._apply(gradients, factor, number)
             return loss
 
         return self._everywhere(update)
 
-    def _add_gradients(self, inputs, labels, weights, seed):
+    def _add_gradients(self, inputs, targets, weights, seed):
         def add():
-            loss, gradients = self._gradients(inputs, labels, weights, seed)
+            loss, gradients = self._gradients(inputs, targets, weights, seed)
             for name, gradient in gradients.items():
                 tf.raw_ops.AssignAddVariableOp(resource=self._sums[name].handle, value=gradient)
             return loss
@@ -111,11 +115,12 @@ class TrainStep:
 
         return self._everywhere(apply)
 
-    def _gradients(self, inputs, labels, weights, seed):
+    def _gradients(self, inputs, targets, weights, seed):
         """This worker's share of the loss and of the gradients, the latter by name."""
         self._model.dropout_seed.begin_step(seed)
         with tf.GradientTape() as tape:
-            losses = self._losses(labels, tf.cast(self._model(inputs, training=True), tf.float32))
+            outputs = tf.cast(self._model(inputs, training=True), tf.float32)
+            losses = self._objective.losses(self._model, inputs, outputs, targets)
             loss = tf.reduce_sum(losses * weights)
         variables = self.optimizer.variables
         gradients = tape.gradient(loss, list(variables.values()))
@@ -133,20 +138,14 @@ class TrainStep:
             values, _ = tf.clip_by_global_norm(values, self._settings.clip_norm)
         self.optimizer.apply(dict(zip(gradients, values, strict=True)), factor, number)
 
-    def _losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """(batch,) cross-entropies in nats, against targets smoothed towards the even spread."""
-        smoothing = self._settings.label_smoothing
-        if logits.shape[-1] == 1:
-            targets = tf.cast(labels, tf.float32) * (1 - smoothing) + smoothing / 2
-            return tf.nn.sigmoid_cross_entropy_with_logits(targets, logits[:, 0])
-        targets = tf.one_hot(labels, logits.shape[-1]) * (1 - smoothing) + smoothing / logits.shape[-1]
-        return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
-
 
 def _build_optimizer(model: keras.Model, settings: TrainSettings) -> Adam:
     head = head_variables(model)
     learned = {name: v for name, v in learned_variables(model).items() if v.trainable}
-    rates = {
-        name: settings.learning_rate if name in head else settings.encoder_learning_rate for name in learned
-    }
-    return Adam(learned, rates, settings.weight_decay)
+
+    def rate(name: str) -> float:
+        if name.startswith("crf."):
+            return settings.crf_learning_rate
+        return settings.learning_rate if name in head else settings.encoder_learning_rate
+
+    return Adam(learned, {name: rate(name) for name in learned}, settings.weight_decay)

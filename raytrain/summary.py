@@ -7,9 +7,21 @@ import numpy as np
 import pyarrow as pa
 from rich.table import Table
 
+from raytrain.config import TASK_METRICS
 from raytrain.metrics import METRICS, bootstrap_interval, score_proba
 
-TITLES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "auc": "AUC", "log_loss": "log loss"}
+TITLES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "auc": "AUC",
+    "log_loss": "log loss",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+}
+
+
+_TYPE_METRICS = ("precision", "recall", "f1")
 
 
 def assemble_oof(
@@ -86,9 +98,11 @@ def score_oof(labels: np.ndarray, oof: np.ndarray, seed: int) -> dict[str, Any]:
     }
 
 
-def score_folds(fold_metrics: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Mean and sample standard deviation of every metric over fold runs."""
-    values = {name: np.array([metrics[name] for metrics in fold_metrics]) for name in METRICS}
+def score_folds(
+    fold_metrics: Sequence[dict[str, float]], names: Sequence[str] = METRICS
+) -> dict[str, dict[str, float]]:
+    """Mean and sample standard deviation over fold runs of every metric of these names."""
+    values = {name: np.array([metrics[name] for metrics in fold_metrics]) for name in names}
     return {
         "mean": {name: float(value.mean()) for name, value in values.items()},
         "sd": {name: float(value.std(ddof=1)) if len(value) > 1 else 0.0 for name, value in values.items()},
@@ -119,14 +133,15 @@ def fold_table(summary: dict[str, Any]) -> Table:
     """Scores of each fold run, then mean ± sd per architecture."""
     table = Table(title="valid scores per fold", title_justify="left", box=None, pad_edge=False)
     table.add_column("fold run", no_wrap=True)
-    for title in (*TITLES.values(), "epochs", "seconds"):
+    names = _metrics_of(summary)
+    for title in (*(TITLES[name] for name in names), "epochs", "seconds"):
         table.add_column(title, justify="right")
     for architecture, entry in summary["architectures"].items():
         for fold in entry["folds"]:
-            scores = [_shown(fold["metrics"][name]) for name in METRICS]
+            scores = [_shown(fold["metrics"][name]) for name in names]
             table.add_row(fold["name"], *scores, f"{fold['epochs']:g}", f"{fold['seconds']:.0f}")
         for kind in ("mean", "sd"):
-            scores = [_shown(entry[kind][name]) for name in METRICS]
+            scores = [_shown(entry[kind][name]) for name in names]
             table.add_row(f"{architecture} {kind}", *scores, "", "", style="bold")
     return table
 
@@ -140,18 +155,42 @@ def score_table(summary: dict[str, Any]) -> Table:
         pad_edge=False,
     )
     table.add_column("model", no_wrap=True)
-    for title in TITLES.values():
-        table.add_column(title, justify="right")
+    names = _metrics_of(summary)
+    for name in names:
+        table.add_column(TITLES[name], justify="right")
     entries = dict(summary["architectures"])
     if len(entries) > 1:
         entries["ensemble of all"] = summary["ensemble"]
     for name, entry in [*entries.items(), *summary["baselines"].items()]:
         cells = [
             f"{_shown(entry['oof'][m])}\n{_shown(entry['interval'][m][0])}–{_shown(entry['interval'][m][1])}"
-            for m in METRICS
+            for m in names
         ]
         table.add_row(name, *cells, style="dim" if name in summary["baselines"] else "")
     return table
+
+
+def type_table(summary: dict[str, Any]) -> Table | None:
+    """Out-of-fold scores of each type of span; None of a classifier."""
+    if "types" not in summary["ensemble"]:
+        return None
+    table = Table(title="out-of-fold scores per type", title_justify="left", box=None, pad_edge=False)
+    for title in ("model", "type"):
+        table.add_column(title, no_wrap=True)
+    for title in (*(TITLES[name] for name in _TYPE_METRICS), "spans"):
+        table.add_column(title, justify="right")
+    entries = dict(summary["architectures"])
+    if len(entries) > 1:
+        entries["ensemble of all"] = summary["ensemble"]
+    for model, entry in entries.items():
+        for kind, scores in entry["types"].items():
+            shown = [_shown(scores[name]) for name in _TYPE_METRICS]
+            table.add_row(model, kind, *shown, f"{scores['spans']:,}")
+    return table
+
+
+def _metrics_of(summary: dict[str, Any]) -> Sequence[str]:
+    return TASK_METRICS[summary.get("task", "classify")]
 
 
 def _shown(value: float | None) -> str:

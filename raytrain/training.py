@@ -13,9 +13,9 @@ from safetensors.numpy import load_file, save_file
 
 from raytrain.batches import FeatureRows, plan_epoch
 from raytrain.errors import RaytrainError
-from raytrain.inference import predict_logits
-from raytrain.metrics import is_better, proba_from_logits, score_proba
+from raytrain.metrics import is_better
 from raytrain.models import assign_variables, learned_variables, read_variables
+from raytrain.objectives import Objective
 from raytrain.schedule import TrainSettings, rate_factor
 from raytrain.step import Piece, TrainStep
 
@@ -37,7 +37,7 @@ class FoldTraining:
     Args:
         model: Of `models.build_model`.
         features: The whole corpus.
-        labels: (num_rows,) label indices.
+        objective: What is to be learned of its rows.
         train_rows: Rows to learn from.
         valid_rows: Rows to evaluate on.
         settings: Hyperparameters.
@@ -52,7 +52,7 @@ class FoldTraining:
         self,
         model: keras.Model,
         features: FeatureRows,
-        labels: np.ndarray,
+        objective: Objective,
         train_rows: np.ndarray,
         valid_rows: np.ndarray,
         settings: TrainSettings,
@@ -62,22 +62,22 @@ class FoldTraining:
         num_workers: int = 1,
         accumulation: int = 1,
     ):
-        self.model, self.features, self.labels = model, features, labels
+        self.model, self.features, self.objective = model, features, objective
         self.settings = settings
         self.rank, self.num_workers, self.accumulation = rank, num_workers, accumulation
         self._begin(train_rows, valid_rows, seed)
-        self._update = TrainStep(model, settings, strategy, accumulation)
+        self._update = TrainStep(model, objective, settings, strategy, accumulation)
 
     def _begin(self, train_rows: np.ndarray, valid_rows: np.ndarray, seed: int) -> None:
         self.train_rows, self.valid_rows, self.seed = train_rows, valid_rows, seed
         self.epoch, self.step = 0, 0
         self._loss = 0.0
         self.history: list[dict[str, float]] = []
-        self.valid_proba: np.ndarray | None = None
+        self.predicted: np.ndarray | None = None
         self._plateau = 1.0
         self._stale_epochs = 0
         self._best: dict[str, np.ndarray] = {}
-        self._best_proba: np.ndarray | None = None
+        self._best_predicted: np.ndarray | None = None
 
     def restart(
         self, train_rows: np.ndarray, valid_rows: np.ndarray, seed: int, initial: keras.Model
@@ -156,15 +156,15 @@ class FoldTraining:
         """This worker's rows of a batch, in pieces; a worker left without any takes one of weight 0."""
         own = rows[self.rank :: self.num_workers]
         if not len(own):
-            return [self._lay(rows[:1], np.zeros(1, np.float32))]
+            inputs, targets, weights = self._lay(rows[:1], rows)
+            return [(inputs, targets, np.zeros_like(weights))]
         pieces = [piece for piece in np.array_split(own, self.accumulation) if len(piece)]
-        return [self._lay(piece, np.full(len(piece), 1 / len(rows), np.float32)) for piece in pieces]
+        return [self._lay(piece, rows) for piece in pieces]
 
-    def _lay(self, rows: np.ndarray, weights: np.ndarray) -> Piece:
-        labels = self.labels[rows].astype(np.int32)
-        if self.settings.class_weight is not None:
-            weights = weights * np.array(self.settings.class_weight, np.float32)[labels]
-        return self.features.collate(rows), labels, weights
+    def _lay(self, rows: np.ndarray, batch: np.ndarray) -> Piece:
+        features, objective = self.features, self.objective
+        targets, weights = objective.targets(features, rows), objective.weights(features, rows, batch)
+        return features.collate(rows), targets, weights
 
     def _schedule(
         self, step: int, steps_per_epoch: int, num_pieces: int
@@ -186,13 +186,13 @@ class FoldTraining:
             on_step(number, num_steps, total / number)
 
     def evaluate(self) -> dict[str, float]:
-        """Scores the valid rows and keeps their probabilities in `valid_proba`."""
+        """Scores the valid rows and keeps what the model says of them in `predicted`."""
         size = max(1, PREDICTED // self.accumulation)
-        logits = predict_logits(self.model, self.features, self.valid_rows, size)
-        if not np.isfinite(logits).all():  # the last update of the epoch may have done it
+        predicted = self.objective.predict(self.model, self.features, self.valid_rows, size)
+        if not np.isfinite(predicted).all():  # the last update of the epoch may have done it
             raise RaytrainError(f"the valid rows' logits are not finite in epoch {self.epoch}; {ADVICE}")
-        self.valid_proba = proba_from_logits(logits)
-        return score_proba(self.labels[self.valid_rows], self.valid_proba)
+        self.predicted = predicted
+        return self.objective.score(self.model, self.valid_rows, predicted)
 
     def _watch(self, metrics: dict[str, float]) -> None:
         """Feeds the monitored metric to best-epoch selection, early stopping and the plateau rule."""
@@ -204,7 +204,7 @@ class FoldTraining:
         if not earlier or all(better(metrics[name], value) for value in earlier):
             self._stale_epochs = 0
             if self.settings.select == "best":
-                self._best, self._best_proba = self.weights(), self.valid_proba
+                self._best, self._best_predicted = self.weights(), self.predicted
         else:
             self._stale_epochs += 1
             if self.settings.schedule == "plateau":
@@ -214,16 +214,16 @@ class FoldTraining:
         return read_variables(learned_variables(self.model))
 
     def selected(self) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, float]]:
-        """Weights, valid probabilities and metrics of the selected epoch."""
+        """Weights, `predicted` and metrics of the selected epoch."""
         if self._best:
-            proba = self._best_proba
+            predicted = self._best_predicted
             name = self.settings.monitor
             epochs = [e for e in self.history if not np.isnan(e[name])] or self.history
             sign = 1 if is_better(name)(1.0, 0.0) else -1
-            return self._best, proba, max(epochs, key=lambda epoch: sign * epoch[name])
-        if self.valid_proba is None:
+            return self._best, predicted, max(epochs, key=lambda epoch: sign * epoch[name])
+        if self.predicted is None:
             self.evaluate()
-        return self.weights(), self.valid_proba, self.history[-1]
+        return self.weights(), self.predicted, self.history[-1]
 
     def save(self, directory: str | Path) -> None:
         """Writes all that `load` needs to go on as if nothing had happened."""
@@ -233,8 +233,8 @@ class FoldTraining:
             f"optimizer/{name}": value for name, value in read_variables(self._update.optimizer.state).items()
         }
         arrays |= {f"best/{name}": value for name, value in self._best.items()}
-        if self._best_proba is not None:
-            arrays["best_proba"] = self._best_proba
+        if self._best_predicted is not None:
+            arrays["best_predicted"] = self._best_predicted
         save_file(arrays, directory / "state.safetensors")
         state: dict[str, Any] = {
             "epoch": self.epoch,
@@ -259,7 +259,7 @@ class FoldTraining:
 
         assign_variables(learned_variables(self.model), part("weight/"), str(directory))
         assign_variables(self._update.optimizer.state, part("optimizer/"), str(directory))
-        self._best, self._best_proba = part("best/"), arrays.get("best_proba")
+        self._best, self._best_predicted = part("best/"), arrays.get("best_predicted")
         self.epoch, self.history = state["epoch"], state["history"]
         self.step, self._loss = state.get("step", 0), state.get("loss", 0.0)
         self._plateau, self._stale_epochs = state["plateau"], state["stale_epochs"]

@@ -8,14 +8,13 @@ from typing import Any
 import ray
 from ray import tune
 
-from raytrain.config import Config
+from raytrain.config import TASK_METRICS, Config
 from raytrain.devices import quick_imports, set_up_tensorflow
 from raytrain.errors import RaytrainError
 from raytrain.fold_result import FoldSpec
 from raytrain.fold_run import build_initial_model, build_training, fold_features
 from raytrain.hidden_states import HiddenStates
 from raytrain.inputs import class_weights
-from raytrain.metrics import METRICS
 from raytrain.plan import Plan, build_specs
 from raytrain.space import INPUT_SECTIONS, Point, with_point
 from raytrain.trials import ENDED, TrialRecord
@@ -78,7 +77,8 @@ def run_trial(
         RaytrainError: The loss is no longer finite; or an earlier session said so.
     """
     known = earlier.get(config["number"], TrialRecord(config["number"], config["point"]))
-    scores = {name: list(values) for name, values in known.scores.items()}
+    task = next(iter(inputs.values())).config.task
+    scores = {name: list(known.scores.get(name, [])) for name in TASK_METRICS[task]}
     seconds = list(known.seconds)
     for count in range(1, known.num_folds + 1):
         tune.report(fold_report({name: values[:count] for name, values in scores.items()}, seconds[:count]))
@@ -112,11 +112,12 @@ def _train_folds(specs: Sequence[FoldSpec]) -> Iterator[tuple[dict[str, float], 
         while not training.finished:
             training.run_epoch()
         _, _, metrics = training.selected()
-        yield {name: float(metrics[name]) for name in METRICS}, round(time.monotonic() - started, 3)
+        scores = {name: float(metrics[name]) for name in TASK_METRICS[spec.task]}
+        yield scores, round(time.monotonic() - started, 3)
 
 
 def fold_report(scores: dict[str, list[float]], seconds: list[float]) -> dict[str, Any]:
     """What a trial reports: means over its folds so far, and each fold's own numbers."""
     record = TrialRecord(0, {}, scores=scores)
-    means = {name: record.mean(name) for name in METRICS}
+    means = {name: record.mean(name) for name in scores}
     return {"folds": len(seconds), **means, "scores": scores, "seconds": seconds}

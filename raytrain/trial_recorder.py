@@ -10,7 +10,6 @@ from ray.tune.experiment import Trial
 
 from raytrain.config import Config
 from raytrain.errors import RaytrainError
-from raytrain.metrics import METRICS
 from raytrain.storage import Directory
 from raytrain.tracking import Tracker
 from raytrain.trial_table import TrialTable
@@ -62,7 +61,7 @@ class TrialRecorder(Callback):
         if record.num_folds >= self._config.sweep.num_folds:
             record.state = "finished"
         write_trial(self._sweep, record)
-        metrics = {name: record.mean(name) for name in METRICS}
+        metrics = {name: record.mean(name) for name in record.scores}
         self._tracker.log(f"trial-{record.number:04d}", record.num_folds, metrics, record.point)
         if record.num_folds < self._config.sweep.num_folds:
             self._table.tell(record)

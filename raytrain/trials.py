@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from raytrain.config import Config, binding_keys
+from raytrain.config import TASK_METRICS, Config, binding_keys
 from raytrain.errors import ArtifactError, ConfigError
-from raytrain.metrics import LOWER_IS_BETTER, METRICS
+from raytrain.metrics import LOWER_IS_BETTER
 from raytrain.space import Point, with_point
 from raytrain.storage import Directory, json_bytes
 
@@ -36,7 +36,7 @@ class TrialRecord:
     number: int
     point: Point
     state: str = "waiting"
-    scores: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in METRICS})
+    scores: dict[str, list[float]] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     ended: float = 0.0
     error: str | None = None
@@ -57,7 +57,8 @@ class TrialRecord:
 
     def _defined(self, metric: str) -> list[float]:
         """Without folds on which the metric is not defined; JSON has null for NaN."""
-        return [value for value in self.scores[metric] if value is not None and not np.isnan(value)]
+        values = self.scores.get(metric, [])
+        return [value for value in values if value is not None and not np.isnan(value)]
 
 
 def begin_sweep(sweep: Directory, config: Config, hashes: dict[str, str]) -> None:
@@ -105,7 +106,8 @@ def read_trials(sweep: Directory) -> list[TrialRecord]:
         try:
             values = json.loads((sweep / "trials").read_bytes(name))
             record = TrialRecord(**values)
-            if record.state not in STATES or any(len(record.scores[m]) != record.num_folds for m in METRICS):
+            sizes = {len(values) for values in record.scores.values()} or {0}
+            if record.state not in STATES or sizes != {record.num_folds}:
                 raise ValueError("states or scores do not fit")
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ArtifactError(
@@ -147,11 +149,11 @@ def trials_table(records: Sequence[TrialRecord], config: Config) -> pa.Table:
     }
     for key in keys:
         columns[key] = _column([record.point.get(key) for record in records])
-    for metric in METRICS:
+    for metric in TASK_METRICS[config.task]:
         columns[metric] = [record.mean(metric) for record in records]
         columns[f"{metric}_sd"] = [record.sd(metric) for record in records]
         columns[f"{metric}_per_fold"] = pa.array(
-            [record.scores[metric] for record in records], pa.list_(pa.float64())
+            [record.scores.get(metric, []) for record in records], pa.list_(pa.float64())
         )
     return pa.table(columns)
 

@@ -42,8 +42,8 @@ def commit(spec, stopped_early=False):
     weights = {"logits": np.ones(3, np.float32)}
     facts = {"stopped_early": stopped_early}
     data = {"ids": pa.array(["a", "b", "c"]), "folds": np.array([[0, 1, 0]])}
-    proba = np.full((2, 2), 0.5)
-    commit_fold(spec, data, weights, proba, {"accuracy": 1.0}, [{"epoch": 1}], 1.0, facts)
+    oof = pa.table({"row": [0, 2], "id": ["a", "c"], "proba_0": [0.5, 0.5], "proba_1": [0.5, 0.5]})
+    commit_fold(spec, data, weights, oof, {"accuracy": 1.0}, [{"epoch": 1}], 1.0, facts)
     return "committed"
 
 

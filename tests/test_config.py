@@ -280,3 +280,35 @@ def test_config_error_has_exit_code_2():
     with pytest.raises(ConfigError) as caught:
         load("zzzz=1")
     assert caught.value.exit_code == 2
+
+
+def test_a_taggers_defaults_are_its_own():
+    config = load_config(None, ["data.path=names.bio", "task=tag"])
+    assert config.model.architectures == ["bilstm_crf"] and config.sweep.metric == "f1"
+    again = load_config(
+        None, [f"{key}={value}" for key, value in (("data.path", "x.bio"), ("task", "classify"))]
+    )
+    assert again.model.architectures == ["finetune"] and again.sweep.metric == "macro_f1"
+
+
+def test_what_is_of_another_task_is_refused_naming_both_keys():
+    with pytest.raises(ConfigError) as raised:
+        load_config(
+            None,
+            [
+                "data.path=names.bio",
+                "task=tag",
+                "model.architecture=[textcnn,crf]",
+                "train.monitor=auc",
+                "train.label_smoothing=0.1",
+                "words.keywords=auto",
+                "data.text=[a,b]",
+            ],
+        )
+    problems = raised.value.problems
+    assert problems[0] == "model.architecture: expected bilstm_crf, bilstm, crf for task=tag, found textcnn"
+    assert [problem.split(":")[0] for problem in problems] == [
+        *("model.architecture", "train.monitor", "data.text", "words.keywords", "train.label_smoothing")
+    ]
+    with pytest.raises(ConfigError, match=r"for task=classify, found crf"):
+        load_config(None, ["data.path=names.csv", "model.architecture=crf"])

@@ -14,7 +14,7 @@ from raytrain.metrics import proba_from_logits
 from raytrain.models import build_model, encoder_variables, head_variables, read_variables
 from raytrain.predict import Predictor, read_keywords
 from raytrain.storage import Directory, json_bytes, sha256
-from raytrain.training import predict_logits
+from raytrain.inference import predict_logits
 
 MAXLEN, FOLDS = 20, 2
 LABELS = ["好", "坏", "无关"]

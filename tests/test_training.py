@@ -17,6 +17,7 @@ from raytrain.errors import ArtifactError, RaytrainError
 from raytrain.metrics import METRICS
 from raytrain.models import build_model, encoder_variables, head_variables, read_variables
 from raytrain.inference import predict_logits
+from raytrain.objectives import Classification
 from raytrain.schedule import TrainSettings, rate_factor
 from raytrain.training import PLATEAU_FACTOR, FoldTraining
 
@@ -75,7 +76,8 @@ def fold(encoder_config, features):
         model.set_weights(initial)
         settings = TrainSettings(**{"batch_size": 8, "encoder_learning_rate": 1e-3} | settings)
         workers = {"rank": rank, "num_workers": num_workers, "accumulation": accumulation}
-        return FoldTraining(model, features, labels, train_rows, valid_rows, settings, seed, **workers)
+        objective = Classification(labels, settings)
+        return FoldTraining(model, features, objective, train_rows, valid_rows, settings, seed, **workers)
 
     return make
 
@@ -303,9 +305,9 @@ def test_resumed_weights_equal_uninterrupted(resumed):
     assert distance(all_weights(straight), all_weights(again)) <= 1e-6
 
 
-def test_resumed_valid_proba_equals_uninterrupted(resumed):
+def test_resumed_predicted_equals_uninterrupted(resumed):
     straight, again, _ = resumed
-    np.testing.assert_allclose(again.valid_proba, straight.valid_proba, atol=1e-6)
+    np.testing.assert_allclose(again.predicted, straight.predicted, atol=1e-6)
 
 
 def test_resumed_history_equals_uninterrupted(resumed):
@@ -329,7 +331,7 @@ def test_resumed_selection_equals_uninterrupted(resumed):
 def test_the_last_state_is_finished_and_selects_the_same(resumed):
     """A worker that dies between its last checkpoint and the commit starts here."""
     straight, again, directory = resumed
-    again.valid_proba = None
+    again.predicted = None
     again.load(directory / str(straight.epoch))
     assert again.finished
     weights, proba, metrics = again.selected()
@@ -498,7 +500,7 @@ def scripted(fold, losses, **settings):
 
     def evaluate():
         loss = losses[training.epoch - 1]
-        training.valid_proba = np.full((len(VALID), 2), loss)
+        training.predicted = np.full((len(VALID), 2), loss)
         return {"log_loss": loss, "accuracy": -loss}
 
     training.evaluate = evaluate

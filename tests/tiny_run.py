@@ -102,3 +102,46 @@ def read_oof(run: Path) -> tuple[list[str], np.ndarray]:
     table = pq.read_table(run / "ensemble" / "oof.parquet")
     columns = [name for name in table.column_names if name.startswith("proba_")]
     return table["id"].to_pylist(), np.stack([table[name].to_numpy() for name in columns], axis=1)
+
+
+def make_tagged(num_texts: int, seed: int = 0) -> list[tuple[str, list[tuple[int, int, str]]]]:
+    """Texts and their spans (start, end, type), each of which its first character gives away."""
+    rng = random.Random(seed)
+    made = []
+    for _ in range(num_texts):
+        text, spans = "", []
+        for _ in range(rng.randrange(1, 4)):
+            text += "".join(rng.choice(CHARACTERS[8:]) for _ in range(rng.randrange(1, 5)))
+            kind = rng.randrange(2)
+            span = CHARACTERS[kind] + "".join(rng.choice(CHARACTERS[2:8]) for _ in range(kind + 1))
+            spans.append((len(text), len(text) + len(span), ("LOC", "PER")[kind]))
+            text += span
+        made.append((text, spans))
+    return made
+
+
+def write_bio(path: Path, tagged: list[tuple[str, list[tuple[int, int, str]]]]) -> Path:
+    lines = []
+    for text, spans in tagged:
+        tags = ["O"] * len(text)
+        for start, end, kind in spans:
+            tags[start:end] = [f"B-{kind}", *[f"I-{kind}"] * (end - start - 1)]
+        lines += [f"{char} {tag}" for char, tag in zip(text, tags, strict=True)] + [""]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def tiny_tag_config(directory: Path, **overrides: object) -> Config:
+    """As `tiny_config`, of a tagger whose longer texts need several windows."""
+    corpus = directory / "corpus.bio"
+    if not corpus.exists():
+        write_bio(corpus, make_tagged(60))
+    values = {
+        "task": "tag",
+        "data__path": corpus,
+        "data__id": "null",
+        "encoder__maxlen": 14,
+        "train__epochs": 6,
+        "train__learning_rate": 1e-2,
+    }
+    return tiny_config(directory, **values | overrides)

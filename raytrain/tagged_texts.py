@@ -1,0 +1,281 @@
+"""Texts with tagged spans: BIO files, a character and its tag a line, and rows of text and spans."""
+
+import hashlib
+import io
+import itertools
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from raytrain import corpus
+from raytrain.config import DropKind
+from raytrain.corpus import Corpus, check_cells, numbered_rows, refuse
+from raytrain.encodings import COMPRESSIONS, Problem, detect_encoding, open_bytes, readable
+from raytrain.errors import CorpusError
+from raytrain.tables import BATCH_ROWS
+from raytrain.tags import OUTSIDE, TagReader, guess_scheme, tag_names
+
+# A character may itself be a blank.
+_TAGGED = re.compile(r"(\S+|\s)[ \t]+(\S+)\s*")
+_ADVICE = "write {start, end, label}, places counted in characters from 0, `end` behind the last"
+
+
+@dataclass
+class _Sentence:
+    """One text as it is read.
+
+    Attributes:
+        row: Its first line, or its row.
+        lines: Of each character, where it has one of its own.
+        tags: Of each character; of a row valid BIO, of a BIO file as it says.
+        problems: What is wrong with it.
+    """
+
+    row: int
+    cells: dict[str, Any]
+    tags: list[str]
+    lines: list[int]
+    problems: list[Problem]
+
+
+def is_bio(path: str | Path) -> bool:
+    """Whether a name says that the file has a character and its tag a line; it may be compressed."""
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes[-2:]]
+    return ".bio" in suffixes[-1:] or (
+        len(suffixes) == 2 and suffixes[0] == ".bio" and suffixes[1] in COMPRESSIONS
+    )
+
+
+def read_tagged_corpus(
+    path: str | Path,
+    text: str,
+    spans: str,
+    id: str | None = None,
+    group: str | None = None,
+    scheme: str = "auto",
+    strict: bool = True,
+    drop: Collection[DropKind] = (),
+) -> Corpus:
+    """Reads texts with spans, and refuses them unless every one is usable.
+
+    Args:
+        path: `.bio`, or a file of rows that `raytrain.tables.iter_rows` reads and that can hold lists.
+        text: The text column. A BIO file has no columns.
+        spans: The column of spans, each {start, end, label}.
+        id: The id column; None numbers the texts.
+        group: The group column, if any.
+        scheme: Of a BIO file: `bio`, `bioes`, or `auto`.
+        strict: Whether an I- that continues no span is refused; else it begins one.
+        drop: Kinds of unusable texts to leave out and count.
+
+    Raises:
+        CorpusError: With every problem of the file at once.
+    """
+    problems: list[Problem] = []
+    if is_bio(path):
+        columns = {"text": "text"}
+        if id or group:
+            raise CorpusError(
+                f"{path}: a BIO file has no columns",
+                [
+                    f"{key} needs .jsonl or .parquet"
+                    for key, name in (("data.id", id), ("folds.group", group))
+                    if name
+                ],
+            )
+        sentences = list(_read_bio(path, problems))
+        _read_tags(sentences, scheme, strict)
+    else:
+        columns = ({"id": id} if id else {}) | {"text": text} | ({"group": group} if group else {})
+        sentences = list(_read_rows(path, columns, spans, problems))
+    kept, dropped = _usable(sentences, problems, frozenset(drop))
+    names = tag_names(tag[2:] for sentence in kept for tag in sentence.tags if tag != OUTSIDE)
+    if not problems and len(names) == 1:
+        message = f"expected tagged spans, found none in {len(kept):,} texts; is it the right file?"
+        problems.append(Problem("no_spans", None, None, message))
+    refuse(f"{path}: these texts cannot be trained on", path, problems, may_drop=True)
+    with Path(path).open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    return Corpus(_table(kept, columns, names), names, sha256, str(path), dict(sorted(dropped.items())))
+
+
+def _table(sentences: Sequence[_Sentence], columns: dict[str, str], names: Sequence[str]) -> pa.Table:
+    numbers = {name: number for number, name in enumerate(names)}
+    kinds = {"id": pa.int64()} | dict.fromkeys(columns, pa.string())
+    table = {
+        name: pa.array([sentence.cells[name] for sentence in sentences], kind) for name, kind in kinds.items()
+    }
+    tags = [[numbers[tag] for tag in sentence.tags] for sentence in sentences]
+    return pa.table({**table, "tags": pa.array(tags, pa.large_list(pa.int32()))})
+
+
+def _usable(
+    sentences: Sequence[_Sentence], problems: list[Problem], drop: frozenset[str]
+) -> tuple[list[_Sentence], Counter[str]]:
+    """Leaves out what may be dropped, and gathers what is wrong with the others in `problems`."""
+    dropped = Counter(problem.kind for problem in problems if problem.kind in drop)
+    problems[:] = [problem for problem in problems if problem.kind not in drop]
+    kept = []
+    for sentence in sentences:
+        kinds = [problem.kind for problem in sentence.problems if problem.kind in drop]
+        if kinds:
+            dropped[kinds[0]] += 1
+            continue
+        problems += sentence.problems
+        kept.append(sentence)
+    if not kept and not problems:
+        message = f"expected texts to train on, found none after dropping {dict(dropped)}"
+        problems.append(Problem("no_rows", None, None, f"{message}; mend the file, or drop less"))
+    return kept, dropped
+
+
+def bio_lines(path: str | Path, problems: list[Problem]) -> Iterator[list[tuple[int, str]]]:
+    """Streams over the sentences of a BIO file: the numbered lines of each, without their ends.
+
+    Raises:
+        CorpusError: The file is missing, unreadable, truncated or corrupt.
+    """
+    with readable(path):
+        encoding = detect_encoding(path, problems)
+        if encoding is None:
+            return
+        with io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline=None) as stream:
+            numbered = ((number, line.rstrip("\n")) for number, line in enumerate(stream, 1))
+            for is_blank, lines in itertools.groupby(numbered, lambda line: not line[1].strip()):
+                if not is_blank:
+                    yield list(lines)
+
+
+def iter_texts(
+    path: str | Path, text_columns: Sequence[str], id: str | None = None, batch_rows: int = BATCH_ROWS
+) -> Iterator[pa.Table]:
+    """Streams over texts to predict: `corpus.iter_texts`, and BIO files, whose tags are not read.
+
+    Raises:
+        CorpusError: As `corpus.iter_texts`.
+    """
+    if not is_bio(path):
+        yield from corpus.iter_texts(path, text_columns, id, batch_rows)
+        return
+    problems: list[Problem] = []
+    texts = enumerate("".join(map(_first_field, lines)) for lines in bio_lines(path, problems))
+    while batch := list(itertools.islice(texts, batch_rows)):
+        numbers, parts = zip(*batch, strict=True)
+        yield pa.table({"id": pa.array(numbers, pa.int64()), "text": pa.array(parts, pa.string())})
+    refuse(f"{path}: these texts cannot be predicted", path, problems, may_drop=False)
+
+
+def count_texts(path: str | Path, text_columns: Sequence[str], id: str | None = None) -> tuple[int, int]:
+    """As `corpus.count_texts`, also of BIO files."""
+    if not is_bio(path):
+        return corpus.count_texts(path, text_columns, id)
+    texts = [text for table in iter_texts(path, text_columns) for text in table["text"].to_pylist()]
+    return len(texts), sum(not text.strip() for text in texts)
+
+
+def _first_field(line: tuple[int, str]) -> str:
+    """The character of a line, which may be a blank; its tag may be missing."""
+    found = _TAGGED.fullmatch(line[1])
+    return found[1] if found else line[1].split()[0]
+
+
+def _read_bio(path: str | Path, problems: list[Problem]) -> Iterator[_Sentence]:
+    number = -1
+    for number, lines in enumerate(bio_lines(path, problems)):
+        sentence = _Sentence(lines[0][0], {"id": number}, [], [], [])
+        parts = []
+        for row, line in lines:
+            found = _TAGGED.fullmatch(line)
+            if found is None:
+                expected = "expected a character, a blank and its tag"
+                message = f"{expected}, found {line!r:.60}; mend the line"
+                sentence.problems.append(Problem("malformed_row", row, None, message))
+                continue
+            parts.append(found[1])
+            sentence.tags += _spread(found[2], len(found[1]))
+            sentence.lines += [row] * len(found[1])
+        sentence.cells["text"] = "".join(parts)
+        if parts and not sentence.cells["text"].strip():
+            message = "expected a text, found blanks alone; fill it in"
+            sentence.problems.append(Problem("empty_text", sentence.row, None, message))
+        yield sentence
+    if number < 0:
+        problems.append(
+            Problem(
+                "empty_file", None, None, "expected sentences, found blank lines alone; is it the right file?"
+            )
+        )
+
+
+def _spread(tag: str, size: int) -> list[str]:
+    """A tag on each character of what a file keeps in one piece, as a word of Latin letters."""
+    if size == 1 or tag[:2] not in ("B-", "I-", "E-", "S-"):
+        return [tag] * size
+    first, last = {"B": ("B", "I"), "I": ("I", "I"), "E": ("I", "E"), "S": ("B", "E")}[tag[0]]
+    return [first + tag[1:], *[f"I{tag[1:]}"] * (size - 2), last + tag[1:]]
+
+
+def _read_tags(sentences: Sequence[_Sentence], scheme: str, strict: bool) -> None:
+    """Reads the sentences' tags as BIO."""
+    if scheme == "auto":
+        scheme = guess_scheme(tag for sentence in sentences for tag in sentence.tags)
+    reader = TagReader(scheme, strict)
+    for sentence in sentences:
+        sentence.tags, found = reader.read(sentence.tags)
+        sentence.problems += [
+            Problem("bad_tag", sentence.lines[place], None, message) for place, message in found
+        ]
+
+
+def _read_rows(
+    path: str | Path, columns: dict[str, str], spans: str, problems: list[Problem]
+) -> Iterator[_Sentence]:
+    first_rows: dict[str, int] = {}
+    for row, number, values in numbered_rows(path, {**columns, "spans": spans}, problems):
+        cells, found = check_cells(row, values, columns)
+        key = cells.get("id", "")
+        if key and first_rows.setdefault(key, row) != row:
+            message = f"expected each id once, found {key!r} in row {first_rows[key]} too; change one"
+            found.append(Problem("duplicate_id", row, columns["id"], message))
+        tags, wrong = _tags_of(values.get(spans), cells["text"])
+        found += [Problem("bad_span", row, spans, message) for message in wrong if spans in values]
+        yield _Sentence(row, {"id": number, **cells}, tags, [], found)
+
+
+def _tags_of(spans: Any, text: str) -> tuple[list[str], list[str]]:
+    """A text's tags, and what is wrong with its spans."""
+    tags = [OUTSIDE] * len(text)
+    if not isinstance(spans, list):
+        return tags, [f"expected a list of spans, found {spans!r:.60}; {_ADVICE}"]
+    problems = []
+    for span in spans:
+        problem = _span_problem(span, text)
+        if not problem:
+            start, end, label = span["start"], span["end"], span["label"]
+            if any(tag != OUTSIDE for tag in tags[start:end]):
+                problem = (
+                    f"expected spans that do not overlap, found {span!r:.80} over another; keep one of them"
+                )
+            else:
+                tags[start:end] = [f"B-{label}", *[f"I-{label}"] * (end - start - 1)]
+        if problem:
+            problems.append(problem)
+    return tags, problems
+
+
+def _span_problem(span: Any, text: str) -> str:
+    if not isinstance(span, dict) or not {"start", "end", "label"} <= span.keys():
+        return f"expected a span, found {span!r:.80}; {_ADVICE}"
+    start, end, label = span["start"], span["end"], span["label"]
+    if any(not isinstance(place, int) or isinstance(place, bool) for place in (start, end)):
+        return f"expected places as integers, found {span!r:.80}; {_ADVICE}"
+    if not 0 <= start < end <= len(text):
+        return f"expected a span inside the text's {len(text)} characters, found {span!r:.80}; {_ADVICE}"
+    if not isinstance(label, str) or not re.fullmatch(r"\S+", label):
+        return f"expected a label without blanks, found {label!r:.60}; name the type of the span"
+    return ""

@@ -1,0 +1,105 @@
+"""From what taggers say of each token to spans in the characters of texts, and how sure they are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from raytrain.decoding import Transitions, best_tags, no_transitions, weigh
+from raytrain.ragged import bounds_of, ranges
+from raytrain.tag_metrics import TagCounts, count_tags
+from raytrain.tags import Spans, find_spans, lay_tags
+from raytrain.windows import TaggedWindows, Windows
+
+
+@dataclass(frozen=True)
+class TaggedTexts:
+    """What was found in some texts.
+
+    Attributes:
+        bounds: (num_texts + 1,); the characters of text i are bounds[i]:bounds[i + 1].
+        spans: In the characters of the texts.
+        confidences: (num_spans,) probability of each span.
+        tags: (num_characters,) int32, valid BIO: the same spans as tags.
+        tag_confidences: (num_characters,) probability of its token's tag; a character that no token
+            covers goes with the token before it.
+        surprise: (num_texts,) negative log-likelihood of the true tags; NaN where they are not known.
+    """
+
+    bounds: np.ndarray
+    spans: Spans
+    confidences: np.ndarray
+    tags: np.ndarray
+    tag_confidences: np.ndarray
+    surprise: np.ndarray
+
+
+def transitions_of(weights: Mapping[str, np.ndarray], num_tags: int) -> Transitions:
+    """A fold model's transitions, by the names of `models.head_variables`."""
+    parts = [weights.get(f"crf.{place}.{name}") for place, name in enumerate(("start", "end", "pairs"))]
+    if any(part is None for part in parts):
+        return no_transitions(num_tags)
+    return Transitions(*(np.asarray(part, np.float64) for part in parts))
+
+
+def find_tagged(
+    windows: Windows,
+    texts: np.ndarray,
+    emissions: np.ndarray,
+    transitions: Transitions,
+    tags: np.ndarray | None = None,
+) -> TaggedTexts:
+    """Decodes texts, each in one piece, however many windows it was read in.
+
+    Args:
+        windows: Of all texts.
+        texts: (num_texts,) which of them, in order.
+        emissions: (tokens of these texts, num_tags), as `Windows.join` puts them together.
+        transitions: Of the CRF.
+        tags: (tokens of these texts,) true tags, where they are known.
+    """
+    token_bounds = windows.token_bounds(texts)
+    lattice = weigh(emissions, token_bounds, transitions)
+    found = best_tags(emissions, token_bounds, transitions)
+    token_spans = find_spans(found, token_bounds)
+    spans, kept = windows.character_spans(replace(token_spans, rows=texts[token_spans.rows]))
+    own = replace(spans, rows=token_spans.rows[kept])
+    bounds = bounds_of(windows.lengths[texts])
+    sure = lattice.marginals()[np.arange(len(found)), found]
+    surprise = np.full(len(texts), np.nan) if tags is None else -lattice.log_likelihoods(tags)
+    return TaggedTexts(
+        bounds,
+        own,
+        lattice.span_probabilities(token_spans)[kept],
+        lay_tags(own, bounds),
+        _on_characters(windows, texts, sure, bounds),
+        surprise,
+    )
+
+
+def _on_characters(windows: Windows, texts: np.ndarray, values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """A value of each token, (tokens,), laid on its characters and those up to the next token."""
+    sizes = np.diff(windows.bounds)[texts]
+    places = windows.tokens.begins[ranges(windows.bounds[texts], sizes)] + np.repeat(bounds[:-1], sizes)
+    laid = np.ones(bounds[-1])
+    behind = np.append(places[1:], bounds[-1])[: len(places)]
+    is_last = np.zeros(len(places), bool)
+    is_last[bounds_of(sizes)[1:][sizes > 0] - 1] = True
+    behind = np.where(is_last, np.repeat(bounds[1:], sizes), behind)
+    stretch = np.maximum(behind - places, 0)
+    laid[ranges(places, stretch)] = np.repeat(values, stretch)
+    return laid
+
+
+def find_and_count(
+    tagged: TaggedWindows, texts: np.ndarray, emissions: np.ndarray, transitions: Transitions
+) -> tuple[TaggedTexts, TagCounts]:
+    """Decodes texts of a corpus and holds them against its tags; arguments as of `find_tagged`."""
+    windows = tagged.windows
+    sizes = np.diff(windows.bounds)[texts]
+    own = tagged.tags[ranges(windows.bounds[texts], sizes)]
+    found = find_tagged(windows, texts, emissions, transitions, own)
+    characters = ranges(bounds_of(windows.lengths)[texts], windows.lengths[texts])
+    num_types = len(tagged.names) // 2
+    there = tagged.char_tags[characters]
+    return found, count_tags(there, found.tags, found.bounds, num_types, found.surprise, sizes)

@@ -1,0 +1,202 @@
+import gzip
+import json
+import lzma
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from raytrain.errors import CorpusError
+from raytrain.tagged_texts import count_texts, iter_texts, read_tagged_corpus
+from raytrain.tags import find_spans, type_names
+
+BIO = "我 O\n在 O\n北 B-LOC\n京 I-LOC\n\n王\tB-PER\n五\tI-PER\n"
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def write(path, content):
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+def write_jsonl(path, *rows):
+    return write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def spans_in(corpus):
+    """(text, type) of every span, in order."""
+    found, types = find_spans(*corpus.tags), type_names(corpus.labels)
+    texts = corpus.table["text"].to_pylist()
+    parts = (found.rows, found.starts, found.ends, found.types)
+    return [(texts[r][s:e], types[t]) for r, s, e, t in zip(*(p.tolist() for p in parts), strict=True)]
+
+
+def problems_of(path, **options):
+    with pytest.raises(CorpusError) as raised:
+        read_tagged_corpus(path, "text", "spans", **options)
+    return raised.value.problems
+
+
+def test_bio_gives_texts_and_their_spans(tmp_path):
+    corpus = read_tagged_corpus(write(tmp_path / "a.bio", BIO), "text", "spans")
+    assert corpus.table["text"].to_pylist() == ["我在北京", "王五"]
+    assert corpus.table["id"].to_pylist() == [0, 1]
+    assert corpus.labels == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+    assert spans_in(corpus) == [("北京", "LOC"), ("王五", "PER")]
+
+
+def test_several_blank_lines_and_line_ends_of_windows_change_nothing(tmp_path):
+    other = "\r\n\r\n" + BIO.replace("\n", "\r\n").replace("\r\n\r\n", "\r\n\r\n \r\n") + "\r\n\r\n"
+    path = tmp_path / "a.bio"
+    path.write_bytes(other.encode())
+    plain = read_tagged_corpus(write(tmp_path / "b.bio", BIO), "text", "spans")
+    assert read_tagged_corpus(path, "text", "spans").table.equals(plain.table)
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".xz", lzma.compress)])
+def test_bio_may_be_compressed(tmp_path, suffix, pack):
+    path = tmp_path / f"a.bio{suffix}"
+    path.write_bytes(pack(BIO.encode()))
+    assert len(spans_in(read_tagged_corpus(path, "text", "spans"))) == 2
+
+
+def test_a_character_may_be_a_blank(tmp_path):
+    corpus = read_tagged_corpus(
+        write(tmp_path / "a.bio", "A B-X\n  I-X\n\u3000 I-X\nB I-X\n"), "text", "spans"
+    )
+    assert spans_in(corpus) == [("A \u3000B", "X")]
+
+
+def test_a_word_in_one_line_has_its_tag_on_each_character(tmp_path):
+    path = write(tmp_path / "a.bio", "在 O\nHP B-ORG\n公 I-ORG\n\nIBM S-ORG\n司 O\n")
+    with pytest.raises(CorpusError, match="to end with E-"):
+        read_tagged_corpus(path, "text", "spans")  # the first sentence does not close its span
+    corpus = read_tagged_corpus(write(path, "在 O\nHP B-ORG\n公 E-ORG\n\nIBM S-ORG\n司 O\n"), "text", "spans")
+    assert spans_in(corpus) == [("HP公", "ORG"), ("IBM", "ORG")]
+
+
+def test_rows_give_texts_spans_ids_and_groups(tmp_path):
+    rows = [
+        {"key": "a", "text": "王五在北京", "spans": [{"start": 3, "end": 5, "label": "LOC"}], "who": "x"},
+        {"key": "b", "text": "无", "spans": [], "who": "y"},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    for path in (write_jsonl(tmp_path / "a.jsonl", *rows), tmp_path / "a.parquet"):
+        corpus = read_tagged_corpus(path, "text", "spans", id="key", group="who")
+        assert spans_in(corpus) == [("北京", "LOC")]
+        assert corpus.table["id"].to_pylist() == ["a", "b"]
+        assert corpus.table["group"].to_pylist() == ["x", "y"]
+
+
+def test_all_that_is_wrong_with_a_bio_file_is_told_at_once_with_its_lines(tmp_path):
+    path = write(tmp_path / "a.bio", "我 O\n在\n\n北 I-LOC\n京 Q-LOC\n上 B-LOC x\n")
+    problems = problems_of(path)
+    assert [problem.split(":")[0].removeprefix(f"{path}, ") for problem in problems] == [
+        "row 2",
+        "row 4",
+        "row 5",
+        "row 6",
+    ]
+    assert "its tag, found '在'" in problems[0] and "data.strict=false" in problems[1]
+
+
+@pytest.mark.parametrize(
+    ("spans", "words"),
+    [
+        ([{"start": 0, "end": 6, "label": "X"}], "inside the text's 5 characters"),
+        ([{"start": 2, "end": 2, "label": "X"}], "inside the text"),
+        ([{"start": -1, "end": 2, "label": "X"}], "inside the text"),
+        ([{"start": 0, "end": 2, "label": "X"}, {"start": 1, "end": 3, "label": "Y"}], "do not overlap"),
+        ([{"start": 0.0, "end": 2, "label": "X"}], "places as integers"),
+        ([{"start": True, "end": 2, "label": "X"}], "places as integers"),
+        ([{"start": 0, "end": 2, "label": "X Y"}], "label without blanks"),
+        ([{"start": 0, "end": 2}], "expected a span"),
+        ([[0, 2, "X"]], "expected a span"),
+        ("0-2", "expected a list of spans"),
+    ],
+)
+def test_bad_span_is_told_with_its_row_and_column(tmp_path, spans, words):
+    path = write_jsonl(tmp_path / "a.jsonl", {"text": "王五在北京", "spans": spans})
+    [problem] = problems_of(path)
+    assert problem.startswith(f"{path}, row 1, column spans: ") and words in problem
+
+
+def test_spans_that_touch_are_two(tmp_path):
+    spans = [{"start": 0, "end": 2, "label": "X"}, {"start": 2, "end": 4, "label": "X"}]
+    path = write_jsonl(tmp_path / "a.jsonl", {"text": "王五在北京", "spans": spans})
+    assert spans_in(read_tagged_corpus(path, "text", "spans")) == [("王五", "X"), ("在北", "X")]
+
+
+def test_bad_sentences_may_be_dropped_and_are_counted(tmp_path):
+    path = write(tmp_path / "a.bio", BIO + "\n坏\n的 O\n")
+    corpus = read_tagged_corpus(path, "text", "spans", drop=["malformed_row"])
+    assert corpus.num_rows == 2 and corpus.dropped == {"malformed_row": 1}
+
+
+def test_repeated_ids_are_refused(tmp_path):
+    row = {"id": "a", "text": "王", "spans": [{"start": 0, "end": 1, "label": "X"}]}
+    [problem] = problems_of(write_jsonl(tmp_path / "a.jsonl", row, row), id="id")
+    assert "'a' in row 1 too" in problem
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("\n \n", "blank lines alone"), ("我 O\n", "expected tagged spans"), ("", "sentences")],
+)
+def test_file_without_spans_is_refused(tmp_path, content, words):
+    [problem] = problems_of(write(tmp_path / "a.bio", content))
+    assert words in problem
+
+
+def test_bio_has_no_columns_for_ids_and_groups(tmp_path):
+    problems = problems_of(write(tmp_path / "a.bio", BIO), id="id", group="who")
+    assert problems == ["data.id needs .jsonl or .parquet", "folds.group needs .jsonl or .parquet"]
+
+
+def test_summary_counts_spans_and_the_texts_that_hold_them(tmp_path):
+    text = BIO + "\n北 B-LOC\n京 B-LOC\n"
+    summary = read_tagged_corpus(write(tmp_path / "a.bio", text), "text", "spans").summary()
+    assert summary["labels"] == [
+        {"label": "LOC", "rows": 2, "spans": 3},
+        {"label": "PER", "rows": 1, "spans": 1},
+    ]
+    json.dumps(summary)
+
+
+def test_strata_are_the_rarest_types_that_every_fold_can_have(tmp_path):
+    """LOC in all 12, PER in 4 of them, ORG in one: too rare to count."""
+    lines = []
+    for number in range(12):
+        lines += ["北 B-LOC", "五 B-PER" if number < 4 else "五 O", "司 B-ORG" if number == 0 else "司 O", ""]
+    corpus = read_tagged_corpus(write(tmp_path / "a.bio", "\n".join(lines)), "text", "spans")
+    strata = corpus.strata(num_folds=4)
+    assert len(set(strata[:4].tolist())) == 1
+    assert len(set(strata[4:].tolist())) == 1
+    assert strata[0] != strata[5]
+
+
+def test_texts_to_predict_are_read_with_or_without_tags(tmp_path):
+    path = write(tmp_path / "a.bio", "我\n在\n\n  O\n北 B-LOC\n")
+    [table] = iter_texts(path, ["text"])
+    assert table["text"].to_pylist() == ["我在", " 北"]
+    assert count_texts(path, ["text"]) == (2, 0)
+
+
+def test_other_files_to_predict_are_read_as_ever(tmp_path):
+    path = write(tmp_path / "a.txt", "我在\n\n北京\n")
+    [table] = iter_texts(path, ["text"])
+    assert table["text"].to_pylist() == ["我在", "", "北京"]
+    assert count_texts(path, ["text"]) == (3, 1)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="public data beside the project")
+def test_public_corpus_is_read_whole():
+    path = SHARED / "msra_ner_dev.bio"
+    corpus = read_tagged_corpus(path, "text", "spans")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert "".join(corpus.table["text"].to_pylist()) == "".join(line[0] for line in lines if line.strip())
+    tags, _ = corpus.tags
+    assert [corpus.labels[tag] for tag in tags] == [line.split()[1] for line in lines if line.strip()]
+    assert np.bincount(corpus.strata(5)).min() > 100
