@@ -11,7 +11,8 @@ from pathlib import Path
 from rich.console import Console
 
 from raytrain.commands import config_parser, job_console, run_job
-from raytrain.config import Config, load_config, touches_data
+from raytrain.config import Config
+from raytrain.config_file import load_config, touches_data
 
 EXAMPLE = Path(__file__).with_name("kfold.yaml")
 

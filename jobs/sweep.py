@@ -8,7 +8,7 @@ ray job submit --working-dir . -- python jobs/sweep.py --config my.yaml
 import sys
 
 from raytrain.commands import config_parser, job_console, run_job
-from raytrain.config import load_config
+from raytrain.config_file import load_config
 
 
 def main(arguments: list[str] | None = None) -> None:

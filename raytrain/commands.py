@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from raytrain.config import describe_keys
+from raytrain.config_file import describe_keys
 from raytrain.errors import RaytrainError
 
 EXIT_INTERRUPTED = 130

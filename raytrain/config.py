@@ -1,33 +1,14 @@
 """The config of a run: every key with its type, range, default and meaning, in this one place."""
 
-import difflib
-import typing
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from yaml import YAMLError
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from raytrain.errors import ConfigError
+from raytrain.tasks import ARCHITECTURES, SWEEP_METRIC, TASK_METRICS, Architecture, Monitor, Task
 
-Task = Literal["classify", "tag"]
-Architecture = Literal["finetune", "textcnn", "rnn_cnn", "bilstm_crf", "bilstm", "crf"]
-# What each task can build, its default first.
-ARCHITECTURES: dict[str, tuple[Architecture, ...]] = {
-    "classify": ("finetune", "textcnn", "rnn_cnn"),
-    "tag": ("bilstm_crf", "bilstm", "crf"),
-}
 DropKind = Literal["empty_text", "missing_label", "malformed_row", "duplicate_id", "rare_class"]
-Monitor = Literal["log_loss", "accuracy", "macro_f1", "auc", "precision", "recall", "f1"]
-# What each task is scored by, in the order of tables.
-TASK_METRICS: dict[str, tuple[str, ...]] = {
-    "classify": ("accuracy", "macro_f1", "auc", "log_loss"),
-    "tag": ("precision", "recall", "f1", "accuracy", "log_loss"),
-}
-SWEEP_METRIC: dict[str, Monitor] = {"classify": "macro_f1", "tag": "f1"}
 AUTO = "auto"  # of words.keywords
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
@@ -35,6 +16,13 @@ Rate = Annotated[float, Field(gt=0, le=1)]
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+def yaml_value(value: Any) -> str:
+    """A value as YAML writes it."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class DataConfig(_Section):
@@ -161,7 +149,9 @@ class TrainConfig(_Section):
     @classmethod
     def _labels_as_strings(cls, value: Any) -> Any:
         """YAML reads the label 1 as a number."""
-        return {_yaml(label): weight for label, weight in value.items()} if isinstance(value, dict) else value
+        if not isinstance(value, dict):
+            return value
+        return {yaml_value(label): weight for label, weight in value.items()}
 
 
 class CacheConfig(_Section):
@@ -303,19 +293,6 @@ def _of_another_task(config: Config) -> list[str]:
     return problems
 
 
-# What may change between two invocations of one run: where and how it is computed, and what is
-# predicted or compared beside it, but never what the folds learn.
-FREE_KEYS = (
-    *(f"cache.{key}" for key in CacheConfig.model_fields),
-    *(f"cluster.{key}" for key in ClusterConfig.model_fields if key != "workers_per_fold"),
-    "baseline",
-    "data.test",
-    "storage",
-    "sweep.",
-    "tracking.",
-)
-
-
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Returns the leaves of nested dicts under dotted keys; an empty dict is a leaf."""
     flat: dict[str, Any] = {}
@@ -325,132 +302,3 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-def binding_keys(config: Config) -> dict[str, Any]:
-    """The flat config without FREE_KEYS: what two invocations of one run must have alike."""
-    return {key: value for key, value in config.flat().items() if not key.startswith(FREE_KEYS)}
-
-
-def decisive_keys(config: Config) -> dict[str, Any]:
-    """The binding keys that decide what the folds learn; of keywords and tags only where there are any."""
-    unread = ["name"]
-    if config.task != "tag":
-        unread += ["data.spans", "data.scheme", "data.strict", "train.crf_learning_rate"]
-    if config.words.keywords is None:
-        unread += ["words.keywords", "words.num_keywords"]
-    return {key: value for key, value in binding_keys(config).items() if key not in unread}
-
-
-def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
-    """Reads a YAML file, lays `key.path=value` overrides over it and validates the whole.
-
-    Args:
-        path: A YAML file, or None for defaults and overrides alone.
-        overrides: Each `key.path=value`; the value is parsed as YAML.
-
-    Raises:
-        ConfigError: With every problem at once: unreadable file, malformed override, unknown key
-            (and what was likely meant), value of the wrong type or out of range.
-    """
-    bad = [item for item in overrides if "=" not in item or item.startswith("=")]
-    if bad:
-        raise ConfigError(
-            "the command line cannot be read",
-            [f"expected key.path=value, found {item!r}; see --help for the keys" for item in bad],
-        )
-    try:
-        base = OmegaConf.load(path) if path is not None else OmegaConf.create()
-        if not OmegaConf.is_dict(base):
-            raise ConfigError(f"{path}: expected a mapping of config keys, found a list or a value")
-        merged = OmegaConf.merge(base, OmegaConf.from_dotlist(list(overrides)))
-        values = OmegaConf.to_container(merged, resolve=True)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read the config file: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: the config file is not UTF-8: {error}") from error
-    except (YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
-        where = path if path is not None else "the command line"
-        raise ConfigError(f"{where}: not valid YAML or overrides: {error}") from error
-    return validate_config(typing.cast(dict[str, Any], values))
-
-
-def touches_data(overrides: Sequence[str]) -> bool:
-    """Whether any override, however written, sets a key of `data`."""
-    try:
-        return "data" in OmegaConf.from_dotlist(list(overrides))
-    except (YAMLError, OmegaConfBaseException, ValueError, TypeError):
-        return True  # load_config will say what is wrong with them
-
-
-def validate_config(values: dict[str, Any]) -> Config:
-    """Builds a Config of plain nested values. Raises ConfigError with all problems at once."""
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        described = [_describe(problem) for problem in error.errors(include_url=False)]
-        problems = [line for lines in described for line in lines.splitlines()]
-        raise ConfigError("the config is not valid", list(dict.fromkeys(problems))) from error
-
-
-def _describe(problem: Any) -> str:
-    """One line of a pydantic problem: the dotted key, what was expected, what was found."""
-    location = [
-        str(part)
-        for part in problem["loc"]
-        if str(part) in _KNOWN_PARTS or problem["type"] in ("extra_forbidden", "missing")
-    ]
-    key = ".".join(location) or "config"
-    if problem["type"] == "extra_forbidden":
-        near = nearest_key(key)
-        return f"{key}: unknown key" + (f"; did you mean {near}?" if near else "; see --help for the keys")
-    if problem["type"] == "missing":
-        example = "; say e.g. data.path=FILE.csv" if key in ("data", "data.path") else ""
-        return f"{key}: required, but not given{example}"
-    if problem["type"] == "value_error":  # our own validators say what they found
-        told: str = problem["msg"].removeprefix("Value error, ")
-        return f"{key}: {told}" if location else told
-    message = problem["msg"]
-    return f"{key}: {message[0].lower()}{message[1:]}; found {problem['input']!r}"
-
-
-def _sections() -> dict[str, type[_Section]]:
-    return {
-        name: field.annotation
-        for name, field in Config.model_fields.items()
-        if isinstance(field.annotation, type) and issubclass(field.annotation, _Section)
-    }
-
-
-def config_keys() -> list[str]:
-    """Every dotted key there is, in the order of the config."""
-    return [key for key, _, _ in describe_keys()]
-
-
-def nearest_key(key: str) -> str | None:
-    """The key that was likely meant, if any."""
-    near = difflib.get_close_matches(key, config_keys(), n=1, cutoff=0.6)
-    near = near or [known for known in config_keys() if known.split(".")[-1] == key.split(".")[-1]]
-    return near[0] if near else None
-
-
-def describe_keys() -> list[tuple[str, str, str]]:
-    """Returns (dotted key, default, description) of every key: what --help and the README show."""
-    sections = _sections()
-    rows = []
-    for name, field in Config.model_fields.items():
-        fields = sections[name].model_fields.items() if name in sections else [("", field)]
-        for leaf, info in fields:
-            key = f"{name}.{leaf}" if leaf else name
-            default = "required" if info.is_required() else _yaml(info.default)
-            rows.append((key, default, info.description or ""))
-    return rows
-
-
-def _yaml(value: Any) -> str:
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-_KNOWN_PARTS = {part for key in config_keys() for part in key.split(".")}

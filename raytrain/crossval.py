@@ -11,7 +11,7 @@ from rich.console import Console
 
 from raytrain.baseline import baselines_on_ray
 from raytrain.cluster import check_storage, connect
-from raytrain.config import TASK_METRICS, Config
+from raytrain.config import Config
 from raytrain.ensemble import load_ensemble, write_ensemble
 from raytrain.errors import TimeBudgetError
 from raytrain.fold_result import FoldResult, FoldSpec, read_fold, read_fold_oof
@@ -38,6 +38,7 @@ from raytrain.summary import (
     score_table,
     type_table,
 )
+from raytrain.tasks import TASK_METRICS
 from raytrain.tracking import tracking
 
 

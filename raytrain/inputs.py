@@ -11,7 +11,7 @@ from rich.console import Console
 
 from raytrain.checkpoints import EncoderFiles, mini_encoder, read_encoder
 from raytrain.cluster import get_result
-from raytrain.config import ARCHITECTURES, AUTO, Config
+from raytrain.config import AUTO, Config
 from raytrain.corpus import Corpus
 from raytrain.errors import ConfigError
 from raytrain.features import PARALLEL_TEXTS, EncodedTexts, build_features, encode_texts, join_encoded
@@ -19,6 +19,7 @@ from raytrain.fetch import locate_checkpoint
 from raytrain.kept_words import extend_dictionary, read_kept_words
 from raytrain.keywords import KeywordInputs, given_keywords, interleave, join_ranked
 from raytrain.ragged import chunks_of
+from raytrain.tasks import ARCHITECTURES
 from raytrain.textrank import rank_texts
 from raytrain.tokens import Vocab, build_vocab
 from raytrain.windows import Windows, encode_windows

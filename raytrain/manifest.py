@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from raytrain.config import ARCHITECTURES, Architecture, Task
 from raytrain.storage import is_inside
+from raytrain.tasks import ARCHITECTURES, Architecture, Task
 
 SCHEMA_VERSION = 2  # 1: without keywords, as is still written where there are none
 Count = Annotated[int, Field(ge=0)]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.metrics import f1_score, roc_auc_score
 
-from raytrain.config import TASK_METRICS
+from raytrain.tasks import TASK_METRICS
 
 METRICS = TASK_METRICS["classify"]
 BOOTSTRAP_WORK = 500_000_000  # resampled rows × classes: about a minute

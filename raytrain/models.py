@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from raytrain.config import ARCHITECTURES
 from raytrain.crf import CRF
 from raytrain.encoders import build_transformer
 from raytrain.errors import ArtifactError
@@ -18,6 +17,7 @@ from raytrain.layers import (
     PaddingMask,
 )
 from raytrain.recurrent import BiLSTM
+from raytrain.tasks import ARCHITECTURES
 
 keras = tf.keras
 

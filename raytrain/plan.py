@@ -11,7 +11,7 @@ from rich.console import Console
 from raytrain.checkpoints import EncoderFiles
 from raytrain.cluster import WITHOUT_GPU, get_result, on_this_node
 from raytrain.config import Config
-from raytrain.corpus import Corpus, read_corpus
+from raytrain.corpus import Corpus
 from raytrain.devices import quick_imports
 from raytrain.fold_result import FoldSpec, fold_name
 from raytrain.hidden_states import EncoderSource
@@ -25,9 +25,11 @@ from raytrain.inputs import (
     read_shared_inputs,
     trains_encoder,
 )
+from raytrain.labelled_texts import read_corpus
 from raytrain.run_directory import check_inputs, find_folds, identify
 from raytrain.storage import Directory
-from raytrain.tagged_texts import count_texts, read_tagged_corpus
+from raytrain.tagged_texts import read_tagged_corpus
+from raytrain.unlabelled_texts import count_texts
 from raytrain.windows import tag_windows
 
 

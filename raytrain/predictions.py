@@ -1,8 +1,6 @@
 """Predicting files of any size: read, predict and write chunk after chunk, in the file's order."""
 
 import contextlib
-import csv
-import json
 import os
 import sys
 import tempfile
@@ -10,21 +8,18 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from raytrain.cluster import WITHOUT_GPU, connect, get_result, on_this_node
 from raytrain.config import Config
 from raytrain.devices import quick_imports, set_precision
 from raytrain.ensemble import Ensemble, load_ensemble
 from raytrain.errors import InputError
+from raytrain.proba_output import PROBA_SUFFIXES, WriteProba, open_proba
 from raytrain.span_output import SPAN_SUFFIXES, open_spans
 from raytrain.storage import Directory
-from raytrain.tagged_texts import count_texts, iter_texts
+from raytrain.unlabelled_texts import count_texts, iter_texts
 
-Write = Callable[[Sequence[Any], np.ndarray], None]
-PROBA_SUFFIXES = (".csv", ".jsonl", ".parquet")
 SUFFIXES = (*PROBA_SUFFIXES, ".bio")
 TEST_OUTPUT = {"classify": "predictions.csv", "tag": "predictions.jsonl"}
 CHUNK_ROWS = 4096
@@ -100,7 +95,7 @@ class _ProbaFiles:
     @contextlib.contextmanager
     def open(self, path: Path) -> Iterator[Callable[[pa.Table], None]]:
         """Yields what predicts the texts of a table and writes their probabilities."""
-        with _open_proba(path, self._labels) as write:
+        with open_proba(path, self._labels) as write:
 
             def predict(table: pa.Table) -> None:
                 pairs = table["text_pair"].to_pylist() if "text_pair" in table.column_names else None
@@ -205,9 +200,9 @@ def predict_test(run_location: str, config: Config) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def open_output(path: str, labels: Sequence[int | str]) -> Iterator[Write]:
+def open_output(path: str, labels: Sequence[int | str]) -> Iterator[WriteProba]:
     """Yields write(ids, proba); the file takes its name when the block ends without an error."""
-    with _whole_or_not(path) as unfinished, _open_proba(unfinished, labels) as write:
+    with _whole_or_not(path) as unfinished, open_proba(unfinished, labels) as write:
         yield write
 
 
@@ -221,53 +216,3 @@ def _whole_or_not(path: str) -> Iterator[Path]:
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _open_proba(path: Path, labels: Sequence[int | str]) -> Iterator[Write]:
-    names = [f"proba_{label}" for label in labels]
-    writer = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}[path.suffix]
-    with writer(path, labels, names) as write:
-        yield write
-
-
-@contextlib.contextmanager
-def _csv_writer(path: Path, labels: Sequence[int | str], names: Sequence[str]) -> Iterator[Write]:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["id", "label", *names])
-
-        def write(ids: Sequence[Any], proba: np.ndarray) -> None:
-            for row_id, row in zip(ids, proba, strict=True):
-                writer.writerow([row_id, labels[int(row.argmax())], *(f"{value:.6f}" for value in row)])
-
-        yield write
-
-
-@contextlib.contextmanager
-def _jsonl_writer(path: Path, labels: Sequence[int | str], names: Sequence[str]) -> Iterator[Write]:
-    with path.open("w", encoding="utf-8") as stream:
-
-        def write(ids: Sequence[Any], proba: np.ndarray) -> None:
-            for row_id, row in zip(ids, proba, strict=True):
-                values = {name: round(float(value), 6) for name, value in zip(names, row, strict=True)}
-                record = {"id": row_id, "label": labels[int(row.argmax())], **values}
-                stream.write(json.dumps(record, ensure_ascii=False) + "\n")
-
-        yield write
-
-
-@contextlib.contextmanager
-def _parquet_writer(path: Path, labels: Sequence[int | str], names: Sequence[str]) -> Iterator[Write]:
-    with contextlib.ExitStack() as stack:
-        opened: list[pq.ParquetWriter] = []
-
-        def write(ids: Sequence[Any], proba: np.ndarray) -> None:
-            columns = {"id": pa.array(ids), "label": pa.array([labels[i] for i in proba.argmax(axis=1)])}
-            columns |= {name: pa.array(proba[:, index]) for index, name in enumerate(names)}
-            table = pa.table(columns)
-            if not opened:
-                opened.append(stack.enter_context(pq.ParquetWriter(path, table.schema)))
-            opened[0].write_table(table)
-
-        yield write

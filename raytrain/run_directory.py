@@ -11,8 +11,10 @@ import numpy as np
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
+from raytrain.binding import binding_keys, decisive_keys
 from raytrain.checkpoints import EncoderFiles
-from raytrain.config import AUTO, Config, binding_keys, decisive_keys, validate_config
+from raytrain.config import AUTO, Config
+from raytrain.config_file import validate_config
 from raytrain.corpus import Corpus
 from raytrain.errors import ArtifactError, ConfigError, StorageError
 from raytrain.folds import assign_folds, read_folds, write_folds

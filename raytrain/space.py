@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from raytrain.config import ARCHITECTURES, Config, config_keys, nearest_key, validate_config
+from raytrain.config import Config
+from raytrain.config_file import config_keys, nearest_key, validate_config
 from raytrain.errors import ConfigError
 from raytrain.inputs import trains_encoder
+from raytrain.tasks import ARCHITECTURES
 
 RANGES = ("uniform", "loguniform", "randint")
 INPUT_SECTIONS = ("encoder.", "words.")

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 from rich.table import Table
 
-from raytrain.config import TASK_METRICS
 from raytrain.metrics import METRICS, bootstrap_interval, score_proba
+from raytrain.tasks import TASK_METRICS
 
 TITLES = {
     "accuracy": "accuracy",

@@ -18,7 +18,8 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule
 from rich.console import Console
 
 from raytrain.cluster import check_storage, connect
-from raytrain.config import Config, validate_config
+from raytrain.config import Config
+from raytrain.config_file import validate_config
 from raytrain.crossval import announce, frozen_states
 from raytrain.ensemble import parquet_bytes
 from raytrain.errors import ConfigError, InputError, StorageError, SweepError

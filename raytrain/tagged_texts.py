@@ -1,8 +1,6 @@
 """Texts with tagged spans: BIO files, a character and its tag a line, and rows of text and spans."""
 
 import hashlib
-import io
-import itertools
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -12,16 +10,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from raytrain import corpus
+from raytrain.bio import bio_lines, is_bio, split_line, spread_tag
+from raytrain.cells import check_cells, numbered_rows, refuse
 from raytrain.config import DropKind
-from raytrain.corpus import Corpus, check_cells, numbered_rows, refuse
-from raytrain.encodings import COMPRESSIONS, Problem, detect_encoding, open_bytes, readable
+from raytrain.corpus import Corpus
+from raytrain.encodings import Problem
 from raytrain.errors import CorpusError
-from raytrain.tables import BATCH_ROWS
 from raytrain.tags import OUTSIDE, TagReader, guess_scheme, tag_names
 
-# A character may itself be a blank.
-_TAGGED = re.compile(r"(\S+|\s)[ \t]+(\S+)\s*")
 _ADVICE = "write {start, end, label}, places counted in characters from 0, `end` behind the last"
 
 
@@ -41,14 +37,6 @@ class _Sentence:
     tags: list[str]
     lines: list[int]
     problems: list[Problem]
-
-
-def is_bio(path: str | Path) -> bool:
-    """Whether a name says that the file has a character and its tag a line; it may be compressed."""
-    suffixes = [suffix.lower() for suffix in Path(path).suffixes[-2:]]
-    return ".bio" in suffixes[-1:] or (
-        len(suffixes) == 2 and suffixes[0] == ".bio" and suffixes[1] in COMPRESSIONS
-    )
 
 
 def read_tagged_corpus(
@@ -134,71 +122,21 @@ def _usable(
     return kept, dropped
 
 
-def bio_lines(path: str | Path, problems: list[Problem]) -> Iterator[list[tuple[int, str]]]:
-    """Streams over the sentences of a BIO file: the numbered lines of each, without their ends.
-
-    Raises:
-        CorpusError: The file is missing, unreadable, truncated or corrupt.
-    """
-    with readable(path):
-        encoding = detect_encoding(path, problems)
-        if encoding is None:
-            return
-        with io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline=None) as stream:
-            numbered = ((number, line.rstrip("\n")) for number, line in enumerate(stream, 1))
-            for is_blank, lines in itertools.groupby(numbered, lambda line: not line[1].strip()):
-                if not is_blank:
-                    yield list(lines)
-
-
-def iter_texts(
-    path: str | Path, text_columns: Sequence[str], id: str | None = None, batch_rows: int = BATCH_ROWS
-) -> Iterator[pa.Table]:
-    """Streams over texts to predict: `corpus.iter_texts`, and BIO files, whose tags are not read.
-
-    Raises:
-        CorpusError: As `corpus.iter_texts`.
-    """
-    if not is_bio(path):
-        yield from corpus.iter_texts(path, text_columns, id, batch_rows)
-        return
-    problems: list[Problem] = []
-    texts = enumerate("".join(map(_first_field, lines)) for lines in bio_lines(path, problems))
-    while batch := list(itertools.islice(texts, batch_rows)):
-        numbers, parts = zip(*batch, strict=True)
-        yield pa.table({"id": pa.array(numbers, pa.int64()), "text": pa.array(parts, pa.string())})
-    refuse(f"{path}: these texts cannot be predicted", path, problems, may_drop=False)
-
-
-def count_texts(path: str | Path, text_columns: Sequence[str], id: str | None = None) -> tuple[int, int]:
-    """As `corpus.count_texts`, also of BIO files."""
-    if not is_bio(path):
-        return corpus.count_texts(path, text_columns, id)
-    texts = [text for table in iter_texts(path, text_columns) for text in table["text"].to_pylist()]
-    return len(texts), sum(not text.strip() for text in texts)
-
-
-def _first_field(line: tuple[int, str]) -> str:
-    """The character of a line, which may be a blank; its tag may be missing."""
-    found = _TAGGED.fullmatch(line[1])
-    return found[1] if found else line[1].split()[0]
-
-
 def _read_bio(path: str | Path, problems: list[Problem]) -> Iterator[_Sentence]:
     number = -1
     for number, lines in enumerate(bio_lines(path, problems)):
         sentence = _Sentence(lines[0][0], {"id": number}, [], [], [])
         parts = []
         for row, line in lines:
-            found = _TAGGED.fullmatch(line)
-            if found is None:
+            fields = split_line(line)
+            if fields is None:
                 expected = "expected a character, a blank and its tag"
                 message = f"{expected}, found {line!r:.60}; mend the line"
                 sentence.problems.append(Problem("malformed_row", row, None, message))
                 continue
-            parts.append(found[1])
-            sentence.tags += _spread(found[2], len(found[1]))
-            sentence.lines += [row] * len(found[1])
+            parts.append(fields[0])
+            sentence.tags += spread_tag(fields[1], len(fields[0]))
+            sentence.lines += [row] * len(fields[0])
         sentence.cells["text"] = "".join(parts)
         if parts and not sentence.cells["text"].strip():
             message = "expected a text, found blanks alone; fill it in"
@@ -210,14 +148,6 @@ def _read_bio(path: str | Path, problems: list[Problem]) -> Iterator[_Sentence]:
                 "empty_file", None, None, "expected sentences, found blank lines alone; is it the right file?"
             )
         )
-
-
-def _spread(tag: str, size: int) -> list[str]:
-    """A tag on each character of what a file keeps in one piece, as a word of Latin letters."""
-    if size == 1 or tag[:2] not in ("B-", "I-", "E-", "S-"):
-        return [tag] * size
-    first, last = {"B": ("B", "I"), "I": ("I", "I"), "E": ("I", "E"), "S": ("B", "E")}[tag[0]]
-    return [first + tag[1:], *[f"I{tag[1:]}"] * (size - 2), last + tag[1:]]
 
 
 def _read_tags(sentences: Sequence[_Sentence], scheme: str, strict: bool) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from raytrain.config import DropKind
-from raytrain.corpus import count_texts, has_column, iter_texts, read_corpus
 from raytrain.keywords import interleave
+from raytrain.labelled_texts import read_corpus
 from raytrain.ragged import chunks_of
+from raytrain.unlabelled_texts import count_texts, has_column, iter_texts
 
 Chunk = tuple[list[str], np.ndarray]  # texts, and the group of each
 

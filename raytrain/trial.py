@@ -8,7 +8,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from raytrain.config import TASK_METRICS, Config
+from raytrain.config import Config
 from raytrain.devices import quick_imports, set_up_tensorflow
 from raytrain.errors import RaytrainError
 from raytrain.fold_result import FoldSpec
@@ -17,6 +17,7 @@ from raytrain.hidden_states import HiddenStates
 from raytrain.inputs import class_weights
 from raytrain.plan import Plan, build_specs
 from raytrain.space import INPUT_SECTIONS, Point, with_point
+from raytrain.tasks import TASK_METRICS
 from raytrain.trials import ENDED, TrialRecord
 
 

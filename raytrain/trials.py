@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from raytrain.config import TASK_METRICS, Config, binding_keys
+from raytrain.binding import binding_keys
+from raytrain.config import Config
 from raytrain.errors import ArtifactError, ConfigError
 from raytrain.metrics import LOWER_IS_BETTER
 from raytrain.space import Point, with_point
 from raytrain.storage import Directory, json_bytes
+from raytrain.tasks import TASK_METRICS
 
 _BOUND = ("sweep.space", "sweep.search", "sweep.num_folds", "sweep.metric")
 STATES = ("waiting", "running", "stopped", "pruned", "finished", "failed")

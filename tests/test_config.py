@@ -3,14 +3,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytrain.config import (
-    FREE_KEYS,
-    binding_keys,
-    config_keys,
-    describe_keys,
-    load_config,
-    validate_config,
-)
+from raytrain.binding import FREE_KEYS, binding_keys
+from raytrain.config_file import config_keys, describe_keys, load_config, validate_config
 from raytrain.errors import ConfigError
 
 

@@ -23,11 +23,11 @@ from tiny_run import (
     write_encoder,
 )
 
-from raytrain.corpus import read_corpus
 from raytrain.crossval import cross_validate
 from raytrain.ensemble import load_ensemble
 from raytrain.errors import ArtifactError, ClusterError, ConfigError, FoldError
 from raytrain.hidden_states import HiddenStates
+from raytrain.labelled_texts import read_corpus
 from raytrain.predictions import predict_test
 from raytrain.sentencepieces import SentencePieceTokenizer
 

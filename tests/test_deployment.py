@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 
 import raytrain
 from raytrain.commands import config_parser
-from raytrain.config import load_config
+from raytrain.config_file import load_config
 
 ROOT = Path(__file__).parents[1]
 CLUSTER = (ROOT / "cluster.yaml").read_text(encoding="utf-8")

@@ -11,8 +11,10 @@ import raytrain
 PACKAGE = Path(raytrain.__file__).parent
 # The one order of the package: a module imports only modules that stand before it.
 ORDER = [
-    *("errors", "config", "outages", "filesystems", "storage", "zoo", "download", "archives", "fetch"),
-    *("encodings", "tables", "tags", "corpus", "tagged_texts", "folds", "metrics", "tag_metrics"),
+    *("errors", "tasks", "config", "binding", "config_file"),
+    *("outages", "filesystems", "storage", "zoo", "download", "archives", "fetch"),
+    *("encodings", "tables", "cells", "bio", "tags"),
+    *("corpus", "labelled_texts", "tagged_texts", "unlabelled_texts", "folds", "metrics", "tag_metrics"),
     *("ragged", "tokens", "sentencepieces", "words"),
     *("segmentation", "textrank", "association", "kept_words", "keywords", "text_sources"),
     *("features", "windows", "decoding", "tagging"),
@@ -26,7 +28,7 @@ ORDER = [
     "crossval",
     *("space", "trials", "trial", "search", "trial_table", "trial_recorder", "pictures", "sweep"),
     *("candidates", "candidate_file", "fonts", "candidate_report"),
-    *("predict", "span_output", "predictions", "commands", "example", "checkpoint_report"),
+    *("predict", "proba_output", "span_output", "predictions", "commands", "example", "checkpoint_report"),
 ]
 WITH_TENSORFLOW = {
     "layers",

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from tiny_run import silent_console
 
-from raytrain.config import load_config
+from raytrain.config_file import load_config
 from raytrain.corpus import Corpus
 from raytrain.errors import CheckpointError, ConfigError, CorpusError
 from raytrain.inputs import (

@@ -9,10 +9,10 @@ import pytest
 from jieba import finalseg
 from tiny_run import make_rows, silent_console, tiny_config
 
-from raytrain.corpus import read_corpus
 from raytrain.crossval import cross_validate
 from raytrain.ensemble import Ensemble, load_ensemble
 from raytrain.keywords import join_ranked
+from raytrain.labelled_texts import read_corpus
 from raytrain.sweep import run_sweep
 from raytrain.textrank import rank_texts
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from raytrain.commands import config_parser
-from raytrain.config import describe_keys, load_config
+from raytrain.config_file import describe_keys, load_config
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

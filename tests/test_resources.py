@@ -3,7 +3,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raytrain.config import Autoscaler, load_config
+from raytrain.config import Autoscaler
+from raytrain.config_file import load_config
 from raytrain.errors import ClusterError, ConfigError
 from raytrain.resources import (
     FoldResources,

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from raytrain.binding import binding_keys
 from raytrain.checkpoints import EncoderFiles
-from raytrain.config import binding_keys, load_config
+from raytrain.config_file import load_config
 from raytrain.corpus import Corpus
 from raytrain.errors import ArtifactError, ConfigError, StorageError
 from raytrain.run_directory import (
@@ -307,49 +308,11 @@ def test_a_storage_that_is_away_is_not_a_damaged_run(tmp_path, monkeypatch):
         check_inputs(run, config, CORPUS, None)
 
 
-def test_without_keywords_a_run_is_known_as_before_there_were_any():
+def test_a_classifier_without_keywords_is_known_as_before_there_were_any_and_taggers():
     config, inputs = config_of(), {"data.path": "a"}
-    known = {
-        key: value
-        for key, value in binding_keys(config).items()
-        if key not in ("name", "words.keywords", "words.num_keywords")
-    }
+    later = ("words.keywords", "words.num_keywords")
+    later += ("data.spans", "data.scheme", "data.strict", "train.crf_learning_rate")
+    known = {key: value for key, value in binding_keys(config).items() if key not in ("name", *later)}
     expected = hashlib.sha256(json.dumps([known, inputs], sort_keys=True).encode()).hexdigest()
     assert identify(config, inputs) == expected
-    assert identify(config_of("words.num_keywords=7"), inputs) == expected
-
-
-def test_keywords_are_part_of_what_a_run_is():
-    inputs = {"data.path": "a"}
-    overrides = ([], ["words.keywords=auto"], ["words.keywords=auto", "words.num_keywords=7"])
-    assert len({identify(config_of(*own), inputs) for own in overrides}) == 3
-
-
-@pytest.mark.parametrize("architecture", ["finetune", "textcnn"])
-def test_a_changed_file_of_keywords_is_another_run(run, tmp_path, architecture):
-    path = tmp_path / "candidates.csv"
-    path.write_text("word,keep,class\n甲,x,真\n", encoding="utf-8")
-    overrides = [f"words.keywords={path}", f"model.architecture={architecture}"]
-    begin(run, *overrides)
-    begin(run, *overrides)
-    path.write_text("word,keep,class\n甲,x,假\n", encoding="utf-8")
-    with pytest.raises(ConfigError) as caught:
-        begin(run, *overrides)
-    assert caught.value.problems[0].startswith("words.keywords: its content")
-
-
-def test_a_dictionary_is_known_by_every_byte(run, tmp_path):
-    """One that is larger than both of its ends, which are enough of vectors."""
-    path = tmp_path / "user.txt"
-    lines = [f"词{i:07d} 3\n" for i in range(200_000)]
-    path.write_text("".join(lines), encoding="utf-8")
-    begin(run, f"words.user_dict={path}")
-    lines[100_000] = "词x100000 3\n"
-    path.write_text("".join(lines), encoding="utf-8")
-    with pytest.raises(ConfigError, match="other inputs"):
-        begin(run, f"words.user_dict={path}")
-
-
-def test_a_missing_file_of_keywords_is_named(run):
-    with pytest.raises(ConfigError, match=r"words\.keywords: cannot read nowhere\.csv"):
-        begin(run, "words.keywords=nowhere.csv")
+    assert identify(config_of("words.num_keywords=7", "data.strict=false"), inputs) == expected

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytrain.config import load_config
+from raytrain.config_file import load_config
 from raytrain.errors import ConfigError
 from raytrain.space import Domain, default_rates, input_points, read_space, with_point
 
@@ -15,7 +15,7 @@ def config_of(space=None, **sweep):
     base = load_config(None, ["data.path=a.csv", "model.architecture=textcnn"])
     values = base.model_dump(mode="json")
     values["sweep"] |= {"space": space or {}, **sweep}
-    from raytrain.config import validate_config
+    from raytrain.config_file import validate_config
 
     return validate_config(values)
 
@@ -83,7 +83,7 @@ def test_a_rate_given_for_one_architecture_leaves_the_others_theirs():
 def test_a_rate_that_the_config_gives_is_not_searched():
     values = config_of().model_dump(mode="json")
     values["train"]["learning_rate"] = 1e-3
-    from raytrain.config import validate_config
+    from raytrain.config_file import validate_config
 
     assert read_space(validate_config(values), True).own["textcnn"] == {}
 

@@ -12,7 +12,7 @@ import pytest
 from tiny_run import silent_console, tiny_config
 
 from raytrain import trial_recorder
-from raytrain.config import load_config
+from raytrain.config_file import load_config
 from raytrain.crossval import cross_validate
 from raytrain.errors import ConfigError, StorageError, SweepError
 from raytrain.sweep import _Ending, run_sweep

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raytrain.errors import CorpusError
-from raytrain.tagged_texts import count_texts, iter_texts, read_tagged_corpus
+from raytrain.tagged_texts import read_tagged_corpus
 from raytrain.tags import find_spans, type_names
 
 BIO = "我 O\n在 O\n北 B-LOC\n京 I-LOC\n\n王\tB-PER\n五\tI-PER\n"
@@ -153,42 +153,6 @@ def test_file_without_spans_is_refused(tmp_path, content, words):
 def test_bio_has_no_columns_for_ids_and_groups(tmp_path):
     problems = problems_of(write(tmp_path / "a.bio", BIO), id="id", group="who")
     assert problems == ["data.id needs .jsonl or .parquet", "folds.group needs .jsonl or .parquet"]
-
-
-def test_summary_counts_spans_and_the_texts_that_hold_them(tmp_path):
-    text = BIO + "\n北 B-LOC\n京 B-LOC\n"
-    summary = read_tagged_corpus(write(tmp_path / "a.bio", text), "text", "spans").summary()
-    assert summary["labels"] == [
-        {"label": "LOC", "rows": 2, "spans": 3},
-        {"label": "PER", "rows": 1, "spans": 1},
-    ]
-    json.dumps(summary)
-
-
-def test_strata_are_the_rarest_types_that_every_fold_can_have(tmp_path):
-    """LOC in all 12, PER in 4 of them, ORG in one: too rare to count."""
-    lines = []
-    for number in range(12):
-        lines += ["北 B-LOC", "五 B-PER" if number < 4 else "五 O", "司 B-ORG" if number == 0 else "司 O", ""]
-    corpus = read_tagged_corpus(write(tmp_path / "a.bio", "\n".join(lines)), "text", "spans")
-    strata = corpus.strata(num_folds=4)
-    assert len(set(strata[:4].tolist())) == 1
-    assert len(set(strata[4:].tolist())) == 1
-    assert strata[0] != strata[5]
-
-
-def test_texts_to_predict_are_read_with_or_without_tags(tmp_path):
-    path = write(tmp_path / "a.bio", "我\n在\n\n  O\n北 B-LOC\n")
-    [table] = iter_texts(path, ["text"])
-    assert table["text"].to_pylist() == ["我在", " 北"]
-    assert count_texts(path, ["text"]) == (2, 0)
-
-
-def test_other_files_to_predict_are_read_as_ever(tmp_path):
-    path = write(tmp_path / "a.txt", "我在\n\n北京\n")
-    [table] = iter_texts(path, ["text"])
-    assert table["text"].to_pylist() == ["我在", "", "北京"]
-    assert count_texts(path, ["text"]) == (3, 1)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="public data beside the project")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytrain.config import load_config
+from raytrain.config_file import load_config
 from raytrain.errors import ArtifactError, ConfigError
 from raytrain.metrics import METRICS
 from raytrain.storage import Directory

@@ -1,0 +1,18 @@
+"""What can be learned of texts, which heads there are for it, and what it is scored by."""
+
+from typing import Literal
+
+Task = Literal["classify", "tag"]
+Architecture = Literal["finetune", "textcnn", "rnn_cnn", "bilstm_crf", "bilstm", "crf"]
+# What each task can build, its default first.
+ARCHITECTURES: dict[str, tuple[Architecture, ...]] = {
+    "classify": ("finetune", "textcnn", "rnn_cnn"),
+    "tag": ("bilstm_crf", "bilstm", "crf"),
+}
+Monitor = Literal["log_loss", "accuracy", "macro_f1", "auc", "precision", "recall", "f1"]
+# What each task is scored by, in the order of tables.
+TASK_METRICS: dict[str, tuple[str, ...]] = {
+    "classify": ("accuracy", "macro_f1", "auc", "log_loss"),
+    "tag": ("precision", "recall", "f1", "accuracy", "log_loss"),
+}
+SWEEP_METRIC: dict[str, Monitor] = {"classify": "macro_f1", "tag": "f1"}
