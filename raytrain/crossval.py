@@ -12,14 +12,15 @@ from rich.console import Console
 from raytrain.baseline import baselines_on_ray
 from raytrain.cluster import check_storage, connect
 from raytrain.config import Config
-from raytrain.ensemble import load_ensemble, write_ensemble
+from raytrain.ensemble import load_ensemble
 from raytrain.errors import TimeBudgetError
-from raytrain.fold_result import FoldResult, FoldSpec, read_fold, read_fold_oof
+from raytrain.fold_result import FoldResult, FoldSpec, read_fold
 from raytrain.hidden_states import HiddenStates, cached_hidden_states
 from raytrain.launch import Schedule, run_folds
 from raytrain.plan import Plan, build_specs, load_plan, prepare_run, read_texts
 from raytrain.preflight import check_nodes, learned_bytes, needed_bytes
 from raytrain.resources import FoldResources, cluster_nodes, count_slots, describe_plan, plan_resources
+from raytrain.results import write_results
 from raytrain.run_directory import (
     begin_run,
     check_config,
@@ -27,18 +28,14 @@ from raytrain.run_directory import (
     lock_run,
     read_summary,
 )
-from raytrain.scoring import SCORINGS, Scoring
 from raytrain.storage import Directory, json_bytes
 from raytrain.summary import (
     fold_table,
     incomplete_line,
     is_complete,
-    score_baseline,
-    score_folds,
     score_table,
     type_table,
 )
-from raytrain.tasks import TASK_METRICS
 from raytrain.tracking import tracking
 
 
@@ -139,7 +136,7 @@ def _train(plan: Plan, deadline: float | None, console: Console) -> dict[str, An
             f"cluster.time_budget of {plan.config.cluster.time_budget:g} s was used up before one fold had "
             "learned anything; give it more"
         )
-    return _write_results(plan, specs, results, hidden_states, _finish_baselines(baselines, console))
+    return write_results(plan, specs, results, hidden_states, _finish_baselines(baselines, console))
 
 
 def _prepare_cluster(
@@ -165,40 +162,6 @@ def _prepare_cluster(
         return count_slots(needs, cluster, num_left, cluster_nodes(cluster.autoscaler))
 
     return Schedule(resources, recount, deadline, one_machine=len(nodes) == 1)
-
-
-def _write_results(
-    plan: Plan,
-    specs: list[FoldSpec],
-    results: dict[str, FoldResult],
-    hidden_states: HiddenStates | None,
-    baseline_oof: dict[str, np.ndarray],
-) -> dict[str, Any]:
-    """Writes the ensemble of the folds that there are. Returns the summary."""
-    done = [spec for spec in specs if spec.name in results]
-    parts = {
-        name: [read_fold_oof(spec.location) for spec in done if spec.architecture == name]
-        for name in dict.fromkeys(spec.architecture for spec in done)
-    }
-    scoring: Scoring = SCORINGS[plan.config.task](plan.corpus.labels, plan.labels)
-    oof = {name: scoring.assemble({name: own}) for name, own in parts.items()}
-    whole = scoring.assemble(parts)
-    summary = _sum_up(plan, [results[spec.name] for spec in done], scoring, oof, whole)
-    summary["baselines"] = {
-        name: score_baseline(plan.labels, plan.folds[0], proba, plan.config.seed)
-        for name, proba in baseline_oof.items()
-    }
-    summary["missing"] = [spec.name for spec in specs if spec.name not in results]
-    summary["stopped_early"] = [spec.name for spec in done if results[spec.name].stopped_early]
-    summary["encoder_seconds"] = hidden_states.seconds if hidden_states is not None else 0.0
-    table = scoring.table(plan.corpus.table["id"].combine_chunks(), plan.folds, oof, whole)
-    is_frozen = any(not spec.model["train_encoder"] for spec in done)
-    frozen = ray.get(plan.encoder_weights) if is_frozen and plan.encoder_weights is not None else None
-    records = [results[spec.name].record for spec in done]
-    write_ensemble(
-        plan.run, plan.config, plan.inputs, plan.corpus.labels, done, records, summary, table, frozen
-    )
-    return summary
 
 
 def _hidden_states(
@@ -249,32 +212,3 @@ def _finish_baselines(baselines: ray.ObjectRef | None, console: Console) -> dict
     except ray.exceptions.RayError as error:
         console.print(f"the baselines are left out, they failed: {error}", highlight=False, markup=False)
         return {}
-
-
-def _sum_up(
-    plan: Plan, results: list[FoldResult], scoring: Scoring, oof: dict[str, Any], whole: Any
-) -> dict[str, Any]:
-    task, seed = plan.config.task, plan.config.seed
-    architectures = {}
-    for name, own_oof in oof.items():
-        own = [result for result in results if result.record["architecture"] == name]
-        folds = [
-            {
-                "name": result.name,
-                "metrics": result.metrics,
-                "epochs": result.record["history"][-1]["epoch"],
-                "seconds": result.record["seconds"],
-            }
-            for result in own
-        ]
-        spread = score_folds([result.metrics for result in own], TASK_METRICS[task])
-        architectures[name] = {"folds": folds, **spread, **scoring.score(own_oof, seed)}
-    return {
-        "name": plan.config.name,
-        "task": task,
-        "rows": plan.corpus.num_rows,
-        "labels": plan.corpus.labels,
-        "select": plan.config.train.select,
-        "architectures": architectures,
-        "ensemble": scoring.score(whole, seed),
-    }

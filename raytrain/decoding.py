@@ -2,7 +2,8 @@
 
 A tagging y of a sequence scores start[y_1] + Σ emissions[t, y_t] + Σ pairs[y_t, y_t+1] + end[y_n]; its
 probability is exp(score) over the sum of all taggings' (Lafferty et al. 2001). Sequences lie end to end,
-without padding; each step of a loop treats all sequences that are as long, the longest standing first.
+without padding; each step of a loop treats all sequences of a block that are as long, the longest
+standing first.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from raytrain.tags import Spans
+
+BLOCK_SCORES = 1 << 23  # of pairs of tags, held at once: 64 MiB
 
 
 @dataclass(frozen=True)
@@ -55,24 +58,30 @@ def best_tags(emissions: np.ndarray, bounds: np.ndarray, transitions: Transition
     """
     scores = np.array(emissions, np.float64)
     back = np.zeros(emissions.shape, np.int64)
-    steps = _steps(bounds)
-    for number, (here, _) in enumerate(steps):
-        if number == 0:
-            scores[here] += transitions.start
-            continue
-        paths = scores[here - 1][:, :, None] + transitions.pairs
-        back[here] = paths.argmax(axis=1)
-        scores[here] += paths.max(axis=1)
     tags = np.zeros(len(emissions), np.int64)
-    for here, num_going_on in reversed(steps):
-        on, last = here[:num_going_on], here[num_going_on:]
-        tags[last] = (scores[last] + transitions.end).argmax(axis=1)
-        tags[on] = back[on + 1, tags[on + 1]]
+    for steps in _blocks(bounds, emissions.shape[1]):
+        for number, (here, _) in enumerate(steps):
+            if number == 0:
+                scores[here] += transitions.start
+                continue
+            paths = scores[here - 1][:, :, None] + transitions.pairs
+            back[here] = paths.argmax(axis=1)
+            scores[here] += paths.max(axis=1)
+        for here, num_going_on in reversed(steps):
+            on, last = here[:num_going_on], here[num_going_on:]
+            tags[last] = (scores[last] + transitions.end).argmax(axis=1)
+            tags[on] = back[on + 1, tags[on + 1]]
     return tags
 
 
+def _blocks(bounds: np.ndarray, num_tags: int) -> list[list[tuple[np.ndarray, int]]]:
+    """The steps of some sequences, then of others: as many at once as `BLOCK_SCORES` lets."""
+    size = max(1, BLOCK_SCORES // num_tags**2)
+    return [_steps(bounds[first : first + size + 1]) for first in range(0, len(bounds) - 1, size)]
+
+
 def _steps(bounds: np.ndarray) -> list[tuple[np.ndarray, int]]:
-    """The first token of every sequence, then the second of those that have one, and so on.
+    """The first token of each of some sequences, then the second of those that have one, and so on.
 
     Returns:
         The tokens of each step, the longest sequence first, and how many of them have one behind them.
@@ -172,17 +181,17 @@ def weigh(emissions: np.ndarray, bounds: np.ndarray, transitions: Transitions) -
     """Runs forward-backward over many sequences; arguments as of `best_tags`."""
     emissions = np.array(emissions, np.float64)
     forward, backward = emissions.copy(), np.zeros(emissions.shape)
-    steps = _steps(bounds)
-    for number, (here, _) in enumerate(steps):
-        if number == 0:
-            forward[here] += transitions.start
-        else:
-            forward[here] += _log_sum(forward[here - 1][:, :, None] + transitions.pairs, axis=1)
-    for here, num_going_on in reversed(steps):
-        on, last = here[:num_going_on], here[num_going_on:]
-        backward[last] = transitions.end
-        following = (emissions[on + 1] + backward[on + 1])[:, None, :] + transitions.pairs
-        backward[on] = _log_sum(following, axis=2)
+    for steps in _blocks(bounds, emissions.shape[1]):
+        for number, (here, _) in enumerate(steps):
+            if number == 0:
+                forward[here] += transitions.start
+            else:
+                forward[here] += _log_sum(forward[here - 1][:, :, None] + transitions.pairs, axis=1)
+        for here, num_going_on in reversed(steps):
+            on, last = here[:num_going_on], here[num_going_on:]
+            backward[last] = transitions.end
+            following = (emissions[on + 1] + backward[on + 1])[:, None, :] + transitions.pairs
+            backward[on] = _log_sum(following, axis=2)
     filled = np.diff(bounds) > 0
     log_totals = np.zeros(len(bounds) - 1)
     log_totals[filled] = _log_sum(forward[bounds[1:][filled] - 1] + transitions.end, axis=1)

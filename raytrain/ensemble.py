@@ -75,8 +75,9 @@ def write_ensemble(
     for name, data in _keyword_files(specs, inputs).items():
         add(name, data)
     add("oof.parquet", parquet_bytes(oof))
+    is_first = config.task == "classify" and inputs.keywords is None
     manifest = {
-        "schema_version": 1 if inputs.keywords is None else SCHEMA_VERSION,
+        "schema_version": 1 if is_first else SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": config.name,
         "complete": is_complete(summary),

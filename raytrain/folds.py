@@ -11,7 +11,12 @@ from raytrain.errors import ArtifactError, CorpusError
 
 
 def assign_folds(
-    labels: np.ndarray, num_folds: int, repeats: int, seed: int, groups: np.ndarray | None = None
+    labels: np.ndarray,
+    num_folds: int,
+    repeats: int,
+    seed: int,
+    groups: np.ndarray | None = None,
+    with_every_class: bool = True,
 ) -> np.ndarray:
     """Assigns every row to one valid fold per repeat, stratified by label and shuffled by seed.
 
@@ -21,27 +26,28 @@ def assign_folds(
         repeats: How often the rows are folded; repeat r shuffles with seed + r.
         seed: Base seed.
         groups: (num_rows,) values; equal values never straddle folds.
+        with_every_class: Whether each class must be among every fold's training rows.
 
     Returns:
         (repeats, num_rows) int32, the fold in which the row is valid.
 
     Raises:
-        CorpusError: Fewer groups than folds, or groups so uneven that a fold stays empty or its
+        CorpusError: Fewer rows or groups than folds, or groups so uneven that a fold stays empty or its
             training rows lack a class.
     """
     num_rows = len(labels)
     assigned = np.full((repeats, num_rows), -1, np.int32)
-    if groups is not None and len(np.unique(groups)) < num_folds:
-        raise CorpusError(
-            "the rows cannot be folded",
-            [f"expected at least {num_folds} groups, one per fold; found {len(np.unique(groups))}"],
-        )
+    counts = {"rows": num_rows} | ({"groups": len(np.unique(groups))} if groups is not None else {})
+    for noun, count in counts.items():
+        if count < num_folds:
+            problem = f"expected at least {num_folds} {noun}, one per fold; found {count}; use fewer folds"
+            raise CorpusError("the rows cannot be folded", [problem])
     for repeat in range(repeats):
         kind = StratifiedKFold if groups is None else StratifiedGroupKFold
         splitter = kind(n_splits=num_folds, shuffle=True, random_state=seed + repeat)
         for fold, (_, valid) in enumerate(splitter.split(np.zeros(num_rows), labels, groups)):
             assigned[repeat, valid] = fold
-    problems = _uneven(assigned, labels, num_folds)
+    problems = _uneven(assigned, labels if with_every_class else np.zeros(num_rows), num_folds)
     if problems:
         raise CorpusError("the rows cannot be folded", problems)
     return assigned

@@ -5,9 +5,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from raytrain.storage import is_inside
+from raytrain.tags import tag_names, type_names
 from raytrain.tasks import ARCHITECTURES, Architecture, Task
 
-SCHEMA_VERSION = 2  # 1: without keywords, as is still written where there are none
+SCHEMA_VERSION = 2  # 1: classifiers without keywords, as is still written of these
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -77,6 +78,9 @@ class Manifest(_Entry):
         named = [encoder.config, encoder.vocab, encoder.weights]
         named += [words.vocabulary, words.user_dict] if words else []
         problems = []
+        names = [str(label) for label in self.labels]
+        if self.task == "tag" and names != tag_names(type_names(names)):
+            problems.append(f"its labels are not O and a B- and an I- of each type, in order: {names[:9]}")
         for name, entry in self.architectures.items():
             named += [name for fold in entry.folds for name in (fold.file, fold.keywords)]
             if name not in ARCHITECTURES[self.task]:

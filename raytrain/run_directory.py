@@ -134,8 +134,9 @@ def find_folds(run: Directory, config: Config, corpus: Corpus) -> np.ndarray:
         ids = corpus.table["id"].combine_chunks()
         return read_folds(run.read_bytes("folds.parquet"), ids)
     groups = corpus.table["group"].to_numpy() if config.folds.group else None
-    strata = corpus.strata(config.folds.num_folds)
-    return assign_folds(strata, config.folds.num_folds, config.folds.repeats, config.seed, groups)
+    folds, with_every_class = config.folds, config.task == "classify"
+    strata = corpus.strata(folds.num_folds)
+    return assign_folds(strata, folds.num_folds, folds.repeats, config.seed, groups, with_every_class)
 
 
 def begin_run(

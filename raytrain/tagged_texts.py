@@ -80,7 +80,7 @@ def read_tagged_corpus(
         _read_tags(sentences, scheme, strict)
     else:
         columns = ({"id": id} if id else {}) | {"text": text} | ({"group": group} if group else {})
-        sentences = list(_read_rows(path, columns, spans, problems))
+        sentences = list(_read_rows(path, columns, spans, drop, problems))
     kept, dropped = _usable(sentences, problems, frozenset(drop))
     names = tag_names(tag[2:] for sentence in kept for tag in sentence.tags if tag != OUTSIDE)
     if not problems and len(names) == 1:
@@ -163,17 +163,19 @@ def _read_tags(sentences: Sequence[_Sentence], scheme: str, strict: bool) -> Non
 
 
 def _read_rows(
-    path: str | Path, columns: dict[str, str], spans: str, problems: list[Problem]
+    path: str | Path, columns: dict[str, str], spans: str, drop: Collection[str], problems: list[Problem]
 ) -> Iterator[_Sentence]:
     first_rows: dict[str, int] = {}
     for row, number, values in numbered_rows(path, {**columns, "spans": spans}, problems):
         cells, found = check_cells(row, values, columns)
-        key = cells.get("id", "")
-        if key and first_rows.setdefault(key, row) != row:
-            message = f"expected each id once, found {key!r} in row {first_rows[key]} too; change one"
-            found.append(Problem("duplicate_id", row, columns["id"], message))
         tags, wrong = _tags_of(values.get(spans), cells["text"])
         found += [Problem("bad_span", row, spans, message) for message in wrong if spans in values]
+        key = cells.get("id", "")
+        if key in first_rows:
+            message = f"expected each id once, found {key!r} in row {first_rows[key]} too; change one"
+            found.append(Problem("duplicate_id", row, columns["id"], message))
+        elif key and not any(problem.kind in drop for problem in found):
+            first_rows[key] = row
         yield _Sentence(row, {"id": number, **cells}, tags, [], found)
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raytrain import decoding
 from raytrain.decoding import Transitions, best_tags, mean_transitions, no_transitions, weigh
 from raytrain.tags import find_spans
 
@@ -155,3 +156,14 @@ def test_long_sequences_and_large_scores_stay_finite():
     lattice = weigh(emissions, np.array([0, 2000]), random_crf(0, scale=500))
     marginals = lattice.marginals()
     np.testing.assert_allclose(marginals.sum(axis=1), 1, atol=1e-6)
+
+
+def test_blocks_of_sequences_change_nothing(monkeypatch):
+    crf, (emissions, bounds, _) = random_crf(4), random_sequences([3, 0, 5, 1, 4, 4], seed=4)
+    tags, lattice = best_tags(emissions, bounds, crf), weigh(emissions, bounds, crf)
+    monkeypatch.setattr(decoding, "BLOCK_SCORES", 2 * NUM_TAGS**2)
+    again = weigh(emissions, bounds, crf)
+    assert best_tags(emissions, bounds, crf).tolist() == tags.tolist()
+    np.testing.assert_array_equal(again.forward, lattice.forward)
+    np.testing.assert_array_equal(again.backward, lattice.backward)
+    np.testing.assert_array_equal(again.log_totals, lattice.log_totals)

@@ -231,6 +231,8 @@ def folds_of(manifest):
         (lambda manifest: manifest["architectures"]["finetune"].update(folds=[]), "folds"),
         (lambda manifest: manifest.update(labels=["a"]), "labels"),
         (lambda manifest: model_of(manifest).update(num_keyword_classes=3), "keywords of 3 classes"),
+        (lambda manifest: manifest.update(task="tag"), "finetune is no architecture of task tag"),
+        (lambda manifest: manifest.update(task="tag", labels=["O", "B-X"]), "a B- and an I- of each type"),
         (lambda manifest: model_of(manifest).update(num_keyword_classes=2), "in some of its folds"),
         (
             lambda manifest: folds_of(manifest)[0].update(keywords="words/keywords.json"),

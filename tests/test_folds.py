@@ -92,12 +92,19 @@ def test_too_few_groups():
         assign_folds(labels_of(6, 6), 3, 1, 0, np.array(["甲", "乙"] * 6))
 
 
+def test_too_few_rows():
+    with pytest.raises(CorpusError, match=r"at least 5 rows.*found 4"):
+        assign_folds(np.zeros(4, int), 5, 1, 0)
+
+
 def test_a_class_within_one_group_is_missing_from_training():
     labels = np.array([0] * 20 + [1] * 5)
     groups = np.array([f"g{i}" for i in range(20)] + ["只有一家"] * 5)
     with pytest.raises(CorpusError) as caught:
         assign_folds(labels, 3, 1, 0, groups)
     assert any("training rows lack a class" in problem for problem in caught.value.problems)
+    (folds,) = assign_folds(labels, 3, 1, 0, groups, with_every_class=False)
+    assert len(set(folds[20:].tolist())) == 1
 
 
 ID_KINDS = {

@@ -25,8 +25,8 @@ ORDER = [
     *("fold_checkpoint", "fold_report", "fold_run", "fold_trainer", "attempts"),
     *("tracking", "progress", "launch"),
     *("baseline", "summary", "scoring", "run_directory", "plan", "preflight", "manifest", "ensemble"),
-    "crossval",
-    *("space", "trials", "trial", "search", "trial_table", "trial_recorder", "pictures", "sweep"),
+    *("results", "crossval"),
+    *("space", "trials", "trial", "search", "trial_table", "trial_recorder", "tuning", "pictures", "sweep"),
     *("candidates", "candidate_file", "fonts", "candidate_report"),
     *("predict", "proba_output", "span_output", "predictions", "commands", "example", "checkpoint_report"),
 ]

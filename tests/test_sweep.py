@@ -15,7 +15,8 @@ from raytrain import trial_recorder
 from raytrain.config_file import load_config
 from raytrain.crossval import cross_validate
 from raytrain.errors import ConfigError, StorageError, SweepError
-from raytrain.sweep import _Ending, run_sweep
+from raytrain.sweep import run_sweep
+from raytrain.tuning import _Ending
 
 pytestmark = pytest.mark.slow
 

@@ -33,6 +33,10 @@ def read_oof(directory):
     return pq.read_table(directory / "runs" / "tiny" / "ensemble" / "oof.parquet")
 
 
+def reference_ensemble(directory):
+    return load_ensemble(str(directory / "runs" / "tiny" / "ensemble"))
+
+
 def test_summary_has_scores_of_spans_per_model_fold_and_type(reference):
     _, _, summary, told = reference
     assert list(summary["architectures"]) == ["bilstm_crf", "crf"]
@@ -61,7 +65,7 @@ def test_each_fold_model_repeats_its_oof_tags(reference):
     from raytrain.predict import Tagger
 
     directory, *_ = reference
-    ensemble = load_ensemble(str(directory / "runs" / "tiny" / "ensemble"))
+    ensemble = reference_ensemble(directory)
     texts, table = [text for text, _ in make_tagged(60)], read_oof(directory)
     for architecture, entry in ensemble.manifest["architectures"].items():
         for fold in entry["folds"]:
@@ -94,6 +98,7 @@ def test_predictions_are_spans_in_jsonl_and_the_same_in_bio(reference, tmp_path)
 
 def test_copied_artifact_predicts_alone(reference, tmp_path):
     directory, *_ = reference
+    assert reference_ensemble(directory).manifest["schema_version"] == 2
     shutil.copytree(directory / "runs" / "tiny" / "ensemble", tmp_path / "moved")
     (tmp_path / "in.txt").write_text("一丁七丂七丄\n\n", encoding="utf-8")
     counts = predict_file(str(tmp_path / "moved"), str(tmp_path / "in.txt"), str(tmp_path / "out.jsonl"))

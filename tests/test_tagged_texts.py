@@ -141,6 +141,15 @@ def test_repeated_ids_are_refused(tmp_path):
     assert "'a' in row 1 too" in problem
 
 
+def test_first_of_repeated_ids_that_is_usable_stays(tmp_path):
+    rows = [{"id": "a", "text": text, "spans": [{"start": 0, "end": 1, "label": "X"}]} for text in "王五"]
+    rows.insert(0, {"id": "a", "text": " ", "spans": []})
+    path = write_jsonl(tmp_path / "a.jsonl", *rows)
+    corpus = read_tagged_corpus(path, "text", "spans", id="id", drop=["empty_text", "duplicate_id"])
+    assert corpus.table["text"].to_pylist() == ["王"]
+    assert corpus.dropped == {"duplicate_id": 1, "empty_text": 1}
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [("\n \n", "blank lines alone"), ("我 O\n", "expected tagged spans"), ("", "sentences")],
