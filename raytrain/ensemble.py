@@ -75,7 +75,7 @@ def write_ensemble(
     for name, data in _keyword_files(specs, inputs).items():
         add(name, data)
     add("oof.parquet", parquet_bytes(oof))
-    is_first = config.task == "classify" and inputs.keywords is None
+    is_first = config.task == "classify" and inputs.keywords is None and inputs.characters is None
     manifest = {
         "schema_version": 1 if is_first else SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -131,14 +131,25 @@ def _keyword_files(specs: Sequence[FoldSpec], inputs: SharedInputs) -> dict[str,
     }
 
 
+def _pack_characters(characters: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Lays characters' vectors into arrays."""
+    return {
+        "codepoints": np.array([ord(char) for char in characters], np.int32),
+        "vectors": np.stack(list(characters.values())).astype(np.float32),
+    }
+
+
 def _add_words(add: Callable[[str, bytes], str], inputs: SharedInputs) -> dict[str, str | None] | None:
     if inputs.vocabulary is None and inputs.keywords is None:
         return None
-    vocabulary, user_dict = inputs.vocabulary, inputs.user_dict
-    return {
+    vocabulary, user_dict, characters = inputs.vocabulary, inputs.user_dict, inputs.characters
+    entry = {
         "vocabulary": None if vocabulary is None else add("words/vocabulary.json", json_bytes(vocabulary)),
         "user_dict": None if user_dict is None else add("words/user_dict.txt", user_dict.encode()),
     }
+    if characters:
+        entry["characters"] = add("words/characters.safetensors", save_weights(_pack_characters(characters)))
+    return entry
 
 
 @dataclass(frozen=True)

@@ -211,6 +211,7 @@ def fold_features(spec: FoldSpec, data: dict[str, Any]) -> FeatureRows:
 def build_initial_model(spec: FoldSpec, data: dict[str, Any]) -> Any:
     """The fold's model before its first step; the head alone where the encoder's output is at hand."""
     from raytrain.models import (
+        WORD_EMBEDDING,
         assign_variables,
         build_head,
         build_model,
@@ -227,6 +228,6 @@ def build_initial_model(spec: FoldSpec, data: dict[str, Any]) -> Any:
         if spec.encoder_weights is not None:
             assign_variables(encoder_variables(model), ray.get(spec.encoder_weights), "the encoder")
     head = head_variables(model)
-    if data["embedding"] is not None and "word_embedding.0.embeddings" in head:
-        head["word_embedding.0.embeddings"].assign(data["embedding"])
+    if data["embedding"] is not None and WORD_EMBEDDING in head:
+        head[WORD_EMBEDDING].assign(data["embedding"])
     return model

@@ -1,5 +1,6 @@
 """From a config to what all folds share: encoder, words, features. No TensorFlow."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,8 @@ class SharedInputs:
         vocabulary: The words; None where no architecture reads words.
         embedding: First value of the word embedding, or None.
         coverage: Words by where their vector came from.
+        characters: Single characters' pretrained vectors, where there are any: for words that only texts
+            to predict will hold.
         keywords: Where the texts' keywords stand; None where no head counts them.
         windows: Which tokens of which text stand in each row of the features; None where each row is a text.
     """
@@ -50,6 +53,7 @@ class SharedInputs:
     vocabulary: list[str] | None
     embedding: np.ndarray | None
     coverage: dict[str, int]
+    characters: dict[str, np.ndarray] | None = None
     keywords: KeywordInputs | None = None
     windows: Windows | None = None
 
@@ -135,24 +139,20 @@ def read_shared_inputs(config: Config, corpus: Corpus, encoder: EncoderFiles) ->
         encoded, windows = encode_windows(texts, encoder.vocab, config.encoder.maxlen, with_words, user_dict)
     else:
         encoded = _encode(corpus, encoder.vocab, config.encoder.maxlen, with_words, user_dict)
+    shared = functools.partial(SharedInputs, encoder, user_dict=user_dict, keywords=keywords, windows=windows)
     if not with_words:
-        return SharedInputs(
-            encoder, build_features(encoded, []), user_dict, None, None, {}, keywords, windows
-        )
+        return shared(features=build_features(encoded, []), vocabulary=None, embedding=None, coverage={})
     vectors = read_vectors(config.words.vectors, encoded.words) if config.words.vectors else None
     vocabulary = select_words(
         encoded.counts, config.words.min_count, vectors.words_covered(encoded.words) if vectors else ()
     )
     embedding, coverage = build_embedding(vocabulary, config.words.dim, config.seed, vectors)
-    return SharedInputs(
-        encoder,
-        build_features(encoded, vocabulary),
-        user_dict,
-        vocabulary,
-        embedding,
-        coverage,
-        keywords,
-        windows,
+    return shared(
+        features=build_features(encoded, vocabulary),
+        vocabulary=vocabulary,
+        embedding=embedding,
+        coverage=coverage,
+        characters=vectors.characters if vectors else None,
     )
 
 

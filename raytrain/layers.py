@@ -125,3 +125,16 @@ class MaskedMeanPooling(keras.layers.Layer):
         weight = tf.cast(mask, tf.float32)[:, :, None]
         total = tf.reduce_sum(tf.cast(inputs, tf.float32) * weight, axis=1)
         return tf.cast(total / tf.maximum(tf.reduce_sum(weight, axis=1), 1.0), inputs.dtype)
+
+
+class OpenEmbedding(keras.layers.Embedding):
+    """An embedding of as many rows as are assigned to it, for texts with words that training did not see."""
+
+    def __init__(self, columns: int, **kwargs):
+        super().__init__(1, columns, **kwargs)
+
+    def build(self, input_shape=None):
+        self.embeddings = tf.Variable(
+            tf.zeros((1, self.output_dim)), shape=(None, self.output_dim), name="embeddings"
+        )
+        self.built = True

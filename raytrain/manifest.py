@@ -8,7 +8,7 @@ from raytrain.storage import is_inside
 from raytrain.tags import tag_names, type_names
 from raytrain.tasks import ARCHITECTURES, Architecture, Task
 
-SCHEMA_VERSION = 2  # 1: classifiers without keywords, as is still written of these
+SCHEMA_VERSION = 2  # 1: classifiers without keywords or word vectors, as is still written of these
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -59,6 +59,7 @@ class EncoderEntry(_Entry):
 class WordsEntry(_Entry):
     vocabulary: str | None = None
     user_dict: str | None = None
+    characters: str | None = None
 
 
 class Manifest(_Entry):
@@ -76,7 +77,7 @@ class Manifest(_Entry):
         sizes = {entry.name: entry.bytes for entry in self.files}
         encoder, words = self.encoder, self.words
         named = [encoder.config, encoder.vocab, encoder.weights]
-        named += [words.vocabulary, words.user_dict] if words else []
+        named += [words.vocabulary, words.user_dict, words.characters] if words else []
         problems = []
         names = [str(label) for label in self.labels]
         if self.task == "tag" and names != tag_names(type_names(names)):
@@ -98,7 +99,7 @@ class Manifest(_Entry):
                 problems.append(f"{name} counts keywords in some of its folds and not in others, or in none")
             if name != "finetune" and (words is None or words.vocabulary is None):
                 problems.append(f"{name} reads words, but there are none")
-            # The embedding is built before its file is read: it must not be larger than what fills it.
+            # Memory is taken for the embedding before its file is read: it must not be larger than that.
             rows, columns = entry.model.embedding
             problems += [
                 f"{name} has an embedding of {rows} × {columns}, larger than {fold.file}"

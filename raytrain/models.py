@@ -14,12 +14,14 @@ from raytrain.layers import (
     MaskedConv1D,
     MaskedMaxPooling,
     MaskedMeanPooling,
+    OpenEmbedding,
     PaddingMask,
 )
 from raytrain.recurrent import BiLSTM
 from raytrain.tasks import ARCHITECTURES
 
 keras = tf.keras
+WORD_EMBEDDING = "word_embedding.0.embeddings"  # its name among a head's variables
 
 INPUTS = ("token_ids", "segment_ids", "word_ids")
 
@@ -30,7 +32,7 @@ def build_model(
     kind: str,
     config: dict[str, Any],
     num_classes: int,
-    embedding: tuple[int, int],
+    embedding: tuple[int | None, int],
     train_encoder: bool,
     dropout: float,
     seed: int,
@@ -44,7 +46,7 @@ def build_model(
         config: Google's config json, as a dict.
         num_classes: Of a classifier: two classes give one logit (sigmoid), more give one each (softmax).
             Of a tagger: the tags.
-        embedding: Rows and columns of the word embedding.
+        embedding: Rows and columns of the word embedding; None lets what is assigned to it say the rows.
         train_encoder: False freezes the encoder, and it then runs without dropout.
         dropout: Rate of the head.
         seed: Of the initial weights.
@@ -86,7 +88,7 @@ def build_head(
     architecture: str,
     hidden_size: int,
     num_classes: int,
-    embedding: tuple[int, int],
+    embedding: tuple[int | None, int],
     dropout: float,
     seed: int,
     dropout_seed: DropoutSeed | None = None,
@@ -111,8 +113,7 @@ def build_head(
         vector = keras.layers.Lambda(lambda x: x[:, 0], name="first")(states)
     else:
         mask = PaddingMask(name="mask")(inputs["token_ids"])
-        words = keras.layers.Embedding(*embedding, embeddings_initializer="zeros", name="word_embedding")
-        fused = [states, words(inputs["word_ids"])]
+        fused = [states, _word_embedding(*embedding)(inputs["word_ids"])]
         if architecture in ARCHITECTURES["tag"]:
             emissions = _tagging_head(fused, mask, architecture, num_classes, drop, seeds)
             return _finish_head(inputs, emissions, dropout_seed)
@@ -127,6 +128,12 @@ def build_head(
     units = 1 if num_classes == 2 else num_classes
     output = keras.layers.Dense(units, name="logits", kernel_initializer=_glorot(seeds), dtype="float32")
     return _finish_head(inputs, output(vector), dropout_seed)
+
+
+def _word_embedding(rows: int | None, columns: int) -> keras.layers.Embedding:
+    if rows is None:
+        return OpenEmbedding(columns, name="word_embedding")
+    return keras.layers.Embedding(rows, columns, embeddings_initializer="zeros", name="word_embedding")
 
 
 def _finish_head(inputs, output, dropout_seed: DropoutSeed) -> keras.Model:
@@ -252,7 +259,7 @@ def assign_variables(variables: dict[str, tf.Variable], values: dict[str, np.nda
     problems += [
         f"{name}: expected shape {tuple(variables[name].shape)}, found {values[name].shape}"
         for name in variables.keys() & values.keys()
-        if tuple(variables[name].shape) != values[name].shape
+        if not variables[name].shape.is_compatible_with(values[name].shape)
     ]
     if problems:
         raise ArtifactError(f"{source}: its weights are not those of the model", sorted(problems))

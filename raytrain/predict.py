@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
-from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
+from raytrain.artifact_words import read_words
 from raytrain.batches import FeatureRows
 from raytrain.checkpoints import unfit_config
 from raytrain.decoding import mean_transitions, no_transitions
@@ -23,6 +24,7 @@ from raytrain.keywords import HeldWords, find_words
 from raytrain.layers import DropoutSeed
 from raytrain.metrics import proba_from_logits
 from raytrain.models import (
+    WORD_EMBEDDING,
     assign_variables,
     build_head,
     build_model,
@@ -35,7 +37,6 @@ from raytrain.windows import encode_windows
 
 keras = tf.keras
 
-_KeywordFile = TypeAdapter(dict[str, int])
 KEPT_BYTES = 4 << 30  # larger ensembles are read anew for every chunk of texts
 
 
@@ -46,24 +47,21 @@ def _read_vocab(ensemble: Ensemble) -> Vocab:
     return ensemble.read_text(name).removesuffix("\n").split("\n")
 
 
-def read_keywords(ensemble: Ensemble) -> dict[str, dict[str, int]]:
-    """The words that folds count, word to class index, by the name of their file.
+@dataclass(frozen=True)
+class _Inputs:
+    """What the models read of some texts.
 
-    Raises:
-        ArtifactError: A file holds something else.
+    Attributes:
+        table: The features.
+        states: The frozen encoder's output for them, if any froze it.
+        new_rows: Of words that the vocabulary lacks; they stand behind each fold's word embedding.
+        held: The texts' keywords, if any are counted.
     """
-    entries = ensemble.manifest["architectures"].values()
-    names = {fold.get("keywords") for entry in entries for fold in entry["folds"]} - {None}
-    keywords = {}
-    for name in sorted(names):
-        try:
-            keywords[name] = _KeywordFile.validate_json(ensemble.read(name), strict=True)
-        except ValidationError as error:
-            raise ArtifactError(f"{name}: expected words and their classes: {error}") from error
-        unknown = sorted(set(keywords[name].values()) - set(range(len(ensemble.labels))))
-        if unknown:
-            raise ArtifactError(f"{name}: expected classes below {len(ensemble.labels)}, found {unknown[:5]}")
-    return keywords
+
+    table: pa.Table
+    states: np.ndarray | None
+    new_rows: np.ndarray | None
+    held: HeldWords | None = None
 
 
 class FoldModels:
@@ -86,11 +84,7 @@ class FoldModels:
         self._ensemble, self._batch_size = ensemble, batch_size
         self._vocab = _read_vocab(ensemble)
         self._maxlen = int(manifest["config"]["encoder"]["maxlen"])
-        words = manifest["words"]
-        has_words = words is not None and words["vocabulary"] is not None
-        self._words = json.loads(ensemble.read(words["vocabulary"])) if has_words else None
-        self._user_dict = ensemble.read_text(words["user_dict"]) if words and words["user_dict"] else None
-        self._keywords = read_keywords(ensemble)
+        self._words = read_words(ensemble)
         self._kept: dict[str, dict[str, np.ndarray]] = {}
         config = json.loads(ensemble.read(manifest["encoder"]["config"]))
         problems = unfit_config(config, self._vocab, self._maxlen)
@@ -99,30 +93,44 @@ class FoldModels:
         self._encoder = self._build_frozen(config)
         self._models = {name: self._build(name, config) for name in manifest["architectures"]}
 
-    def _inputs(self, encoded: EncodedTexts) -> tuple[pa.Table, np.ndarray | None]:
-        """What the models read: the features, and the frozen encoder's output for them, if any froze it."""
-        table = build_features(encoded, self._words or [])
-        if self._encoder is None:
-            return table, None
-        features = FeatureRows(table)
-        return table, predict_hidden_states(
-            self._encoder, features, np.arange(len(features)), self._batch_size
-        )
+    @property
+    def _reads_words(self) -> bool:
+        return self._words.vocabulary is not None
+
+    def _inputs(self, encoded: EncodedTexts, held: HeldWords | None = None) -> _Inputs:
+        new_words, new_rows = self._words.lay_new(encoded.words)
+        table, states = build_features(encoded, [*(self._words.vocabulary or []), *new_words]), None
+        if self._encoder is not None:
+            features = FeatureRows(table)
+            rows = np.arange(len(features))
+            states = predict_hidden_states(self._encoder, features, rows, self._batch_size)
+        return _Inputs(table, states, new_rows, held)
 
     def _folds(
-        self, architecture: str, table: pa.Table, states: np.ndarray | None, held: HeldWords | None = None
+        self, architecture: str, inputs: _Inputs
     ) -> Iterator[tuple[keras.Model, FeatureRows, dict[str, np.ndarray]]]:
         """Yields the model with each fold's weights in turn, what it reads, and these weights by name."""
         model = self._models[architecture]
-        states = states if self._is_frozen(architecture) else None
+        states = inputs.states if self._is_frozen(architecture) else None
         for fold in self._ensemble.manifest["architectures"][architecture]["folds"]:
             counts = None
-            if held is not None:
-                classes = held.classes_of(self._keywords[fold["keywords"]])
-                counts = held.count(classes, len(self.labels))
-            weights = self._weights(fold["file"])
+            if inputs.held is not None:
+                classes = inputs.held.classes_of(self._words.keywords[fold["keywords"]])
+                counts = inputs.held.count(classes, len(self.labels))
+            weights = self._with_rows(architecture, fold["file"], inputs.new_rows)
             assign_variables(learned_variables(model), weights, fold["file"])
-            yield model, FeatureRows(table, states, counts), weights
+            yield model, FeatureRows(inputs.table, states, counts), weights
+
+    def _with_rows(self, architecture: str, name: str, new_rows: np.ndarray | None) -> dict[str, np.ndarray]:
+        """A fold's weights; those of its words are as many as the manifest says, and then the new ones."""
+        weights = self._weights(name)
+        if architecture == "finetune" or WORD_EMBEDDING not in weights:
+            return weights
+        own = weights[WORD_EMBEDDING]
+        expected = tuple(self._ensemble.manifest["architectures"][architecture]["model"]["embedding"])
+        if own.shape != expected:
+            raise ArtifactError(f"{name}: {WORD_EMBEDDING}: expected shape {expected}, found {own.shape}")
+        return weights if new_rows is None else {**weights, WORD_EMBEDDING: np.concatenate([own, new_rows])}
 
     def _build_frozen(self, config: dict[str, Any]) -> keras.Model | None:
         """The encoder that architectures share, where any froze it."""
@@ -139,7 +147,7 @@ class FoldModels:
     def _build(self, architecture: str, config: dict[str, Any]) -> keras.Model:
         arguments = self._ensemble.manifest["architectures"][architecture]["model"]
         own = {key: arguments[key] for key in ("num_classes", "dropout")}
-        own |= {"architecture": architecture, "embedding": tuple(arguments["embedding"]), "seed": 0}
+        own |= {"architecture": architecture, "embedding": (None, arguments["embedding"][1]), "seed": 0}
         own["num_keyword_classes"] = arguments.get("num_keyword_classes", 0)
         if self._is_frozen(architecture):
             return build_head(hidden_size=config["hidden_size"], **own)
@@ -174,22 +182,19 @@ class Predictor(FoldModels):
         """
         if not texts:
             return np.zeros((0, len(self.labels)))
-        encoded = encode_texts(
-            texts, pairs, self._vocab, self._maxlen, self._words is not None, self._user_dict
-        )
-        table, states = self._inputs(encoded)
-        held = find_words(texts, pairs, self._all_keywords(), self._user_dict) if self._keywords else None
+        user_dict = self._words.user_dict
+        encoded = encode_texts(texts, pairs, self._vocab, self._maxlen, self._reads_words, user_dict)
+        keywords = self._words.all_keywords
+        held = find_words(texts, pairs, keywords, user_dict) if self._words.keywords else None
+        inputs = self._inputs(encoded, held)
         rows, by_architecture = np.arange(len(texts)), []
         for architecture in self._models:
             proba, num_folds = np.zeros((len(texts), len(self.labels))), 0
-            for model, features, _ in self._folds(architecture, table, states, held):
+            for model, features, _ in self._folds(architecture, inputs):
                 proba += proba_from_logits(predict_logits(model, features, rows, self._batch_size))
                 num_folds += 1
             by_architecture.append(proba / num_folds)
         return np.mean(by_architecture, axis=0)
-
-    def _all_keywords(self) -> list[str]:
-        return sorted(set().union(*self._keywords.values()))
 
 
 class Tagger(FoldModels):
@@ -202,16 +207,16 @@ class Tagger(FoldModels):
             texts: The texts, of any length.
         """
         encoded, windows = encode_windows(
-            texts, self._vocab, self._maxlen, self._words is not None, self._user_dict
+            texts, self._vocab, self._maxlen, self._reads_words, self._words.user_dict
         )
         every, rows, num_tags = np.arange(len(texts)), np.arange(len(windows)), len(self.labels)
         if not len(rows):
             return find_tagged(windows, every, np.zeros((0, num_tags)), no_transitions(num_tags))
-        table, states = self._inputs(encoded)
+        inputs = self._inputs(encoded)
         emissions, transitions = [], []
         for architecture in self._models:
             said, own = np.zeros((int(windows.bounds[-1]), num_tags)), []
-            for model, features, weights in self._folds(architecture, table, states):
+            for model, features, weights in self._folds(architecture, inputs):
                 said += windows.join(rows, predict_emissions(model, features, rows, self._batch_size))
                 own.append(transitions_of(weights, num_tags))
             emissions.append(said / len(own))

@@ -5,7 +5,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,7 +95,7 @@ def select_words(counts: Counter[str], min_count: int, has_vector: Iterable[str]
 
 @dataclass(frozen=True)
 class Vectors:
-    """Pretrained vectors of just the words asked for, and of their characters.
+    """Pretrained vectors of just the words asked for, and of single characters.
 
     Attributes:
         dim: Size of a vector.
@@ -104,6 +104,11 @@ class Vectors:
 
     dim: int
     by_word: dict[str, np.ndarray]
+
+    @property
+    def characters(self) -> dict[str, np.ndarray]:
+        """Those of single characters: what there is to say of a word that no text of the corpus holds."""
+        return {word: vector for word, vector in self.by_word.items() if len(word) == 1}
 
     def words_covered(self, words: Iterable[str]) -> list[str]:
         """Those of the words that have a vector, of their own or of a character of theirs."""
@@ -115,7 +120,7 @@ def read_vectors(path: str, words: Iterable[str]) -> Vectors:
 
     Args:
         path: The file.
-        words: Words wanted; vectors of their single characters are kept as well.
+        words: Words wanted; vectors of single characters are kept as well, whether theirs or not.
 
     Raises:
         CorpusError: The file is missing or not in word2vec format, or shares no word with the corpus.
@@ -137,7 +142,16 @@ def read_vectors(path: str, words: Iterable[str]) -> Vectors:
     found = sorted(word for word in wanted if word in loaded.key_to_index)
     if not found:
         raise CorpusError(f"words.vectors: {path} holds no word or character of the corpus")
+    found += sorted(word for word in loaded.key_to_index if len(word) == 1 and word not in wanted)
     return Vectors(loaded.vector_size, {word: np.asarray(loaded[word], np.float32) for word in found})
+
+
+def vector_of(word: str, known: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """A word's own vector, else the mean of its characters'; None where there are none."""
+    if word in known:
+        return known[word]
+    characters = [known[char] for char in word if char in known]
+    return np.mean(characters, axis=0) if characters else None
 
 
 def build_embedding(
@@ -165,11 +179,8 @@ def build_embedding(
     coverage = {"own": 0, "characters": 0, "none": 0}
     known = vectors.by_word if vectors else {}
     for row, word in enumerate(words, start=FIRST_WORD):
-        characters = [known[char] for char in word if char in known]
-        if word in known:
-            embedding[row] = known[word]
-        elif characters:
-            embedding[row] = np.mean(characters, axis=0)
-        kind = "own" if word in known else "characters" if characters else "none"
-        coverage[kind] += 1
+        vector = vector_of(word, known)
+        if vector is not None:
+            embedding[row] = vector
+        coverage["none" if vector is None else "own" if word in known else "characters"] += 1
     return embedding, coverage

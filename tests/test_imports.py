@@ -28,7 +28,8 @@ ORDER = [
     *("results", "crossval"),
     *("space", "trials", "trial", "search", "trial_table", "trial_recorder", "tuning", "pictures", "sweep"),
     *("candidates", "candidate_file", "fonts", "candidate_report"),
-    *("predict", "proba_output", "span_output", "predictions", "commands", "example", "checkpoint_report"),
+    *("artifact_words", "predict", "proba_output", "span_output", "predictions"),
+    *("commands", "example", "checkpoint_report"),
 ]
 WITH_TENSORFLOW = {
     "layers",

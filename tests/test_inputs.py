@@ -148,10 +148,15 @@ def test_rare_words_are_unknown():
 
 
 def test_vectors_decide_size_and_keep_rare_words(tmp_path):
-    (tmp_path / "a.vec").write_text("1 3\n今 1 2 3\n", encoding="utf-8")
+    (tmp_path / "a.vec").write_text("2 3\n今 1 2 3\n鼎 4 5 6\n", encoding="utf-8")
     inputs = shared("model.architecture=textcnn", f"words.vectors={tmp_path}/a.vec")
     assert inputs.embedding[inputs.vocabulary.index("今天") + 2].tolist() == [1, 2, 3]
     assert inputs.coverage["characters"] == 1
+    # Words of texts to predict may have any character.
+    assert {char: vector.tolist() for char, vector in inputs.characters.items()} == {
+        "今": [1, 2, 3],
+        "鼎": [4, 5, 6],
+    }
 
 
 def test_user_dict_is_kept_as_text(tmp_path):

@@ -4,15 +4,15 @@ import json
 
 import numpy as np
 import pytest
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 
 from raytrain.batches import FeatureRows
-from raytrain.ensemble import Ensemble, load_ensemble
+from raytrain.ensemble import load_ensemble
 from raytrain.errors import ArtifactError
 from raytrain.features import build_features, encode_texts
 from raytrain.metrics import proba_from_logits
-from raytrain.models import build_model, encoder_variables, head_variables, read_variables
-from raytrain.predict import Predictor, read_keywords
+from raytrain.models import WORD_EMBEDDING, build_model, encoder_variables, head_variables, read_variables
+from raytrain.predict import Predictor
 from raytrain.storage import Directory, json_bytes, sha256
 from raytrain.inference import predict_logits
 
@@ -201,21 +201,38 @@ def test_wrong_weights_of_the_frozen_encoder_are_refused(damaged):
         Predictor(damaged(name, save({"encoder.x": np.zeros(1, np.float32)})))
 
 
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        (b"nonsense", "expected words and their classes"),
-        (b'["a"]', "expected words and their classes"),
-        (b'{"a": 1.5}', "expected words and their classes"),
-        ('{"停水": 3}'.encode(), "expected classes below 3, found"),
-        ('{"停水": -1}'.encode(), "expected classes below 3, found"),
-    ],
-)
-def test_a_damaged_file_of_keywords_is_refused(tmp_path, data, said):
-    directory = Directory(tmp_path)
-    directory.write_bytes("words/keywords.json", data)
-    folds = [{"file": "a", "keywords": "words/keywords.json"}]
-    manifest = {"labels": LABELS, "architectures": {"finetune": {"folds": folds}}}
-    manifest["files"] = [{"name": "words/keywords.json"}]
-    with pytest.raises(ArtifactError, match=said):
-        read_keywords(Ensemble(directory, manifest))
+def test_new_words_are_read_as_the_mean_of_their_characters(new_artifact, tmp_path, sentences):
+    """As if the vocabulary had held them, with the rows that training would have begun with."""
+    artifact = new_artifact(tmp_path, textcnn=True, rnn_cnn=False)
+    without = Predictor(artifact.open()).predict_proba(sentences)
+    words = encode_texts(sentences, None, artifact.vocab, MAXLEN, True, USER_DICT).words
+    new = [word for word in words if word not in set(artifact.words)]
+    characters = sorted({char for word in new[1:] for char in word} - set(new[0]))
+    vectors = np.random.default_rng(5).normal(0, 0.3, (len(characters), 4)).astype(np.float32)
+    packed = {"codepoints": np.array([ord(char) for char in characters], np.int32), "vectors": vectors}
+    artifact.manifest["words"]["characters"] = artifact.add("words/characters.safetensors", save(packed))
+    found = Predictor(artifact.open()).predict_proba(sentences)
+    assert np.abs(found - without).max() > 1e-3
+
+    known = dict(zip(characters, vectors, strict=True))
+    laid = {word: [known[char] for char in word if char in known] for word in new}
+    laid = {word: np.mean(rows, axis=0) for word, rows in laid.items() if rows}
+    assert new[0] not in laid and len(laid) > 3
+    del artifact.manifest["words"]["characters"]
+    artifact.add("words/vocabulary.json", json_bytes([*artifact.words, *laid]))
+    for entry in artifact.manifest["architectures"].values():
+        entry["model"]["embedding"][0] += len(laid)
+        for fold in entry["folds"]:
+            weights = load(artifact.directory.read_bytes(fold["file"]))
+            weights[WORD_EMBEDDING] = np.vstack([weights[WORD_EMBEDDING], *laid.values()])
+            artifact.add(fold["file"], save(weights))
+    np.testing.assert_allclose(found, Predictor(artifact.open()).predict_proba(sentences), atol=1e-6)
+
+
+def test_weights_of_fewer_words_than_there_are_are_refused(damaged, artifact, sentences):
+    name = "textcnn/r0-fold-01.safetensors"
+    weights = load(artifact.directory.read_bytes(name))
+    weights[WORD_EMBEDDING] = weights[WORD_EMBEDDING][:-1]
+    ensemble = damaged(name, save(weights))
+    with pytest.raises(ArtifactError, match=rf"{name}: .*expected shape"):
+        Predictor(ensemble).predict_proba(sentences)

@@ -6,8 +6,9 @@ import shutil
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tiny_run import make_tagged, silent_console, tiny_tag_config, write_bio
+from tiny_run import CHARACTERS, make_tagged, silent_console, tiny_tag_config, write_bio
 
+from raytrain.artifact_words import read_words
 from raytrain.crossval import cross_validate
 from raytrain.ensemble import Ensemble, load_ensemble
 from raytrain.predictions import predict_file, predict_test
@@ -22,8 +23,13 @@ def reference(local_ray, tmp_path_factory):
     """Two folds of two architectures, with a test file to predict."""
     directory = tmp_path_factory.mktemp("tagger")
     write_bio(directory / "test.bio", make_tagged(9, seed=5))
+    vectors = "".join(f"{char} 0.{i} 0.5 -0.{i}\n" for i, char in enumerate(CHARACTERS))
+    (directory / "characters.vec").write_text(f"{len(CHARACTERS)} 3\n{vectors}", encoding="utf-8")
     config = tiny_tag_config(
-        directory, model__architecture="[bilstm_crf,crf]", data__test=directory / "test.bio"
+        directory,
+        model__architecture="[bilstm_crf,crf]",
+        data__test=directory / "test.bio",
+        words__vectors=directory / "characters.vec",
     )
     console = silent_console()
     return directory, config, cross_validate(config, console), console.file.getvalue()
@@ -103,6 +109,15 @@ def test_copied_artifact_predicts_alone(reference, tmp_path):
     (tmp_path / "in.txt").write_text("一丁七丂七丄\n\n", encoding="utf-8")
     counts = predict_file(str(tmp_path / "moved"), str(tmp_path / "in.txt"), str(tmp_path / "out.jsonl"))
     assert counts == (2, 1)
+
+
+def test_artifact_has_the_vectors_of_characters_for_words_it_never_saw(reference):
+    directory, *_ = reference
+    words = read_words(reference_ensemble(directory))
+    assert sorted(words.characters) == CHARACTERS
+    new, rows = words.lay_new([CHARACTERS[9] + CHARACTERS[11] + CHARACTERS[13]])
+    assert len(new) == 1
+    np.testing.assert_allclose(rows[0], [(0.9 + 0.11 + 0.13) / 3, 0.5, -(0.9 + 0.11 + 0.13) / 3], atol=1e-6)
 
 
 def test_finished_run_is_summed_up_without_training(reference):

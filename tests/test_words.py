@@ -114,12 +114,13 @@ def test_selection_does_not_depend_on_the_order_of_counting(counts, min_count, r
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_vectors_read_the_wanted_words_and_their_characters(tmp_path, name, data):
+def test_vectors_read_the_wanted_words_and_all_single_characters(tmp_path, name, data):
     vectors = read_vectors(write(tmp_path / name, data), ["好吃", "没有"])
     assert vectors.dim == 3
     assert {word: row.tolist() for word, row in vectors.by_word.items()} == {
-        word: VECTORS[word] for word in ("好", "好吃")
+        word: VECTORS[word] for word in ("好", "好吃", "店")
     }
+    assert sorted(vectors.characters) == ["好", "店"]
     assert all(row.dtype == np.float32 for row in vectors.by_word.values())
 
 
