@@ -9,7 +9,7 @@ BENCH_LOOP_FOLDS ?= 2
 BENCH_EPOCHS ?= 1
 BENCH_REPEATS ?= 1
 
-.PHONY: install gpu aws kfold test test-cluster check bench lock clean
+.PHONY: install gpu aws kfold test test-long check bench lock clean
 
 install: $(VENV)/.installed
 
@@ -33,9 +33,9 @@ kfold: install
 test: install
 	$(BIN)/python -m pytest
 
-# What takes minutes each: simulated clusters, lost nodes, outages, submitted jobs.
-test-cluster: install
-	$(BIN)/python -m pytest -m cluster
+# Whole runs of minutes: interrupted drivers, lost nodes, outages, submitted jobs.
+test-long: install
+	$(BIN)/python -m pytest -m long
 
 check: install
 	$(BIN)/ruff check .

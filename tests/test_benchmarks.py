@@ -159,6 +159,7 @@ def test_memory_counts_descendants():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("architecture", ["finetune", "rnn_cnn"])
 def test_loop_runs_to_its_json_line(tmp_path, architecture):
     data, encoder = write_csv(tmp_path / "corpus.csv", make_rows(24)), write_encoder(tmp_path / "encoder")

@@ -119,6 +119,7 @@ def test_sequential_equals_parallel(reference, tmp_path):
     np.testing.assert_allclose(proba, reference[3], atol=1e-5)
 
 
+@pytest.mark.long
 def test_two_workers_per_fold_equal_one(local_ray, tmp_path):
     """Without dropout, whose masks differ by worker, a batch split in two gives the same update."""
     one = tiny_config(tmp_path, name="one", dropout=0.0, train__dropout=0)
@@ -155,6 +156,7 @@ def kill_worker_after_first_epoch(run_directory):
     return workers
 
 
+@pytest.mark.long
 def test_killed_worker_changes_nothing(local_ray, tmp_path):
     epochs = 6
     run(tiny_config(tmp_path, name="calm", train__epochs=epochs))
@@ -169,6 +171,7 @@ def test_killed_worker_changes_nothing(local_ray, tmp_path):
     np.testing.assert_allclose(read_oof(tmp_path / "runs" / "hurt")[1], expected, atol=1e-6)
 
 
+@pytest.mark.long
 def test_failing_fold_leaves_the_others_committed_and_is_trained_alone_later(local_ray, tmp_path, reference):
     config = tiny_config(tmp_path)
     obstacle = tmp_path / "runs" / "tiny" / "folds" / "finetune" / "r0-fold-01" / "result"
@@ -217,6 +220,7 @@ def test_changed_fold_is_refused(local_ray, tmp_path):
         run(config)
 
 
+@pytest.mark.long
 def test_pairs_of_three_classes_with_groups_repeats_and_a_test_file(local_ray, tmp_path):
     rows = make_rows(60, num_classes=3)
     for number, row in enumerate(rows):
@@ -260,6 +264,7 @@ def mirror(tmp_path, monkeypatch):
     return tmp_path / "mirror"
 
 
+@pytest.mark.long
 def test_a_frozen_encoder_of_the_zoo_is_stored_once(local_ray, mirror, tmp_path):
     """Named, fetched and unpacked; the fold files hold the head alone."""
     options = {"encoder__checkpoint": "albert_tiny_zh", "encoder__pretrained": "true"}
@@ -273,6 +278,7 @@ def test_a_frozen_encoder_of_the_zoo_is_stored_once(local_ray, mirror, tmp_path)
     assert head and not [name for name in head if name.startswith("encoder.")]
 
 
+@pytest.mark.long
 def test_an_english_encoder_trains_and_predicts(local_ray, mirror, tmp_path):
     """ALBERT v2 and its SentencePiece model; the finished artifact needs neither archive nor cache."""
     rows = [{"id": str(i), "text": ENGLISH[i % 4], "label": "ab"[i % 2]} for i in range(24)]

@@ -143,6 +143,7 @@ def test_checkpoints_input_error_exits_2_with_one_message(tmp_path, monkeypatch,
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_interrupted_and_killed_run_goes_on_to_the_same_result(tmp_path):
     """Ctrl-C after the first fold, SIGKILL after the second, then to the end; beside it a calm run."""
     options = {"folds__num_folds": 4, "cluster__max_concurrent_folds": 1}
@@ -214,6 +215,7 @@ def is_fold(process: psutil.Process) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_driver_never_imports_tensorflow(tmp_path):
     overrides = tiny_overrides(tmp_path, train__epochs=1, data__test=tmp_path / "corpus.csv")
     code = (
@@ -232,6 +234,7 @@ def test_driver_never_imports_tensorflow(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_sweep_and_then_its_best_config_in_full(tmp_path):
     overrides = tiny_overrides(tmp_path, name="search", train__epochs=1, model__architecture="textcnn")
     space = "sweep.space={train.batch_size: [4, 8]}"

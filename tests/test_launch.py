@@ -30,6 +30,7 @@ class Stub:
     threads: int = 1
     gpu_share: float | None = None
     deadline: float | None = None
+    task: str = "classify"
 
 
 class StubLauncher(launch.FoldLauncher):

@@ -15,7 +15,7 @@ from waiting import wait_until
 
 from raytrain.storage import Directory
 
-pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 # One fold after another, and epochs enough for something to happen between them.
 OPTIONS = {"train__epochs": 4, "cluster__max_concurrent_folds": 1, "tracking__tensorboard": "false"}

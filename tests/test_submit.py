@@ -8,7 +8,7 @@ from ray_head import start_head
 from tiny_run import tiny_overrides
 from waiting import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 STORAGE = "storage=${oc.env:RAYTRAIN_STORAGE}"
 

@@ -23,7 +23,7 @@ from raytrain.fold_report import read_log
 from raytrain.preflight import check_nodes
 from raytrain.storage import Directory
 
-pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 # Epochs of a second or two: something can happen within one.
 LONG = {"num_rows": 400, "train__batch_size": 2, "train__epochs": 4}
 

@@ -90,6 +90,7 @@ def test_what_a_sweep_leaves(calm):
     assert best.name == f"tiny-trial-{winner['trial']:04d}"
 
 
+@pytest.mark.long
 def test_a_trial_s_folds_are_those_of_the_run(calm):
     """The best config, trained in full, scores on its first folds what the trial did."""
     _, config, best, _ = calm
@@ -102,6 +103,7 @@ def test_a_trial_s_folds_are_those_of_the_run(calm):
         np.testing.assert_allclose(found, winner[f"{metric}_per_fold"], atol=1e-4)
 
 
+@pytest.mark.long
 def test_a_sweep_cut_off_goes_on_to_the_same_table(calm, interruptible, tmp_path):
     config = config_of(tmp_path)
     trials = tmp_path / "runs" / "tiny" / "trials"

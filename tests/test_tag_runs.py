@@ -172,6 +172,7 @@ def test_sweep_over_tagging_heads_is_judged_by_f1(local_ray, tmp_path):
     assert table["state"].to_pylist() == ["finished", "finished"]
 
 
+@pytest.mark.long
 def test_two_workers_per_fold_equal_one(local_ray, tmp_path):
     """A batch whose tokens two workers share gives the same update; without dropout, whose masks differ."""
     options = {"dropout": 0.0, "train__dropout": 0, "train__epochs": 2}
