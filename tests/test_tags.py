@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from raytrain.tags import TagReader, find_spans, guess_scheme, lay_tags, tag_names, type_names
 
-NAMES = tag_names(["LOC", "PER"])  # O B-LOC I-LOC B-PER I-PER
+TYPES = ["LOC", "PER"]
+NAMES = tag_names(TYPES)  # O B-LOC I-LOC B-PER I-PER
 
 
 def spans_of(*texts):
@@ -43,6 +44,27 @@ def test_a_span_does_not_reach_into_the_next_text():
 
 
 texts_of_tags = st.lists(st.lists(st.integers(0, 4), max_size=8), min_size=1, max_size=5)
+
+
+def spans_by_conlleval(tags):
+    """(start, end, type) of one text's spans, tag by tag (Tjong Kim Sang & De Meulder 2003)."""
+    spans, start, kind = [], None, None
+    for place, tag in enumerate([*tags, "O"]):
+        prefix, _, own = tag.partition("-")
+        if start is not None and (prefix != "I" or own != kind):
+            spans.append((start, place, TYPES.index(kind)))
+            start = None
+        if prefix != "O" and start is None:
+            start, kind = place, own
+    return spans
+
+
+@settings(max_examples=100, deadline=None)
+@given(texts_of_tags)
+def test_spans_are_those_of_conlleval(texts):
+    texts = [[NAMES[tag] for tag in text] for text in texts]
+    expected = [(row, *span) for row, text in enumerate(texts) for span in spans_by_conlleval(text)]
+    assert spans_of(*texts) == expected
 
 
 @settings(max_examples=60, deadline=None)
