@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
@@ -19,7 +19,7 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Confi
     """Reads a YAML file, lays `key.path=value` overrides over it and validates the whole.
 
     Args:
-        path: A YAML file, or None for defaults and overrides alone.
+        path: A YAML file, also on a storage (`s3://…`), or None for defaults and overrides alone.
         overrides: Each `key.path=value`; the value is parsed as YAML.
 
     Raises:
@@ -33,7 +33,7 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Confi
             [f"expected key.path=value, found {item!r}; see --help for the keys" for item in bad],
         )
     try:
-        base = OmegaConf.load(path) if path is not None else OmegaConf.create()
+        base = _read_yaml(path) if path is not None else OmegaConf.create()
         if not OmegaConf.is_dict(base):
             raise ConfigError(f"{path}: expected a mapping of config keys, found a list or a value")
         merged = OmegaConf.merge(base, OmegaConf.from_dotlist(list(overrides)))
@@ -46,6 +46,15 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Confi
         where = path if path is not None else "the command line"
         raise ConfigError(f"{where}: not valid YAML or overrides: {error}") from error
     return validate_config(typing.cast(dict[str, Any], values))
+
+
+def _read_yaml(path: str | Path) -> DictConfig | ListConfig:
+    if "://" not in str(path):
+        return OmegaConf.load(path)
+    from raytrain.storage import Directory  # pyarrow, only where it is needed
+
+    directory, _, name = str(path).rpartition("/")
+    return OmegaConf.create(Directory(directory).read_bytes(name).decode())
 
 
 def touches_data(overrides: Sequence[str]) -> bool:

@@ -270,6 +270,14 @@ def test_class_weights_stay_one_value_of_the_flat_config():
     assert load("train.class_weight={a: 2.0}").flat()["train.class_weight"] == {"a": 2.0}
 
 
+def test_a_config_may_lie_on_a_storage(tmp_path):
+    (tmp_path / "best.yaml").write_text("# found\ndata:\n  path: a.csv\nseed: 7\n", encoding="utf-8")
+    config = load_config(f"file://{tmp_path}/best.yaml", ["seed=8"])
+    assert (config.data.path, config.seed) == ("a.csv", 8)
+    with pytest.raises(ConfigError, match=r"other\.yaml: cannot read the config file"):
+        load_config(f"file://{tmp_path}/other.yaml")
+
+
 def test_config_error_has_exit_code_2():
     with pytest.raises(ConfigError) as caught:
         load("zzzz=1")

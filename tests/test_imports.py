@@ -11,8 +11,8 @@ import raytrain
 PACKAGE = Path(raytrain.__file__).parent
 # The one order of the package: a module imports only modules that stand before it.
 ORDER = [
-    *("errors", "tasks", "config", "binding", "config_file"),
-    *("outages", "filesystems", "storage", "zoo", "download", "archives", "fetch"),
+    *("errors", "tasks", "config", "binding"),
+    *("outages", "filesystems", "storage", "config_file", "zoo", "download", "archives", "fetch"),
     *("encodings", "tables", "cells", "bio", "tags"),
     *("corpus", "labelled_texts", "tagged_texts", "unlabelled_texts", "folds", "metrics", "tag_metrics"),
     *("ragged", "tokens", "sentencepieces", "words"),
