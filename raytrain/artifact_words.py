@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_safetensors
 
 from raytrain.ensemble import Ensemble
 from raytrain.errors import ArtifactError
@@ -36,8 +34,8 @@ class ArtifactWords:
     def lay_new(self, words: Sequence[str]) -> tuple[list[str], np.ndarray | None]:
         """Finds what stands behind the word embedding of each fold for the words of some texts.
 
-        Training laid the mean of its characters' vectors on a word without a vector of its own, and never
-        learned one word that it had not seen: so such words take the same mean here.
+        Training began with the mean of its characters' vectors for a word without a vector of its own; so
+        does a word that no fold has seen, and stays there.
 
         Args:
             words: Words of the texts.
@@ -88,10 +86,7 @@ def _read_vocabulary(ensemble: Ensemble, name: str) -> list[str]:
 
 
 def _read_characters(ensemble: Ensemble, name: str) -> dict[str, np.ndarray]:
-    try:
-        arrays = load_safetensors(ensemble.read(name))
-    except SafetensorError as error:
-        raise ArtifactError(f"{name}: not a safetensors file: {error}") from error
+    arrays = ensemble.read_arrays(name)
     columns = next(iter(ensemble.manifest["architectures"].values()))["model"]["embedding"][1]
     codepoints, vectors = (arrays.get(part, np.zeros(0)) for part in ("codepoints", "vectors"))
     problems = []

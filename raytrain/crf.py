@@ -66,7 +66,8 @@ def _log_totals(emissions, lengths, at_start, at_end, pairs):
     """Log of the summed weights of all taggings of each row.
 
     Both directions run in one loop; what the gradient needs is then at hand: the derivative by a score
-    is the probability that a tagging has what it scores.
+    is the probability that a tagging has what it scores. Each place is normalised for itself (Rabiner 1989,
+    V.A), as float32 would not hold the small differences between the weights of long rows.
 
     Args:
         at_start: (batch, num_tags) of the first tag.
@@ -75,21 +76,21 @@ def _log_totals(emissions, lengths, at_start, at_end, pairs):
     Returns:
         (batch,).
     """
-    states = _scan(emissions, lengths, at_start, at_end, pairs)
+    states, tops = _scan(emissions, lengths, at_start, at_end, pairs)
     forward, backward = tf.unstack(tf.transpose(states, [1, 2, 0, 3]))
     backward = tf.reverse_sequence(backward, lengths, seq_axis=1)
+    real = tf.sequence_mask(lengths, tf.shape(emissions)[1])
     final = tf.gather(forward, tf.maximum(lengths - 1, 0), batch_dims=1) + at_end
-    totals = tf.reduce_logsumexp(final, axis=1)
+    scale = tf.reduce_sum(tf.where(real, tf.transpose(tops[:, 0]), 0.0), axis=1)
+    totals = tf.reduce_logsumexp(final, axis=1) + scale
 
     def gradient(upstream):
-        real = tf.sequence_mask(lengths, tf.shape(emissions)[1])
-        none = tf.constant(float("-inf"))
-        weight = upstream[:, None, None]
-        log_tags = forward + backward - emissions - totals[:, None, None]
-        tag_proba = tf.exp(tf.where(real[:, :, None], log_tags, none)) * weight
+        tag_proba = tf.nn.softmax(forward + backward - emissions) * upstream[:, None, None]
+        tag_proba = tf.where(real[:, :, None], tag_proba, 0.0)
         log_pairs = forward[:, :-1, :, None] + backward[:, 1:, None, :] + pairs
-        log_pairs = tf.where(real[:, 1:, None, None], log_pairs - totals[:, None, None, None], none)
-        d_pairs = tf.einsum("blij,b->ij", tf.exp(log_pairs), upstream)
+        log_pairs -= tf.reduce_logsumexp(log_pairs, axis=[2, 3], keepdims=True)
+        weight = tf.where(real[:, 1:], upstream[:, None], 0.0)
+        d_pairs = tf.einsum("blij,bl->ij", tf.exp(log_pairs), weight)
         last = tf.gather(tag_proba, tf.maximum(lengths - 1, 0), batch_dims=1)
         return tag_proba, None, tag_proba[:, 0], last, d_pairs
 
@@ -97,20 +98,30 @@ def _log_totals(emissions, lengths, at_start, at_end, pairs):
 
 
 def _scan(emissions, lengths, at_start, at_end, pairs):
-    """(length, 2, batch, num_tags): log weights of all beginnings up to a tag, and of all endings from it on.
+    """Log weights of all beginnings up to a tag, and of all endings from it on; its emission is in both.
 
-    The endings stand in the reversed order of the row's tokens. Emissions of the tag are in both.
+    The endings stand in the reversed order of the row's tokens.
+
+    Returns:
+        (length, 2, batch, num_tags), less the greatest of each place and direction; and these,
+        (length, 2, batch).
     """
     length = tf.shape(emissions)[1]
     reverse = tf.reverse_sequence(emissions, lengths, seq_axis=1)
     steps = tf.transpose(tf.stack([emissions, reverse]), [2, 0, 1, 3])
     moves = tf.stack([pairs, tf.transpose(pairs)])[:, None]
-
-    def step(time, state, states):
-        state = steps[time] + tf.reduce_logsumexp(state[..., None] + moves, axis=2)
-        return time + 1, state, states.write(time, state)
-
     first = steps[0] + tf.stack([at_start, at_end])
-    states = tf.TensorArray(tf.float32, length, element_shape=first.shape).write(0, first)
-    *_, states = tf.while_loop(lambda time, *_: time < length, step, [1, first, states])
-    return states.stack()
+    shapes = first.shape, first.shape[:-1]
+    arrays = [tf.TensorArray(tf.float32, length, element_shape=shape) for shape in shapes]
+
+    def keep(time, state, states, tops):
+        top = tf.reduce_max(state, axis=-1)
+        state -= top[..., None]
+        return time + 1, state, states.write(time, state), tops.write(time, top)
+
+    def step(time, state, states, tops):
+        state = steps[time] + tf.reduce_logsumexp(state[..., None] + moves, axis=2)
+        return keep(time, state, states, tops)
+
+    *_, states, tops = tf.while_loop(lambda time, *_: time < length, step, keep(0, first, *arrays))
+    return states.stack(), tops.stack()

@@ -6,6 +6,7 @@ without padding; each step of a loop treats all sequences of a block that are as
 standing first.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from raytrain.tags import Spans
 
-BLOCK_SCORES = 1 << 23  # of pairs of tags, held at once: 64 MiB
+BLOCK_SCORES = 1 << 23  # of pairs of tags in one array: 64 MiB
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,6 @@ class Lattice:
         bounds: (num_sequences + 1,).
         transitions: Of the CRF.
         forward: (num_tokens, num_tags) log of the weight of all beginnings that end with the tag here.
-        backward: (num_tokens, num_tags) log of the weight of all that may follow the tag here.
         log_totals: (num_sequences,) log of the weight of all taggings; 0 of an empty sequence.
     """
 
@@ -110,8 +110,19 @@ class Lattice:
     bounds: np.ndarray
     transitions: Transitions
     forward: np.ndarray
-    backward: np.ndarray
     log_totals: np.ndarray
+
+    @functools.cached_property
+    def backward(self) -> np.ndarray:
+        """(num_tokens, num_tags) log of the weight of all that may follow the tag here."""
+        backward = np.zeros(self.emissions.shape)
+        for steps in _blocks(self.bounds, self.emissions.shape[1]):
+            for here, num_going_on in reversed(steps):
+                on, last = here[:num_going_on], here[num_going_on:]
+                backward[last] = self.transitions.end
+                following = (self.emissions[on + 1] + backward[on + 1])[:, None, :] + self.transitions.pairs
+                backward[on] = _log_sum(following, axis=2)
+        return backward
 
     def marginals(self) -> np.ndarray:
         """(num_tokens, num_tags) the probability of each tag at each token."""
@@ -178,24 +189,19 @@ class Lattice:
 
 
 def weigh(emissions: np.ndarray, bounds: np.ndarray, transitions: Transitions) -> Lattice:
-    """Runs forward-backward over many sequences; arguments as of `best_tags`."""
+    """Weighs the taggings of many sequences; arguments as of `best_tags`."""
     emissions = np.array(emissions, np.float64)
-    forward, backward = emissions.copy(), np.zeros(emissions.shape)
+    forward = emissions.copy()
     for steps in _blocks(bounds, emissions.shape[1]):
         for number, (here, _) in enumerate(steps):
             if number == 0:
                 forward[here] += transitions.start
             else:
                 forward[here] += _log_sum(forward[here - 1][:, :, None] + transitions.pairs, axis=1)
-        for here, num_going_on in reversed(steps):
-            on, last = here[:num_going_on], here[num_going_on:]
-            backward[last] = transitions.end
-            following = (emissions[on + 1] + backward[on + 1])[:, None, :] + transitions.pairs
-            backward[on] = _log_sum(following, axis=2)
     filled = np.diff(bounds) > 0
     log_totals = np.zeros(len(bounds) - 1)
     log_totals[filled] = _log_sum(forward[bounds[1:][filled] - 1] + transitions.end, axis=1)
-    return Lattice(emissions, bounds, transitions, forward, backward, log_totals)
+    return Lattice(emissions, bounds, transitions, forward, log_totals)
 
 
 def _log_sum(values: np.ndarray, axis: int) -> np.ndarray:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_safetensors
 
 from raytrain.config import Config
 from raytrain.errors import ArtifactError
@@ -75,9 +77,11 @@ def write_ensemble(
     for name, data in _keyword_files(specs, inputs).items():
         add(name, data)
     add("oof.parquet", parquet_bytes(oof))
-    is_first = config.task == "classify" and inputs.keywords is None and inputs.characters is None
+    version = 2 if inputs.keywords is not None else 1
+    if config.task == "tag" or inputs.characters:
+        version = SCHEMA_VERSION
     manifest = {
-        "schema_version": 1 if is_first else SCHEMA_VERSION,
+        "schema_version": version,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": config.name,
         "complete": is_complete(summary),
@@ -179,7 +183,29 @@ class Ensemble:
         return self.directory.read_bytes(name)
 
     def read_text(self, name: str) -> str:
-        return self.read(name).decode("utf-8")
+        try:
+            return self.read(name).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ArtifactError(f"{name}: not UTF-8: {error}") from error
+
+    def read_json(self, name: str) -> Any:
+        try:
+            return json.loads(self.read_text(name))
+        except ValueError as error:
+            raise ArtifactError(f"{name}: not JSON: {error}") from error
+
+    def read_arrays(self, name: str) -> dict[str, np.ndarray]:
+        """Reads a safetensors file. Raises ArtifactError where it is none, or holds NaN or infinity."""
+        try:
+            arrays = load_safetensors(self.read(name))
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:  # KeyError: a type NumPy lacks
+            raise ArtifactError(f"{name}: not a safetensors file that NumPy can read: {error}") from error
+        wrong = sorted(
+            key for key, value in arrays.items() if value.dtype.kind == "f" and not np.isfinite(value).all()
+        )
+        if wrong:
+            raise ArtifactError(f"{name}: expected finite numbers, found others in {', '.join(wrong)}")
+        return arrays
 
 
 def load_ensemble(location: str) -> Ensemble:

@@ -120,7 +120,6 @@ def commit_fold(
         seconds: Wall time of the worker that ended the fold.
         facts: What else the record tells: where it ran, and whether it was stopped early.
     """
-    train_rows, valid_rows = spec.rows(data)
     sink = io.BytesIO()
     pq.write_table(oof, sink)
     contents = {"model.safetensors": save_safetensors(weights), "oof.parquet": sink.getvalue()}
@@ -135,8 +134,8 @@ def commit_fold(
         "repeat": spec.repeat,
         "seed": spec.seed,
         "identity": spec.identity,
-        "train_rows": len(train_rows),
-        "valid_rows": len(valid_rows),
+        "train_rows": len(data["ids"]) - oof.num_rows,
+        "valid_rows": oof.num_rows,
         "metrics": metrics,
         "history": history,
         "seconds": round(seconds, 3),

@@ -125,7 +125,7 @@ def class_weights(config: Config, corpus: Corpus) -> tuple[float, ...] | None:
 
 
 def read_shared_inputs(config: Config, corpus: Corpus, encoder: EncoderFiles) -> SharedInputs:
-    """Encodes the corpus and lays out the word embedding. Large corpora are encoded on Ray.
+    """Encodes the corpus and lays out the word embedding. Large corpora of a classifier are encoded on Ray.
 
     Raises:
         CorpusError: The user dictionary, the kept keywords or the word vectors cannot be used.

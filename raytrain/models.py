@@ -41,7 +41,7 @@ def build_model(
     """Builds an untrained classifier or tagger: an encoder and a head on it.
 
     Args:
-        architecture: One of `config.ARCHITECTURES`.
+        architecture: One of `tasks.ARCHITECTURES`.
         kind: `bert` or `albert`.
         config: Google's config json, as a dict.
         num_classes: Of a classifier: two classes give one logit (sigmoid), more give one each (softmax).

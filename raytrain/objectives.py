@@ -10,10 +10,9 @@ import tensorflow as tf
 
 from raytrain.batches import FeatureRows
 from raytrain.crf import tagging_losses
-from raytrain.decoding import Transitions, no_transitions
 from raytrain.inference import predict_emissions, predict_logits
 from raytrain.metrics import proba_from_logits, score_proba
-from raytrain.models import crf_layer
+from raytrain.models import crf_layer, head_variables, read_variables
 from raytrain.schedule import TrainSettings
 from raytrain.tag_metrics import score_tags
 from raytrain.tagging import find_and_count, transitions_of
@@ -126,7 +125,7 @@ class Tagging:
         return features.pad(self._targets, rows)
 
     def weights(self, features: FeatureRows, rows: np.ndarray, batch: np.ndarray) -> np.ndarray:
-        """A token weighs the same in every text."""
+        """A token weighs the same in every text of a batch."""
         num_tokens = int(self._tagged.windows.sizes[batch].sum())
         return np.full(len(rows), 1 / max(num_tokens, 1), np.float32)
 
@@ -153,14 +152,9 @@ class Tagging:
         return self._tagged.windows.join(rows, emissions)
 
     def score(self, model: keras.Model, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-        crf, num_tags = crf_layer(model), predicted.shape[1]
-        transitions = (
-            no_transitions(num_tags)
-            if crf is None
-            else Transitions(crf.start.numpy(), crf.end.numpy(), crf.pairs.numpy())
-        )
+        transitions = transitions_of(read_variables(head_variables(model)), predicted.shape[1])
         texts = self._tagged.windows.of_texts(rows)
-        _, counts = find_and_count(self._tagged, texts, predicted, transitions)
+        _, counts = find_and_count(self._tagged, texts, predicted, transitions, confident=False)
         return score_tags(counts)
 
     def oof_table(

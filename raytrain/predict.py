@@ -1,6 +1,5 @@
 """Prediction from an ensemble artifact. Imports TensorFlow."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_safetensors
 
 from raytrain.artifact_words import read_words
 from raytrain.batches import FeatureRows
 from raytrain.checkpoints import unfit_config
-from raytrain.decoding import mean_transitions, no_transitions
+from raytrain.decoding import Transitions, mean_transitions, no_transitions
 from raytrain.encoders import build_transformer
 from raytrain.ensemble import Ensemble
 from raytrain.errors import ArtifactError
@@ -86,8 +83,10 @@ class FoldModels:
         self._maxlen = int(manifest["config"]["encoder"]["maxlen"])
         self._words = read_words(ensemble)
         self._kept: dict[str, dict[str, np.ndarray]] = {}
-        config = json.loads(ensemble.read(manifest["encoder"]["config"]))
-        problems = unfit_config(config, self._vocab, self._maxlen)
+        config = ensemble.read_json(manifest["encoder"]["config"])
+        problems = ["expected keys and their values"]
+        if isinstance(config, dict):
+            problems = unfit_config(config, self._vocab, self._maxlen)
         if problems:
             raise ArtifactError(f"{manifest['encoder']['config']} cannot be used", problems)
         self._encoder = self._build_frozen(config)
@@ -158,10 +157,7 @@ class FoldModels:
         """A file's arrays, kept in memory while all files together are not too many."""
         if name in self._kept:
             return self._kept[name]
-        try:
-            weights = load_safetensors(self._ensemble.read(name))
-        except SafetensorError as error:
-            raise ArtifactError(f"{name}: not a safetensors file: {error}") from error
+        weights = self._ensemble.read_arrays(name)
         if sum(entry["bytes"] for entry in self._ensemble.manifest["files"]) <= KEPT_BYTES:
             self._kept[name] = weights
         return weights
@@ -213,12 +209,15 @@ class Tagger(FoldModels):
         if not len(rows):
             return find_tagged(windows, every, np.zeros((0, num_tags)), no_transitions(num_tags))
         inputs = self._inputs(encoded)
-        emissions, transitions = [], []
+        emissions, transitions = np.zeros((int(windows.bounds[-1]), num_tags)), []
         for architecture in self._models:
-            said, own = np.zeros((int(windows.bounds[-1]), num_tags)), []
+            own: list[Transitions] = []
+            share = len(self._models) * len(self._ensemble.manifest["architectures"][architecture]["folds"])
             for model, features, weights in self._folds(architecture, inputs):
-                said += windows.join(rows, predict_emissions(model, features, rows, self._batch_size))
+                said = windows.join(rows, predict_emissions(model, features, rows, self._batch_size))
+                emissions += said / share
                 own.append(transitions_of(weights, num_tags))
-            emissions.append(said / len(own))
             transitions.append(mean_transitions(own))
-        return find_tagged(windows, every, np.mean(emissions, axis=0), mean_transitions(transitions))
+        if not np.isfinite(emissions).all():
+            raise ArtifactError("the ensemble's emissions are not finite; its weights are damaged")
+        return find_tagged(windows, every, emissions, mean_transitions(transitions))

@@ -16,11 +16,12 @@ from raytrain.devices import quick_imports, set_precision
 from raytrain.ensemble import Ensemble, load_ensemble
 from raytrain.errors import InputError
 from raytrain.proba_output import PROBA_SUFFIXES, WriteProba, open_proba
+from raytrain.ragged import chunks_of
 from raytrain.span_output import SPAN_SUFFIXES, open_spans
 from raytrain.storage import Directory
 from raytrain.unlabelled_texts import count_texts, iter_texts
 
-SUFFIXES = (*PROBA_SUFFIXES, ".bio")
+SUFFIXES = {*PROBA_SUFFIXES, *SPAN_SUFFIXES}
 TEST_OUTPUT = {"classify": "predictions.csv", "tag": "predictions.jsonl"}
 CHUNK_ROWS = 4096
 
@@ -53,7 +54,8 @@ def predict_file(
         InputError: The artifact is damaged, the input cannot be read, or the output's suffix is unknown.
     """
     if Path(output_path).suffix not in SUFFIXES:
-        raise InputError(f"{output_path}: expected a name ending in {', '.join(SUFFIXES)}")
+        expected = f"{', '.join(PROBA_SUFFIXES)} of a classifier, or {', '.join(SPAN_SUFFIXES)} of a tagger"
+        raise InputError(f"{output_path}: expected a name ending in {expected}")
     if not Path(output_path).absolute().parent.is_dir():
         raise InputError(f"{output_path}: its folder does not exist; make it first")
     ensemble = load_ensemble(ensemble_location)
@@ -122,8 +124,9 @@ class _SpanFiles:
         with open_spans(path, self._tags) as write:
 
             def predict(table: pa.Table) -> None:
-                texts = table["text"].to_pylist()
-                write(table["id"].to_pylist(), texts, self._tagger.find_spans(texts))
+                ids, texts = table["id"].to_pylist(), table["text"].to_pylist()
+                for part in chunks_of(texts):  # texts are read whole, however long they are
+                    write(ids[part], texts[part], self._tagger.find_spans(texts[part]))
 
             yield predict
 

@@ -40,7 +40,7 @@ def write_results(
     }
     scoring: Scoring = SCORINGS[plan.config.task](plan.corpus.labels, plan.labels)
     oof = {name: scoring.assemble({name: own}) for name, own in parts.items()}
-    whole = scoring.assemble(parts)
+    whole = scoring.assemble(parts) if len(parts) > 1 else next(iter(oof.values()))
     summary = _sum_up(plan, [results[spec.name] for spec in done], scoring, oof, whole)
     summary["baselines"] = {
         name: score_baseline(plan.labels, plan.folds[0], proba, plan.config.seed)

@@ -39,7 +39,7 @@ class OptunaPoints:
 
     Args:
         space: What is searched.
-        metric: One of `config.TASK_METRICS`.
+        metric: One of `tasks.TASK_METRICS`.
         seed: The first ten points are random and depend on it alone, later ones on how trials ended, too.
     """
 

@@ -1,6 +1,7 @@
 """From what taggers say of each token to spans in the characters of texts, and how sure they are."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,8 @@ from raytrain.ragged import bounds_of, ranges
 from raytrain.tag_metrics import TagCounts, count_tags
 from raytrain.tags import Spans, find_spans, lay_tags
 from raytrain.windows import TaggedWindows, Windows
+
+BLOCK_SCORES = 1 << 22  # scores of tokens that are decoded at once: 32 MiB, and some arrays of the same size
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ def find_tagged(
     emissions: np.ndarray,
     transitions: Transitions,
     tags: np.ndarray | None = None,
+    confident: bool = True,
 ) -> TaggedTexts:
     """Decodes texts, each in one piece, however many windows it was read in.
 
@@ -57,24 +61,64 @@ def find_tagged(
         emissions: (tokens of these texts, num_tags), as `Windows.join` puts them together.
         transitions: Of the CRF.
         tags: (tokens of these texts,) true tags, where they are known.
+        confident: Whether to weigh how sure each span and tag is; else the confidences are NaN.
     """
     token_bounds = windows.token_bounds(texts)
-    lattice = weigh(emissions, token_bounds, transitions)
+    number = token_bounds[:-1] * emissions.shape[1] // BLOCK_SCORES
+    cuts = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(texts)]
+    found = []
+    for first, last in itertools.pairwise(cuts):
+        here = slice(token_bounds[first], token_bounds[last])
+        own = tags[here] if tags is not None else None
+        found.append(_find_some(windows, texts[first:last], emissions[here], transitions, own, confident))
+    return found[0] if len(found) == 1 else _join(found)
+
+
+def _find_some(
+    windows: Windows,
+    texts: np.ndarray,
+    emissions: np.ndarray,
+    transitions: Transitions,
+    tags: np.ndarray | None,
+    confident: bool,
+) -> TaggedTexts:
+    """As `find_tagged`, all at once."""
+    token_bounds = windows.token_bounds(texts)
     found = best_tags(emissions, token_bounds, transitions)
     token_spans = find_spans(found, token_bounds)
     spans, kept = windows.character_spans(replace(token_spans, rows=texts[token_spans.rows]))
     own = replace(spans, rows=token_spans.rows[kept])
     bounds = bounds_of(windows.lengths[texts])
-    sure = lattice.marginals()[np.arange(len(found)), found]
-    surprise = np.full(len(texts), np.nan) if tags is None else -lattice.log_likelihoods(tags)
-    return TaggedTexts(
-        bounds,
-        own,
-        lattice.span_probabilities(token_spans)[kept],
-        lay_tags(own, bounds),
-        _on_characters(windows, texts, sure, bounds),
-        surprise,
+    surprise, sure = np.full(len(texts), np.nan), np.full(len(found), np.nan)
+    confidences = np.full(len(own), np.nan)
+    if tags is not None or confident:
+        lattice = weigh(emissions, token_bounds, transitions)
+    if tags is not None:
+        surprise = -lattice.log_likelihoods(tags)
+    if confident:
+        sure = lattice.marginals()[np.arange(len(found)), found]
+        confidences = lattice.span_probabilities(token_spans)[kept]
+    on_characters = _on_characters(windows, texts, sure, bounds)
+    return TaggedTexts(bounds, own, confidences, lay_tags(own, bounds), on_characters, surprise)
+
+
+def _join(parts: Sequence[TaggedTexts]) -> TaggedTexts:
+    """One after the other."""
+
+    def together(name: str) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    before = bounds_of(np.array([len(part.bounds) - 1 for part in parts]))
+    spans = Spans(
+        np.concatenate([part.spans.rows + first for part, first in zip(parts, before[:-1], strict=True)]),
+        *(
+            np.concatenate([getattr(part.spans, name) for part in parts])
+            for name in ("starts", "ends", "types")
+        ),
     )
+    bounds = bounds_of(np.concatenate([np.diff(part.bounds) for part in parts]))
+    rest = (together(name) for name in ("confidences", "tags", "tag_confidences", "surprise"))
+    return TaggedTexts(bounds, spans, *rest)
 
 
 def _on_characters(windows: Windows, texts: np.ndarray, values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
@@ -92,13 +136,17 @@ def _on_characters(windows: Windows, texts: np.ndarray, values: np.ndarray, boun
 
 
 def find_and_count(
-    tagged: TaggedWindows, texts: np.ndarray, emissions: np.ndarray, transitions: Transitions
+    tagged: TaggedWindows,
+    texts: np.ndarray,
+    emissions: np.ndarray,
+    transitions: Transitions,
+    confident: bool = True,
 ) -> tuple[TaggedTexts, TagCounts]:
     """Decodes texts of a corpus and holds them against its tags; arguments as of `find_tagged`."""
     windows = tagged.windows
     sizes = np.diff(windows.bounds)[texts]
     own = tagged.tags[ranges(windows.bounds[texts], sizes)]
-    found = find_tagged(windows, texts, emissions, transitions, own)
+    found = find_tagged(windows, texts, emissions, transitions, own, confident)
     characters = ranges(bounds_of(windows.lengths)[texts], windows.lengths[texts])
     num_types = len(tagged.names) // 2
     there = tagged.char_tags[characters]

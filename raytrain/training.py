@@ -153,13 +153,17 @@ class FoldTraining:
         return metrics
 
     def _share(self, rows: np.ndarray) -> list[Piece]:
-        """This worker's rows of a batch, in pieces; a worker left without any takes one of weight 0."""
+        """This worker's rows of a batch, in as many pieces as each worker has: all of them sum up each one.
+
+        Where its rows are too few for that, the rest are of weight 0.
+        """
         own = rows[self.rank :: self.num_workers]
-        if not len(own):
+        num_pieces = min(self.accumulation, -(-len(rows) // self.num_workers))
+        pieces = [self._lay(piece, rows) for piece in np.array_split(own, num_pieces) if len(piece)]
+        if len(pieces) < num_pieces:
             inputs, targets, weights = self._lay(rows[:1], rows)
-            return [(inputs, targets, np.zeros_like(weights))]
-        pieces = [piece for piece in np.array_split(own, self.accumulation) if len(piece)]
-        return [self._lay(piece, rows) for piece in pieces]
+            pieces += [(inputs, targets, np.zeros_like(weights))] * (num_pieces - len(pieces))
+        return pieces
 
     def _lay(self, rows: np.ndarray, batch: np.ndarray) -> Piece:
         features, objective = self.features, self.objective
@@ -259,7 +263,9 @@ class FoldTraining:
 
         assign_variables(learned_variables(self.model), part("weight/"), str(directory))
         assign_variables(self._update.optimizer.state, part("optimizer/"), str(directory))
-        self._best, self._best_predicted = part("best/"), arrays.get("best_predicted")
+        # Its name before there were taggers was best_proba.
+        best = arrays.get("best_predicted", arrays.get("best_proba"))
+        self._best, self._best_predicted = part("best/"), best
         self.epoch, self.history = state["epoch"], state["history"]
         self.step, self._loss = state.get("step", 0), state.get("loss", 0.0)
         self._plateau, self._stale_epochs = state["plateau"], state["stale_epochs"]

@@ -108,3 +108,23 @@ def test_layer_begins_without_transitions_and_stays_float32():
     assert {weight.dtype for weight in layer.weights} == {tf.float32}
     assert [weight.shape.as_list() for weight in layer.weights] == [[4], [4], [4, 4]]
     assert not any(np.any(weight) for weight in layer.weights)
+
+
+def test_long_rows_of_large_scores_keep_their_precision():
+    """In float32; their weights are exp of thousands."""
+    rng = np.random.default_rng(3)
+    length, num_tags = 510, 21
+    emissions = rng.normal(0, 10, (1, length, num_tags)).astype(np.float32)
+    tags = rng.integers(0, num_tags, (1, length)).astype(np.int32)
+    parts = [rng.normal(0, 2, size).astype(np.float32) for size in (num_tags, num_tags, (num_tags, num_tags))]
+    weights = [tf.constant(part) for part in parts]
+    scores = tf.constant(emissions)
+    with tf.GradientTape() as tape:
+        tape.watch([scores, *weights])
+        loss = tagging_losses(scores, tf.constant(tags), tf.constant([length]), tf.ones((1, 2)), *weights)
+    d_scores, _, _, d_pairs = tape.gradient(loss, [scores, *weights])
+    lattice = weigh(emissions[0], np.array([0, length]), Transitions(*parts))
+    assert loss.numpy()[0] == pytest.approx(-lattice.log_likelihoods(tags[0])[0], rel=1e-5)
+    expected = lattice.marginals() - np.eye(num_tags)[tags[0]]
+    np.testing.assert_allclose(d_scores[0], expected, atol=1e-4)
+    assert np.abs(d_pairs.numpy().sum()) < 1e-2

@@ -9,6 +9,7 @@ from raytrain.ensemble import load_ensemble, parquet_bytes
 from raytrain.errors import ArtifactError, StorageError
 from raytrain.manifest import SCHEMA_VERSION
 from raytrain.storage import Directory, sha256
+from raytrain.tags import tag_names
 
 FILES = {
     "encoder/config.json": b"{}\n",
@@ -30,7 +31,7 @@ def artifact(tmp_path):
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "labels": ["假", "真"],
-        "config": {"name": "a"},
+        "config": {"name": "a", "data": {"text": "text"}, "encoder": {"maxlen": 128}},
         "encoder": {"kind": "bert", "config": "encoder/config.json", "vocab": "encoder/vocab.txt"},
         "architectures": {
             "finetune": {
@@ -217,6 +218,18 @@ def model_of(manifest):
     return manifest["architectures"]["finetune"]["model"]
 
 
+def with_many_tags(manifest):
+    manifest.update(task="tag", labels=tag_names(f"T{i:05d}" for i in range(20_000)))
+    manifest["architectures"] = {"crf": manifest["architectures"]["finetune"]}
+    manifest["architectures"]["crf"]["model"].update(num_classes=40_001)
+
+
+def with_another_width(manifest):
+    other = json.loads(json.dumps(manifest["architectures"]["finetune"]))
+    other["model"]["embedding"][1] += 1
+    manifest["architectures"]["textcnn"] = other
+
+
 def folds_of(manifest):
     return manifest["architectures"]["finetune"]["folds"]
 
@@ -232,6 +245,12 @@ def folds_of(manifest):
         (lambda manifest: manifest.update(labels=["a"]), "labels"),
         (lambda manifest: model_of(manifest).update(num_keyword_classes=3), "keywords of 3 classes"),
         (lambda manifest: manifest.update(task="tag"), "finetune is no architecture of task tag"),
+        (lambda manifest: manifest.update(labels=["a", "\ud83d"]), "half of a character"),
+        (lambda manifest: manifest["config"]["encoder"].update(maxlen=3), "config.encoder.maxlen"),
+        (lambda manifest: manifest["config"]["data"].update(text=5), "config.data.text"),
+        (lambda manifest: manifest.update(schema_version=0), "schema_version"),
+        (with_many_tags, "transitions of 40001 × 40001, larger than"),
+        (with_another_width, "embeddings of different widths"),
         (lambda manifest: manifest.update(task="tag", labels=["O", "B-X"]), "a B- and an I- of each type"),
         (lambda manifest: model_of(manifest).update(num_keyword_classes=2), "in some of its folds"),
         (

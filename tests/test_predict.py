@@ -30,7 +30,7 @@ class Artifact:
         self.manifest = {
             "schema_version": 1,
             "labels": LABELS,
-            "config": {"encoder": {"maxlen": MAXLEN}},
+            "config": {"data": {"text": "text"}, "encoder": {"maxlen": MAXLEN}},
             "encoder": {
                 "kind": "albert",
                 "config": self.add("encoder/config.json", json_bytes(config)),
@@ -193,6 +193,43 @@ def test_a_file_that_holds_no_weights_is_refused(damaged, sentences):
     name = "textcnn/r0-fold-00.safetensors"
     with pytest.raises(ArtifactError, match=name):
         Predictor(damaged(name, b"not safetensors" * 100)).predict_proba(sentences)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(damaged, artifact, sentences, value):
+    name = "textcnn/r0-fold-00.safetensors"
+    weights = load(artifact.directory.read_bytes(name))
+    weights["logits.0.kernel"] = np.full_like(weights["logits.0.kernel"], value)
+    with pytest.raises(ArtifactError, match=rf"{name}: expected finite numbers, .*logits\.0\.kernel"):
+        Predictor(damaged(name, save(weights))).predict_proba(sentences)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("encoder/config.json", b"[]", "expected keys and their values"),
+        ("encoder/config.json", b"{", "not JSON"),
+        ("encoder/vocab.txt", b"\xff\xfe", "not UTF-8"),
+        ("words/user_dict.txt", b"\xff\xfe", "not UTF-8"),
+    ],
+)
+def test_files_of_another_kind_are_refused(damaged, name, data, said):
+    with pytest.raises(ArtifactError) as caught:
+        Predictor(damaged(name, data))
+    assert said in str(caught.value)
+
+
+def test_texts_with_other_new_words_follow_each_other(new_artifact, tmp_path, sentences):
+    """Each call lays its own words behind the embedding."""
+    artifact = new_artifact(tmp_path, textcnn=True)
+    characters = sorted({char for sentence in sentences for char in sentence})
+    vectors = np.random.default_rng(6).normal(0, 0.3, (len(characters), 4)).astype(np.float32)
+    packed = {"codepoints": np.array([ord(char) for char in characters], np.int32), "vectors": vectors}
+    artifact.manifest["words"]["characters"] = artifact.add("words/characters.safetensors", save(packed))
+    predictor = Predictor(artifact.open())
+    together = predictor.predict_proba(sentences)
+    alone = np.concatenate([predictor.predict_proba([sentence]) for sentence in sentences])
+    np.testing.assert_allclose(alone, together, atol=1e-5)
 
 
 def test_wrong_weights_of_the_frozen_encoder_are_refused(damaged):

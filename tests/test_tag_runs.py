@@ -104,7 +104,7 @@ def test_predictions_are_spans_in_jsonl_and_the_same_in_bio(reference, tmp_path)
 
 def test_copied_artifact_predicts_alone(reference, tmp_path):
     directory, *_ = reference
-    assert reference_ensemble(directory).manifest["schema_version"] == 2
+    assert reference_ensemble(directory).manifest["schema_version"] == 3
     shutil.copytree(directory / "runs" / "tiny" / "ensemble", tmp_path / "moved")
     (tmp_path / "in.txt").write_text("一丁七丂七丄\n\n", encoding="utf-8")
     counts = predict_file(str(tmp_path / "moved"), str(tmp_path / "in.txt"), str(tmp_path / "out.jsonl"))

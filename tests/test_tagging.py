@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from raytrain import tagging
 from raytrain.decoding import Transitions, best_tags, no_transitions, weigh
 from raytrain.ragged import bounds_of
 from raytrain.tagging import find_and_count, find_tagged, transitions_of
@@ -81,3 +82,26 @@ def test_a_model_without_crf_has_no_transitions():
     }
     crf = transitions_of(weights, 5)
     assert (crf.start == 1).all() and (crf.end == 2).all() and (crf.pairs == 3).all()
+
+
+def test_blocks_of_texts_change_nothing(windows, monkeypatch):
+    rng = np.random.default_rng(2)
+    crf = Transitions(rng.normal(size=5), rng.normal(size=5), rng.normal(size=(5, 5)))
+    texts, emissions = np.arange(3), rng.normal(0, 3, (11, 5))
+    tags = rng.integers(0, 5, 11)
+    whole = find_tagged(windows, texts, emissions, crf, tags)
+    monkeypatch.setattr(tagging, "BLOCK_SCORES", 1)
+    pieces = find_tagged(windows, texts, emissions, crf, tags)
+    assert len(whole.spans) > 2
+    for name in ("bounds", "confidences", "tags", "tag_confidences", "surprise"):
+        np.testing.assert_allclose(getattr(pieces, name), getattr(whole, name))
+    for name in ("rows", "starts", "ends", "types"):
+        np.testing.assert_array_equal(getattr(pieces.spans, name), getattr(whole.spans, name))
+
+
+def test_confidences_are_weighed_where_they_are_wanted(windows):
+    emissions = np.random.default_rng(3).normal(0, 3, (11, 5))
+    crf = no_transitions(5)
+    found = find_tagged(windows, np.arange(3), emissions, crf, confident=False)
+    assert found.tags.tolist() == find_tagged(windows, np.arange(3), emissions, crf).tags.tolist()
+    assert np.isnan(found.confidences).all()

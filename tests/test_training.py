@@ -11,6 +11,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from raytrain.batches import FeatureRows
 from raytrain.errors import ArtifactError, RaytrainError
@@ -676,6 +677,18 @@ def test_a_corpus_smaller_than_a_batch_is_one_step(fold, eagerly):
     assert distance(before, all_weights(training)) > 0
 
 
+def test_a_state_of_before_there_were_taggers_keeps_its_best_epoch(fold, tmp_path):
+    training = fold(epochs=2, select="best", train_encoder=False)
+    training.run_epoch()
+    training.save(tmp_path)
+    arrays = load_file(tmp_path / "state.safetensors")
+    arrays["best_proba"] = arrays.pop("best_predicted")
+    save_file(arrays, tmp_path / "state.safetensors")
+    again = fold(epochs=2, select="best", train_encoder=False)
+    again.load(tmp_path)
+    np.testing.assert_array_equal(again.selected()[1], training.selected()[1])
+
+
 # ── several workers ────────────────────────────────────────────────────────────────────────────────
 
 CLASS_WEIGHT = (0.5, 2.0)
@@ -690,20 +703,24 @@ def shared(fold):
 @given(
     rows=st.lists(st.integers(0, NUM_ROWS - 1), min_size=1, max_size=12, unique=True),
     num_workers=st.integers(1, 5),
+    accumulation=st.integers(1, 4),
 )
-def test_workers_share_a_batch_between_them(shared, features, rows, num_workers):
-    """Each row of the batch lies with one worker, by its label's weight over the rows of the batch."""
-    dealt = []
-    shared.num_workers = num_workers
+def test_workers_share_a_batch_between_them(shared, features, rows, num_workers, accumulation):
+    """Each row of the batch lies with one worker, by its label's weight over the rows of the batch.
+
+    All have as many pieces, for each piece ends with a sum over the workers.
+    """
+    dealt, counts = [], set()
+    shared.num_workers, shared.accumulation = num_workers, accumulation
     for shared.rank in range(num_workers):
-        [(inputs, labels, weights)] = shared._share(np.array(rows))
-        assert len(labels) == len(weights) == len(inputs["token_ids"]) >= 1
-        texts = [tuple(ids[ids > 0]) for ids in inputs["token_ids"]]
-        dealt += [
-            (text, label, weight)
-            for text, label, weight in zip(texts, labels, weights, strict=True)
-            if weight
-        ]
+        pieces = shared._share(np.array(rows))
+        counts.add(len(pieces))
+        for inputs, labels, weights in pieces:
+            assert len(labels) == len(weights) == len(inputs["token_ids"]) >= 1
+            texts = [tuple(ids[ids > 0]) for ids in inputs["token_ids"]]
+            own = zip(texts, labels, weights, strict=True)
+            dealt += [(text, label, weight) for text, label, weight in own if weight]
+    assert len(counts) == 1 and counts.pop() <= accumulation
     expected = []
     for row in rows:
         ids = features.collate([row])["token_ids"][0]
@@ -713,7 +730,7 @@ def test_workers_share_a_batch_between_them(shared, features, rows, num_workers)
 
 
 def test_a_worker_without_rows_takes_one_of_weight_0(shared):
-    shared.num_workers, shared.rank = 3, 2
+    shared.num_workers, shared.rank, shared.accumulation = 3, 2, 1
     [(inputs, labels, weights)] = shared._share(np.array([4, 5]))
     assert weights.tolist() == [0]
     assert len(labels) == len(inputs["token_ids"]) == 1
