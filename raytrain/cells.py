@@ -55,16 +55,19 @@ def check_cells(
         if column not in values:
             continue
         noun = "text" if name in TEXTS else name
+        article = "an" if noun == "id" else "a"
         try:
             cell = _as_text(values[column]) if noun == "text" else _as_key(values[column])
         except TypeError:
-            message = f"expected a {noun}, found {values[column]!r:.60}; write it as a string or a number"
+            message = (
+                f"expected {article} {noun}, found {values[column]!r:.60}; write it as a string or a number"
+            )
             found.append(Problem("wrong_type", row, column, message))
             continue
         cells[name] = cell.strip() if noun == "label" else cell
         if name not in may_be_empty and not cell.strip():
             kind = "empty_text" if noun == "text" else f"missing_{noun}"
-            message = f"expected a {noun}, found an empty one; fill it in"
+            message = f"expected {article} {noun}, found an empty one; fill it in"
             found.append(Problem(kind, row, column, message))
     return cells, found
 

@@ -36,6 +36,7 @@ from raytrain.summary import (
     score_table,
     type_table,
 )
+from raytrain.tagging import count_inexpressible
 from raytrain.tracking import tracking
 
 
@@ -91,9 +92,16 @@ def announce(plan: Plan, console: Console) -> None:
     """Says what is about to be learned from."""
     corpus, inputs = plan.corpus, plan.inputs
     told = corpus.summary()["labels"]
-    labels = ", ".join(f"{entry['label']}: {entry.get('spans', entry['rows']):,}" for entry in told)
-    lines = [f"{corpus.path}: {corpus.num_rows:,} rows ({labels})"]
+    counts = {entry["label"]: entry.get("spans", entry["rows"]) for entry in told}
+    spans = f", {sum(counts.values()):,} spans" if plan.config.task == "tag" else ""
+    labels = ", ".join(f"{label}: {count:,}" for label, count in counts.items())
+    lines = [f"{corpus.path}: {corpus.num_rows:,} rows{spans} ({labels})"]
     lines += [f"  dropped {count:,} rows: {kind}" for kind, count in corpus.dropped.items()]
+    if inputs.windows is not None:
+        missed, total = count_inexpressible(plan.labels)
+        if missed:
+            cut = "do not begin and end with a token: no tagger can find just them"
+            lines.append(f"  {missed:,} of {total:,} spans {cut}")
     if plan.encoder_facts["layout"] is not None:
         unread = plan.encoder_facts["unread"]
         names = ", ".join(unread[:4]) + (", …" if len(unread) > 4 else "")

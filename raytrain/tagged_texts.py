@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from raytrain.encodings import Problem
 from raytrain.errors import CorpusError
 from raytrain.tags import OUTSIDE, TagReader, guess_scheme, tag_names
 
+_LABEL = re.compile(r"[^\s\ud800-\udfff]+")
+_ROW_FORMATS = (".jsonl", ".ndjson", ".parquet")
 _ADVICE = "write {start, end, label}, places counted in characters from 0, `end` behind the last"
 
 
@@ -30,6 +32,7 @@ class _Sentence:
         lines: Of each character, where it has one of its own.
         tags: Of each character; of a row valid BIO, of a BIO file as it says.
         problems: What is wrong with it.
+        gaps: Places of characters before which a line cannot be read.
     """
 
     row: int
@@ -37,6 +40,7 @@ class _Sentence:
     tags: list[str]
     lines: list[int]
     problems: list[Problem]
+    gaps: set[int] = field(default_factory=set)
 
 
 def read_tagged_corpus(
@@ -65,6 +69,8 @@ def read_tagged_corpus(
         CorpusError: With every problem of the file at once.
     """
     problems: list[Problem] = []
+    if not is_bio(path) and not {suffix.lower() for suffix in Path(path).suffixes[-2:]} & {*_ROW_FORMATS}:
+        raise CorpusError(f"{path}: expected .bio, or {', '.join(_ROW_FORMATS)}, which can hold spans")
     if is_bio(path):
         columns = {"text": "text"}
         if id or group:
@@ -133,6 +139,7 @@ def _read_bio(path: str | Path, problems: list[Problem]) -> Iterator[_Sentence]:
                 expected = "expected a character, a blank and its tag"
                 message = f"{expected}, found {line!r:.60}; mend the line"
                 sentence.problems.append(Problem("malformed_row", row, None, message))
+                sentence.gaps.add(len(sentence.tags))
                 continue
             parts.append(fields[0])
             sentence.tags += spread_tag(fields[1], len(fields[0]))
@@ -142,24 +149,28 @@ def _read_bio(path: str | Path, problems: list[Problem]) -> Iterator[_Sentence]:
             message = "expected a text, found blanks alone; fill it in"
             sentence.problems.append(Problem("empty_text", sentence.row, None, message))
         yield sentence
-    if number < 0:
-        problems.append(
-            Problem(
-                "empty_file", None, None, "expected sentences, found blank lines alone; is it the right file?"
-            )
-        )
+    if number < 0 and not problems:
+        message = "expected sentences, found none; is it the right file?"
+        problems.append(Problem("empty_file", None, None, message))
 
 
 def _read_tags(sentences: Sequence[_Sentence], scheme: str, strict: bool) -> None:
     """Reads the sentences' tags as BIO."""
+    guess = ""
     if scheme == "auto":
         scheme = guess_scheme(tag for sentence in sentences for tag in sentence.tags)
+        tagged = (pair for sentence in sentences for pair in zip(sentence.lines, sentence.tags, strict=True))
+        row, tag = next((pair for pair in tagged if guess_scheme([pair[1]]) == "bioes"), (0, ""))
+        guess = f"read as bioes because of {tag} in row {row}; if that is a slip, say data.scheme=bio"
     reader = TagReader(scheme, strict)
     for sentence in sentences:
-        sentence.tags, found = reader.read(sentence.tags)
+        sentence.tags, found = reader.read(sentence.tags, sentence.gaps)
         sentence.problems += [
             Problem("bad_tag", sentence.lines[place], None, message) for place, message in found
         ]
+    wrong = [sentence for sentence in sentences if any(p.kind == "bad_tag" for p in sentence.problems)]
+    if wrong and scheme == "bioes" and guess:
+        wrong[0].problems.insert(0, Problem("bad_tag", None, None, guess))
 
 
 def _read_rows(
@@ -169,7 +180,8 @@ def _read_rows(
     for row, number, values in numbered_rows(path, {**columns, "spans": spans}, problems):
         cells, found = check_cells(row, values, columns)
         tags, wrong = _tags_of(values.get(spans), cells["text"])
-        found += [Problem("bad_span", row, spans, message) for message in wrong if spans in values]
+        if spans in values and all(problem.column != columns["text"] for problem in found):
+            found += [Problem("bad_span", row, spans, message) for message in wrong]
         key = cells.get("id", "")
         if key in first_rows:
             message = f"expected each id once, found {key!r} in row {first_rows[key]} too; change one"
@@ -188,7 +200,7 @@ def _tags_of(spans: Any, text: str) -> tuple[list[str], list[str]]:
     for span in spans:
         problem = _span_problem(span, text)
         if not problem:
-            start, end, label = span["start"], span["end"], span["label"]
+            start, end, label = span["start"], span["end"], _label_of(span)
             if any(tag != OUTSIDE for tag in tags[start:end]):
                 problem = (
                     f"expected spans that do not overlap, found {span!r:.80} over another; keep one of them"
@@ -201,13 +213,18 @@ def _tags_of(spans: Any, text: str) -> tuple[list[str], list[str]]:
 
 
 def _span_problem(span: Any, text: str) -> str:
-    if not isinstance(span, dict) or not {"start", "end", "label"} <= span.keys():
+    if not isinstance(span, dict) or not {"start", "end"} <= span.keys() or _label_of(span) is None:
         return f"expected a span, found {span!r:.80}; {_ADVICE}"
-    start, end, label = span["start"], span["end"], span["label"]
+    start, end, label = span["start"], span["end"], _label_of(span)
     if any(not isinstance(place, int) or isinstance(place, bool) for place in (start, end)):
         return f"expected places as integers, found {span!r:.80}; {_ADVICE}"
     if not 0 <= start < end <= len(text):
         return f"expected a span inside the text's {len(text)} characters, found {span!r:.80}; {_ADVICE}"
-    if not isinstance(label, str) or not re.fullmatch(r"\S+", label):
+    if not isinstance(label, str) or not _LABEL.fullmatch(label):
         return f"expected a label without blanks, found {label!r:.60}; name the type of the span"
     return ""
+
+
+def _label_of(span: dict[str, Any]) -> Any:
+    """Its label, which predicted spans call their type."""
+    return span.get("label", span.get("type"))

@@ -135,6 +135,24 @@ def _on_characters(windows: Windows, texts: np.ndarray, values: np.ndarray, boun
     return laid
 
 
+def count_inexpressible(tagged: TaggedWindows) -> tuple[int, int]:
+    """How many spans do not begin and end with a token: no tagger can find just them. And of how many."""
+    windows = tagged.windows
+    bounds = bounds_of(windows.lengths)
+    there, _ = windows.character_spans(find_spans(tagged.tags, windows.bounds))
+    num_texts = len(windows.lengths)
+    counts = count_tags(
+        tagged.char_tags,
+        lay_tags(there, bounds),
+        bounds,
+        len(tagged.names) // 2,
+        np.zeros(num_texts),
+        np.diff(windows.bounds),
+    )
+    total = int(counts.there.sum())
+    return total - int(counts.hits.sum()), total
+
+
 def find_and_count(
     tagged: TaggedWindows,
     texts: np.ndarray,

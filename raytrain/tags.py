@@ -1,7 +1,7 @@
 """Tags on characters and the spans they mean: BIO with numbers, BIOES converted to it."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 OUTSIDE = "O"
 _PREFIXES = {"bio": "BI", "bioes": "BIES"}
 _TAG = re.compile(r"O|([A-Z])-(\S+)")
+_IN_BIOES = {"M": "I", "L": "E", "U": "S", "W": "S"}  # what BMES and BILOU call these
 
 
 @dataclass(frozen=True)
@@ -101,38 +102,51 @@ class TagReader:
     def __init__(self, scheme: str, strict: bool):
         self._scheme, self._strict = scheme, strict
 
-    def read(self, tags: Sequence[str]) -> tuple[list[str], list[tuple[int, str]]]:
+    def read(
+        self, tags: Sequence[str], gaps: Collection[int] = ()
+    ) -> tuple[list[str], list[tuple[int, str]]]:
         """Converts a sentence's tags.
+
+        Args:
+            tags: As the file has them.
+            gaps: Places before which something is missing; nothing is said of whether their tags continue it.
 
         Returns:
             Tags in valid BIO, and (place, what is wrong) of each that cannot be read.
         """
         converted: list[str] = []
         problems: list[tuple[int, str]] = []
-        before = OUTSIDE
+        before: str | None = ""
         for place, tag in enumerate(tags):
-            problem = self._problem(tag, before)
-            if problem:
-                problems.append((place, problem))
-            converted.append(self._convert(tag, converted[-1] if converted else OUTSIDE, before))
-            before = tag
-        if tags and not problems and (problem := self._problem(OUTSIDE, before)):
-            problems.append((len(tags) - 1, problem))
+            problem = self._unknown(tag)
+            wrong = problem or self._misplaced(tag, None if place in gaps else before)
+            if wrong:
+                problems.append((place, wrong))
+            converted.append(self._convert(tag, converted[-1] if converted else OUTSIDE, before or ""))
+            before = None if problem else tag  # what follows a tag that is none may well be right
+        if tags and not problems and not gaps and (wrong := self._misplaced(OUTSIDE, before)):
+            problems.append((len(tags) - 1, wrong))
         return converted, problems
 
-    def _problem(self, tag: str, before: str) -> str:
+    def _unknown(self, tag: str) -> str:
         found = _TAG.fullmatch(tag)
         prefixes = _PREFIXES[self._scheme]
-        if found is None or (found[1] and found[1] not in prefixes):
-            expected = ", ".join(f"{prefix}-TYPE" for prefix in prefixes)
-            return f"expected O, {expected} as in scheme {self._scheme}, found {tag!r}"
-        if not self._strict:
+        if found is not None and (not found[1] or found[1] in prefixes):
+            return ""
+        expected = ", ".join(f"{prefix}-TYPE" for prefix in prefixes)
+        same = _IN_BIOES.get(found[1]) if found is not None else None
+        remedy = f"write {same}-{found[2]}, as BIOES has it" if found is not None and same else "mend it"
+        return f"expected O, {expected} as in scheme {self._scheme}, found {tag!r}; {remedy}"
+
+    def _misplaced(self, tag: str, before: str | None) -> str:
+        if before is None or not self._strict:
             return ""
         is_open = before[:1] in "BI" and before != ""
         goes_on = tag[:1] in ("I", "E") and tag != OUTSIDE
         if goes_on and not (is_open and before[1:] == tag[1:]):
+            place = f"after {before}" if before else "first"
             return (
-                f"expected {tag} to continue a span of its type, found it after {before}; "
+                f"expected {tag} to continue a span of its type, found it {place}; "
                 "mend it, or let it begin a span with data.strict=false"
             )
         if self._scheme == "bioes" and is_open and not goes_on:

@@ -168,7 +168,8 @@ def test_missing_id_or_group_cannot_be_dropped(tmp_path, column):
     rows = [(*row, key) for row, key in zip(GOOD, ["a", "b", " ", "d"], strict=True)]
     path = write_csv(tmp_path / "a.csv", rows, ("text", "label", "key"))
     (problem,) = problems_of(path, ["text"], "label", **{column: "key"}, drop=DROPPABLE)
-    assert f"row 4, column key: expected a {column}, found an empty one; fill it in" in problem
+    article = "an" if column == "id" else "a"
+    assert f"row 4, column key: expected {article} {column}, found an empty one; fill it in" in problem
     assert "data.drop" not in problem
 
 

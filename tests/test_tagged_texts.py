@@ -22,7 +22,7 @@ def write(path, content):
 
 
 def write_jsonl(path, *rows):
-    return write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return write(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def spans_in(corpus):
@@ -112,6 +112,7 @@ def test_all_that_is_wrong_with_a_bio_file_is_told_at_once_with_its_lines(tmp_pa
         ([{"start": 0.0, "end": 2, "label": "X"}], "places as integers"),
         ([{"start": True, "end": 2, "label": "X"}], "places as integers"),
         ([{"start": 0, "end": 2, "label": "X Y"}], "label without blanks"),
+        ([{"start": 0, "end": 2, "label": "X\ud83d"}], "label without blanks"),
         ([{"start": 0, "end": 2}], "expected a span"),
         ([[0, 2, "X"]], "expected a span"),
         ("0-2", "expected a list of spans"),
@@ -127,6 +128,48 @@ def test_spans_that_touch_are_two(tmp_path):
     spans = [{"start": 0, "end": 2, "label": "X"}, {"start": 2, "end": 4, "label": "X"}]
     path = write_jsonl(tmp_path / "a.jsonl", {"text": "王五在北京", "spans": spans})
     assert spans_in(read_tagged_corpus(path, "text", "spans")) == [("王五", "X"), ("在北", "X")]
+
+
+def test_what_follows_a_bad_line_or_tag_is_no_problem_of_its_own(tmp_path):
+    path = write(tmp_path / "a.bio", "王\n伟 I-PER\n\n北 b-LOC\n京 I-LOC\n好 I-PER\n")
+    problems = problems_of(path)
+    assert [problem.split(":")[0].removeprefix(f"{path}, ") for problem in problems] == [
+        "row 1",
+        "row 4",
+        "row 6",
+    ]
+
+
+def test_a_stray_tag_of_bioes_is_named_first(tmp_path):
+    path = write(tmp_path / "a.bio", BIO * 5 + "\n上 S-LOC\n")
+    problems = problems_of(path)
+    assert "read as bioes because of S-LOC in row 37" in problems[0] and "data.scheme=bio" in problems[0]
+    [problem] = problems_of(path, scheme="bio")
+    assert "row 37" in problem and "found 'S-LOC'; mend it" in problem
+
+
+def test_tags_of_bmes_are_told_what_bioes_calls_them(tmp_path):
+    path = write(tmp_path / "a.bio", "北 B-LOC\n京 M-LOC\n市 E-LOC\n")
+    assert any("write I-LOC, as BIOES has it" in problem for problem in problems_of(path))
+
+
+def test_predicted_spans_are_a_corpus_too(tmp_path):
+    span = {"text": "北京", "type": "LOC", "start": 3, "end": 5, "confidence": 0.9}
+    path = write_jsonl(tmp_path / "a.jsonl", {"id": 0, "text": "王五在北京", "spans": [span]})
+    assert spans_in(read_tagged_corpus(path, "text", "spans")) == [("北京", "LOC")]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.txt", "a.conll", "a.csv.gz"])
+def test_files_that_cannot_hold_spans_are_refused(tmp_path, name):
+    with pytest.raises(CorpusError, match=r"expected \.bio, or \.jsonl"):
+        read_tagged_corpus(write(tmp_path / name, "text\n"), "text", "spans")
+
+
+def test_a_missing_text_column_is_one_problem(tmp_path):
+    row = {"text": "王", "spans": [{"start": 0, "end": 1, "label": "X"}]}
+    with pytest.raises(CorpusError) as raised:
+        read_tagged_corpus(write_jsonl(tmp_path / "a.jsonl", *[row] * 5), "body", "spans")
+    assert len(raised.value.problems) == 1
 
 
 def test_bad_sentences_may_be_dropped_and_are_counted(tmp_path):
@@ -152,7 +195,7 @@ def test_first_of_repeated_ids_that_is_usable_stays(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [("\n \n", "blank lines alone"), ("我 O\n", "expected tagged spans"), ("", "sentences")],
+    [("\n \n", "expected sentences, found none"), ("我 O\n", "expected tagged spans"), ("", "sentences")],
 )
 def test_file_without_spans_is_refused(tmp_path, content, words):
     [problem] = problems_of(write(tmp_path / "a.bio", content))

@@ -105,3 +105,13 @@ def test_confidences_are_weighed_where_they_are_wanted(windows):
     found = find_tagged(windows, np.arange(3), emissions, crf, confident=False)
     assert found.tags.tolist() == find_tagged(windows, np.arange(3), emissions, crf).tags.tolist()
     assert np.isnan(found.confidences).all()
+
+
+def test_spans_within_a_token_are_counted(windows):
+    """Of 2019 one half and covid whole; of the blank behind 在 with what follows it."""
+    tags = np.zeros(sum(map(len, TEXTS)), np.int32)
+    first = len(TEXTS[0])
+    tags[2:4] = [1, 2]
+    tags[first + 1 : first + 3] = [1, 2]
+    tags[first + 6 : first + 11] = [3, 4, 4, 4, 4]
+    assert tagging.count_inexpressible(tag_windows(windows, tags, NAMES)) == (2, 3)

@@ -90,3 +90,10 @@ def test_other_files_to_predict_are_read_as_ever(tmp_path):
     [table] = iter_texts(path, ["text"])
     assert table["text"].to_pylist() == ["我在", "", "北京"]
     assert count_texts(path, ["text"]) == (3, 1)
+
+
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_bio_without_sentences_is_refused(tmp_path, content):
+    with pytest.raises(CorpusError) as caught:
+        count_texts(write(tmp_path / "a.bio", content), ["text"])
+    assert "expected sentences, found none" in str(caught.value)
