@@ -1,5 +1,6 @@
 """A YAML file and key=value overrides, read into a config; all that is wrong with them in one error."""
 
+import copy
 import difflib
 import typing
 from collections.abc import Sequence
@@ -67,12 +68,33 @@ def touches_data(overrides: Sequence[str]) -> bool:
 
 def validate_config(values: dict[str, Any]) -> Config:
     """Builds a Config of plain nested values. Raises ConfigError with all problems at once."""
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        described = [_describe(problem) for problem in error.errors(include_url=False)]
-        problems = [line for lines in described for line in lines.splitlines()]
-        raise ConfigError("the config is not valid", list(dict.fromkeys(problems))) from error
+    problems: list[str] = []
+    remaining = copy.deepcopy(values)
+    while True:
+        try:
+            config = Config.model_validate(remaining)
+            break
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+        problems += [line for problem in found for line in _describe(problem).splitlines()]
+        # What does not fit together is looked at only where each value alone is right.
+        if not any([_take_out(remaining, problem["loc"]) for problem in found]):
+            break
+    if problems:
+        raise ConfigError("the config is not valid", list(dict.fromkeys(problems)))
+    return config
+
+
+def _take_out(values: dict[Any, Any], location: Sequence[int | str]) -> bool:
+    """Removes the value of the key that a problem is about; False where it is about no single key."""
+    section, key = (values.get(location[0]), location[1]) if len(location) > 1 else (None, "")
+    if isinstance(section, dict) and key in section:
+        del section[key]
+        return True
+    if not location or location[0] not in values or isinstance(values[location[0]], dict):
+        return False
+    del values[location[0]]
+    return True
 
 
 def _describe(problem: Any) -> str:

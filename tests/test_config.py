@@ -270,6 +270,14 @@ def test_class_weights_stay_one_value_of_the_flat_config():
     assert load("train.class_weight={a: 2.0}").flat()["train.class_weight"] == {"a": 2.0}
 
 
+def test_what_does_not_fit_together_is_told_beside_wrong_values():
+    with pytest.raises(ConfigError) as caught:
+        load("task=tag", "train.epochs=0", "model.architecture=[textcnn,crf]", "train.label_smoothing=0.1")
+    told = "\n".join(caught.value.problems)
+    assert "train.epochs" in told and "textcnn" in told and "train.label_smoothing" in told
+    assert len(caught.value.problems) == 3
+
+
 def test_a_config_may_lie_on_a_storage(tmp_path):
     (tmp_path / "best.yaml").write_text("# found\ndata:\n  path: a.csv\nseed: 7\n", encoding="utf-8")
     config = load_config(f"file://{tmp_path}/best.yaml", ["seed=8"])
