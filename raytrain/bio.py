@@ -23,6 +23,8 @@ def is_bio(path: str | Path) -> bool:
 def bio_lines(path: str | Path, problems: list[Problem]) -> Iterator[list[tuple[int, str]]]:
     """Streams over the sentences of a BIO file: the numbered lines of each, without their ends.
 
+    That there are none is a problem, too, where there is no other.
+
     Raises:
         CorpusError: The file is missing, unreadable, truncated or corrupt.
     """
@@ -30,11 +32,16 @@ def bio_lines(path: str | Path, problems: list[Problem]) -> Iterator[list[tuple[
         encoding = detect_encoding(path, problems)
         if encoding is None:
             return
+        is_empty = True
         with io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline=None) as stream:
             numbered = ((number, line.rstrip("\n")) for number, line in enumerate(stream, 1))
             for is_blank, lines in itertools.groupby(numbered, lambda line: not line[1].strip()):
                 if not is_blank:
+                    is_empty = False
                     yield list(lines)
+        if is_empty and not problems:
+            message = "expected sentences, found none; is it the right file?"
+            problems.append(Problem("empty_file", None, None, message))
 
 
 def split_line(line: str) -> tuple[str, str] | None:

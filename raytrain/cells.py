@@ -92,6 +92,12 @@ def _as_key(value: Any) -> str:
     return _as_text(value)
 
 
+def repeated_id(key: str, row: int, column: str, first_row: int) -> Problem:
+    """What is wrong with a row whose id an earlier one has."""
+    message = f"expected each id once, found {key!r} in row {first_row} too; change one"
+    return Problem("duplicate_id", row, column, message)
+
+
 def refuse(summary: str, path: str | Path, problems: list[Problem], may_drop: bool) -> None:
     """Raises what is wrong, if anything: first with the whole file, then row by row."""
     if not problems:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from raytrain.cells import TEXTS
-from raytrain.tags import find_spans, type_names
+from raytrain.tags import Spans, find_spans, type_names
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Corpus:
         """
         if "label" in self.table.column_names:
             return self.table["label"].to_numpy()
-        held = self._types_held()
+        held = self._types_held(find_spans(*self.tags))
         rows_of = held.sum(axis=0)
         strata = np.zeros(self.num_rows, np.int64)
         for kind in np.argsort(-rows_of, kind="stable"):  # the rarest is written last
@@ -63,9 +63,8 @@ class Corpus:
         # What is left over may itself be too little to stand alone.
         return strata if (strata == 0).sum() >= num_folds else np.where(strata == 0, strata.max(), strata)
 
-    def _types_held(self) -> np.ndarray:
+    def _types_held(self, spans: Spans) -> np.ndarray:
         """(num_rows, num_types) bool: whether the row has a span of the type."""
-        spans = find_spans(*self.tags)
         held = np.zeros((self.num_rows, len(self.labels) // 2), bool)
         held[spans.rows, spans.types] = True
         return held
@@ -76,8 +75,9 @@ class Corpus:
                 item["values"]: item["counts"] for item in self.table["label"].value_counts().to_pylist()
             }
             return [{"label": label, "rows": counts[i]} for i, label in enumerate(self.labels)]
-        spans = np.bincount(find_spans(*self.tags).types, minlength=len(self.labels) // 2)
-        rows = self._types_held().sum(axis=0)
+        found = find_spans(*self.tags)
+        spans = np.bincount(found.types, minlength=len(self.labels) // 2)
+        rows = self._types_held(found).sum(axis=0)
         names = type_names([str(label) for label in self.labels])
         return [{"label": name, "rows": int(rows[i]), "spans": int(spans[i])} for i, name in enumerate(names)]
 

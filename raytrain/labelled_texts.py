@@ -1,6 +1,5 @@
 """Texts with a label each: read once, and refused unless every row is usable."""
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -10,10 +9,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raytrain.cells import check_cells, iter_tables, named_columns, numbered_rows, refuse, table_schema
+from raytrain.cells import (
+    check_cells,
+    iter_tables,
+    named_columns,
+    numbered_rows,
+    refuse,
+    repeated_id,
+    table_schema,
+)
 from raytrain.config import DropKind
 from raytrain.corpus import Corpus
 from raytrain.encodings import Problem
+from raytrain.storage import hash_file
 from raytrain.tables import BATCH_ROWS
 
 _CANONICAL_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
@@ -55,9 +63,7 @@ def read_corpus(
     indices = pc.index_in(table["label"], value_set=pa.array([str(name) for name in labels], pa.string()))
     table = table.set_column(table.column_names.index("label"), "label", indices)
     table = table.filter(indices.is_valid()) if indices.null_count else table
-    with Path(path).open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Corpus(table, labels, sha256, str(path), dict(sorted(rows.dropped.items())))
+    return Corpus(table, labels, hash_file(Path(path)), str(path), dict(sorted(rows.dropped.items())))
 
 
 class _LabelledRows:
@@ -77,10 +83,7 @@ class _LabelledRows:
             cells, found = check_cells(row, values, self._columns)
             key = cells.get("id", "")
             if key in self._first_rows:
-                message = (
-                    f"expected each id once, found {key!r} in row {self._first_rows[key]} too; change one"
-                )
-                found.append(Problem("duplicate_id", row, self._columns["id"], message))
+                found.append(repeated_id(key, row, self._columns["id"], self._first_rows[key]))
             to_drop = [problem.kind for problem in found if problem.kind in self._drop]
             if to_drop:
                 self.dropped[to_drop[0]] += 1

@@ -1,6 +1,5 @@
 """Texts with tagged spans: BIO files, a character and its tag a line, and rows of text and spans."""
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -11,11 +10,12 @@ from typing import Any
 import pyarrow as pa
 
 from raytrain.bio import bio_lines, is_bio, split_line, spread_tag
-from raytrain.cells import check_cells, numbered_rows, refuse
+from raytrain.cells import check_cells, named_columns, numbered_rows, refuse, repeated_id, table_schema
 from raytrain.config import DropKind
 from raytrain.corpus import Corpus
 from raytrain.encodings import Problem
 from raytrain.errors import CorpusError
+from raytrain.storage import hash_file
 from raytrain.tags import OUTSIDE, TagReader, guess_scheme, tag_names
 
 _LABEL = re.compile(r"[^\s\ud800-\udfff]+")
@@ -85,7 +85,7 @@ def read_tagged_corpus(
         sentences = list(_read_bio(path, problems))
         _read_tags(sentences, scheme, strict)
     else:
-        columns = ({"id": id} if id else {}) | {"text": text} | ({"group": group} if group else {})
+        columns = named_columns([text], id) | ({"group": group} if group else {})
         sentences = list(_read_rows(path, columns, spans, drop, problems))
     kept, dropped = _usable(sentences, problems, frozenset(drop))
     names = tag_names(tag[2:] for sentence in kept for tag in sentence.tags if tag != OUTSIDE)
@@ -93,19 +93,16 @@ def read_tagged_corpus(
         message = f"expected tagged spans, found none in {len(kept):,} texts; is it the right file?"
         problems.append(Problem("no_spans", None, None, message))
     refuse(f"{path}: these texts cannot be trained on", path, problems, may_drop=True)
-    with Path(path).open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Corpus(_table(kept, columns, names), names, sha256, str(path), dict(sorted(dropped.items())))
+    table = _table(kept, columns, names)
+    return Corpus(table, names, hash_file(Path(path)), str(path), dict(sorted(dropped.items())))
 
 
 def _table(sentences: Sequence[_Sentence], columns: dict[str, str], names: Sequence[str]) -> pa.Table:
     numbers = {name: number for number, name in enumerate(names)}
-    kinds = {"id": pa.int64()} | dict.fromkeys(columns, pa.string())
-    table = {
-        name: pa.array([sentence.cells[name] for sentence in sentences], kind) for name, kind in kinds.items()
-    }
+    cells = [sentence.cells for sentence in sentences]
     tags = [[numbers[tag] for tag in sentence.tags] for sentence in sentences]
-    return pa.table({**table, "tags": pa.array(tags, pa.large_list(pa.int32()))})
+    table = pa.Table.from_pylist(cells, schema=table_schema(columns))
+    return table.append_column("tags", pa.array(tags, pa.large_list(pa.int32())))
 
 
 def _usable(
@@ -129,7 +126,6 @@ def _usable(
 
 
 def _read_bio(path: str | Path, problems: list[Problem]) -> Iterator[_Sentence]:
-    number = -1
     for number, lines in enumerate(bio_lines(path, problems)):
         sentence = _Sentence(lines[0][0], {"id": number}, [], [], [])
         parts = []
@@ -149,18 +145,15 @@ def _read_bio(path: str | Path, problems: list[Problem]) -> Iterator[_Sentence]:
             message = "expected a text, found blanks alone; fill it in"
             sentence.problems.append(Problem("empty_text", sentence.row, None, message))
         yield sentence
-    if number < 0 and not problems:
-        message = "expected sentences, found none; is it the right file?"
-        problems.append(Problem("empty_file", None, None, message))
 
 
 def _read_tags(sentences: Sequence[_Sentence], scheme: str, strict: bool) -> None:
     """Reads the sentences' tags as BIO."""
     guess = ""
     if scheme == "auto":
-        scheme = guess_scheme(tag for sentence in sentences for tag in sentence.tags)
         tagged = (pair for sentence in sentences for pair in zip(sentence.lines, sentence.tags, strict=True))
-        row, tag = next((pair for pair in tagged if guess_scheme([pair[1]]) == "bioes"), (0, ""))
+        row, tag = next((pair for pair in tagged if guess_scheme([pair[1]]) == "bioes"), (0, OUTSIDE))
+        scheme = guess_scheme([tag])
         guess = f"read as bioes because of {tag} in row {row}; if that is a slip, say data.scheme=bio"
     reader = TagReader(scheme, strict)
     for sentence in sentences:
@@ -184,8 +177,7 @@ def _read_rows(
             found += [Problem("bad_span", row, spans, message) for message in wrong]
         key = cells.get("id", "")
         if key in first_rows:
-            message = f"expected each id once, found {key!r} in row {first_rows[key]} too; change one"
-            found.append(Problem("duplicate_id", row, columns["id"], message))
+            found.append(repeated_id(key, row, columns["id"], first_rows[key]))
         elif key and not any(problem.kind in drop for problem in found):
             first_rows[key] = row
         yield _Sentence(row, {"id": number, **cells}, tags, [], found)

@@ -91,12 +91,8 @@ def _unlabelled_rows(
     path: str | Path, columns: dict[str, str], problems: list[Problem]
 ) -> Iterator[dict[str, Any]]:
     if is_bio(path):
-        number = -1
         for number, lines in enumerate(bio_lines(path, problems)):
             yield {"id": number, "text": "".join(first_field(line) for _, line in lines)}
-        if number < 0 and not problems:
-            message = "expected sentences, found none; is it the right file?"
-            problems.append(Problem("empty_file", None, None, message))
         return
     for row, number, values in numbered_rows(path, columns, problems):
         cells, found = check_cells(row, values, columns, may_be_empty=TEXTS)

@@ -1,23 +1,13 @@
-import csv
 import hashlib
 import json
+
+from text_files import write, write_csv
 
 from raytrain.labelled_texts import read_corpus
 from raytrain.tagged_texts import read_tagged_corpus
 
 GOOD = [("甲店很好", "好"), ("乙店不好", "坏"), ("丙店也好", "好"), ("丁店也坏", "坏")]
 BIO = "我 O\n在 O\n北 B-LOC\n京 I-LOC\n\n王\tB-PER\n五\tI-PER\n"
-
-
-def write_csv(path, rows, header=("text", "label")):
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows([header, *rows])
-    return path
-
-
-def write(path, content):
-    path.write_text(content, encoding="utf-8")
-    return path
 
 
 def test_summary_is_json_with_counts_and_duplicates(tmp_path):

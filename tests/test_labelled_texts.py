@@ -1,11 +1,10 @@
-import csv
 import hashlib
-import json
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from text_files import write_csv, write_jsonl
 
 from raytrain.encodings import DROPPABLE
 from raytrain.errors import CorpusError
@@ -13,17 +12,6 @@ from raytrain.labelled_texts import read_corpus
 
 SHARED = Path(__file__).parents[2] / "shared/data"
 GOOD = [("甲店很好", "好"), ("乙店不好", "坏"), ("丙店也好", "好"), ("丁店也坏", "坏")]
-
-
-def write_csv(path, rows, header=("text", "label")):
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows([header, *rows])
-    return path
-
-
-def write_jsonl(path, rows):
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 def problems_of(path, *args, **kwargs):

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from text_files import write
 
 from raytrain.errors import CorpusError
 from raytrain.tagged_texts import read_tagged_corpus
@@ -14,11 +15,6 @@ from raytrain.tags import find_spans, type_names
 
 BIO = "我 O\n在 O\n北 B-LOC\n京 I-LOC\n\n王\tB-PER\n五\tI-PER\n"
 SHARED = Path(__file__).parents[2] / "shared" / "data"
-
-
-def write(path, content):
-    path.write_text(content, encoding="utf-8")
-    return path
 
 
 def write_jsonl(path, *rows):

@@ -1,28 +1,11 @@
-import csv
 import itertools
-import json
 
 import pyarrow as pa
 import pytest
+from text_files import write, write_csv, write_jsonl
 
 from raytrain.errors import CorpusError
 from raytrain.unlabelled_texts import count_texts, iter_texts
-
-
-def write_csv(path, rows, header=("text", "label")):
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows([header, *rows])
-    return path
-
-
-def write_jsonl(path, rows):
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-def write(path, content):
-    path.write_text(content, encoding="utf-8")
-    return path
 
 
 def test_texts_to_predict_come_in_order_with_empty_ones(tmp_path):
