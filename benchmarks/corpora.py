@@ -16,10 +16,11 @@ SHARED = ROOT.parent / "shared"
 DEFAULT_DATA = SHARED / "data" / "ced_rumors.csv"
 TINY_ENCODER = SHARED / "checkpoints" / "albert_tiny_zh"
 
-# albert_tiny_zh, Google's BERT-base, and one for what a run costs beside its training.
+# albert_tiny_zh, weibo_bert_small, Google's BERT-base, and one for what a run costs beside its training.
 SHAPES = {
     "mini": {"embedding_size": 16, "hidden": 16, "layers": 2, "heads": 2},
     "tiny": {"embedding_size": 128, "hidden": 312, "layers": 4, "heads": 12},
+    "small": {"embedding_size": None, "hidden": 384, "layers": 6, "heads": 6},
     "base": {"embedding_size": None, "hidden": 768, "layers": 12, "heads": 12},
 }
 
@@ -59,6 +60,7 @@ def write_encoder(directory: Path, shape: str, texts: Iterable[str]) -> Path:
     else:
         vocab_file.write_text("".join(f"{token}\n" for token in build_vocab(list(texts))), encoding="utf-8")
     sizes = SHAPES[shape]
+    dropout = 0.0 if sizes["embedding_size"] else 0.1  # as the published ones
     config = {
         "vocab_size": len(vocab_file.read_text(encoding="utf-8").rstrip("\n").split("\n")),
         "embedding_size": sizes["embedding_size"],
@@ -67,8 +69,8 @@ def write_encoder(directory: Path, shape: str, texts: Iterable[str]) -> Path:
         "num_attention_heads": sizes["heads"],
         "intermediate_size": 4 * sizes["hidden"],
         "hidden_act": "gelu",
-        "hidden_dropout_prob": 0.1 if shape == "base" else 0.0,
-        "attention_probs_dropout_prob": 0.1 if shape == "base" else 0.0,
+        "hidden_dropout_prob": dropout,
+        "attention_probs_dropout_prob": dropout,
         "max_position_embeddings": 512,
         "type_vocab_size": 2,
     }

@@ -19,6 +19,8 @@ import psutil
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+TIMED_OUT = 124  # exit code, as timeout(1) has it
+GRACE_SECONDS = 10.0
 SAMPLE_SECONDS = 5.0  # a look at all of Ray's processes costs 0.07 s of a core
 PACKAGES = ("raytrain", "ray", "tensorflow", "tf-keras", "bert4keras", "torch", "transformers")
 
@@ -42,36 +44,50 @@ class Measured:
         return f"exit code {self.exit_code}: " + " | ".join(lines[-3:])
 
 
-def run_measured(command: list[str], environment: dict[str, str] | None = None) -> Measured:
-    """Runs a command to its end; its processes import the package that lies beside these benchmarks."""
+def run_measured(
+    command: list[str], environment: dict[str, str] | None = None, limit: float | None = None
+) -> Measured:
+    """Runs a command to its end; its processes import the package that lies beside these benchmarks.
+
+    Args:
+        command: What to run.
+        environment: Variables beside those of this process.
+        limit: Seconds after which it is ended, with exit code `TIMED_OUT`; None waits for ever.
+    """
     kept = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     paths = os.pathsep.join([str(ROOT), *filter(None, [kept.get("PYTHONPATH")])])
     kept |= {"PYTHONPATH": paths, "RAY_USAGE_STATS_ENABLED": "0"} | (environment or {})
     with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
         started = time.monotonic()
         process = subprocess.Popen(command, stdout=stdout, stderr=stderr, cwd=ROOT, env=kept, text=True)
-        peak = 0.0
+        peak, timed_out = 0.0, False
         try:
-            while process.poll() is None:
+            while process.poll() is None and not timed_out:
                 peak = max(peak, tree_megabytes(process.pid))
+                left = SAMPLE_SECONDS if limit is None else limit - (time.monotonic() - started)
+                timed_out = left <= 0
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(SAMPLE_SECONDS)
+                    process.wait(min(SAMPLE_SECONDS, max(left, 0)))
         finally:
             process.terminate()  # after Ctrl-C here; without effect on one that has ended
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_SECONDS)
+            process.kill()
             process.wait()
         seconds = time.monotonic() - started
         for stream in (stdout, stderr):
             stream.seek(0)
-        return Measured(seconds, peak, process.returncode, stdout.read(), stderr.read())
+        code = TIMED_OUT if timed_out else process.returncode
+        return Measured(seconds, peak, code, stdout.read(), stderr.read())
 
 
-def median_seconds(call: Callable[[], Any], repeats: int) -> float:
-    """After two calls that trace and warm up."""
+def median_seconds(call: Callable[[], Any], repeats: int, warm_ups: int = 2) -> float:
+    """After some calls that trace, compile and warm up."""
     seconds = []
-    for number in range(repeats + 2):
+    for number in range(repeats + warm_ups):
         started = time.perf_counter()
         call()
-        if number > 1:
+        if number >= warm_ups:
             seconds.append(time.perf_counter() - started)
     return statistics.median(seconds)
 

@@ -1,5 +1,7 @@
 """The fold loop with PyTorch and Hugging Face transformers: finetune, one process, fold after fold.
 
+On a GPU where there is one.
+
 The encoder starts from random weights: what a step costs does not depend on their values.
 """
 
@@ -18,6 +20,9 @@ try:
 except ImportError as error:
     print(f"torch and transformers are needed and one is not installed: {error}", file=sys.stderr)
     sys.exit(NOT_INSTALLED)
+
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def build_model(directory: str) -> torch.nn.Module:
@@ -40,7 +45,7 @@ def train_fold(
 ) -> np.ndarray:
     """Trains a fold, evaluates it after every epoch and saves its weights."""
     torch.manual_seed(fold.seed)
-    model = build_model(options.encoder)
+    model = build_model(options.encoder).to(DEVICE)
     optimizer = torch.optim.Adam(model.parameters(), options.learning_rate)
     train = build_loader(encoded, fold.train_rows, collate, options.batch_size, shuffle=True)
     valid = build_loader(encoded, fold.valid_rows, collate, options.batch_size, shuffle=False)
@@ -50,7 +55,7 @@ def train_fold(
         for batch in train:
             optimizer.zero_grad()
             with autocast():
-                loss = model(**batch).loss
+                loss = model(**_on_device(batch)).loss
             loss.backward()
             optimizer.step()
             total += loss.item()
@@ -65,8 +70,12 @@ def predict(model: torch.nn.Module, loader, autocast) -> np.ndarray:
     """(num_rows,) probabilities of label 1."""
     model.eval()
     with torch.inference_mode(), autocast():
-        logits = torch.cat([model(**batch).logits.float() for batch in loader])
-    return torch.softmax(logits, -1)[:, 1].numpy()
+        logits = torch.cat([model(**_on_device(batch)).logits.float() for batch in loader])
+    return torch.softmax(logits, -1)[:, 1].cpu().numpy()
+
+
+def _on_device(batch: dict) -> dict:
+    return {name: values.to(DEVICE) for name, values in batch.items()}
 
 
 def main() -> None:
@@ -83,7 +92,7 @@ def main() -> None:
     collate = transformers.DataCollatorWithPadding(tokenizer)
 
     def autocast():
-        return torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bfloat16")
+        return torch.autocast(DEVICE, torch.bfloat16, enabled=options.precision == "bfloat16")
 
     run_folds(
         f"transformers {options.precision}",

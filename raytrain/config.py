@@ -133,8 +133,10 @@ class TrainConfig(_Section):
     class_weight: Literal["balanced"] | dict[str, float] | None = Field(
         None, description="balanced, or a weight per label, e.g. {rumour: 2.0}"
     )
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of products; auto: bfloat16 where the hardware has it, else float32"
+    precision: Literal["auto", "float32", "bfloat16", "mixed_bfloat16"] = Field(
+        "auto",
+        description="of products; auto: bfloat16 where the hardware has it, else float32; "
+        "mixed_bfloat16: as cards compute bfloat16, on CPUs too",
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="of the head, before its dense layers")
     early_stopping: Positive | None = Field(

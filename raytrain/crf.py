@@ -5,11 +5,11 @@
 
 import tensorflow as tf
 
-keras = tf.keras
+from raytrain.layers import Float32Layer
 
 
-class CRF(keras.layers.Layer):
-    """Holds what a tagging scores beside its emissions, which pass through it unchanged.
+class CRF(Float32Layer):
+    """Holds what a tagging scores beside its emissions, which pass through it, as float32.
 
     Zeros at first: then each place is a softmax.
     """

@@ -5,8 +5,9 @@ import functools
 import gc
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -58,18 +59,41 @@ def set_precision(precision: str) -> None:
     there is none, by Keras's policy, which models take when they are built.
 
     Args:
-        precision: `float32`, `bfloat16`, or `auto`: bfloat16 where the hardware multiplies in it.
+        precision: `float32`; `bfloat16`; `auto`, bfloat16 where the hardware multiplies in it; or
+            `mixed_bfloat16`, the policy on CPUs too, which is slow there but computes as cards do.
     """
     import tensorflow as tf
 
     cards = tf.config.get_visible_devices("GPU")
+    fast = _cards_have_bfloat16(cards) if cards else cpu_has_bfloat16()
+    by_policy = precision == "mixed_bfloat16"
+    wanted = by_policy or precision == "bfloat16" or (precision == "auto" and fast)
+    by_policy = by_policy or (wanted and bool(cards))
+    tf.config.optimizer.set_experimental_options(
+        {"auto_mixed_precision_onednn_bfloat16": wanted and not by_policy}
+    )
+    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16" if by_policy else "float32")
+
+
+def _cards_have_bfloat16(cards: Sequence[Any]) -> bool:
+    """Whether all of them multiply in it, as those from compute capability 8.0 on do."""
+    import tensorflow as tf
+
     details = [tf.config.experimental.get_device_details(card) for card in cards]
-    on_new_cards = bool(cards) and all(card.get("compute_capability", (0, 0)) >= (8, 0) for card in details)
-    fast = on_new_cards if cards else cpu_has_bfloat16()
-    wanted = precision == "bfloat16" or (precision == "auto" and fast)
-    on_cpu = {"auto_mixed_precision_onednn_bfloat16": wanted and not cards}
-    tf.config.optimizer.set_experimental_options(on_cpu)
-    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16" if wanted and cards else "float32")
+    return all(card.get("compute_capability", (0, 0)) >= (8, 0) for card in details)
+
+
+def grow_card_memory() -> None:
+    """Takes memory of the visible cards as it is needed, not all of it at the start.
+
+    For a process that owns no share of a card and lives beside others on it. Where the process has computed
+    already, things stay as they are.
+    """
+    import tensorflow as tf
+
+    with contextlib.suppress(RuntimeError):
+        for card in tf.config.get_visible_devices("GPU"):
+            tf.config.experimental.set_memory_growth(card, True)
 
 
 @functools.cache

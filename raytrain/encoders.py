@@ -7,12 +7,17 @@ from bert4keras.layers import Dropout as PlainDropout
 from bert4keras.layers import LayerNormalization
 from bert4keras.models import ALBERT, BERT
 
-from raytrain.layers import Dropout, DropoutSeed, TruncatedNormal
+from raytrain.layers import Dense, Dropout, DropoutSeed, TruncatedNormal
 from raytrain.transformer import FeedForward, LayerNorm, SelfAttention, gelu, gelu_tanh
 
 keras = tf.keras
 
 _ACTIVATIONS = {"gelu": gelu, "gelu_new": gelu_tanh}
+
+
+# The layers that multiply matrices, and do so in the policy's type. What stands between them, the residual
+# stream among it, is float32 whatever the policy, as when PyTorch's autocast runs a Transformer.
+_PRODUCTS = (SelfAttention, FeedForward, Dense)
 
 
 class _OwnLayers:
@@ -33,8 +38,11 @@ class _OwnLayers:
                 return inputs
             layer, kwargs = Dropout, {**kwargs, "seed": self.dropout_seed}
         elif layer is LayerNormalization:
-            # float32 whatever the policy: squares leave bfloat16's digits.
-            layer, kwargs = LayerNorm, {**kwargs, "dtype": "float32", "epsilon": self.norm_epsilon}
+            layer, kwargs = LayerNorm, {**kwargs, "epsilon": self.norm_epsilon}
+        elif layer is keras.layers.Dense:
+            layer = Dense
+        if layer not in _PRODUCTS:
+            kwargs = {**kwargs, "dtype": "float32"}
         return super().apply(inputs, layer, arguments, **kwargs)
 
     def apply_main_layers(self, inputs, index):

@@ -57,6 +57,7 @@ class FoldReporter:
         self._spec = spec
         self.log = FoldLog(spec.location)
         self._time, self._step = time.monotonic(), 0
+        self._trains = False
         tags = {"run": spec.run.rsplit("/", 1)[-1], "fold": spec.name}
         self._gauges = {
             name: Gauge(f"raytrain_{name}", description, tag_keys=tuple(tags))
@@ -82,6 +83,9 @@ class FoldReporter:
     def on_step(self, step: int, num_steps: int, loss: float) -> None:
         """Tells a few times a second how far the fold is."""
         now = time.monotonic()
+        if not self._trains:  # tracing, and on cards the compilation of kernels, lie behind
+            self._trains = True
+            self.log.add("training", step=step)
         if step < self._step:
             self._time, self._step = now, 0
         if now - self._time >= PROGRESS_SECONDS or step == num_steps:
@@ -92,6 +96,11 @@ class FoldReporter:
             self._gauges["examples_per_second"].set(rate)
             self._gauges["epoch"].set(self._epoch + step / num_steps)
             self._gauges["loss"].set(loss)
+
+    def on_memory(self, peak_bytes: int, card_bytes: int) -> None:
+        """Tells and logs what the fold took of its card, and the card's whole memory."""
+        self.push(peak_bytes=peak_bytes, card_bytes=card_bytes)
+        self.log.add("memory", peak_bytes=peak_bytes, card_bytes=card_bytes)
 
     def on_epoch(self, metrics: dict[str, float]) -> None:
         """Tells and logs the scores of an epoch."""

@@ -112,7 +112,7 @@ def _run_epochs(
         memory = card_memory() if tells_memory else None
         tells_memory = False
         if memory is not None:
-            reporter.push(peak_bytes=memory[0], card_bytes=memory[1])
+            reporter.on_memory(*memory)
 
 
 class Watch:

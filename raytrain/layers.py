@@ -1,6 +1,10 @@
 """Keras layers of our own: masked convolution and poolings, repeatable dropout.
 
 Shapes: sequences are (batch, length, channels), masks (batch, length) boolean, True on real tokens.
+
+Types: a layer that multiplies matrices takes its inputs in the type of Keras's policy, on cards of today
+bfloat16, and multiplies in it. All else is float32 whatever the policy: other layers, what every layer
+returns, biases and activations, weights and their gradients.
 """
 
 import tensorflow as tf
@@ -54,8 +58,29 @@ class TruncatedNormal(keras.initializers.Initializer):
         )
 
 
-class Dropout(keras.layers.Layer):
-    """Dropout whose masks come from a DropoutSeed. Same shape in and out; mask passed on."""
+class Float32Layer(keras.layers.Layer):
+    """A layer that computes in float32 whatever the policy: inputs are cast to it, outputs have it.
+
+    Sums of many terms, exponentials and factors near 1 leave bfloat16's eight bits.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+
+
+def drop(inputs: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
+    """Sets a share of the values to 0 and scales the others, so that the expectation stays.
+
+    Args:
+        inputs: float32. In bfloat16 a rate of 0.1 would drop 13 of 128 values and scale by 1.109.
+        rate: Share of the values.
+        seed: Of `DropoutSeed.next`.
+    """
+    return tf.nn.experimental.stateless_dropout(inputs, rate, seed=seed, rng_alg="philox")
+
+
+class Dropout(Float32Layer):
+    """Dropout whose masks come from a DropoutSeed. Same shape in and out, float32; mask passed on."""
 
     def __init__(self, rate: float, seed: DropoutSeed, **kwargs):
         super().__init__(**kwargs)
@@ -66,9 +91,51 @@ class Dropout(keras.layers.Layer):
     def call(self, inputs, training=None):
         if not training or self.rate == 0:
             return inputs
-        return tf.nn.experimental.stateless_dropout(
-            inputs, self.rate, seed=self.seed.next(), rng_alg="philox"
-        )
+        return drop(inputs, self.rate, self.seed.next())
+
+
+def linear(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """One product of two matrices, to which TensorFlow fuses the bias where both are float32.
+
+    The bias joins in float32, so that its gradient, a sum over all tokens of a batch, is one in float32:
+    in bfloat16 such a sum stops growing at 256 times its terms.
+
+    Args:
+        inputs: (…, channels); the product is in its type.
+        kernel: (channels, units) float32.
+        bias: (units,) float32.
+
+    Returns:
+        (…, units) float32.
+    """
+    flat = tf.reshape(inputs, [-1, inputs.shape[-1]])
+    product = tf.cast(tf.matmul(flat, tf.cast(kernel, flat.dtype)), tf.float32)
+    output = tf.nn.bias_add(product, bias)
+    return tf.reshape(output, tf.concat([tf.shape(inputs)[:-1], [kernel.shape[-1]]], axis=0))
+
+
+class Dense(keras.layers.Layer):
+    """Keras's Dense by `linear`: (…, channels) in the policy's type to (…, units) float32; mask passed on."""
+
+    def __init__(self, units: int, activation=None, kernel_initializer="glorot_uniform", **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.activation = units, keras.activations.get(activation)
+        self.supports_masking = True
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape):
+        shape = (input_shape[-1], self.units)
+        self.kernel = add_float32(self, "kernel", shape, self.kernel_initializer)
+        self.bias = add_float32(self, "bias", shape[1:], "zeros")
+        super().build(input_shape)
+
+    def call(self, inputs):
+        return self.activation(linear(inputs, self.kernel, self.bias))
+
+
+def add_float32(layer: keras.layers.Layer, name: str, shape, initializer) -> tf.Variable:
+    """A weight that reads as float32 whatever the policy; whoever multiplies by it casts it."""
+    return layer.add_weight(name, shape, tf.float32, initializer=initializer, experimental_autocast=False)
 
 
 class PaddingMask(keras.layers.Layer):
@@ -78,60 +145,73 @@ class PaddingMask(keras.layers.Layer):
         return tf.not_equal(token_ids, 0)
 
 
-class MaskedConv1D(keras.layers.Conv1D):
-    """Conv1D that reads padding as zeros and writes zeros there, so that padding changes nothing.
+class MaskedConv1D(keras.layers.Layer):
+    """Keras's Conv1D that reads padding as zeros and writes zeros there, so that padding changes nothing.
 
     It takes one input, or a list of inputs as if they lay side by side. Apart, the gradient of those
     that nothing is learned from, such as a frozen encoder's output, is never computed.
+
+    (batch, length, channels) in the policy's type to (batch, length, filters) float32.
     """
 
-    def __init__(self, filters: int, kernel_size: int, **kwargs):
-        super().__init__(filters, kernel_size, padding="same", **kwargs)
-        self.input_spec = None  # Keras would refuse a list
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        activation=None,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.filters, self.kernel_size = filters, kernel_size
+        self.activation = keras.activations.get(activation)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
 
     def build(self, input_shape):
-        super().build(_side_by_side(input_shape))
-        self.input_spec = None
+        shapes = input_shape if isinstance(input_shape, list) else [input_shape]
+        shape = (self.kernel_size, sum(shape[-1] for shape in shapes), self.filters)
+        self.kernel = add_float32(self, "kernel", shape, self.kernel_initializer)
+        self.bias = add_float32(self, "bias", shape[2:], self.bias_initializer)
+        super().build(input_shape)
 
     def call(self, inputs, mask):
         inputs = inputs if isinstance(inputs, list) else [inputs]
-        weight = tf.cast(mask, inputs[0].dtype)[:, :, None]
-        kernels = tf.split(self.kernel, [part.shape[-1] for part in inputs], axis=1)
+        real = tf.cast(mask, inputs[0].dtype)[:, :, None]
+        kernel = tf.cast(self.kernel, inputs[0].dtype)
+        kernels = tf.split(kernel, [part.shape[-1] for part in inputs], axis=1)
         local = [
-            tf.nn.conv1d(part * weight, kernel, 1, "SAME")
+            tf.cast(tf.nn.conv1d(part * real, kernel, 1, "SAME"), tf.float32)
             for part, kernel in zip(inputs, kernels, strict=True)
         ]
-        return self.activation(tf.nn.bias_add(tf.add_n(local), self.bias)) * weight
+        output = self.activation(tf.nn.bias_add(tf.add_n(local), self.bias))
+        return output * tf.cast(mask, tf.float32)[:, :, None]
 
 
-def _side_by_side(shapes):
-    """The shape of one tensor, or of several joined in their channels."""
-    if not isinstance(shapes, list):
-        return shapes
-    return tf.TensorShape([*shapes[0][:-1], sum(shape[-1] for shape in shapes)])
-
-
-class MaskedMaxPooling(keras.layers.Layer):
-    """(batch, length, channels) to (batch, channels): the greatest value over the real tokens."""
+class MaskedMaxPooling(Float32Layer):
+    """(batch, length, channels) to (batch, channels): the greatest value over the real tokens, float32."""
 
     def call(self, inputs, mask):
         return tf.reduce_max(tf.where(mask[:, :, None], inputs, inputs.dtype.min), axis=1)
 
 
-class MaskedMeanPooling(keras.layers.Layer):
-    """(batch, length, channels) to (batch, channels): the mean over real tokens, summed in float32."""
+class MaskedMeanPooling(Float32Layer):
+    """(batch, length, channels) to (batch, channels): the mean over the real tokens, float32."""
 
     def call(self, inputs, mask):
         weight = tf.cast(mask, tf.float32)[:, :, None]
-        total = tf.reduce_sum(tf.cast(inputs, tf.float32) * weight, axis=1)
-        return tf.cast(total / tf.maximum(tf.reduce_sum(weight, axis=1), 1.0), inputs.dtype)
+        return tf.reduce_sum(inputs * weight, axis=1) / tf.maximum(tf.reduce_sum(weight, axis=1), 1.0)
 
 
 class OpenEmbedding(keras.layers.Embedding):
-    """An embedding of as many rows as are assigned to it, for texts with words that training did not see."""
+    """An embedding of as many rows as are assigned to it, for texts with words that training did not see.
+
+    (batch, length) ids to (batch, length, columns) float32.
+    """
 
     def __init__(self, columns: int, **kwargs):
-        super().__init__(1, columns, **kwargs)
+        super().__init__(1, columns, **{**kwargs, "dtype": "float32"})
 
     def build(self, input_shape=None):
         self.embeddings = tf.Variable(

@@ -9,6 +9,7 @@ from raytrain.crf import CRF
 from raytrain.encoders import build_transformer
 from raytrain.errors import ArtifactError
 from raytrain.layers import (
+    Dense,
     Dropout,
     DropoutSeed,
     MaskedConv1D,
@@ -55,7 +56,8 @@ def build_model(
     Returns:
         A keras.Model of {token_ids, segment_ids, word_ids}, each (batch, length) int32, and where keywords
         count keyword_counts (batch, num_keyword_classes), to logits (batch, 1 or num_classes), a tagger's to
-        emissions (batch, length, num_classes); its attribute `dropout_seed` is set by each training step.
+        emissions (batch, length, num_classes), float32 whatever the policy; its attribute `dropout_seed` is
+        set by each training step.
     """
     dropout_seed = DropoutSeed()
     first_only = architecture == "finetune"
@@ -101,7 +103,8 @@ def build_head(
 
     Returns:
         A keras.Model named `head` of {hidden_states (batch, length, hidden_size), token_ids, word_ids}, and
-        where keywords count keyword_counts, to logits or emissions, with the attribute `dropout_seed`.
+        where keywords count keyword_counts, to float32 logits or emissions; it has the attribute
+        `dropout_seed`.
     """
     dropout_seed = dropout_seed or DropoutSeed()
     inputs = {name: keras.Input((None,), dtype=tf.int32, name=name) for name in ("token_ids", "word_ids")}
@@ -110,7 +113,7 @@ def build_head(
     seeds = iter((np.random.SeedSequence(seed).generate_state(32) >> 1).tolist())
     drop = Dropout(dropout, dropout_seed, name="dropout")
     if architecture == "finetune":
-        vector = keras.layers.Lambda(lambda x: x[:, 0], name="first")(states)
+        vector = keras.layers.Lambda(lambda x: x[:, 0], name="first", dtype="float32")(states)
     else:
         mask = PaddingMask(name="mask")(inputs["token_ids"])
         fused = [states, _word_embedding(*embedding)(inputs["word_ids"])]
@@ -121,9 +124,10 @@ def build_head(
     vector = drop(vector)
     for name, counts in _keyword_input(num_keyword_classes).items():
         inputs[name] = counts
-        vector = keras.layers.Concatenate(name="with_keywords")([vector, _log_counts(counts)])
+        beside = keras.layers.Concatenate(name="with_keywords", dtype="float32")
+        vector = beside([vector, _log_counts(counts)])
     if architecture != "finetune":
-        dense = keras.layers.Dense(32, activation="relu", name="dense", kernel_initializer=_glorot(seeds))
+        dense = Dense(32, activation="relu", name="dense", kernel_initializer=_glorot(seeds))
         vector = dense(vector)
     units = 1 if num_classes == 2 else num_classes
     output = keras.layers.Dense(units, name="logits", kernel_initializer=_glorot(seeds), dtype="float32")
@@ -133,7 +137,9 @@ def build_head(
 def _word_embedding(rows: int | None, columns: int) -> keras.layers.Embedding:
     if rows is None:
         return OpenEmbedding(columns, name="word_embedding")
-    return keras.layers.Embedding(rows, columns, embeddings_initializer="zeros", name="word_embedding")
+    return keras.layers.Embedding(
+        rows, columns, embeddings_initializer="zeros", name="word_embedding", dtype="float32"
+    )
 
 
 def _finish_head(inputs, output, dropout_seed: DropoutSeed) -> keras.Model:
@@ -170,7 +176,7 @@ def _fusion_head(fused, mask, num_bilstms: int, seeds):
         256, 3, activation="relu", kernel_initializer=_glorot(seeds), name="convolution"
     )
     local = convolution(fused, mask=mask)
-    return keras.layers.Add(name="pooled")(
+    return keras.layers.Add(name="pooled", dtype="float32")(
         [MaskedMaxPooling(name="max")(local, mask=mask), MaskedMeanPooling(name="mean")(local, mask=mask)]
     )
 
@@ -184,11 +190,11 @@ def _tagging_head(fused, mask, architecture: str, num_tags: int, drop, seeds):
     if architecture.startswith("bilstm"):
         sequence = _bilstm(0, seeds)(fused, mask=mask)
     else:
-        sequence = keras.layers.Concatenate(name="fused")(fused)
+        sequence = keras.layers.Concatenate(name="fused", dtype="float32")(fused)
     emissions = keras.layers.Dense(
         num_tags, name="emissions", kernel_initializer=_glorot(seeds), dtype="float32"
     )(drop(sequence))
-    return CRF(name="crf", dtype="float32")(emissions) if architecture.endswith("crf") else emissions
+    return CRF(name="crf")(emissions) if architecture.endswith("crf") else emissions
 
 
 def _bilstm(number: int, seeds) -> BiLSTM:
@@ -196,7 +202,7 @@ def _bilstm(number: int, seeds) -> BiLSTM:
     initializers = [
         (_glorot(seeds), keras.initializers.Orthogonal(seed=next(seeds))) for _ in ("forward", "backward")
     ]
-    return BiLSTM(128, *zip(*initializers, strict=True), name=f"bilstm_{number}", dtype="float32")
+    return BiLSTM(128, *zip(*initializers, strict=True), name=f"bilstm_{number}")
 
 
 def crf_layer(model: keras.Model) -> CRF | None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from raytrain.cluster import WITHOUT_GPU, connect, get_result, on_this_node
 from raytrain.config import Config
-from raytrain.devices import quick_imports, set_precision
+from raytrain.devices import grow_card_memory, quick_imports, set_precision
 from raytrain.ensemble import Ensemble, load_ensemble
 from raytrain.errors import InputError
 from raytrain.proba_output import PROBA_SUFFIXES, WriteProba, open_proba
@@ -72,6 +72,7 @@ def predict_file(
         with quick_imports():
             import raytrain.predict  # noqa: F401
 
+        grow_card_memory()
         set_precision(ensemble.manifest["config"].get("train", {}).get("precision", "auto"))
         output = files(ensemble, batch_size)
     done = 0

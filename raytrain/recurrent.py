@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from raytrain.layers import add_float32
+
 keras = tf.keras
 
 
@@ -12,6 +14,8 @@ class BiLSTM(keras.layers.Layer):
     the gradient of the recurrent kernel is one product after the loop. Weights, their order and what
     they mean are Keras's: kernel, recurrent kernel and bias of the forward, then the backward LSTM, the
     gates in the order input, forget, cell, output (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
+
+    The projection multiplies in the policy's type; cells, and what they say, are float32.
 
     Args:
         units: Channels of each direction.
@@ -30,16 +34,16 @@ class BiLSTM(keras.layers.Layer):
         channels, gates = sum(shape[-1] for shape in shapes), 4 * self.units
         self.directions = [
             (
-                self.add_weight("kernel", (channels, gates), initializer=kernel),
-                self.add_weight("recurrent_kernel", (self.units, gates), initializer=recurrent),
-                self.add_weight("bias", (gates,), initializer=_forget_nothing),
+                add_float32(self, "kernel", (channels, gates), kernel),
+                add_float32(self, "recurrent_kernel", (self.units, gates), recurrent),
+                add_float32(self, "bias", (gates,), _forget_nothing),
             )
             for kernel, recurrent in zip(self.kernel_initializers, self.recurrent_initializers, strict=True)
         ]
         super().build(input_shape)
 
     def call(self, inputs, mask):
-        """(batch, length, channels) and a mask of leading real tokens to (batch, length, 2 × units).
+        """(batch, length, channels) and a mask of leading real tokens to (batch, length, 2 × units) float32.
 
         A list of inputs is taken as if they lay side by side. What stands on padding is of no meaning.
         """
@@ -47,7 +51,8 @@ class BiLSTM(keras.layers.Layer):
         kernels, recurrent, biases = zip(*self.directions, strict=True)
         batch, length = tf.shape(inputs[0])[0], tf.shape(inputs[0])[1]
         # Part by part: nobody needs the gradient of a frozen encoder's output.
-        parts = tf.split(tf.concat(kernels, axis=1), [part.shape[-1] for part in inputs], axis=0)
+        kernel = tf.cast(tf.concat(kernels, axis=1), inputs[0].dtype)
+        parts = tf.split(kernel, [part.shape[-1] for part in inputs], axis=0)
         projected = tf.add_n(
             [tf.matmul(_flat(part), kernel) for part, kernel in zip(inputs, parts, strict=True)]
         )

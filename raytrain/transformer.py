@@ -5,6 +5,8 @@ formula on paper does not need; on a CPU they are a third of a training step. We
 their names are those of bert4keras, whose layers these extend.
 
 Shapes: sequences are (batch, length, channels), masks (batch, length) boolean, True on real tokens.
+
+Types: as in `raytrain.layers`; softmax, GELU, norm and dropout are float32.
 """
 
 import math
@@ -12,7 +14,7 @@ import math
 import bert4keras.layers
 import tensorflow as tf
 
-from raytrain.layers import Dropout, DropoutSeed
+from raytrain.layers import Dense, DropoutSeed, drop, linear
 
 keras = tf.keras
 
@@ -89,7 +91,8 @@ def attend(
         def gradient(upstream):
             to_kept = tf.cast(tf.matmul(upstream, value, transpose_b=True), tf.float32)
             to_weights = to_kept if noise is None else to_kept * noise
-            along = tf.reduce_sum(tf.cast(upstream * output, tf.float32), -1, keepdims=True)
+            product = tf.cast(upstream, tf.float32) * tf.cast(output, tf.float32)
+            along = tf.reduce_sum(product, -1, keepdims=True)
             to_scores = tf.cast(weights * (to_weights - along), query.dtype)
             return (
                 tf.matmul(to_scores, key),
@@ -102,16 +105,11 @@ def attend(
     return attention(query, key, value)
 
 
-def _linear(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """Keras's Dense, as one product of two matrices, to which TensorFlow fuses the bias."""
-    shape = tf.shape(inputs)
-    flat = tf.reshape(inputs, [-1, inputs.shape[-1]])
-    output = tf.nn.bias_add(tf.matmul(flat, kernel), bias)
-    return tf.reshape(output, [shape[0], shape[1], kernel.shape[-1]])
-
-
 class LayerNorm(bert4keras.layers.LayerNormalization):
-    """bert4keras's unconditional LayerNormalization by `normalize`."""
+    """bert4keras's unconditional LayerNormalization by `normalize`; float32 whatever the policy."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
 
     def call(self, inputs):
         epsilon = tf.constant(self.epsilon, inputs.dtype)
@@ -121,21 +119,21 @@ class LayerNorm(bert4keras.layers.LayerNormalization):
 class SelfAttention(bert4keras.layers.MultiHeadAttention):
     """bert4keras's MultiHeadAttention by `attend`, with the repeatable Dropout on its weights.
 
-    It takes [sequence], whose three projections are one product, or [query, key and value].
+    It takes [sequence], whose three projections are one product, or [query, key and value], in the policy's
+    type, and returns (batch, queries, out_dim) float32.
     """
 
     def __init__(self, *args, dropout_seed: DropoutSeed, attention_dropout: float | None = None, **kwargs):
         super().__init__(*args, attention_dropout=None, **kwargs)
-        self.noise = Dropout(attention_dropout or 0.0, dropout_seed)
+        self.noise_rate, self.dropout_seed = attention_dropout or 0.0, dropout_seed
 
     def build(self, input_shape):
-        super().build(input_shape)
-        for dense, shape in zip(self._projections(), [input_shape[0], *[input_shape[-1]] * 2], strict=True):
-            dense.build(shape)
-        self.o_dense.build((None, None, self.heads * self.head_size))
-
-    def _projections(self):
-        return self.q_dense, self.k_dense, self.v_dense
+        query, key = input_shape[0][-1], input_shape[-1][-1]
+        self.q_dense = _built_dense(query, self.key_size * self.heads, self.kernel_initializer)
+        self.k_dense = _built_dense(key, self.key_size * self.heads, self.kernel_initializer)
+        self.v_dense = _built_dense(key, self.head_size * self.heads, self.kernel_initializer)
+        self.o_dense = _built_dense(self.head_size * self.heads, self.out_dim, self.kernel_initializer)
+        self.built = True
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[0][:2], self.out_dim)
@@ -145,20 +143,20 @@ class SelfAttention(bert4keras.layers.MultiHeadAttention):
 
     def call(self, inputs, mask=None, training=None):
         if len(inputs) == 1:
-            query, key, value = self._project(inputs[0], *self._projections())
+            query, key, value = self._project(inputs[0], self.q_dense, self.k_dense, self.v_dense)
         else:
             [query] = self._project(inputs[0], self.q_dense)
             key, value = self._project(inputs[1], self.k_dense, self.v_dense)
         real = tf.cast(mask[-1], tf.float32) if mask is not None else tf.ones(tf.shape(inputs[-1])[:2])
         bias = (real[:, None, None, :] - 1) * 1e9
         noise = None
-        if training and self.noise.rate:
+        if training and self.noise_rate:
             shape = tf.concat([tf.shape(query)[:3], tf.shape(key)[2:3]], axis=0)
-            noise = self.noise(tf.ones(shape), training=True)
+            noise = drop(tf.ones(shape), self.noise_rate, self.dropout_seed.next())
         output = tf.transpose(attend(query, key, value, bias, noise), [0, 2, 1, 3])
         shape = tf.shape(output)
         output = tf.reshape(output, [shape[0], shape[1], self.heads * self.head_size])
-        return _linear(output, self.o_dense.kernel, self.o_dense.bias)
+        return linear(output, self.o_dense.kernel, self.o_dense.bias)
 
     def _project(self, inputs, *layers):
         """One product for all these projections; each (batch, heads, length, channels) of the result."""
@@ -170,19 +168,30 @@ class SelfAttention(bert4keras.layers.MultiHeadAttention):
         bias = tf.concat([dense.bias * scale for dense, scale in zip(layers, scales, strict=True)], axis=0)
         shape = tf.shape(inputs)
         laid = tf.reshape(
-            _linear(inputs, kernel, bias), [shape[0], shape[1], len(layers), self.heads, self.head_size]
+            linear(inputs, kernel, bias), [shape[0], shape[1], len(layers), self.heads, self.head_size]
         )
-        return tf.unstack(tf.transpose(laid, [2, 0, 3, 1, 4]))
+        return tf.unstack(tf.transpose(tf.cast(laid, inputs.dtype), [2, 0, 3, 1, 4]))
 
 
 class FeedForward(bert4keras.layers.FeedForward):
-    """bert4keras's FeedForward of one activation, as two plain products."""
+    """bert4keras's FeedForward of one activation, as two plain products.
+
+    (batch, length, channels) in the policy's type to the same shape, float32.
+    """
 
     def build(self, input_shape):
-        super().build(input_shape)
-        self.i0_dense.build(input_shape)
-        self.o_dense.build((None, None, self.units))
+        channels = input_shape[-1]
+        self.i0_dense = _built_dense(channels, self.units, self.kernel_initializer)
+        self.o_dense = _built_dense(self.units, channels, self.kernel_initializer)
+        self.built = True
 
     def call(self, inputs):
-        inner = _linear(inputs, self.i0_dense.kernel, self.i0_dense.bias)
-        return _linear(self.activation[0](inner), self.o_dense.kernel, self.o_dense.bias)
+        inner = self.activation[0](linear(inputs, self.i0_dense.kernel, self.i0_dense.bias))
+        return linear(tf.cast(inner, inputs.dtype), self.o_dense.kernel, self.o_dense.bias)
+
+
+def _built_dense(channels: int, units: int, initializer) -> Dense:
+    """Holds kernel and bias of a projection, for its layer to multiply by."""
+    dense = Dense(units, kernel_initializer=initializer)
+    dense.build((None, None, channels))
+    return dense

@@ -100,7 +100,7 @@ def test_the_loss_works_in_a_graph_of_any_length(case):
 def test_layer_begins_without_transitions_and_stays_float32():
     tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        layer = CRF(name="crf", dtype="float32")
+        layer = CRF(name="crf")
         output = layer(tf.ones((2, 3, 4), tf.bfloat16))
     finally:
         tf.keras.mixed_precision.set_global_policy("float32")

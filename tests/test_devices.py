@@ -46,7 +46,7 @@ def logits_and_gradients(config, architecture):
 
 
 def set_gpu_policy():
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    set_precision("mixed_bfloat16")
 
 
 def set_cpu_rewrite():
