@@ -23,6 +23,7 @@ SHAPES = {
     "small": {"embedding_size": None, "hidden": 384, "layers": 6, "heads": 6},
     "base": {"embedding_size": None, "hidden": 768, "layers": 12, "heads": 12},
 }
+INVENTED = [chr(code) * 2 for code in range(0x4E00, 0x9E00)]  # texts of a vocabulary as large as a real one
 
 
 def write_corpus(

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from corpora import INVENTED, write_encoder
 from gpu_runs import RUN_PARTS
 from processes import RESULTS, TIMED_OUT, describe_machine, run_measured
 from rich.console import Console
@@ -54,11 +55,16 @@ def trouble(done: Any) -> Row:
 
 def run_step(options: argparse.Namespace, *arguments: str) -> Iterator[Row]:
     """Rows of one call of step.py, one a peer and precision."""
-    command = [sys.executable, str(HERE / "step.py"), "--json", "--threads", "4", *arguments]
-    if options.device == "cpu":
-        command += ["--device", "cpu", "--batch-size", "2", "--length", "16", "--repeats", "1"]
-    else:
-        command += ["--repeats", "50", "--warm-ups", "20"]
+    command = [
+        sys.executable,
+        str(HERE / "step.py"),
+        "--json",
+        "--threads",
+        "4",
+        *_sizes(options),
+        *arguments,
+    ]
+    command += ["--device", "cpu"] if options.device == "cpu" else []
     done = run_measured(command, limit=options.limit)
     what = " ".join(argument.removeprefix("--") for argument in arguments)
     if done.exit_code:
@@ -75,9 +81,32 @@ def shapes(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def time_steps(options: argparse.Namespace) -> Iterator[Row]:
-    """A fine-tuning step in bfloat16 and float32 (TF32 on a card), transformers' beside it."""
+    """A fine-tuning step in bfloat16 and float32 (TF32 on a card)."""
     for shape in shapes(options):
-        yield from run_step(options, "--shape", shape, "--precisions", "bfloat16", "float32", "--torch")
+        yield from run_step(options, "--shape", shape, "--precisions", "bfloat16", "float32")
+
+
+def time_peers(options: argparse.Namespace) -> Iterator[Row]:
+    """The same step by transformers, as it comes and compiled."""
+    for precision in ("bfloat16", "float32"):
+        for shape in shapes(options):
+            encoder = write_encoder(options.directory / shape, shape, INVENTED)
+            command = [sys.executable, str(HERE / "transformers_step.py"), "--encoder", str(encoder)]
+            command += ["--precision", precision, "--threads", "4", *_sizes(options)]
+            done = run_measured(command, limit=options.limit)
+            what = {"what": f"shape {shape}", "precision": precision}
+            if done.exit_code:
+                yield {**what, **trouble(done)}
+                continue
+            for peer, figures in done.last_json().items():
+                yield {**what, "peer": peer, **figures}
+
+
+def _sizes(options: argparse.Namespace) -> list[str]:
+    sizes = {"batch-size": 2, "length": 16, "repeats": 1, "warm-ups": 2}
+    if options.device == "gpu":
+        sizes = {"batch-size": 32, "length": 128, "repeats": 50, "warm-ups": 20}
+    return [part for name, size in sizes.items() for part in (f"--{name}", str(size))]
 
 
 def compile_steps(options: argparse.Namespace) -> Iterator[Row]:
@@ -94,7 +123,14 @@ def time_heads(options: argparse.Namespace) -> Iterator[Row]:
         yield from run_step(options, *arguments)
 
 
-PARTS = {"tests": test_card, "steps": time_steps, "heads": time_heads, **RUN_PARTS, "xla": compile_steps}
+PARTS = {
+    "tests": test_card,
+    "steps": time_steps,
+    "peers": time_peers,
+    "heads": time_heads,
+    **RUN_PARTS,
+    "xla": compile_steps,
+}
 
 
 def show(console: Console, part: str, rows: list[Row]) -> None:

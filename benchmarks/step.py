@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from corpora import SHAPES, write_encoder
+from corpora import INVENTED, SHAPES, write_encoder
 from fold_loop import NOT_INSTALLED
 from processes import median_seconds, run_measured, write_results
 from rich.console import Console
@@ -210,8 +210,7 @@ def main() -> None:
     set_up_tensorflow(options.threads, 1.0 if has_card else None, "float32")
     options.side = 2 * SIDE if has_card else SIDE // 2
     with tempfile.TemporaryDirectory() as options.encoder:
-        texts = [chr(code) * 2 for code in range(0x4E00, 0x9E00)]  # where there is no real vocabulary
-        write_encoder(Path(options.encoder), options.shape, texts)
+        write_encoder(Path(options.encoder), options.shape, INVENTED)  # where there is no real vocabulary
         config = json.loads((Path(options.encoder) / "config.json").read_text(encoding="utf-8"))
         figures = [measure(config, precision, options) for precision in options.precisions]
     if options.json:
