@@ -9,7 +9,7 @@ BENCH_LOOP_FOLDS ?= 2
 BENCH_EPOCHS ?= 1
 BENCH_REPEATS ?= 1
 
-.PHONY: install gpu aws kfold test test-long check bench lock clean
+.PHONY: install gpu aws kfold test test-long check bench bench-gpu lock clean
 
 install: $(VENV)/.installed
 
@@ -52,6 +52,10 @@ bench: install
 	$(BIN)/python benchmarks/fixed_cost.py --repeats $(BENCH_REPEATS)
 	$(BIN)/python benchmarks/prediction.py --num-folds $(BENCH_FOLDS)
 	$(BIN)/python benchmarks/growth.py --rows $(BENCH_ROWS) --epochs $(BENCH_EPOCHS)
+
+# On a machine with a GPU (`make gpu` first), in parts of some minutes; BENCH_PARTS="tests steps" picks some.
+bench-gpu: install
+	$(BIN)/python benchmarks/gpu.py $(if $(BENCH_PARTS),--parts $(BENCH_PARTS))
 
 COMPILE := uv pip compile pyproject.toml --extra dev --python-version 3.11 --no-annotate --no-header --quiet
 

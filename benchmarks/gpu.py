@@ -24,7 +24,15 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-TESTS = ("test_precision", "test_kernels", "test_layers", "test_transformer", "test_recurrent", "test_crf")
+TESTS = (
+    "test_precision",
+    "test_layer_types",
+    "test_kernels",
+    "test_layers",
+    "test_transformer",
+    "test_recurrent",
+    "test_crf",
+)
 
 Row = dict[str, Any]
 
@@ -34,7 +42,7 @@ def test_card(options: argparse.Namespace) -> Iterator[Row]:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
     if importlib.util.find_spec("xdist"):
         command += ["-n", str(min(8, os.cpu_count() or 1))]
-    files = TESTS if options.device == "gpu" else TESTS[2:3]
+    files = TESTS if options.device == "gpu" else TESTS[1:2]
     command += [f"tests/{name}.py" for name in files]
     environment = {"NVIDIA_TF32_OVERRIDE": "0", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     if options.device == "cpu":
@@ -45,6 +53,20 @@ def test_card(options: argparse.Namespace) -> Iterator[Row]:
     }
     failed = re.findall(r"^FAILED (\S+)", done.stdout, re.MULTILINE)
     yield {"what": " ".join(files), "seconds": done.seconds, **counts, "failures": failed, **trouble(done)}
+
+
+def run_device(options: argparse.Namespace) -> Iterator[Row]:
+    """What the card can do at all."""
+    side, environment = ("8192", {}) if options.device == "gpu" else ("256", {"CUDA_VISIBLE_DEVICES": "-1"})
+    environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+    done = run_measured([sys.executable, str(HERE / "card.py"), "--side", side], environment, options.limit)
+    yield {**trouble(done)} if done.exit_code else done.last_json()
+
+
+def list_operations(options: argparse.Namespace) -> Iterator[Row]:
+    """Operations of each graph by type, and which lack a kernel for cards; read without one."""
+    done = run_measured([sys.executable, str(HERE / "operations.py")], limit=options.limit)
+    yield from [trouble(done)] if done.exit_code else json.loads(done.stdout.strip().split("\n")[-1])
 
 
 def trouble(done: Any) -> Row:
@@ -124,11 +146,13 @@ def time_heads(options: argparse.Namespace) -> Iterator[Row]:
 
 
 PARTS = {
+    "device": run_device,
     "tests": test_card,
     "steps": time_steps,
     "peers": time_peers,
     "heads": time_heads,
     **RUN_PARTS,
+    "operations": list_operations,
     "xla": compile_steps,
 }
 

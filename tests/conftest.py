@@ -82,6 +82,15 @@ def local_ray():
 
 
 @pytest.fixture
+def float32_again():
+    """Undoes what a test set of precision."""
+    from raytrain.devices import set_precision
+
+    yield
+    set_precision("float32")
+
+
+@pytest.fixture
 def eagerly():
     """Runs tf.functions as plain Python: for a few steps that is cheaper than tracing them."""
     import tensorflow as tf

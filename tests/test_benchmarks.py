@@ -122,7 +122,7 @@ def test_generated_encoders_can_be_read(tmp_path, sentences, shape):
     from raytrain.checkpoints import read_encoder
 
     encoder = read_encoder(str(corpora.write_encoder(tmp_path, shape, sentences)), False, 128)
-    assert encoder.kind == ("bert" if shape == "base" else "albert")
+    assert encoder.kind == ("bert" if shape in ("small", "base") else "albert")
 
 
 def test_growth_measures_rows_and_folds_one_at_a_time(tmp_path):
@@ -145,9 +145,8 @@ def test_a_failing_command_tells_its_last_lines():
 
 
 def test_memory_counts_descendants():
-    script = (
-        "import subprocess, sys; subprocess.run([sys.executable, '-c', 'b = bytearray(80 << 20); input()'])"
-    )
+    child = "b = bytearray([1]) * (80 << 20); input()"
+    script = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE)
     try:
         for _ in range(200):
@@ -156,6 +155,36 @@ def test_memory_counts_descendants():
         assert processes.tree_megabytes(process.pid) > 80
     finally:
         process.communicate(b"\n")
+
+
+def test_a_command_that_takes_too_long_is_ended():
+    done = processes.run_measured([sys.executable, "-c", "import time; time.sleep(60)"], limit=0.5)
+    assert done.exit_code == processes.TIMED_OUT and done.seconds < 30
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_the_parts_of_the_gpu_benchmark_print_and_are_written_as_they_end(tmp_path):
+    output = tmp_path / "gpu.json"
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "gpu.py"),
+        "--device",
+        "cpu",
+        "--output",
+        str(output),
+    ]
+    command += ["--parts", "steps", "heads", "folds", "prediction"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    parts = json.loads(output.read_text(encoding="utf-8"))["parts"]
+    assert list(parts) == ["steps", "heads", "folds", "prediction"]
+    rows = [row for part in parts.values() for row in part]
+    assert [row for row in rows if "trouble" in row] == []
+    assert {row["what"] for row in parts["folds"]} == {"finetune-0", "textcnn-0"}
+    assert all(row["seconds_before"] > 0 for row in parts["folds"])
+    assert all(row["seconds"] > 0 for row in rows)
+    assert done.stdout.count('{"what"') == len(rows)
 
 
 @pytest.mark.slow

@@ -13,10 +13,7 @@ keras = tf.keras
 NUM_WORDS, LENGTHS = 20, (9, 4, 12)
 
 
-@pytest.fixture(autouse=True)
-def float32_again():
-    yield
-    set_precision("float32")
+pytestmark = pytest.mark.usefixtures("float32_again")
 
 
 def batch(vocab_size):

@@ -7,6 +7,7 @@ import pytest
 from safetensors.numpy import load, save
 
 from raytrain.batches import FeatureRows
+from raytrain.devices import set_precision
 from raytrain.ensemble import load_ensemble
 from raytrain.errors import ArtifactError
 from raytrain.features import build_features, encode_texts
@@ -152,6 +153,16 @@ def test_probabilities_are_the_mean_of_the_fold_models(artifact, predictor, sent
     expected = artifact.expected(sentences)
     assert np.ptp(expected, axis=0).max() > 1e-3
     np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_probabilities_by_the_cards_policy_are_those_of_float32_but_for_rounding(
+    artifact, predictor, sentences, float32_again
+):
+    set_precision("mixed_bfloat16")
+    low = Predictor(artifact.open()).predict_proba(sentences)
+    expected = predictor.predict_proba(sentences)
+    np.testing.assert_allclose(low, expected, atol=0.03)
+    assert np.abs(low - expected).max() > 1e-5
 
 
 def test_probabilities_of_pairs_are_those_of_the_fold_models(artifact, predictor, sentences):

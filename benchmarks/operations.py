@@ -1,0 +1,99 @@
+"""The floating-point operations of each architecture's graphs by type, and which lack a kernel for cards.
+
+Where a card has no kernel of an operation in its type, TensorFlow runs it on the CPU, copies its tensors
+there and back, and says nothing. Which kernels there are is known without a card: TensorFlow's build for
+Linux registers them all.
+"""
+
+import raytrain  # noqa: F401, I001 (sets the variables that bert4keras needs)
+
+import argparse
+import json
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from step import ON_STATES, TAGGERS, Untagged
+from tensorflow.python.framework import kernels, op_def_registry
+
+from raytrain.devices import set_precision
+from raytrain.inference import _logits_function, _states_function
+from raytrain.models import build_model
+from raytrain.objectives import Classification
+from raytrain.schedule import TrainSettings
+from raytrain.step import TrainStep
+
+ARCHITECTURES = ("finetune", *ON_STATES, *TAGGERS)
+Types = tuple[tuple[str, tf.DType], ...]
+
+
+def step_of(model: tf.keras.Model, architecture: str) -> TrainStep:
+    """An update with all that a config may add to it."""
+    objective = Untagged() if architecture in TAGGERS else None
+    objective = objective or Classification(np.zeros(4, int), TrainSettings(label_smoothing=0.1))
+    return TrainStep(model, objective, TrainSettings(clip_norm=1.0, weight_decay=0.01), None, 1)
+
+
+def graphs_of(model: tf.keras.Model, architecture: str) -> dict[str, Any]:
+    """The graphs of an update, of a prediction and of the encoder alone, as it runs where it is frozen."""
+    ids = tf.TensorSpec((None, None), tf.int32)
+    encoder = model.get_layer("encoder")
+    return {
+        "update": step_of(model, architecture)._whole.get_concrete_function(),
+        "prediction": _logits_function(model).get_concrete_function(),
+        "encoder": _states_function(encoder).get_concrete_function({"token_ids": ids, "segment_ids": ids}),
+    }
+
+
+def float_operations(function: Any) -> Counter[tuple[str, Types]]:
+    """Counts (operation, its types) of a graph and all functions within it that hold a float type."""
+    graph = function.graph.as_graph_def()
+    nodes = [*graph.node, *(node for inner in graph.library.function for node in inner.node_def)]
+    counted: Counter[tuple[str, Types]] = Counter()
+    for node in nodes:
+        definition = op_def_registry.get(node.op)
+        if definition is None:  # a call of a function, whose operations are counted themselves
+            continue
+        names = [attribute.name for attribute in definition.attr if attribute.type == "type"]
+        types = {name: tf.as_dtype(node.attr[name].type) for name in names if name in node.attr}
+        if any(kind.is_floating for kind in types.values()):
+            counted[node.op, tuple(sorted(types.items()))] += 1
+    return counted
+
+
+def has_card_kernel(operation: str, types: Types) -> bool:
+    for kernel in kernels.get_registered_kernels_for_op(operation).kernel:
+        allowed = {c.name: {tf.as_dtype(t) for t in c.allowed_values.list.type} for c in kernel.constraint}
+        fits = all(kind in allowed.get(name, {kind}) for name, kind in types)
+        if kernel.device_type in ("GPU", "DEFAULT") and fits:
+            return True
+    return False
+
+
+def count(architecture: str, config: dict[str, Any]) -> list[dict[str, Any]]:
+    model = build_model(architecture, "bert", config, 3, (20, 4), True, 0.1, 7)
+    rows = []
+    for name, function in graphs_of(model, architecture).items():
+        counted = float_operations(function)
+        by_type: Counter[str] = Counter()
+        for (_, types), number in counted.items():
+            by_type[" to ".join(sorted({kind.name for _, kind in types if kind.is_floating}))] += number
+        lacking = sorted({operation for operation, types in counted if not has_card_kernel(operation, types)})
+        rows.append({"what": architecture, "graph": name, **by_type, "without a card's kernel": lacking})
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--precision", default="mixed_bfloat16", choices=["mixed_bfloat16", "float32"])
+    options = parser.parse_args()
+    tf.config.set_visible_devices([], "GPU")  # it only reads graphs
+    set_precision(options.precision)
+    config = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config |= {"intermediate_size": 32, "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
+    print(json.dumps([row for name in ARCHITECTURES for row in count(name, config)]))
+
+
+if __name__ == "__main__":
+    main()
