@@ -8,8 +8,8 @@ from pathlib import Path
 
 from fold_loop import take_rows
 
-from raytrain.example import write_example
-from raytrain.tokens import build_vocab
+from raytrain.corpus.example import write_example
+from raytrain.text.wordpiece import build_vocab
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

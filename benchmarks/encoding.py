@@ -20,11 +20,11 @@ from bert4keras.tokenizers import Tokenizer
 from rich.console import Console
 from rich.table import Table
 
-from raytrain.example import generate_posts
-from raytrain.features import EncodedTexts, encode_texts
-from raytrain.inputs import encode_on_ray
-from raytrain.tokens import build_vocab
-from raytrain.words import build_segmenter
+from raytrain.corpus.example import generate_posts
+from raytrain.crossval.inputs import encode_on_ray
+from raytrain.text.encode import EncodedTexts, encode_texts
+from raytrain.text.wordpiece import build_vocab
+from raytrain.text.words import build_segmenter
 
 REPOSITORY = Path(__file__).parents[1]
 REPOSTS = REPOSITORY / "../shared/data/ced_reposts.txt.xz"
@@ -38,7 +38,7 @@ Ids = list[list[int]]
 def read_texts(count: int) -> tuple[list[str], str]:
     """Returns texts, and where they are from: the generator of examples where the reposts are absent."""
     if not REPOSTS.exists():
-        return [post["text"] for post in generate_posts(count)], "raytrain.example"
+        return [post["text"] for post in generate_posts(count)], "raytrain.corpus.example"
     with lzma.open(REPOSTS, "rt", encoding="utf-8") as file:
         return [line.rstrip("\n") for line in islice(file, count)], REPOSTS.name
 

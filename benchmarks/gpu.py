@@ -43,7 +43,7 @@ def test_card(options: argparse.Namespace) -> Iterator[Row]:
     if importlib.util.find_spec("xdist"):
         command += ["-n", str(min(8, os.cpu_count() or 1))]
     files = TESTS if options.device == "gpu" else TESTS[1:2]
-    command += [f"tests/{name}.py" for name in files]
+    command += [f"tests/network/{name}.py" for name in files]
     environment = {"NVIDIA_TF32_OVERRIDE": "0", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     if options.device == "cpu":
         environment["CUDA_VISIBLE_DEVICES"] = "-1"

@@ -4,7 +4,7 @@ The encoder starts from random weights: what a step costs does not depend on the
 """
 
 # First, because importing raytrain sets the variables that bert4keras needs.
-from raytrain.words import FIRST_WORD, UNKNOWN_WORD  # isort: skip
+from raytrain.text.words import FIRST_WORD, UNKNOWN_WORD  # isort: skip
 
 import argparse
 import json

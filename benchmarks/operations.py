@@ -18,11 +18,11 @@ from step import ON_STATES, TAGGERS, Untagged
 from tensorflow.python.framework import kernels, op_def_registry
 
 from raytrain.devices import set_precision
-from raytrain.inference import _logits_function, _states_function
-from raytrain.models import build_model
-from raytrain.objectives import Classification
-from raytrain.schedule import TrainSettings
-from raytrain.step import TrainStep
+from raytrain.network.inference import _logits_function, _states_function
+from raytrain.network.build import build_model
+from raytrain.network.objectives import Classification
+from raytrain.network.schedule import TrainSettings
+from raytrain.network.step import TrainStep
 
 ARCHITECTURES = ("finetune", *ON_STATES, *TAGGERS)
 Types = tuple[tuple[str, tf.DType], ...]

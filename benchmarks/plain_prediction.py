@@ -1,6 +1,6 @@
 """An ensemble's prediction as notebooks have it: tokenize once, then Keras predict, fold after fold."""
 
-from raytrain.ensemble import Ensemble  # isort: skip  # first: it sets the variables that bert4keras needs
+from raytrain.ensemble.artifact import Ensemble  # isort: skip  # first: it sets the variables that bert4keras needs
 
 import json
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from bert4keras.tokenizers import Tokenizer
 from loop import encode, word_ids
 from safetensors.numpy import load
 
-from raytrain.metrics import proba_from_logits
-from raytrain.models import assign_variables, build_model, encoder_variables, learned_variables
+from raytrain.network.build import assign_variables, build_model, encoder_variables, learned_variables
+from raytrain.scores.classes import proba_from_logits
 
 
 class PaddedTexts(keras.utils.Sequence):
@@ -36,7 +36,7 @@ class PlainPredictor:
     """The same fold models as raytrain's Predictor has, run one after another.
 
     Args:
-        ensemble: Of `ensemble.load_ensemble`.
+        ensemble: Of `ensemble.artifact.load_ensemble`.
         batch_size: Texts per forward pass.
     """
 

@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from raytrain.devices import set_precision
-from raytrain.ensemble import load_ensemble
-from raytrain.predict import Predictor
+from raytrain.ensemble.artifact import load_ensemble
+from raytrain.ensemble.models import Predictor
 
 BATCH_SIZE = 64
 

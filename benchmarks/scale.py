@@ -17,12 +17,12 @@ import ray
 from rich.console import Console
 from rich.table import Table
 
-from raytrain import launch
-from raytrain.attempts import FoldOutcome
-from raytrain.config import ClusterConfig
-from raytrain.fold_result import FoldResult, FoldSpec, fold_name
-from raytrain.launch import Schedule, run_folds
-from raytrain.resources import Node, plan_resources
+from raytrain.config.schema import ClusterConfig
+from raytrain.folds import launch
+from raytrain.folds.attempts import FoldOutcome
+from raytrain.folds.launch import Schedule, run_folds
+from raytrain.folds.resources import Node, plan_resources
+from raytrain.folds.result import FoldResult, FoldSpec, fold_name
 
 NODES, CPUS, NUM_FOLDS = 100, 8, 10
 PROBE_SECONDS = 0.01

@@ -24,10 +24,10 @@ from rich.console import Console
 from rich.table import Table
 
 from raytrain.devices import set_precision, set_up_tensorflow
-from raytrain.models import build_head, build_model, input_specs
-from raytrain.objectives import Classification, Tagging
-from raytrain.schedule import TrainSettings
-from raytrain.step import TrainStep
+from raytrain.network.build import build_head, build_model, input_specs
+from raytrain.network.objectives import Classification, Tagging
+from raytrain.network.schedule import TrainSettings
+from raytrain.network.step import TrainStep
 
 HERE = Path(__file__).parent
 SIDE = 4096  # of the matrix product; on a CPU half of it is large enough

@@ -16,17 +16,17 @@ import ray
 import ray.train
 from ray.train.tensorflow import TensorflowTrainer
 
-from raytrain.checkpoints import read_encoder
-from raytrain.features import build_features, encode_texts
-from raytrain.folds import assign_folds
+from raytrain.corpus.splits import assign_folds
+from raytrain.pretrained.directory import read_encoder
+from raytrain.text.encode import build_features, encode_texts
 
 
 def train_fold(loop_config: dict) -> None:
     """The training function that a worker runs."""
     import tensorflow as tf
 
-    from raytrain.batches import FeatureRows
-    from raytrain.models import build_model
+    from raytrain.network.build import build_model
+    from raytrain.text.batches import FeatureRows
 
     data = ray.get(loop_config["data"])
     features, labels = FeatureRows(data["features"]), data["labels"]

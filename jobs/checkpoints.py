@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from raytrain.commands import job_console, run_job
+from raytrain.commands.shared import job_console, run_job
 from raytrain.errors import CheckpointError, InputError
 
 _MIRROR = (
@@ -49,15 +49,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 def list_zoo(console: Console) -> None:
     """Prints the table of all names."""
-    from raytrain.fetch import zoo_table
+    from raytrain.pretrained.fetch import zoo_table
 
     console.print(zoo_table())
 
 
 def fetch_all(names: list[str], mirror: str | None, console: Console) -> None:
     """Fetches one after another; one that fails does not keep the others back."""
-    from raytrain.fetch import fetch
-    from raytrain.zoo import find_entry
+    from raytrain.pretrained.fetch import fetch
+    from raytrain.pretrained.zoo import find_entry
 
     entries = [find_entry(name) for name in names]
     problems = []
@@ -74,16 +74,16 @@ def fetch_all(names: list[str], mirror: str | None, console: Console) -> None:
 
 def show(checkpoint: str, console: Console) -> None:
     """Prints what a checkpoint holds and whether it can be loaded."""
-    from raytrain.fetch import find_fetched, locate_checkpoint
-    from raytrain.zoo import ZOO
+    from raytrain.pretrained.fetch import find_fetched, locate_checkpoint
+    from raytrain.pretrained.zoo import ZOO
 
     is_name = checkpoint in ZOO and not Path(checkpoint).exists()
     if is_name and find_fetched(ZOO[checkpoint]) is None:
         advice = [f"fetch it first: python jobs/checkpoints.py fetch {checkpoint}"]
         raise CheckpointError(f"{checkpoint} is not here", advice)
     directory = locate_checkpoint(checkpoint, console)
-    from raytrain.checkpoint_report import report_checkpoint
     from raytrain.devices import set_up_tensorflow
+    from raytrain.pretrained.report import report_checkpoint
 
     set_up_tensorflow(os.cpu_count() or 1, None, "float32")  # a card may be training something
     if not report_checkpoint(directory, console):

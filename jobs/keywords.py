@@ -11,13 +11,13 @@ import time
 import typing
 from pathlib import Path
 
-from raytrain.commands import job_console, run_job
-from raytrain.config import DropKind
+from raytrain.commands.shared import job_console, run_job
+from raytrain.config.schema import DropKind
 
 if typing.TYPE_CHECKING:
     from rich.console import Console
 
-    from raytrain.candidates import Candidates
+    from raytrain.keywords.candidates import Candidates
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -65,8 +65,8 @@ def _positive(text: str) -> int:
 
 def find_keywords(options: argparse.Namespace) -> None:
     """Counts under a progress bar, then writes, prints and draws."""
-    from raytrain.candidate_file import read_marks, write_candidates
-    from raytrain.candidate_report import check_picture, draw_candidates, top_tables
+    from raytrain.keywords.candidate_file import read_marks, write_candidates
+    from raytrain.keywords.report import check_picture, draw_candidates, top_tables
 
     picture = options.picture or str(Path(options.output).with_suffix(".png"))
     check_picture(picture)
@@ -89,11 +89,11 @@ def _count(options: argparse.Namespace, console: "Console") -> "Candidates":
     from rich.console import Console
     from rich.progress import Progress
 
-    from raytrain.candidates import find_candidates
     from raytrain.errors import InputError
-    from raytrain.text_sources import open_source
-    from raytrain.textrank import parse_tags
-    from raytrain.words import read_user_dict
+    from raytrain.keywords.candidates import find_candidates
+    from raytrain.keywords.sources import open_source
+    from raytrain.keywords.textrank import parse_tags
+    from raytrain.text.words import read_user_dict
 
     tags = parse_tags(options.pos) if options.pos is not None else []
     user_dict = read_user_dict(options.user_dict) if options.user_dict else None

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from raytrain.commands import config_parser, job_console, run_job
-from raytrain.config import Config
-from raytrain.config_file import load_config, touches_data
+from raytrain.commands.shared import config_parser, job_console, run_job
+from raytrain.config.load import load_config, touches_data
+from raytrain.config.schema import Config
 
 EXAMPLE = Path(__file__).with_name("kfold.yaml")
 
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _write_example(config: Config) -> None:
-    from raytrain.example import write_example
+    from raytrain.corpus.example import write_example
 
     Path(config.data.path).parent.mkdir(parents=True, exist_ok=True)
     write_example(config.data.path)
@@ -37,8 +37,8 @@ def _write_example(config: Config) -> None:
 
 def train(config: Config, console: Console) -> None:
     """Runs the cross-validation and, where data.test is given, predicts it."""
-    from raytrain.crossval import cross_validate
-    from raytrain.predictions import TEST_OUTPUT, predict_test
+    from raytrain.crossval.driver import cross_validate
+    from raytrain.ensemble.files import TEST_OUTPUT, predict_test
 
     cross_validate(config, console)
     output = TEST_OUTPUT[config.task]

@@ -6,7 +6,7 @@ python jobs/predict.py --ensemble runs/mine/ensemble --input posts.csv --output 
 import argparse
 import sys
 
-from raytrain.commands import run_job
+from raytrain.commands.shared import run_job
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -44,7 +44,7 @@ def predict(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from raytrain.predictions import predict_file
+    from raytrain.ensemble.files import predict_file
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as progress:

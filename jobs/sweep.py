@@ -7,8 +7,8 @@ ray job submit --working-dir . -- python jobs/sweep.py --config my.yaml
 
 import sys
 
-from raytrain.commands import config_parser, job_console, run_job
-from raytrain.config_file import load_config
+from raytrain.commands.shared import config_parser, job_console, run_job
+from raytrain.config.load import load_config
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = config_parser(__doc__, "jobs/sweep.py").parse_args(arguments)
     config = load_config(options.config, options.overrides)
     console = job_console()
-    from raytrain.sweep import run_sweep
+    from raytrain.sweep.driver import run_sweep
 
     best = run_sweep(config, console)
     path = f"{config.storage.rstrip('/')}/{config.name}/best.yaml"
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
     if config.sweep.then is None:
         console.print(lines, highlight=False, markup=False, soft_wrap=True)
         return
-    from raytrain.crossval import cross_validate
+    from raytrain.crossval.driver import cross_validate
 
     console.print(f"best config: {path}", highlight=False, markup=False, soft_wrap=True)
     cross_validate(best, console)

@@ -66,7 +66,7 @@ def hidden_states(layout, config, arrays, token_ids, segment_ids):
 
     Args:
         layout: `bert`, `albert`, or `layer_shared` for the first albert_zh release.
-        config: Google's, with `hidden_act` as in `raytrain.checkpoints.ACTIVATIONS`.
+        config: Google's, with `hidden_act` as in `raytrain.pretrained.directory.ACTIVATIONS`.
         arrays: Arrays by the names of that layout.
         token_ids: (batch, length); 0 is padding.
         segment_ids: (batch, length).

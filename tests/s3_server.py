@@ -12,7 +12,7 @@ from unittest import mock
 
 from pyarrow import fs as pafs
 
-from raytrain.storage import Directory
+from raytrain.storage.directory import Directory
 
 # Ends with the process that started it: nobody else holds the other end of its standard input.
 _SERVER = """

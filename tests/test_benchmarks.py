@@ -17,8 +17,8 @@ from loop import Batches, encode_corpus, word_ids
 from rich.console import Console
 from tiny_run import make_rows, write_csv, write_encoder
 
-from raytrain.features import build_features, encode_texts
-from raytrain.words import select_words
+from raytrain.text.encode import build_features, encode_texts
+from raytrain.text.words import select_words
 
 ROOT = Path(__file__).parents[1]
 MIXED = [
@@ -119,7 +119,7 @@ def test_corpus_is_a_seeded_subset_without_empty_texts(tmp_path):
 
 @pytest.mark.parametrize("shape", corpora.SHAPES)
 def test_generated_encoders_can_be_read(tmp_path, sentences, shape):
-    from raytrain.checkpoints import read_encoder
+    from raytrain.pretrained.directory import read_encoder
 
     encoder = read_encoder(str(corpora.write_encoder(tmp_path, shape, sentences)), False, 128)
     assert encoder.kind == ("bert" if shape in ("small", "base") else "albert")

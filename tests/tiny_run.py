@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from raytrain.config import Config
-from raytrain.config_file import load_config
+from raytrain.config.load import load_config
+from raytrain.config.schema import Config
 
 CHARACTERS = [chr(code) for code in range(0x4E00, 0x4E20)]
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *CHARACTERS]

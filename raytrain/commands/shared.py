@@ -1,0 +1,78 @@
+"""What the jobs share: arguments, exit codes, and the last word after Ctrl-C."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+
+from raytrain.config.load import describe_keys
+from raytrain.errors import RaytrainError
+
+EXIT_INTERRUPTED = 130
+
+
+def config_parser(description: str | None, program: str) -> argparse.ArgumentParser:
+    """A parser of `[--config FILE.yaml] [key.path=value ...]` whose --help documents every key."""
+    keys = describe_keys()
+    width = max(len(key) + len(default) for key, default, _ in keys) + 1
+    lines = [f"  {key + '=' + default:<{width}}  {text}" for key, default, text in keys]
+    parser = argparse.ArgumentParser(
+        prog=f"python {program}",
+        description=description,
+        epilog="config keys, their defaults and meanings:\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", metavar="FILE.yaml", help="a YAML file of config keys")
+    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="laid over the file")
+    return parser
+
+
+def job_console() -> Console:
+    """A console as wide as the terminal; lines sent to a file or a pipe are not folded at 80."""
+    return Console() if sys.stdout.isatty() else Console(width=120)
+
+
+def run_job(main: Callable[[], None], when_interrupted: str) -> int:
+    """Runs a job's main and turns how it ends into an exit code.
+
+    Args:
+        main: The job.
+        when_interrupted: What to say of what is left after Ctrl-C.
+
+    Returns:
+        0 on success; 2 on a usage or input error and 1 on a failed run, with one message on standard
+        error and no traceback; 130 after Ctrl-C or SIGTERM. An unforeseen exception keeps its traceback.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        main()
+    except RaytrainError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"interrupted; {when_interrupted}", file=sys.stderr)
+        _shut_down_ray()
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _interrupt(signum: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _shut_down_ray() -> None:
+    """Ends the folds and what Ray has started here; a second Ctrl-C must not cut this short."""
+    if "ray" not in sys.modules:
+        return
+    import ray
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    ray.shutdown()

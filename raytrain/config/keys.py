@@ -1,0 +1,32 @@
+"""Which keys of the config two invocations of one run must have alike."""
+
+from typing import Any
+
+from raytrain.config.schema import CacheConfig, ClusterConfig, Config
+
+# What may change between two invocations of one run: where and how it is computed, and what is
+# predicted or compared beside it, but never what the folds learn.
+FREE_KEYS = (
+    *(f"cache.{key}" for key in CacheConfig.model_fields),
+    *(f"cluster.{key}" for key in ClusterConfig.model_fields if key != "workers_per_fold"),
+    "baseline",
+    "data.test",
+    "storage",
+    "sweep.",
+    "tracking.",
+)
+
+
+def binding_keys(config: Config) -> dict[str, Any]:
+    """The flat config without FREE_KEYS: what two invocations of one run must have alike."""
+    return {key: value for key, value in config.flat().items() if not key.startswith(FREE_KEYS)}
+
+
+def decisive_keys(config: Config) -> dict[str, Any]:
+    """The binding keys that decide what the folds learn; of keywords and tags only where there are any."""
+    unread = ["name"]
+    if config.task != "tag":
+        unread += ["data.spans", "data.scheme", "data.strict", "train.crf_learning_rate"]
+    if config.words.keywords is None:
+        unread += ["words.keywords", "words.num_keywords"]
+    return {key: value for key, value in binding_keys(config).items() if key not in unread}

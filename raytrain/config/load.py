@@ -1,0 +1,154 @@
+"""A YAML file and key=value overrides, read into a config; all that is wrong with them in one error."""
+
+import copy
+import difflib
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ValidationError
+from yaml import YAMLError
+
+from raytrain.config.schema import Config, yaml_value
+from raytrain.errors import ConfigError
+
+
+def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
+    """Reads a YAML file, lays `key.path=value` overrides over it and validates the whole.
+
+    Args:
+        path: A YAML file, also on a storage (`s3://…`), or None for defaults and overrides alone.
+        overrides: Each `key.path=value`; the value is parsed as YAML.
+
+    Raises:
+        ConfigError: With every problem at once: unreadable file, malformed override, unknown key
+            (and what was likely meant), value of the wrong type or out of range.
+    """
+    bad = [item for item in overrides if "=" not in item or item.startswith("=")]
+    if bad:
+        raise ConfigError(
+            "the command line cannot be read",
+            [f"expected key.path=value, found {item!r}; see --help for the keys" for item in bad],
+        )
+    try:
+        base = _read_yaml(path) if path is not None else OmegaConf.create()
+        if not OmegaConf.is_dict(base):
+            raise ConfigError(f"{path}: expected a mapping of config keys, found a list or a value")
+        merged = OmegaConf.merge(base, OmegaConf.from_dotlist(list(overrides)))
+        values = OmegaConf.to_container(merged, resolve=True)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the config file: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: the config file is not UTF-8: {error}") from error
+    except (YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
+        where = path if path is not None else "the command line"
+        raise ConfigError(f"{where}: not valid YAML or overrides: {error}") from error
+    return validate_config(typing.cast(dict[str, Any], values))
+
+
+def _read_yaml(path: str | Path) -> DictConfig | ListConfig:
+    if "://" not in str(path):
+        return OmegaConf.load(path)
+    from raytrain.storage.directory import Directory  # pyarrow, only where it is needed
+
+    directory, _, name = str(path).rpartition("/")
+    return OmegaConf.create(Directory(directory).read_bytes(name).decode())
+
+
+def touches_data(overrides: Sequence[str]) -> bool:
+    """Whether any override, however written, sets a key of `data`."""
+    try:
+        return "data" in OmegaConf.from_dotlist(list(overrides))
+    except (YAMLError, OmegaConfBaseException, ValueError, TypeError):
+        return True  # load_config will say what is wrong with them
+
+
+def validate_config(values: dict[str, Any]) -> Config:
+    """Builds a Config of plain nested values. Raises ConfigError with all problems at once."""
+    problems: list[str] = []
+    remaining = copy.deepcopy(values)
+    while True:
+        try:
+            config = Config.model_validate(remaining)
+            break
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+        problems += [line for problem in found for line in _describe(problem).splitlines()]
+        # What does not fit together is looked at only where each value alone is right.
+        if not any([_take_out(remaining, problem["loc"]) for problem in found]):
+            break
+    if problems:
+        raise ConfigError("the config is not valid", list(dict.fromkeys(problems)))
+    return config
+
+
+def _take_out(values: dict[Any, Any], location: Sequence[int | str]) -> bool:
+    """Removes the value of the key that a problem is about; False where it is about no single key."""
+    section, key = (values.get(location[0]), location[1]) if len(location) > 1 else (None, "")
+    if isinstance(section, dict) and key in section:
+        del section[key]
+        return True
+    if not location or location[0] not in values or isinstance(values[location[0]], dict):
+        return False
+    del values[location[0]]
+    return True
+
+
+def _describe(problem: Any) -> str:
+    """One line of a pydantic problem: the dotted key, what was expected, what was found."""
+    location = [
+        str(part)
+        for part in problem["loc"]
+        if str(part) in _KNOWN_PARTS or problem["type"] in ("extra_forbidden", "missing")
+    ]
+    key = ".".join(location) or "config"
+    if problem["type"] == "extra_forbidden":
+        near = nearest_key(key)
+        return f"{key}: unknown key" + (f"; did you mean {near}?" if near else "; see --help for the keys")
+    if problem["type"] == "missing":
+        example = "; say e.g. data.path=FILE.csv" if key in ("data", "data.path") else ""
+        return f"{key}: required, but not given{example}"
+    if problem["type"] == "value_error":  # our own validators say what they found
+        told: str = problem["msg"].removeprefix("Value error, ")
+        return f"{key}: {told}" if location else told
+    message = problem["msg"]
+    return f"{key}: {message[0].lower()}{message[1:]}; found {problem['input']!r}"
+
+
+def _sections() -> dict[str, type[BaseModel]]:
+    return {
+        name: field.annotation
+        for name, field in Config.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    }
+
+
+def config_keys() -> list[str]:
+    """Every dotted key there is, in the order of the config."""
+    return [key for key, _, _ in describe_keys()]
+
+
+def nearest_key(key: str) -> str | None:
+    """The key that was likely meant, if any."""
+    near = difflib.get_close_matches(key, config_keys(), n=1, cutoff=0.6)
+    near = near or [known for known in config_keys() if known.split(".")[-1] == key.split(".")[-1]]
+    return near[0] if near else None
+
+
+def describe_keys() -> list[tuple[str, str, str]]:
+    """Returns (dotted key, default, description) of every key: what --help and the README show."""
+    sections = _sections()
+    rows = []
+    for name, field in Config.model_fields.items():
+        fields = sections[name].model_fields.items() if name in sections else [("", field)]
+        for leaf, info in fields:
+            key = f"{name}.{leaf}" if leaf else name
+            default = "required" if info.is_required() else yaml_value(info.default)
+            rows.append((key, default, info.description or ""))
+    return rows
+
+
+_KNOWN_PARTS = {part for key in config_keys() for part in key.split(".")}

@@ -1,0 +1,1 @@
+"""Files to labelled rows and folds."""

@@ -1,0 +1,64 @@
+"""Files with a character and its tag a line, and a blank line between texts."""
+
+import io
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from raytrain.corpus.encodings import COMPRESSIONS, Problem, detect_encoding, open_bytes, readable
+
+# A character may itself be a blank.
+_LINE = re.compile(r"(\S+|\s)[ \t]+(\S+)\s*")
+
+
+def is_bio(path: str | Path) -> bool:
+    """Whether a name says that the file has a character and its tag a line; it may be compressed."""
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes[-2:]]
+    return ".bio" in suffixes[-1:] or (
+        len(suffixes) == 2 and suffixes[0] == ".bio" and suffixes[1] in COMPRESSIONS
+    )
+
+
+def bio_lines(path: str | Path, problems: list[Problem]) -> Iterator[list[tuple[int, str]]]:
+    """Streams over the sentences of a BIO file: the numbered lines of each, without their ends.
+
+    That there are none is a problem, too, where there is no other.
+
+    Raises:
+        CorpusError: The file is missing, unreadable, truncated or corrupt.
+    """
+    with readable(path):
+        encoding = detect_encoding(path, problems)
+        if encoding is None:
+            return
+        is_empty = True
+        with io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline=None) as stream:
+            numbered = ((number, line.rstrip("\n")) for number, line in enumerate(stream, 1))
+            for is_blank, lines in itertools.groupby(numbered, lambda line: not line[1].strip()):
+                if not is_blank:
+                    is_empty = False
+                    yield list(lines)
+        if is_empty and not problems:
+            message = "expected sentences, found none; is it the right file?"
+            problems.append(Problem("empty_file", None, None, message))
+
+
+def split_line(line: str) -> tuple[str, str] | None:
+    """A line's character, which may be a blank, and its tag; None where it has not just these."""
+    found = _LINE.fullmatch(line)
+    return (found[1], found[2]) if found else None
+
+
+def first_field(line: str) -> str:
+    """The character of a line; its tag may be missing."""
+    fields = split_line(line)
+    return fields[0] if fields else line.split()[0]
+
+
+def spread_tag(tag: str, size: int) -> list[str]:
+    """A tag on each character of what a file keeps in one piece, as a word of Latin letters."""
+    if size == 1 or tag[:2] not in ("B-", "I-", "E-", "S-"):
+        return [tag] * size
+    first, last = {"B": ("B", "I"), "I": ("I", "I"), "E": ("I", "E"), "S": ("B", "E")}[tag[0]]
+    return [first + tag[1:], *[f"I{tag[1:]}"] * (size - 2), last + tag[1:]]

@@ -1,0 +1,109 @@
+"""Cells of a file's rows under our names, as strings; and what is wrong with them, all in one error."""
+
+import itertools
+import math
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from raytrain.corpus.encodings import Problem
+from raytrain.corpus.tables import iter_rows
+from raytrain.errors import CorpusError
+
+TEXTS = ("text", "text_pair")
+
+
+def named_columns(text_columns: Sequence[str], id: str | None) -> dict[str, str]:
+    """Maps our names of the columns to the file's."""
+    texts = dict(zip(TEXTS, text_columns, strict=False))
+    return {"id": id, **texts} if id else texts
+
+
+def table_schema(columns: dict[str, str]) -> Any:
+    """Takes ids as strings and row numbers as integers; labels become indices once all are known."""
+    return pa.schema({"id": pa.int64()} | dict.fromkeys(columns, pa.string()))
+
+
+def iter_tables(rows: Iterable[dict[str, Any]], schema: Any, batch_rows: int) -> Iterator[pa.Table]:
+    rows = iter(rows)
+    while batch := list(itertools.islice(rows, batch_rows)):
+        yield pa.Table.from_pylist(batch, schema=schema)
+
+
+def numbered_rows(
+    path: str | Path, columns: dict[str, str], problems: list[Problem]
+) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """Adds the 0-based data row, which counts the malformed rows too: dropping must not shift ids."""
+    number = num_seen = 0
+    for row, values in iter_rows(path, list(columns.values()), problems):
+        number += sum(problem.kind == "malformed_row" for problem in problems[num_seen:])
+        num_seen = len(problems)
+        yield row, number, values
+        number += 1
+
+
+def check_cells(
+    row: int, values: dict[str, Any], columns: dict[str, str], may_be_empty: Collection[str] = ()
+) -> tuple[dict[str, str], list[Problem]]:
+    """Returns the cells of a row under our names, empty where unusable, and what is wrong with them."""
+    cells = dict.fromkeys(columns, "")
+    found = []
+    for name, column in columns.items():
+        if column not in values:
+            continue
+        noun = "text" if name in TEXTS else name
+        article = "an" if noun == "id" else "a"
+        try:
+            cell = _as_text(values[column]) if noun == "text" else _as_key(values[column])
+        except TypeError:
+            message = (
+                f"expected {article} {noun}, found {values[column]!r:.60}; write it as a string or a number"
+            )
+            found.append(Problem("wrong_type", row, column, message))
+            continue
+        cells[name] = cell.strip() if noun == "label" else cell
+        if name not in may_be_empty and not cell.strip():
+            kind = "empty_text" if noun == "text" else f"missing_{noun}"
+            message = f"expected {article} {noun}, found an empty one; fill it in"
+            found.append(Problem(kind, row, column, message))
+    return cells, found
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        return str(value)
+    raise TypeError
+
+
+def _as_key(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, Decimal) or (isinstance(value, float) and not math.isnan(value)):
+        raise TypeError
+    return _as_text(value)
+
+
+def repeated_id(key: str, row: int, column: str, first_row: int) -> Problem:
+    """What is wrong with a row whose id an earlier one has."""
+    message = f"expected each id once, found {key!r} in row {first_row} too; change one"
+    return Problem("duplicate_id", row, column, message)
+
+
+def refuse(summary: str, path: str | Path, problems: list[Problem], may_drop: bool) -> None:
+    """Raises what is wrong, if anything: first with the whole file, then row by row."""
+    if not problems:
+        return
+    # Where no row has a column, that is one problem and not one for each row.
+    absent = {problem.column for problem in problems if problem.kind == "missing_column"}
+    told = [problem for problem in problems if problem.row is None or problem.column not in absent]
+    told.sort(key=lambda problem: problem.row or 0)
+    raise CorpusError(summary, [problem.line(path, may_drop) for problem in told])

@@ -1,0 +1,96 @@
+"""The corpus: texts and what is to be learned of them, read once; and what there is to say of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from raytrain.corpus.cells import TEXTS
+from raytrain.corpus.tags import Spans, find_spans, type_names
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Texts and what is to be learned of them; every row is usable.
+
+    Attributes:
+        table: id (string where an id column was given, else int64, the 0-based data row of the file),
+            text, text_pair (for pairs alone), label (int32, an index into `labels`) or tags (such an index
+            for each character), group (where asked).
+        labels: Sorted: as numbers where each is an integer, else as strings; or of `corpus.tags.tag_names`.
+        sha256: Of the file's bytes, in hexadecimal digits.
+        path: The file, as it was given.
+        dropped: Rows left out, by kind of problem.
+    """
+
+    table: pa.Table
+    labels: list[int] | list[str]
+    sha256: str
+    path: str
+    dropped: dict[str, int]
+
+    @property
+    def text_names(self) -> list[str]:
+        return [name for name in TEXTS if name in self.table.column_names]
+
+    @property
+    def num_rows(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def tags(self) -> tuple[np.ndarray, np.ndarray]:
+        """The tags of all characters, laid end to end; and (num_rows + 1,): where each row's lie."""
+        column = self.table["tags"].combine_chunks()
+        return column.values.to_numpy(), column.offsets.to_numpy()
+
+    def strata(self, num_folds: int) -> np.ndarray:
+        """(num_rows,) what is to be spread evenly over the folds: the label, or the rarest type of a span.
+
+        Types and combinations that are too rare to be in every fold do not count.
+        """
+        if "label" in self.table.column_names:
+            return self.table["label"].to_numpy()
+        held = self._types_held(find_spans(*self.tags))
+        rows_of = held.sum(axis=0)
+        strata = np.zeros(self.num_rows, np.int64)
+        for kind in np.argsort(-rows_of, kind="stable"):  # the rarest is written last
+            if rows_of[kind] >= num_folds:
+                strata[held[:, kind]] = kind + 1
+        for stratum, count in zip(*np.unique(strata, return_counts=True), strict=True):
+            if count < num_folds:
+                strata[strata == stratum] = 0
+        # What is left over may itself be too little to stand alone.
+        return strata if (strata == 0).sum() >= num_folds else np.where(strata == 0, strata.max(), strata)
+
+    def _types_held(self, spans: Spans) -> np.ndarray:
+        """(num_rows, num_types) bool: whether the row has a span of the type."""
+        held = np.zeros((self.num_rows, len(self.labels) // 2), bool)
+        held[spans.rows, spans.types] = True
+        return held
+
+    def _labels_told(self) -> list[dict[str, Any]]:
+        if "label" in self.table.column_names:
+            counts = {
+                item["values"]: item["counts"] for item in self.table["label"].value_counts().to_pylist()
+            }
+            return [{"label": label, "rows": counts[i]} for i, label in enumerate(self.labels)]
+        found = find_spans(*self.tags)
+        spans = np.bincount(found.types, minlength=len(self.labels) // 2)
+        rows = self._types_held(found).sum(axis=0)
+        names = type_names([str(label) for label in self.labels])
+        return [{"label": name, "rows": int(rows[i]), "spans": int(spans[i])} for i, name in enumerate(names)]
+
+    def summary(self) -> dict[str, Any]:
+        """Returns what there is to say of the corpus without its texts; plain values, fit for JSON.
+
+        `duplicate_texts` counts the rows whose text (or pair of texts) an earlier row has already.
+        """
+        return {
+            "path": self.path,
+            "sha256": self.sha256,
+            "rows": self.num_rows,
+            "labels": self._labels_told(),
+            "duplicate_texts": self.num_rows - self.table.group_by(self.text_names).aggregate([]).num_rows,
+            "dropped": dict(self.dropped),
+        }

@@ -1,0 +1,134 @@
+"""Texts with a label each: read once, and refused unless every row is usable."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raytrain.config.schema import DropKind
+from raytrain.corpus.cells import (
+    check_cells,
+    iter_tables,
+    named_columns,
+    numbered_rows,
+    refuse,
+    repeated_id,
+    table_schema,
+)
+from raytrain.corpus.corpus import Corpus
+from raytrain.corpus.encodings import Problem
+from raytrain.corpus.tables import BATCH_ROWS
+from raytrain.storage.directory import hash_file
+
+_CANONICAL_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+
+
+def read_corpus(
+    path: str | Path,
+    text_columns: Sequence[str],
+    label: str,
+    id: str | None = None,
+    group: str | None = None,
+    num_folds: int = 2,
+    drop: Collection[DropKind] = (),
+) -> Corpus:
+    """Reads labelled texts, one pass over the file, and refuses them unless every row is usable.
+
+    Texts are kept as they are; labels are stripped. Integral floats become integers, and booleans
+    `true` and `false`.
+
+    Args:
+        path: A file that `raytrain.corpus.tables.iter_rows` reads.
+        text_columns: One column, or two for a text pair.
+        label: The label column.
+        id: The id column; None numbers the rows.
+        group: The group column, if any.
+        num_folds: Each class needs as many rows.
+        drop: Kinds of unusable rows to leave out and count. Of rows with one id the first stays.
+
+    Raises:
+        CorpusError: With every problem of the file at once.
+    """
+    columns = named_columns(text_columns, id) | {"label": label} | ({"group": group} if group else {})
+    rows = _LabelledRows(path, columns, frozenset(drop))
+    schema = table_schema(columns)
+    table = pa.concat_tables([schema.empty_table(), *iter_tables(rows, schema, BATCH_ROWS)])
+    kept = rows.check_classes(num_folds)
+    refuse(f"{path}: these texts cannot be trained on", path, rows.problems, may_drop=True)
+    labels = _sorted_labels(kept)
+    indices = pc.index_in(table["label"], value_set=pa.array([str(name) for name in labels], pa.string()))
+    table = table.set_column(table.column_names.index("label"), "label", indices)
+    table = table.filter(indices.is_valid()) if indices.null_count else table
+    return Corpus(table, labels, hash_file(Path(path)), str(path), dict(sorted(rows.dropped.items())))
+
+
+class _LabelledRows:
+    """Iterates over the usable rows of a file and gathers what is wrong with the others."""
+
+    def __init__(self, path: str | Path, columns: dict[str, str], drop: frozenset[str]):
+        self.problems: list[Problem] = []
+        self.dropped: Counter[str] = Counter()
+        self._path = path
+        self._columns = columns
+        self._drop = drop
+        self._class_rows: Counter[str] = Counter()
+        self._first_rows: dict[str, int] = {}
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for row, number, values in numbered_rows(self._path, self._columns, self.problems):
+            cells, found = check_cells(row, values, self._columns)
+            key = cells.get("id", "")
+            if key in self._first_rows:
+                found.append(repeated_id(key, row, self._columns["id"], self._first_rows[key]))
+            to_drop = [problem.kind for problem in found if problem.kind in self._drop]
+            if to_drop:
+                self.dropped[to_drop[0]] += 1
+                continue
+            if key:
+                self._first_rows.setdefault(key, row)
+            if cells["label"]:
+                self._class_rows[cells["label"]] += 1
+            self.problems += found
+            if not found:
+                yield {"id": number, **cells}
+        malformed = [p for p in self.problems if p.kind == "malformed_row" and p.kind in self._drop]
+        if malformed:
+            self.dropped["malformed_row"] += len(malformed)
+            self.problems = [problem for problem in self.problems if problem.kind != "malformed_row"]
+
+    def check_classes(self, num_folds: int) -> list[str]:
+        """Returns the labels that stay, once all rows have been read."""
+        label = self._columns["label"]
+        kept = dict(self._class_rows)
+        for name, num_rows in sorted(self._class_rows.items()):
+            if num_rows < num_folds:
+                kept.pop(name)
+                message = (
+                    f"expected at least {num_folds} rows of each class, one per fold, found {num_rows} "
+                    f"of {name!r}; use fewer folds or add rows"
+                )
+                if "rare_class" in self._drop:
+                    self.dropped["rare_class"] += num_rows
+                else:
+                    self.problems.append(Problem("rare_class", None, label, message))
+        present = kept if "rare_class" in self._drop else self._class_rows
+        if len(present) == 1:
+            message = (
+                f"expected two classes or more, found {next(iter(present))!r} alone; add rows of another"
+            )
+            self.problems.append(Problem("one_class", None, label, message))
+        elif not present and not self.problems:
+            message = f"expected rows to train on, found none after dropping {dict(self.dropped)}"
+            self.problems.append(Problem("no_rows", None, None, f"{message}; mend the file, or drop less"))
+        return list(kept)
+
+
+def _sorted_labels(names: Iterable[str]) -> list[int] | list[str]:
+    names = sorted(names)
+    if all(_CANONICAL_INTEGER.fullmatch(name) for name in names):
+        return sorted(int(name) for name in names)
+    return names

@@ -1,0 +1,222 @@
+"""Texts with tagged spans: BIO files, a character and its tag a line, and rows of text and spans."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from raytrain.config.schema import DropKind
+from raytrain.corpus.bio import bio_lines, is_bio, split_line, spread_tag
+from raytrain.corpus.cells import check_cells, named_columns, numbered_rows, refuse, repeated_id, table_schema
+from raytrain.corpus.corpus import Corpus
+from raytrain.corpus.encodings import Problem
+from raytrain.corpus.tags import OUTSIDE, TagReader, guess_scheme, tag_names
+from raytrain.errors import CorpusError
+from raytrain.storage.directory import hash_file
+
+_LABEL = re.compile(r"[^\s\ud800-\udfff]+")
+_ROW_FORMATS = (".jsonl", ".ndjson", ".parquet")
+_ADVICE = "write {start, end, label}, places counted in characters from 0, `end` behind the last"
+
+
+@dataclass
+class _Sentence:
+    """One text as it is read.
+
+    Attributes:
+        row: Its first line, or its row.
+        lines: Of each character, where it has one of its own.
+        tags: Of each character; of a row valid BIO, of a BIO file as it says.
+        problems: What is wrong with it.
+        gaps: Places of characters before which a line cannot be read.
+    """
+
+    row: int
+    cells: dict[str, Any]
+    tags: list[str]
+    lines: list[int]
+    problems: list[Problem]
+    gaps: set[int] = field(default_factory=set)
+
+
+def read_tagged_corpus(
+    path: str | Path,
+    text: str,
+    spans: str,
+    id: str | None = None,
+    group: str | None = None,
+    scheme: str = "auto",
+    strict: bool = True,
+    drop: Collection[DropKind] = (),
+) -> Corpus:
+    """Reads texts with spans, and refuses them unless every one is usable.
+
+    Args:
+        path: `.bio`, or a file of rows that `raytrain.corpus.tables.iter_rows` reads and that can hold lists.
+        text: The text column. A BIO file has no columns.
+        spans: The column of spans, each {start, end, label}.
+        id: The id column; None numbers the texts.
+        group: The group column, if any.
+        scheme: Of a BIO file: `bio`, `bioes`, or `auto`.
+        strict: Whether an I- that continues no span is refused; else it begins one.
+        drop: Kinds of unusable texts to leave out and count.
+
+    Raises:
+        CorpusError: With every problem of the file at once.
+    """
+    problems: list[Problem] = []
+    if not is_bio(path) and not {suffix.lower() for suffix in Path(path).suffixes[-2:]} & {*_ROW_FORMATS}:
+        raise CorpusError(f"{path}: expected .bio, or {', '.join(_ROW_FORMATS)}, which can hold spans")
+    if is_bio(path):
+        columns = {"text": "text"}
+        if id or group:
+            raise CorpusError(
+                f"{path}: a BIO file has no columns",
+                [
+                    f"{key} needs .jsonl or .parquet"
+                    for key, name in (("data.id", id), ("folds.group", group))
+                    if name
+                ],
+            )
+        sentences = list(_read_bio(path, problems))
+        _read_tags(sentences, scheme, strict)
+    else:
+        columns = named_columns([text], id) | ({"group": group} if group else {})
+        sentences = list(_read_rows(path, columns, spans, drop, problems))
+    kept, dropped = _usable(sentences, problems, frozenset(drop))
+    names = tag_names(tag[2:] for sentence in kept for tag in sentence.tags if tag != OUTSIDE)
+    if not problems and len(names) == 1:
+        message = f"expected tagged spans, found none in {len(kept):,} texts; is it the right file?"
+        problems.append(Problem("no_spans", None, None, message))
+    refuse(f"{path}: these texts cannot be trained on", path, problems, may_drop=True)
+    table = _table(kept, columns, names)
+    return Corpus(table, names, hash_file(Path(path)), str(path), dict(sorted(dropped.items())))
+
+
+def _table(sentences: Sequence[_Sentence], columns: dict[str, str], names: Sequence[str]) -> pa.Table:
+    numbers = {name: number for number, name in enumerate(names)}
+    cells = [sentence.cells for sentence in sentences]
+    tags = [[numbers[tag] for tag in sentence.tags] for sentence in sentences]
+    table = pa.Table.from_pylist(cells, schema=table_schema(columns))
+    return table.append_column("tags", pa.array(tags, pa.large_list(pa.int32())))
+
+
+def _usable(
+    sentences: Sequence[_Sentence], problems: list[Problem], drop: frozenset[str]
+) -> tuple[list[_Sentence], Counter[str]]:
+    """Leaves out what may be dropped, and gathers what is wrong with the others in `problems`."""
+    dropped = Counter(problem.kind for problem in problems if problem.kind in drop)
+    problems[:] = [problem for problem in problems if problem.kind not in drop]
+    kept = []
+    for sentence in sentences:
+        kinds = [problem.kind for problem in sentence.problems if problem.kind in drop]
+        if kinds:
+            dropped[kinds[0]] += 1
+            continue
+        problems += sentence.problems
+        kept.append(sentence)
+    if not kept and not problems:
+        message = f"expected texts to train on, found none after dropping {dict(dropped)}"
+        problems.append(Problem("no_rows", None, None, f"{message}; mend the file, or drop less"))
+    return kept, dropped
+
+
+def _read_bio(path: str | Path, problems: list[Problem]) -> Iterator[_Sentence]:
+    for number, lines in enumerate(bio_lines(path, problems)):
+        sentence = _Sentence(lines[0][0], {"id": number}, [], [], [])
+        parts = []
+        for row, line in lines:
+            fields = split_line(line)
+            if fields is None:
+                expected = "expected a character, a blank and its tag"
+                message = f"{expected}, found {line!r:.60}; mend the line"
+                sentence.problems.append(Problem("malformed_row", row, None, message))
+                sentence.gaps.add(len(sentence.tags))
+                continue
+            parts.append(fields[0])
+            sentence.tags += spread_tag(fields[1], len(fields[0]))
+            sentence.lines += [row] * len(fields[0])
+        sentence.cells["text"] = "".join(parts)
+        if parts and not sentence.cells["text"].strip():
+            message = "expected a text, found blanks alone; fill it in"
+            sentence.problems.append(Problem("empty_text", sentence.row, None, message))
+        yield sentence
+
+
+def _read_tags(sentences: Sequence[_Sentence], scheme: str, strict: bool) -> None:
+    """Reads the sentences' tags as BIO."""
+    guess = ""
+    if scheme == "auto":
+        tagged = (pair for sentence in sentences for pair in zip(sentence.lines, sentence.tags, strict=True))
+        row, tag = next((pair for pair in tagged if guess_scheme([pair[1]]) == "bioes"), (0, OUTSIDE))
+        scheme = guess_scheme([tag])
+        guess = f"read as bioes because of {tag} in row {row}; if that is a slip, say data.scheme=bio"
+    reader = TagReader(scheme, strict)
+    for sentence in sentences:
+        sentence.tags, found = reader.read(sentence.tags, sentence.gaps)
+        sentence.problems += [
+            Problem("bad_tag", sentence.lines[place], None, message) for place, message in found
+        ]
+    wrong = [sentence for sentence in sentences if any(p.kind == "bad_tag" for p in sentence.problems)]
+    if wrong and scheme == "bioes" and guess:
+        wrong[0].problems.insert(0, Problem("bad_tag", None, None, guess))
+
+
+def _read_rows(
+    path: str | Path, columns: dict[str, str], spans: str, drop: Collection[str], problems: list[Problem]
+) -> Iterator[_Sentence]:
+    first_rows: dict[str, int] = {}
+    for row, number, values in numbered_rows(path, {**columns, "spans": spans}, problems):
+        cells, found = check_cells(row, values, columns)
+        tags, wrong = _tags_of(values.get(spans), cells["text"])
+        if spans in values and all(problem.column != columns["text"] for problem in found):
+            found += [Problem("bad_span", row, spans, message) for message in wrong]
+        key = cells.get("id", "")
+        if key in first_rows:
+            found.append(repeated_id(key, row, columns["id"], first_rows[key]))
+        elif key and not any(problem.kind in drop for problem in found):
+            first_rows[key] = row
+        yield _Sentence(row, {"id": number, **cells}, tags, [], found)
+
+
+def _tags_of(spans: Any, text: str) -> tuple[list[str], list[str]]:
+    """A text's tags, and what is wrong with its spans."""
+    tags = [OUTSIDE] * len(text)
+    if not isinstance(spans, list):
+        return tags, [f"expected a list of spans, found {spans!r:.60}; {_ADVICE}"]
+    problems = []
+    for span in spans:
+        problem = _span_problem(span, text)
+        if not problem:
+            start, end, label = span["start"], span["end"], _label_of(span)
+            if any(tag != OUTSIDE for tag in tags[start:end]):
+                problem = (
+                    f"expected spans that do not overlap, found {span!r:.80} over another; keep one of them"
+                )
+            else:
+                tags[start:end] = [f"B-{label}", *[f"I-{label}"] * (end - start - 1)]
+        if problem:
+            problems.append(problem)
+    return tags, problems
+
+
+def _span_problem(span: Any, text: str) -> str:
+    if not isinstance(span, dict) or not {"start", "end"} <= span.keys() or _label_of(span) is None:
+        return f"expected a span, found {span!r:.80}; {_ADVICE}"
+    start, end, label = span["start"], span["end"], _label_of(span)
+    if any(not isinstance(place, int) or isinstance(place, bool) for place in (start, end)):
+        return f"expected places as integers, found {span!r:.80}; {_ADVICE}"
+    if not 0 <= start < end <= len(text):
+        return f"expected a span inside the text's {len(text)} characters, found {span!r:.80}; {_ADVICE}"
+    if not isinstance(label, str) or not _LABEL.fullmatch(label):
+        return f"expected a label without blanks, found {label!r:.60}; name the type of the span"
+    return ""
+
+
+def _label_of(span: dict[str, Any]) -> Any:
+    """Its label, which predicted spans call their type."""
+    return span.get("label", span.get("type"))

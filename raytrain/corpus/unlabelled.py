@@ -1,0 +1,108 @@
+"""Texts to predict or to look at, streamed in the order of their file; what is known of them is not read."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from raytrain.corpus.bio import bio_lines, first_field, is_bio
+from raytrain.corpus.cells import (
+    TEXTS,
+    check_cells,
+    iter_tables,
+    named_columns,
+    numbered_rows,
+    refuse,
+    table_schema,
+)
+from raytrain.corpus.encodings import Problem
+from raytrain.corpus.tables import BATCH_ROWS, iter_rows
+from raytrain.errors import CorpusError
+
+
+def iter_texts(
+    path: str | Path, text_columns: Sequence[str], id: str | None = None, batch_rows: int = BATCH_ROWS
+) -> Iterator[pa.Table]:
+    """Streams over texts to predict, in the order of the file.
+
+    Args:
+        path: A file that `corpus.tables.iter_rows` reads, or `.bio`, which has no columns: its texts are
+            numbered.
+        text_columns: One column, or two for a text pair. A missing text is an empty one.
+        id: The id column; None numbers the rows from 0. Ids may recur.
+        batch_rows: Rows of each table but the last.
+
+    Yields:
+        Tables of id, text and, for pairs, text_pair, typed as in `Corpus`.
+
+    Raises:
+        CorpusError: At the first table before whose end something is wrong; `count_texts` tells all.
+    """
+    columns = _columns(path, text_columns, id)
+    problems: list[Problem] = []
+    for table in iter_tables(_unlabelled_rows(path, columns, problems), table_schema(columns), batch_rows):
+        _refuse_texts(path, problems)
+        yield table
+    _refuse_texts(path, problems)
+
+
+def count_texts(path: str | Path, text_columns: Sequence[str], id: str | None = None) -> tuple[int, int]:
+    """Reads texts to predict once and keeps none, so that all that is wrong is known beforehand.
+
+    Returns:
+        The number of rows, and of those with an empty text (of a pair: either).
+
+    Raises:
+        CorpusError: With every problem of the file at once.
+    """
+    columns = _columns(path, text_columns, id)
+    names = [name for name in TEXTS if name in columns]
+    problems: list[Problem] = []
+    num_rows = num_empty = 0
+    for row in _unlabelled_rows(path, columns, problems):
+        num_rows += 1
+        num_empty += any(not row[name].strip() for name in names)
+    _refuse_texts(path, problems)
+    return num_rows, num_empty
+
+
+def has_column(path: str | Path, column: str) -> bool:
+    """Whether a file has a column and, in formats without a header, a value of it in its first rows.
+
+    Raises:
+        CorpusError: The file cannot be read.
+    """
+    if is_bio(path):
+        return False
+    problems: list[Problem] = []
+    rows = iter_rows(path, [column], problems)
+    first = [values.get(column) for _, values in itertools.islice(rows, BATCH_ROWS)]
+    return any(value is not None for value in first)
+
+
+def _columns(path: str | Path, text_columns: Sequence[str], id: str | None) -> dict[str, str]:
+    if not is_bio(path):
+        return named_columns(text_columns, id)
+    if len(text_columns) > 1:
+        names = ", ".join(text_columns)
+        raise CorpusError(f"{path}: expected a file with the columns {names}; a BIO file has none")
+    return named_columns(text_columns, None)
+
+
+def _refuse_texts(path: str | Path, problems: list[Problem]) -> None:
+    refuse(f"{path}: these texts cannot be predicted", path, problems, may_drop=False)
+
+
+def _unlabelled_rows(
+    path: str | Path, columns: dict[str, str], problems: list[Problem]
+) -> Iterator[dict[str, Any]]:
+    if is_bio(path):
+        for number, lines in enumerate(bio_lines(path, problems)):
+            yield {"id": number, "text": "".join(first_field(line) for _, line in lines)}
+        return
+    for row, number, values in numbered_rows(path, columns, problems):
+        cells, found = check_cells(row, values, columns, may_be_empty=TEXTS)
+        problems += found
+        yield {"id": number, **cells}

@@ -1,0 +1,1 @@
+"""The driver: from a config to an ensemble."""

@@ -1,0 +1,207 @@
+"""A run's own files: config.yaml, corpus.json and folds.parquet, written once and held to afterwards."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from filelock import FileLock, Timeout
+from omegaconf import OmegaConf
+
+from raytrain.config.keys import binding_keys, decisive_keys
+from raytrain.config.load import validate_config
+from raytrain.config.schema import AUTO, Config
+from raytrain.corpus.corpus import Corpus
+from raytrain.corpus.splits import assign_folds, read_folds, write_folds
+from raytrain.crossval.inputs import reads_words
+from raytrain.errors import ArtifactError, ConfigError, StorageError
+from raytrain.pretrained.directory import EncoderFiles
+from raytrain.scores.tables import is_complete
+from raytrain.storage.directory import Directory, hash_file, json_bytes
+
+_ENDS = 1 << 20  # a file beside the corpus is known by its size, first and last mebibyte
+
+
+@contextlib.contextmanager
+def lock_run(run: Directory) -> Iterator[None]:
+    """Holds a run directory for one driver.
+
+    Object stores have no locks; there two drivers of one name are the user's to avoid.
+
+    Raises:
+        ConfigError: Another driver holds it.
+        StorageError: It cannot be written.
+    """
+    if not run.is_local:
+        yield
+        return
+    lock = FileLock(Path(run.path) / ".lock")
+    try:
+        Path(run.path).mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ConfigError(
+            f"{run} is being written by another job; wait for it, or choose another name"
+        ) from error
+    except OSError as error:
+        raise StorageError(
+            f"{run} cannot be written: {error}; give another storage or mend this one"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check_config(run: Directory, config: Config) -> None:
+    """Refuses a config that differs from the one this run was begun with.
+
+    Raises:
+        ConfigError: Naming the keys that differ, and how.
+        ArtifactError: The stored config cannot be read.
+    """
+    if not run.exists("config.yaml"):
+        return
+    text = run.read_bytes("config.yaml")
+    try:
+        values = OmegaConf.to_container(OmegaConf.create(text.decode()))
+        stored = validate_config(cast(dict[str, Any], values))
+    except Exception as error:
+        raise ArtifactError(f"{run}/config.yaml is damaged: {error}") from error
+    old, new = binding_keys(stored), binding_keys(config)
+    problems = [
+        f"{key}: the run was begun with {old[key]!r}, found {new[key]!r}"
+        for key in new
+        if old[key] != new[key]
+    ]
+    if problems:
+        problems.append("choose another name, or delete the run to start anew")
+        raise ConfigError(f"{run} exists with another config", problems)
+
+
+def check_inputs(
+    run: Directory, config: Config, corpus: Corpus, encoder: EncoderFiles | None
+) -> dict[str, str]:
+    """Hashes every input file and refuses those whose content changed since the run was begun.
+
+    Args:
+        run: The run's directory.
+        config: Its config.
+        corpus: Of the config.
+        encoder: Of the config; None leaves it out, for a finished run, whose artifact has its own.
+
+    Returns:
+        Config key to hash.
+
+    Raises:
+        ConfigError: Naming the inputs that changed.
+        ArtifactError: corpus.json cannot be read.
+    """
+    inputs = {"data.path": corpus.sha256, **_fingerprints(config, encoder)}
+    if not run.exists("config.yaml"):
+        return inputs
+    try:
+        stored = json.loads(run.read_bytes("corpus.json"))["inputs"]
+        left_out = {"encoder.checkpoint"} if encoder is None else set()
+        problems = [
+            f"{key}: its content is not what the run was begun with"
+            for key in sorted((stored.keys() | inputs.keys()) - left_out)
+            if stored.get(key) != inputs.get(key)
+        ]
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{run}/corpus.json is damaged: {error!r}") from error
+    if problems:
+        problems.append("choose another name, or delete the run to start anew")
+        raise ConfigError(f"{run} exists with other inputs", problems)
+    return inputs
+
+
+def identify(config: Config, inputs: dict[str, str]) -> str:
+    """A hash of all that decides what the folds learn: a committed fold of another hash is not this run's."""
+    return hashlib.sha256(json.dumps([decisive_keys(config), inputs], sort_keys=True).encode()).hexdigest()
+
+
+def find_folds(run: Directory, config: Config, corpus: Corpus) -> np.ndarray:
+    """Reads the folds of a run that was begun, else assigns them.
+
+    Returns:
+        (repeats, num_rows) the fold in which each row is valid.
+    """
+    if run.exists("config.yaml"):
+        ids = corpus.table["id"].combine_chunks()
+        return read_folds(run.read_bytes("folds.parquet"), ids)
+    groups = corpus.table["group"].to_numpy() if config.folds.group else None
+    folds, with_every_class = config.folds, config.task == "classify"
+    strata = corpus.strata(folds.num_folds)
+    return assign_folds(strata, folds.num_folds, folds.repeats, config.seed, groups, with_every_class)
+
+
+def begin_run(
+    run: Directory, config: Config, corpus: Corpus, inputs: dict[str, str], folds: np.ndarray
+) -> None:
+    """Writes corpus.json and folds.parquet, and config.yaml last: from then on the run is held to them.
+
+    Only called once all that can be wrong with the inputs has been looked at, so that a corrected
+    mistake is not another config.
+    """
+    if not run.exists("config.yaml"):
+        run.write_bytes("corpus.json", json_bytes({**corpus.summary(), "inputs": inputs}))
+        run.write_bytes("folds.parquet", write_folds(folds, corpus.table["id"].combine_chunks()))
+    run.write_bytes("config.yaml", config.to_yaml().encode())
+
+
+def _fingerprints(config: Config, encoder: EncoderFiles | None) -> dict[str, str]:
+    """A hash of each input file beside the corpus; of dictionaries, every byte."""
+    prints, words = {}, config.words
+    reads = any(reads_words(name) for name in config.model.architectures)
+    if words.vectors is not None and reads:
+        prints["words.vectors"] = _fingerprint("words.vectors", Path(words.vectors))
+    if words.user_dict is not None and (reads or words.keywords is not None):
+        prints["words.user_dict"] = _fingerprint("words.user_dict", Path(words.user_dict), ends=None)
+    if words.keywords is not None and words.keywords != AUTO:
+        prints["words.keywords"] = _hash("words.keywords", Path(words.keywords))
+    if encoder is not None and encoder.files:
+        prints["encoder.checkpoint"] = _hash_encoder(encoder)
+    return prints
+
+
+def _hash_encoder(encoder: EncoderFiles) -> str:
+    """Of the whole files, because the ends of two weights may be alike, and of how their config is read."""
+    digest = hashlib.sha256(json.dumps([encoder.kind, encoder.config], sort_keys=True).encode())
+    for path in encoder.files:
+        digest.update(_hash("encoder.checkpoint", Path(path)).encode())
+    return digest.hexdigest()
+
+
+def _hash(key: str, path: Path) -> str:
+    try:
+        return hash_file(path)
+    except OSError as error:
+        raise ConfigError(f"{key}: cannot read {path}: {error.strerror or error}") from error
+
+
+def _fingerprint(key: str, path: Path, ends: int | None = _ENDS) -> str:
+    """Hashes name, size and both ends of a file; None takes the whole."""
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(0)
+            head = stream.read(size if ends is None else ends)
+            stream.seek(max(size - len(head), 0))
+            return hashlib.sha256(f"{path.name} {size} ".encode() + head + stream.read()).hexdigest()
+    except OSError as error:
+        raise ConfigError(f"{key}: cannot read {path}: {error.strerror or error}") from error
+
+
+def read_summary(run: Directory) -> dict[str, Any] | None:
+    """The summary of a finished run; None where folds are missing or were stopped early."""
+    if not run.exists("ensemble/manifest.json") or not run.exists("summary.json"):
+        return None
+    try:
+        summary: dict[str, Any] = json.loads(run.read_bytes("summary.json"))
+    except ValueError as error:
+        raise ArtifactError(f"{run}/summary.json is damaged: {error}; delete it to sum up anew") from error
+    return summary if is_complete(summary) else None

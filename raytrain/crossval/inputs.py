@@ -1,0 +1,203 @@
+"""From a config to what all folds share: encoder, words, features. No TensorFlow."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import ray
+from rich.console import Console
+
+from raytrain.cluster import get_result
+from raytrain.config.schema import AUTO, Config
+from raytrain.corpus.corpus import Corpus
+from raytrain.errors import ConfigError
+from raytrain.folds.shared import SharedInputs
+from raytrain.keywords.held import KeywordInputs, given_keywords, interleave, join_ranked
+from raytrain.keywords.marks import extend_dictionary, read_kept_words
+from raytrain.keywords.textrank import rank_texts
+from raytrain.pretrained.directory import EncoderFiles, mini_encoder, read_encoder
+from raytrain.pretrained.fetch import locate_checkpoint
+from raytrain.tasks import ARCHITECTURES
+from raytrain.text.encode import PARALLEL_TEXTS, EncodedTexts, build_features, encode_texts, join_encoded
+from raytrain.text.ragged import chunks_of
+from raytrain.text.windows import encode_windows
+from raytrain.text.wordpiece import Vocab, build_vocab
+from raytrain.text.words import build_embedding, read_user_dict, read_vectors, select_words
+
+_CHUNK = 10_000
+CRF_LEARNING_RATE = 1e-2  # a thousand times a pretrained encoder's, as bert4keras's CRF examples have it
+
+
+def find_encoder(config: Config, corpus: Corpus, console: Console) -> EncoderFiles:
+    """The encoder that the config names, fetched where it is not here yet.
+
+    Raises:
+        CheckpointError: There is none of that name, or it cannot be fetched or used.
+    """
+    if config.encoder.checkpoint == "mini":
+        texts = [text for name in corpus.text_names for text in corpus.table[name].to_pylist()]
+        return mini_encoder(build_vocab(texts), config.encoder.maxlen)
+    directory = locate_checkpoint(config.encoder.checkpoint, console)
+    return read_encoder(str(directory), config.encoder.pretrained, config.encoder.maxlen)
+
+
+def reads_words(architecture: str) -> bool:
+    return architecture != "finetune"
+
+
+def trains_encoder(config: Config, architecture: str, pretrained: bool) -> bool:
+    """Whether the encoder trains: an untrained one does by default, for frozen it would be noise."""
+    if config.model.train_encoder is not None:
+        return config.model.train_encoder
+    return architecture in ("finetune", *ARCHITECTURES["tag"]) or not pretrained
+
+
+def learning_rates(config: Config, architecture: str, pretrained: bool) -> tuple[float, float]:
+    """(head's, encoder's) learning rate, defaults filled in.
+
+    1e-5 and 1e-3 are the rates of the models this project follows; an untrained encoder needs more.
+    """
+    encoder = config.train.encoder_learning_rate or (1e-5 if pretrained else 5e-4)
+    if config.train.learning_rate is not None:
+        return config.train.learning_rate, encoder
+    with_encoder = architecture == "finetune" and trains_encoder(config, architecture, pretrained)
+    return (encoder if with_encoder else 1e-3), encoder
+
+
+def class_weights(config: Config, corpus: Corpus) -> tuple[float, ...] | None:
+    """Weight per label index.
+
+    `balanced` is scikit-learn's rows / (classes × rows of the class).
+
+    Raises:
+        ConfigError: A label that the corpus does not have.
+    """
+    wanted = config.train.class_weight
+    if wanted is None:
+        return None
+    names = [str(label) for label in corpus.labels]
+    if wanted == "balanced":
+        counts = np.bincount(corpus.table["label"].to_numpy(), minlength=len(names))
+        return tuple(float(corpus.num_rows / (len(names) * count)) for count in counts)
+    problems = [
+        f"train.class_weight.{name}: no such label; the corpus has {', '.join(names)}"
+        for name in wanted
+        if name not in names
+    ]
+    problems += [
+        f"train.class_weight.{name}: expected a weight above 0, found {weight}"
+        for name, weight in wanted.items()
+        if weight <= 0
+    ]
+    if problems:
+        raise ConfigError("the class weights cannot be used", problems)
+    return tuple(wanted.get(name, 1.0) for name in names)
+
+
+def read_shared_inputs(config: Config, corpus: Corpus, encoder: EncoderFiles) -> SharedInputs:
+    """Encodes the corpus and lays out the word embedding. Large corpora of a classifier are encoded on Ray.
+
+    Raises:
+        CorpusError: The user dictionary, the kept keywords or the word vectors cannot be used.
+    """
+    with_words = any(reads_words(name) for name in config.model.architectures)
+    user_dict, kept = read_dictionary(config, corpus)
+    keywords = _find_keywords(config, corpus, user_dict, kept)
+    windows = None
+    if config.task == "tag":
+        texts = corpus.table["text"].to_pylist()
+        encoded, windows = encode_windows(texts, encoder.vocab, config.encoder.maxlen, with_words, user_dict)
+    else:
+        encoded = _encode(corpus, encoder.vocab, config.encoder.maxlen, with_words, user_dict)
+    shared = functools.partial(SharedInputs, encoder, user_dict=user_dict, keywords=keywords, windows=windows)
+    if not with_words:
+        return shared(features=build_features(encoded, []), vocabulary=None, embedding=None, coverage={})
+    vectors = read_vectors(config.words.vectors, encoded.words) if config.words.vectors else None
+    vocabulary = select_words(
+        encoded.counts, config.words.min_count, vectors.words_covered(encoded.words) if vectors else ()
+    )
+    embedding, coverage = build_embedding(vocabulary, config.words.dim, config.seed, vectors)
+    return shared(
+        features=build_features(encoded, vocabulary),
+        vocabulary=vocabulary,
+        embedding=embedding,
+        coverage=coverage,
+        characters=vectors.characters if vectors else None,
+    )
+
+
+def read_dictionary(config: Config, corpus: Corpus) -> tuple[str | None, dict[str, int] | None]:
+    """The words that jieba must know, and those of them that a person kept as keywords.
+
+    Returns:
+        The text of a jieba dictionary, or None; and each kept word's class, or None where no file says.
+
+    Raises:
+        CorpusError: The user dictionary or the kept keywords cannot be used.
+    """
+    words = config.words
+    segments = words.keywords is not None or any(reads_words(name) for name in config.model.architectures)
+    user_dict = read_user_dict(words.user_dict) if words.user_dict is not None and segments else None
+    if words.keywords is None or words.keywords == AUTO:
+        return user_dict, None
+    kept = read_kept_words(words.keywords, corpus.labels)
+    return extend_dictionary(user_dict, kept), kept
+
+
+def _find_keywords(
+    config: Config, corpus: Corpus, user_dict: str | None, kept: dict[str, int] | None
+) -> KeywordInputs | None:
+    """Where the kept keywords stand, or for folds that choose their own, those of every text."""
+    if config.words.keywords is None:
+        return None
+    texts, pairs = _columns(corpus)
+    if kept is not None:
+        return given_keywords(texts, pairs, kept, user_dict)
+    parts = interleave(texts, pairs)
+    chunks = [parts[chunk] for chunk in chunks_of(parts)]
+    if len(parts) < PARALLEL_TEXTS:
+        ranked = [rank_texts(chunk, user_dict) for chunk in chunks]
+    else:
+        rank: Any = ray.remote(rank_texts)
+        ranked = [get_result(answer) for answer in [rank.remote(chunk, user_dict) for chunk in chunks]]
+    return join_ranked(ranked, 1 if pairs is None else 2, config.words.num_keywords)
+
+
+def _columns(corpus: Corpus) -> tuple[list[str], list[str] | None]:
+    columns = [corpus.table[name].to_pylist() for name in corpus.text_names]
+    return columns[0], columns[1] if len(columns) == 2 else None
+
+
+def _encode(
+    corpus: Corpus, vocab: Vocab, maxlen: int, with_words: bool, user_dict: str | None
+) -> EncodedTexts:
+    texts, pairs = _columns(corpus)
+    if len(texts) < PARALLEL_TEXTS:
+        return encode_texts(texts, pairs, vocab, maxlen, with_words, user_dict)
+    return encode_on_ray(texts, pairs, vocab, maxlen, with_words, user_dict)
+
+
+def encode_on_ray(
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    vocab: Vocab,
+    maxlen: int,
+    with_words: bool,
+    user_dict: str | None = None,
+) -> EncodedTexts:
+    """`text.encode.encode_texts` as tasks of the cluster, one CPU each."""
+    shared = ray.put(vocab)
+    encode: Any = ray.remote(encode_texts)  # its stubs end at five arguments
+    parts = [
+        encode.remote(
+            texts[start : start + _CHUNK],
+            pairs[start : start + _CHUNK] if pairs else None,
+            shared,
+            maxlen,
+            with_words,
+            user_dict,
+        )
+        for start in range(0, len(texts), _CHUNK)
+    ]
+    return join_encoded([get_result(part) for part in parts])

@@ -1,0 +1,276 @@
+"""One run, ready to train: what all folds share, and what each is told."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ray
+from rich.console import Console
+
+from raytrain.cluster import WITHOUT_GPU, get_result, on_this_node
+from raytrain.config.schema import Config
+from raytrain.corpus.corpus import Corpus
+from raytrain.corpus.labelled import read_corpus
+from raytrain.corpus.tagged import read_tagged_corpus
+from raytrain.corpus.unlabelled import count_texts
+from raytrain.crossval.directory import check_inputs, find_folds, identify
+from raytrain.crossval.inputs import (
+    CRF_LEARNING_RATE,
+    class_weights,
+    find_encoder,
+    learning_rates,
+    read_dictionary,
+    read_shared_inputs,
+    trains_encoder,
+)
+from raytrain.devices import quick_imports
+from raytrain.folds.hidden_states import EncoderSource
+from raytrain.folds.result import FoldSpec, fold_name
+from raytrain.folds.shared import SharedInputs
+from raytrain.pretrained.directory import EncoderFiles
+from raytrain.storage.directory import Directory
+from raytrain.text.windows import tag_windows
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """What can be known, and wrong, before Ray is started.
+
+    Attributes:
+        corpus: The labelled texts.
+        encoder: The encoder's files, fetched where need be.
+        class_weight: Weight per label index, or None.
+        hashes: Config key to hash of its input file.
+        folds: (repeats, num_rows) the fold in which each row is valid.
+    """
+
+    corpus: Corpus
+    encoder: EncoderFiles
+    class_weight: tuple[float, ...] | None
+    hashes: dict[str, str]
+    folds: np.ndarray
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run, ready to train.
+
+    Attributes:
+        run: Its directory.
+        folds: (repeats, num_rows) the fold in which each row is valid.
+        class_weight: Weight per label index, or None.
+        hashes: Config key to hash of its input file.
+        encoder_weights: ObjectRef of the encoder's arrays by name, or None where each fold draws its own.
+        encoder_facts: Their `digest`, and what else `load_encoder_weights` tells.
+    """
+
+    run: Directory
+    config: Config
+    corpus: Corpus
+    folds: np.ndarray
+    inputs: SharedInputs
+    class_weight: tuple[float, ...] | None
+    hashes: dict[str, str]
+    encoder_weights: ray.ObjectRef | None
+    encoder_facts: dict[str, Any]
+
+    @property
+    def labels(self) -> Any:
+        """What is to be learned: (num_rows,) label indices, or the `TaggedWindows` of the texts."""
+        if self.inputs.windows is None:
+            return self.corpus.table["label"].to_numpy()
+        return tag_windows(self.inputs.windows, self.corpus.tags[0], [str(tag) for tag in self.corpus.labels])
+
+    @property
+    def pretrained(self) -> bool:
+        return self.inputs.encoder.weights is not None
+
+    @property
+    def encoder_source(self) -> EncoderSource | None:
+        """The frozen encoder, where its weights are shared."""
+        encoder, precision = self.inputs.encoder, self.config.train.precision
+        if self.encoder_weights is None:
+            return None
+        digest = self.encoder_facts["digest"]
+        return EncoderSource(encoder.kind, encoder.config, self.encoder_weights, digest, precision)
+
+    def shared_data(self) -> dict[str, Any]:
+        """What all folds read, for the object store; `folds` are of the features' rows."""
+        windows = self.inputs.windows
+        return {
+            "features": self.inputs.features,
+            "labels": self.labels,
+            "ids": self.corpus.table["id"].combine_chunks(),
+            "embedding": self.inputs.embedding,
+            "folds": self.folds if windows is None else self.folds[:, windows.rows],
+            "held_words": self.inputs.keywords.held if self.inputs.keywords is not None else None,
+        }
+
+
+def prepare_run(run: Directory, config: Config, console: Console) -> PreparedRun:
+    """Reads and checks all that a run is made of.
+
+    Raises:
+        InputError: The corpus, a dictionary, the encoder or a weight per class cannot be used, or the
+            run was begun with other inputs.
+    """
+    corpus = read_texts(config)
+    read_dictionary(config, corpus)
+    encoder = find_encoder(config, corpus, console)
+    class_weight = class_weights(config, corpus)
+    hashes = check_inputs(run, config, corpus, encoder)
+    return PreparedRun(corpus, encoder, class_weight, hashes, find_folds(run, config, corpus))
+
+
+def read_texts(config: Config) -> Corpus:
+    """Reads the corpus, and looks through the texts to predict. Raises CorpusError as `read_corpus` does."""
+    corpus = _READERS[config.task](config)
+    if config.data.test is not None:
+        count_texts(config.data.test, config.data.text_columns, config.data.id)
+    return corpus
+
+
+def _read_labelled(config: Config) -> Corpus:
+    data, folds = config.data, config.folds
+    return read_corpus(
+        data.path, data.text_columns, data.label, data.id, folds.group, folds.num_folds, data.drop
+    )
+
+
+def _read_tagged(config: Config) -> Corpus:
+    data, group = config.data, config.folds.group
+    [text] = data.text_columns
+    return read_tagged_corpus(
+        data.path, text, data.spans, data.id, group, data.scheme, data.strict, data.drop
+    )
+
+
+_READERS = {"classify": _read_labelled, "tag": _read_tagged}
+
+
+def load_plan(run: Directory, config: Config, prepared: PreparedRun) -> Plan:
+    """Encodes the corpus, and meanwhile loads the encoder on Ray.
+
+    Raises:
+        InputError: The encoder's weights, the user dictionary or the word vectors cannot be used.
+    """
+    corpus, encoder = prepared.corpus, prepared.encoder
+    weights, answer = _load_encoder(config, encoder)
+    inputs = read_shared_inputs(config, corpus, encoder)
+    facts = get_result(answer) if answer is not None else {"digest": "", "layout": None}
+    class_weight, hashes = prepared.class_weight, prepared.hashes
+    return Plan(run, config, corpus, prepared.folds, inputs, class_weight, hashes, weights, facts)
+
+
+def _load_encoder(config: Config, encoder: EncoderFiles) -> tuple[ray.ObjectRef | None, ray.ObjectRef | None]:
+    """The weights that folds start from alike, pretrained or untrained and frozen, and facts about them."""
+    pretrained = encoder.weights is not None
+    if not pretrained and all(trains_encoder(config, name, False) for name in config.model.architectures):
+        return None, None
+    load = load_encoder_weights.options(scheduling_strategy=on_this_node(), runtime_env=WITHOUT_GPU)
+    answer: Any = load.remote(encoder.kind, encoder.config, encoder.weights, config.seed)
+    weights, facts = answer
+    return weights, facts
+
+
+# max_calls: the process would keep a second copy of the encoder for as long as it idles.
+@ray.remote(num_cpus=0, max_retries=1, num_returns=2, max_calls=1)
+def load_encoder_weights(
+    kind: str, config: dict[str, Any], path: str | None, seed: int
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Reads an encoder's checkpoint, or draws untrained weights that all folds share frozen.
+
+    Returns:
+        Arrays by the names of `network.build.encoder_variables`; and their `digest`, the checkpoint's
+        `layout` (None where untrained), and the names in it that no encoder reads as `unread`.
+    """
+    with quick_imports():
+        from raytrain.network.build import encoder_variables, read_variables
+        from raytrain.network.encoders import build_transformer
+        from raytrain.network.layers import DropoutSeed
+        from raytrain.network.weights import load_weights, open_weights
+
+    transformer = build_transformer(kind, config, seed, DropoutSeed())
+    layout: str | None = None
+    unread: list[str] = []
+    if path is not None:
+        opened = open_weights(kind, path)
+        layout, unread = opened.layout, load_weights(transformer, opened)
+    weights = read_variables(encoder_variables(transformer.model))
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode())
+        digest.update(weights[name].tobytes())
+    return weights, {"digest": digest.hexdigest(), "layout": layout, "unread": unread}
+
+
+def build_specs(plan: Plan, data: ray.ObjectRef) -> list[FoldSpec]:
+    """One spec per architecture, repeat and fold, in this order; `data` holds `plan.shared_data()`."""
+    num_folds, keywords = plan.config.folds.num_folds, _choose_keywords(plan)
+    identity = identify(plan.config, plan.hashes)
+    specs = []
+    for architecture in plan.config.model.architectures:
+        settings, model = _settings(plan, architecture), _model_arguments(plan, architecture)
+        shares_weights = plan.pretrained or not model["train_encoder"]
+        for repeat in range(len(plan.folds)):
+            for fold in range(num_folds):
+                name = f"{architecture}/{fold_name(repeat, fold)}"
+                spec = FoldSpec(
+                    name=name,
+                    architecture=architecture,
+                    fold=fold,
+                    repeat=repeat,
+                    seed=plan.config.seed + repeat * num_folds + fold,
+                    location=f"{plan.run}/folds/{name}",
+                    identity=identity,
+                    settings=settings,
+                    model=model,
+                    data=data,
+                    encoder_weights=plan.encoder_weights if shares_weights else None,
+                    precision=plan.config.train.precision,
+                    task=plan.config.task,
+                    keywords=keywords.get((repeat, fold)),
+                )
+                specs.append(spec)
+    return specs
+
+
+def _choose_keywords(plan: Plan) -> dict[tuple[int, int], np.ndarray]:
+    """The keywords of each (repeat, fold), of which its valid rows know nothing; {} where there are none."""
+    keywords, num_classes = plan.inputs.keywords, len(plan.corpus.labels)
+    if keywords is None:
+        return {}
+    return {
+        (repeat, fold): keywords.choose(np.flatnonzero(assigned != fold), plan.labels, num_classes)
+        for repeat, assigned in enumerate(plan.folds)
+        for fold in range(plan.config.folds.num_folds)
+    }
+
+
+def _settings(plan: Plan, architecture: str) -> dict[str, Any]:
+    """Keyword arguments of training.TrainSettings."""
+    rates = learning_rates(plan.config, architecture, plan.pretrained)
+    settings = plan.config.train.model_dump(exclude={"dropout", "precision"})
+    return settings | {
+        "learning_rate": rates[0],
+        "encoder_learning_rate": rates[1],
+        "crf_learning_rate": plan.config.train.crf_learning_rate or CRF_LEARNING_RATE,
+        "class_weight": plan.class_weight,
+    }
+
+
+def _model_arguments(plan: Plan, architecture: str) -> dict[str, Any]:
+    """Keyword arguments of models.build_model, without the seed."""
+    embedding = plan.inputs.embedding
+    keywords = {"num_keyword_classes": len(plan.corpus.labels)} if plan.inputs.keywords is not None else {}
+    return {
+        "architecture": architecture,
+        "kind": plan.inputs.encoder.kind,
+        "config": plan.inputs.encoder.config,
+        "num_classes": len(plan.corpus.labels),
+        "embedding": embedding.shape if embedding is not None else (2, 1),
+        "train_encoder": trains_encoder(plan.config, architecture, plan.pretrained),
+        "dropout": plan.config.train.dropout,
+        **keywords,
+    }

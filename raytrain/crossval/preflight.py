@@ -1,0 +1,105 @@
+"""Before the first epoch: whether every node reaches the storage, and whether its disk has room."""
+
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+
+from raytrain.cluster import on_node
+from raytrain.errors import ClusterError, RaytrainError
+from raytrain.storage.directory import Directory
+
+ANSWER_SECONDS = 120.0
+FLOAT_BYTES = 4
+STATE_COPIES = 3  # a checkpoint holds the weights and Adam's two moments
+CHECKPOINTS = 2  # the new one is whole before the old one is deleted
+
+
+def check_nodes(run: Directory, needed: int) -> None:
+    """Has a worker on every node write to the run's directory, now and not after the first epoch.
+
+    Args:
+        run: The run's directory, with the config.yaml that the driver wrote.
+        needed: Bytes that the run will still write there.
+
+    Raises:
+        ClusterError: Naming each node that cannot write there, or sees another disk than the driver.
+    """
+    probe: Any = ray.remote(num_cpus=0, max_retries=0)(storage_problem)
+    answers: dict[ray.ObjectRef, str] = {}
+    for node in ray.nodes():
+        if node["Alive"]:
+            there = on_node(node["NodeID"])
+            answer = probe.options(scheduling_strategy=there).remote(run.location, needed)
+            answers[answer] = f"node {node['NodeManagerAddress']}"
+    done, late = ray.wait(list(answers), num_returns=len(answers), timeout=ANSWER_SECONDS)
+    found = {answers[answer]: _answer_of(answer) for answer in done}
+    found |= {answers[answer]: f"no answer within {ANSWER_SECONDS:g} s" for answer in late}
+    problems = [f"{node}: {problem}" for node, problem in sorted(found.items()) if problem is not None]
+    if problems:
+        advice = "storage must be a place that all nodes reach: a shared directory, or s3://bucket/runs"
+        raise ClusterError("the storage cannot be used from every node", [*problems, advice])
+
+
+def _answer_of(answer: ray.ObjectRef) -> str | None:
+    """What a node said; a node that is lost meanwhile is no problem of the storage."""
+    try:
+        problem: str | None = ray.get(answer)
+        return problem
+    except ray.exceptions.TaskUnschedulableError:
+        return None
+    except ray.exceptions.RayError as error:
+        return f"the probe failed: {str(error).strip().splitlines()[-1]}"
+
+
+def storage_problem(location: str, needed: int) -> str | None:
+    """What keeps this process from using a run's directory, or None."""
+    try:
+        run = Directory(location)
+        if not run.exists("config.yaml"):
+            return f"{location} is not the directory that the driver writes: config.yaml is missing"
+        if not run.is_writable():
+            return f"cannot write to {location}"
+    except (OSError, RaytrainError) as error:
+        return f"cannot use {location}: {error}"
+    free = shutil.disk_usage(run.path).free if run.is_local else needed
+    if free < needed:
+        return f"{location} has {free / 1e9:,.1f} GB free; the run will write about {needed / 1e9:,.1f} GB"
+    return None
+
+
+def needed_bytes(weights: int, num_missing: int, slots: int) -> int:
+    """What a run will write: each fold's weights and their copy in the ensemble, and checkpoints.
+
+    Args:
+        weights: Bytes of what a fold learns.
+        num_missing: Folds still to train.
+        slots: Folds in training at once.
+    """
+    return weights * (2 * num_missing + STATE_COPIES * CHECKPOINTS * slots)
+
+
+def learned_bytes(model: Mapping[str, Any]) -> int:
+    """About how many bytes a fold learns, without building its model.
+
+    Args:
+        model: Keyword arguments of `network.build.build_model`.
+    """
+    config = model["config"]
+    rows, columns = model["embedding"]
+    head = rows * columns + 3_000 * (config["hidden_size"] + columns) + 1_000_000
+    encoder = encoder_parameters(model["kind"], config) if model["train_encoder"] else 0
+    return FLOAT_BYTES * (head + encoder)
+
+
+def encoder_parameters(kind: str, config: Mapping[str, Any]) -> int:
+    """Parameters of a BERT or ALBERT encoder without its pooler (Devlin et al. 2019, Lan et al. 2020)."""
+    hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
+    width = int(config.get("embedding_size", hidden)) if kind == "albert" else hidden
+    tokens = config["vocab_size"] + config["max_position_embeddings"] + config["type_vocab_size"]
+    embeddings = tokens * width + 2 * width
+    if kind == "albert":
+        embeddings += width * hidden + hidden
+    layer = 4 * (hidden * hidden + hidden) + 2 * hidden * inner + inner + hidden + 4 * hidden
+    return embeddings + layer * (1 if kind == "albert" else int(config["num_hidden_layers"]))

@@ -1,0 +1,88 @@
+"""What the driver makes of committed folds: their scores, and the ensemble."""
+
+from typing import Any
+
+import numpy as np
+import ray
+
+from raytrain.crossval.plan import Plan
+from raytrain.ensemble.artifact import write_ensemble
+from raytrain.folds.hidden_states import HiddenStates
+from raytrain.folds.result import FoldResult, FoldSpec, read_fold_oof
+from raytrain.scores.oof import SCORINGS, Scoring
+from raytrain.scores.tables import score_baseline, score_folds
+from raytrain.tasks import TASK_METRICS
+
+
+def write_results(
+    plan: Plan,
+    specs: list[FoldSpec],
+    results: dict[str, FoldResult],
+    hidden_states: HiddenStates | None,
+    baseline_oof: dict[str, np.ndarray],
+) -> dict[str, Any]:
+    """Writes the ensemble of the folds that there are.
+
+    Args:
+        plan: The run.
+        specs: Its folds, in order.
+        results: Those that are committed, by name.
+        hidden_states: The frozen encoder's output, where it was needed.
+        baseline_oof: Each baseline's (num_rows, num_classes) probabilities.
+
+    Returns:
+        The summary, as in summary.json but for the seconds it took.
+    """
+    done = [spec for spec in specs if spec.name in results]
+    parts = {
+        name: [read_fold_oof(spec.location) for spec in done if spec.architecture == name]
+        for name in dict.fromkeys(spec.architecture for spec in done)
+    }
+    scoring: Scoring = SCORINGS[plan.config.task](plan.corpus.labels, plan.labels)
+    oof = {name: scoring.assemble({name: own}) for name, own in parts.items()}
+    whole = scoring.assemble(parts) if len(parts) > 1 else next(iter(oof.values()))
+    summary = _sum_up(plan, [results[spec.name] for spec in done], scoring, oof, whole)
+    summary["baselines"] = {
+        name: score_baseline(plan.labels, plan.folds[0], proba, plan.config.seed)
+        for name, proba in baseline_oof.items()
+    }
+    summary["missing"] = [spec.name for spec in specs if spec.name not in results]
+    summary["stopped_early"] = [spec.name for spec in done if results[spec.name].stopped_early]
+    summary["encoder_seconds"] = hidden_states.seconds if hidden_states is not None else 0.0
+    table = scoring.table(plan.corpus.table["id"].combine_chunks(), plan.folds, oof, whole)
+    is_frozen = any(not spec.model["train_encoder"] for spec in done)
+    frozen = ray.get(plan.encoder_weights) if is_frozen and plan.encoder_weights is not None else None
+    records = [results[spec.name].record for spec in done]
+    write_ensemble(
+        plan.run, plan.config, plan.inputs, plan.corpus.labels, done, records, summary, table, frozen
+    )
+    return summary
+
+
+def _sum_up(
+    plan: Plan, results: list[FoldResult], scoring: Scoring, oof: dict[str, Any], whole: Any
+) -> dict[str, Any]:
+    task, seed = plan.config.task, plan.config.seed
+    architectures = {}
+    for name, own_oof in oof.items():
+        own = [result for result in results if result.record["architecture"] == name]
+        folds = [
+            {
+                "name": result.name,
+                "metrics": result.metrics,
+                "epochs": result.record["history"][-1]["epoch"],
+                "seconds": result.record["seconds"],
+            }
+            for result in own
+        ]
+        spread = score_folds([result.metrics for result in own], TASK_METRICS[task])
+        architectures[name] = {"folds": folds, **spread, **scoring.score(own_oof, seed)}
+    return {
+        "name": plan.config.name,
+        "task": task,
+        "rows": plan.corpus.num_rows,
+        "labels": plan.corpus.labels,
+        "select": plan.config.train.select,
+        "architectures": architectures,
+        "ensemble": scoring.score(whole, seed),
+    }

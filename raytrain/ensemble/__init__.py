@@ -1,0 +1,1 @@
+"""The artifact of a run and what is made of it: predictions."""

@@ -1,0 +1,222 @@
+"""Predicting files of any size: read, predict and write chunk after chunk, in the file's order."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from raytrain.cluster import WITHOUT_GPU, connect, get_result, on_this_node
+from raytrain.config.schema import Config
+from raytrain.corpus.unlabelled import count_texts, iter_texts
+from raytrain.devices import grow_card_memory, quick_imports, set_precision
+from raytrain.ensemble.artifact import Ensemble, load_ensemble
+from raytrain.ensemble.proba_output import PROBA_SUFFIXES, WriteProba, open_proba
+from raytrain.ensemble.span_output import SPAN_SUFFIXES, open_spans
+from raytrain.errors import InputError
+from raytrain.storage.directory import Directory
+from raytrain.text.ragged import chunks_of
+
+SUFFIXES = {*PROBA_SUFFIXES, *SPAN_SUFFIXES}
+TEST_OUTPUT = {"classify": "predictions.csv", "tag": "predictions.jsonl"}
+CHUNK_ROWS = 4096
+
+
+def predict_file(
+    ensemble_location: str,
+    input_path: str,
+    output_path: str,
+    text_columns: Sequence[str] | None = None,
+    id_column: str | None = None,
+    batch_size: int = 64,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> tuple[int, int]:
+    """Predicts every row of a file; the output appears whole or not at all.
+
+    Args:
+        ensemble_location: The artifact's directory or URI.
+        input_path: Any format that a corpus may have; labels are not needed.
+        output_path: Of a classifier .csv, .jsonl or .parquet: id, label, and a probability per label. Of a
+            tagger .jsonl: id, text and spans; or .bio.
+        text_columns: None takes the columns that the ensemble was trained on.
+        id_column: None takes the training's id column where the file has it, else the row number.
+        batch_size: Texts per forward pass.
+        on_progress: Called with (rows done, rows in all) after each chunk.
+
+    Returns:
+        Rows predicted, and how many of them had an empty text.
+
+    Raises:
+        InputError: The artifact is damaged, the input cannot be read, or the output's suffix is unknown.
+    """
+    if Path(output_path).suffix not in SUFFIXES:
+        expected = f"{', '.join(PROBA_SUFFIXES)} of a classifier, or {', '.join(SPAN_SUFFIXES)} of a tagger"
+        raise InputError(f"{output_path}: expected a name ending in {expected}")
+    if not Path(output_path).absolute().parent.is_dir():
+        raise InputError(f"{output_path}: its folder does not exist; make it first")
+    ensemble = load_ensemble(ensemble_location)
+    files = _FILES[ensemble.task]
+    if Path(output_path).suffix not in files.suffixes:
+        expected = ", ".join(files.suffixes)
+        raise InputError(
+            f"{output_path}: expected a name ending in {expected} for an ensemble of task={ensemble.task}"
+        )
+    columns, id_column = _columns(ensemble, input_path, text_columns, id_column)
+    num_rows, num_empty = count_texts(input_path, columns, id_column)
+
+    with _hushed_stderr():  # seconds of TensorFlow, only once all else is known to be well
+        with quick_imports():
+            import raytrain.ensemble.models  # noqa: F401
+
+        grow_card_memory()
+        set_precision(ensemble.manifest["config"].get("train", {}).get("precision", "auto"))
+        output = files(ensemble, batch_size)
+    done = 0
+    with _whole_or_not(output_path) as unfinished, output.open(unfinished) as write:
+        for table in iter_texts(input_path, columns, id_column, CHUNK_ROWS):
+            write(table)
+            done += table.num_rows
+            if on_progress is not None:
+                on_progress(done, num_rows)
+    return num_rows, num_empty
+
+
+class _ProbaFiles:
+    """A classifier's predictions on their way to a file."""
+
+    suffixes = PROBA_SUFFIXES
+
+    def __init__(self, ensemble: Ensemble, batch_size: int):
+        from raytrain.ensemble.models import Predictor
+
+        self._labels, self._predictor = ensemble.labels, Predictor(ensemble, batch_size)
+
+    @contextlib.contextmanager
+    def open(self, path: Path) -> Iterator[Callable[[pa.Table], None]]:
+        """Yields what predicts the texts of a table and writes their probabilities."""
+        with open_proba(path, self._labels) as write:
+
+            def predict(table: pa.Table) -> None:
+                pairs = table["text_pair"].to_pylist() if "text_pair" in table.column_names else None
+                proba = self._predictor.predict_proba(table["text"].to_pylist(), pairs)
+                write(table["id"].to_pylist(), proba)
+
+            yield predict
+
+
+class _SpanFiles:
+    """A tagger's predictions on their way to a file."""
+
+    suffixes = SPAN_SUFFIXES
+
+    def __init__(self, ensemble: Ensemble, batch_size: int):
+        from raytrain.ensemble.models import Tagger
+
+        self._tags = [str(label) for label in ensemble.labels]
+        self._tagger = Tagger(ensemble, batch_size)
+
+    @contextlib.contextmanager
+    def open(self, path: Path) -> Iterator[Callable[[pa.Table], None]]:
+        """Yields what finds the spans of a table's texts and writes them."""
+        with open_spans(path, self._tags) as write:
+
+            def predict(table: pa.Table) -> None:
+                ids, texts = table["id"].to_pylist(), table["text"].to_pylist()
+                for part in chunks_of(texts):  # texts are read whole, however long they are
+                    write(ids[part], texts[part], self._tagger.find_spans(texts[part]))
+
+            yield predict
+
+
+_FILES: dict[str, Any] = {"classify": _ProbaFiles, "tag": _SpanFiles}
+
+
+@contextlib.contextmanager
+def _hushed_stderr() -> Iterator[None]:
+    """Drops what TensorFlow's C++ side says of missing GPUs at its start; no variable silences it."""
+    try:
+        descriptor = sys.__stderr__.fileno() if sys.__stderr__ else None
+    except (OSError, ValueError):
+        descriptor = None
+    if descriptor is None:
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(descriptor)
+    with Path(os.devnull).open("w") as sink:
+        os.dup2(sink.fileno(), descriptor)
+        try:
+            yield
+        finally:
+            os.dup2(kept, descriptor)
+            os.close(kept)
+
+
+def _columns(
+    ensemble: Ensemble, input_path: str, text_columns: Sequence[str] | None, id_column: str | None
+) -> tuple[list[str], str | None]:
+    data = ensemble.manifest["config"]["data"]
+    trained = [data["text"]] if isinstance(data["text"], str) else data["text"]
+    columns = list(text_columns or trained)
+    if len(columns) != len(trained):
+        raise InputError(
+            f"the ensemble was trained on {len(trained)} text column(s); found {len(columns)}: {columns}"
+        )
+    if id_column is None and data["id"] is not None:
+        with contextlib.suppress(InputError):
+            count_texts(input_path, [data["id"]])
+            id_column = data["id"]
+    return columns, id_column
+
+
+def predict_test(run_location: str, config: Config) -> tuple[int, int]:
+    """Predicts config.data.test with the run's ensemble into `TEST_OUTPUT` beside it.
+
+    TensorFlow stays out of this process: a Ray task on the same machine, whose files it reads, predicts.
+
+    Returns:
+        As predict_file.
+    """
+    import ray
+
+    connect(config.cluster.address)
+    run = Directory(run_location)
+    options = {"num_cpus": 0, "scheduling_strategy": on_this_node(), "runtime_env": WITHOUT_GPU}
+    task: Any = ray.remote(predict_file)
+    task = task.options(**options)
+    with tempfile.TemporaryDirectory() as directory:
+        output = Path(directory) / TEST_OUTPUT[config.task]
+        counts: tuple[int, int] = get_result(
+            task.remote(
+                f"{run}/ensemble",
+                str(config.data.test),
+                str(output),
+                config.data.text_columns,
+                config.data.id,
+            )
+        )
+        run.write_bytes(output.name, output.read_bytes())
+    return counts
+
+
+@contextlib.contextmanager
+def open_output(path: str, labels: Sequence[int | str]) -> Iterator[WriteProba]:
+    """Yields write(ids, proba); the file takes its name when the block ends without an error."""
+    with _whole_or_not(path) as unfinished, open_proba(unfinished, labels) as write:
+        yield write
+
+
+@contextlib.contextmanager
+def _whole_or_not(path: str) -> Iterator[Path]:
+    """A place to write to, with the path's suffix; it takes the path's name when the block ends well."""
+    target = Path(path)
+    unfinished = target.with_name(f".{target.stem}.unfinished{target.suffix}")
+    try:
+        yield unfinished
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,163 @@
+"""What an artifact's manifest.json may say: its types and ranges, checked before anything is built of it."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from raytrain.corpus.tags import tag_names, type_names
+from raytrain.storage.directory import is_inside
+from raytrain.tasks import ARCHITECTURES, Architecture, Task
+
+# 1: classifiers without keywords and vectors of characters, 2: with keywords; both are still written of such.
+SCHEMA_VERSION = 3
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+
+class FileEntry(_Entry):
+    name: str
+    bytes: Count
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    @field_validator("name")
+    @classmethod
+    def _inside(cls, name: str) -> str:
+        if not is_inside(name):
+            raise ValueError(f"{name!r} is not a name inside the ensemble")
+        return name
+
+
+class FoldFile(_Entry):
+    file: str
+    fold: Count
+    repeat: Count
+    keywords: str | None = None
+
+
+class ModelArguments(_Entry):
+    train_encoder: bool
+    embedding: list[Annotated[int, Field(ge=1)]] = Field(min_length=2, max_length=2)
+    num_classes: int = Field(ge=2)
+    dropout: float = Field(ge=0, lt=1)
+    num_keyword_classes: Count = 0
+
+
+class ArchitectureEntry(_Entry):
+    model: ModelArguments
+    folds: list[FoldFile] = Field(min_length=1)
+
+
+class EncoderEntry(_Entry):
+    kind: Literal["bert", "albert"]
+    config: str
+    vocab: str
+    weights: str | None = None
+
+
+class WordsEntry(_Entry):
+    vocabulary: str | None = None
+    user_dict: str | None = None
+    characters: str | None = None
+
+
+class _DataConfig(_Entry):
+    text: str | list[str]
+    id: str | None = None
+
+
+class _EncoderConfig(_Entry):
+    maxlen: int = Field(ge=4)
+
+
+class _RunConfig(_Entry):
+    """As much of the run's config as prediction reads."""
+
+    data: _DataConfig
+    encoder: _EncoderConfig
+
+
+class Manifest(_Entry):
+    schema_version: int = Field(ge=1)
+    task: Task = "classify"
+    labels: list[int] | list[str] = Field(min_length=2)
+    config: _RunConfig
+    encoder: EncoderEntry
+    words: WordsEntry | None = None
+    architectures: dict[Architecture, ArchitectureEntry] = Field(min_length=1)
+    files: list[FileEntry]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Manifest":
+        sizes = {entry.name: entry.bytes for entry in self.files}
+        encoder, words = self.encoder, self.words
+        named = [encoder.config, encoder.vocab, encoder.weights]
+        named += [words.vocabulary, words.user_dict, words.characters] if words else []
+        problems = self._unfit_labels()
+        if len({entry.model.embedding[1] for entry in self.architectures.values()}) > 1:
+            problems.append("its architectures have word embeddings of different widths")
+        for name, entry in self.architectures.items():
+            named += [name for fold in entry.folds for name in (fold.file, fold.keywords)]
+            problems += self._unfit(name, entry) + self._too_large(name, entry, sizes)
+        problems += [
+            f"names {name}, which is not among its files" for name in named if name and name not in sizes
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _unfit_labels(self) -> list[str]:
+        names, problems = [str(label) for label in self.labels], []
+        if any(re.search("[\ud800-\udfff]", name) for name in names):
+            problems.append("its labels hold half of a character (a lone surrogate)")
+        if self.task == "tag" and names != tag_names(type_names(names)):
+            problems.append(f"its labels are not O and a B- and an I- of each type, in order: {names[:9]}")
+        return problems
+
+    def _unfit(self, name: Architecture, entry: ArchitectureEntry) -> list[str]:
+        """What does not fit together in an architecture."""
+        problems = []
+        if name not in ARCHITECTURES[self.task]:
+            problems.append(f"{name} is no architecture of task {self.task}")
+        if entry.model.num_classes != len(self.labels):
+            problems.append(
+                f"{name} has {entry.model.num_classes} classes, but there are {len(self.labels)} labels"
+            )
+        if not entry.model.train_encoder and self.encoder.weights is None:
+            problems.append(f"{name} has a frozen encoder, but the encoder has no weights")
+        counted = entry.model.num_keyword_classes
+        if counted not in (0, len(self.labels)):
+            problems.append(f"{name} counts keywords of {counted} classes, not of {len(self.labels)}")
+        if any((fold.keywords is not None) != (counted > 0) for fold in entry.folds):
+            problems.append(f"{name} counts keywords in some of its folds and not in others, or in none")
+        if name != "finetune" and (self.words is None or self.words.vocabulary is None):
+            problems.append(f"{name} reads words, but there are none")
+        return problems
+
+    def _too_large(self, name: Architecture, entry: ArchitectureEntry, sizes: dict[str, int]) -> list[str]:
+        """What would take more memory than the file that fills it holds, before that file is read."""
+        rows, columns = entry.model.embedding
+        parts = {"an embedding": (rows, columns)} if name != "finetune" else {}
+        if name.endswith("crf"):
+            parts["transitions"] = (len(self.labels), len(self.labels))
+        return [
+            f"{name} has {part} of {height} × {width}, larger than {fold.file}"
+            for fold in entry.folds
+            for part, (height, width) in parts.items()
+            if 4 * height * width > sizes.get(fold.file, 0)
+        ]
+
+
+def parse_manifest(values: Any) -> tuple[Manifest | None, list[str]]:
+    """Validates a parsed manifest.json. Returns it, or None and every problem."""
+    try:
+        return Manifest.model_validate(values), []
+    except ValidationError as error:
+        return None, [
+            f"manifest.json: {'.'.join(str(part) for part in problem['loc']) or 'as a whole'}: "
+            + problem["msg"].removeprefix("Value error, ")
+            for problem in error.errors(include_url=False, include_input=False)
+        ]

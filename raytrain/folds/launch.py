@@ -1,0 +1,238 @@
+"""Launching fold runs as the cluster has room, and watching them."""
+
+import contextlib
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ray
+from rich.console import Console
+
+from raytrain.cluster import on_this_node, quicken_controllers
+from raytrain.errors import FoldError, StorageError
+from raytrain.folds.attempts import FoldOutcome, run_fold
+from raytrain.folds.log import stamped
+from raytrain.folds.resources import FoldResources
+from raytrain.folds.result import FoldResult, FoldSpec
+from raytrain.folds.table import FoldTable
+from raytrain.folds.tracking import Tracker
+from raytrain.folds.trainer import FoldTrainer
+
+_POLL_SECONDS = 0.5
+_REPLAN_SECONDS = 10.0
+SHOWN_METRIC = {"classify": ("accuracy", "acc"), "tag": ("f1", "F1")}
+LAUNCHED_TOGETHER = 32  # folds of one launcher: their controllers share a process
+
+
+class FoldLauncher:
+    """Runs each fold's blocking `fit` in a thread of its own, and collects what the folds report.
+
+    It lives in a Ray actor. In threads of the driver `fit` would still be inside Ray when Ctrl-C
+    wants to shut Ray down, and that ends in a crash.
+    """
+
+    def __init__(self, one_machine: bool) -> None:
+        quicken_controllers(one_machine)
+        self._events: deque[tuple[str, dict[str, Any]]] = deque()
+
+    def push(self, name: str, event: dict[str, Any]) -> None:
+        self._events.append((name, event))
+
+    def drain(self) -> list[tuple[str, dict[str, Any]]]:
+        """What was pushed since the last time, in the order it was sent: the threads here mix it up."""
+        events = [self._events.popleft() for _ in range(len(self._events))]
+        events.sort(key=lambda event: event[1].pop("sent"))
+        return events
+
+    def run_fold(self, spec: FoldSpec, resources: FoldResources, max_failures: int) -> FoldOutcome:
+        """Runs one fold to its end."""
+
+        def fit(attempt: FoldSpec) -> str:
+            with tempfile.TemporaryDirectory() as scratch:
+                result: Any = FoldTrainer(attempt, resources.scaling(), scratch).fit()
+            return str(result.return_value)
+
+        return run_fold(spec, max_failures, fit, lambda **event: self.push(spec.name, stamped(event)))
+
+
+@dataclass
+class Schedule:
+    """How many folds may run at once, as the cluster changes.
+
+    Args:
+        resources: What a fold takes, and how many run at once to begin with.
+        recount: How many folds the cluster holds now, of so many that are left; given what a fold takes.
+        deadline: Unix time after which no fold is started, or None.
+        one_machine: Whether no other machine is there or may come.
+    """
+
+    resources: FoldResources
+    recount: Callable[[FoldResources, int], int]
+    deadline: float | None = None
+    one_machine: bool = False
+
+    def __post_init__(self) -> None:
+        self._counted = time.monotonic()
+
+    @property
+    def is_over(self) -> bool:
+        return self.deadline is not None and time.time() >= self.deadline
+
+    def slots(self, num_left: int) -> int:
+        """Folds that may run at once. While one probes a card, it runs alone."""
+        if self.resources.probe:
+            return 1
+        if time.monotonic() - self._counted >= _REPLAN_SECONDS:
+            self._counted = time.monotonic()
+            slots = max(1, self.recount(self.resources, num_left))
+            self.resources = replace(self.resources, slots=slots)
+        return self.resources.slots
+
+    def learn_memory(self, peak_bytes: int, card_bytes: int, num_left: int) -> None:
+        """Packs the folds to come by what the first one took of its card."""
+        if self.resources.probe:
+            self.pack(self.resources.packed(peak_bytes, card_bytes), num_left)
+
+    def pack(self, resources: FoldResources, num_left: int) -> None:
+        slots = max(1, self.recount(resources, num_left))
+        self.resources = replace(resources, slots=slots, probe=False)
+
+
+def run_folds(
+    specs: Sequence[FoldSpec],
+    kept: dict[str, FoldResult],
+    schedule: Schedule | None,
+    max_failures: int,
+    console: Console,
+    tracker: Tracker,
+) -> dict[str, FoldResult]:
+    """Trains the folds that are not committed yet, never more at once than fit.
+
+    Args:
+        specs: All fold runs, in order.
+        kept: Those committed earlier, by name.
+        schedule: What a fold takes and how many fit; None where all are kept.
+        max_failures: Failures of a fold run that are forgiven.
+        console: Where progress is drawn.
+        tracker: Where epochs are logged.
+
+    Returns:
+        Results by name, in the order of `specs`; without folds that the deadline kept from learning.
+
+    Raises:
+        FoldError: Some failed for good; the rest were committed first.
+        StorageError: It is gone; what was committed before is kept.
+    """
+    epochs, names = int(specs[0].settings["epochs"]), [spec.name for spec in specs]
+    table = FoldTable(names, epochs, console, SHOWN_METRIC[specs[0].task])
+    for name in kept:
+        table.set_state(name, "kept")
+    waiting = deque(spec for spec in specs if spec.name not in kept)
+    outcomes: dict[str, FoldOutcome] = {}
+    if waiting and schedule is not None:
+        with table.shown():
+            outcomes = _Launch(schedule, max_failures, table, tracker).run(waiting)
+    gone = [outcome.storage for outcome in outcomes.values() if outcome.storage]
+    if gone:
+        raise StorageError(gone[0])
+    failures = {name: outcome.failure for name, outcome in outcomes.items() if outcome.failure}
+    if failures:
+        raise FoldError(failures, "Run the same command again to train only what is missing.")
+    trained = {name: outcome.result for name, outcome in outcomes.items() if outcome.result is not None}
+    results = kept | trained
+    return {spec.name: results[spec.name] for spec in specs if spec.name in results}
+
+
+class _Launch:
+    """Keeps as many folds running as fit, in their order."""
+
+    def __init__(self, schedule: Schedule, max_failures: int, table: FoldTable, tracker: Tracker):
+        self._schedule, self._max_failures = schedule, max_failures
+        self._table, self._tracker = table, tracker
+        self._launchers: dict[Any, int] = {}  # to the folds that each runs
+        self._running: dict[ray.ObjectRef, tuple[str, Any]] = {}
+
+    def run(self, waiting: deque[FoldSpec]) -> dict[str, FoldOutcome]:
+        outcomes: dict[str, FoldOutcome] = {}
+        while waiting or self._running:
+            if self._schedule.is_over:
+                waiting.clear()
+            left = len(waiting) + len(self._running)
+            while waiting and len(self._running) < self._schedule.slots(left):
+                self._start(waiting.popleft())
+            if not self._running:
+                break
+            done, _ = ray.wait(list(self._running), timeout=_POLL_SECONDS)
+            self._take_events(left)
+            for reference in done:
+                name, outcome = self._end(reference)
+                outcomes[name] = outcome
+                if outcome.storage:
+                    waiting.clear()
+        for launcher in self._launchers:
+            ray.kill(launcher)
+        return outcomes
+
+    def _start(self, spec: FoldSpec) -> None:
+        resources = self._schedule.resources
+        launcher = self._launcher_with_room()
+        spec = replace(
+            spec,
+            progress=launcher,
+            threads=resources.cpus,
+            gpu_share=resources.gpus or None,
+            deadline=self._schedule.deadline,
+        )
+        reference = launcher.run_fold.remote(spec, resources, self._max_failures)
+        self._running[reference] = spec.name, launcher
+        self._launchers[launcher] += 1
+        self._table.set_state(spec.name, "starting")
+
+    def _launcher_with_room(self) -> Any:
+        for launcher, num_folds in self._launchers.items():
+            if num_folds < LAUNCHED_TOGETHER:
+                return launcher
+        actor: Any = ray.remote(FoldLauncher)
+        launcher = actor.options(
+            num_cpus=0, max_concurrency=LAUNCHED_TOGETHER + 2, scheduling_strategy=on_this_node()
+        ).remote(self._schedule.one_machine)
+        self._launchers[launcher] = 0
+        return launcher
+
+    def _end(self, reference: ray.ObjectRef) -> tuple[str, FoldOutcome]:
+        name, launcher = self._running.pop(reference)
+        try:
+            outcome = ray.get(reference)
+            self._launchers[launcher] -= 1
+        except ray.exceptions.RayError as error:
+            outcome = FoldOutcome(None, str(error))
+            self._launchers.pop(launcher, None)  # it is dead: the next fold gets another one
+        self._table.set_state(name, _end_state(outcome))
+        if self._schedule.resources.probe:  # it ended before it told of its memory
+            self._schedule.pack(self._schedule.resources, len(self._running) + 1)
+        return name, outcome
+
+    def _take_events(self, num_left: int) -> None:
+        for launcher in self._launchers:
+            with contextlib.suppress(ray.exceptions.RayError):  # progress is worth no run's failure
+                for name, event in ray.get(launcher.drain.remote(), timeout=5):
+                    self._take(name, event, num_left)
+
+    def _take(self, name: str, event: dict[str, Any], num_left: int) -> None:
+        if "peak_bytes" in event:
+            self._schedule.learn_memory(event["peak_bytes"], event["card_bytes"], num_left)
+            return
+        self._table.update(name, event)
+        if "epoch" in event:
+            self._tracker.log(name, event["epoch"], event)
+
+
+def _end_state(outcome: FoldOutcome) -> str:
+    if outcome.failure:
+        return "failed"
+    if outcome.result is None:
+        return "stopped"
+    return "stopped early" if outcome.result.stopped_early else "committed"

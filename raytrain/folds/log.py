@@ -1,0 +1,126 @@
+"""What a fold tells while it trains: to the driver, to its log, to Ray's metrics."""
+
+import json
+import logging
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from ray.util.metrics import Gauge
+
+from raytrain.folds.result import FoldSpec
+from raytrain.storage.directory import Directory, json_bytes
+
+PROGRESS_SECONDS = 0.5
+LOG_FILE = "log.jsonl"
+
+
+class FoldLog:
+    """The fold's log: one file in its directory, a JSON object a line, over all its attempts.
+
+    Args:
+        location: The fold's directory.
+    """
+
+    def __init__(self, location: str):
+        self._directory = Directory(location)
+        self._lines = self._directory.read_bytes(LOG_FILE) if self._directory.exists(LOG_FILE) else b""
+
+    def add(self, event: str, **fields: Any) -> None:
+        """Appends a line with its time. Object stores cannot append, so the file is written whole."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._lines += json_bytes({"time": now, "event": event, **fields}, indent=None)
+        self._directory.write_bytes(LOG_FILE, self._lines)
+
+
+def read_log(location: str) -> list[dict[str, Any]]:
+    """The fold's log so far; none where it has not begun."""
+    directory = Directory(location)
+    if not directory.exists(LOG_FILE):
+        return []
+    return [json.loads(line) for line in directory.read_bytes(LOG_FILE).splitlines()]
+
+
+def stamped(event: dict[str, Any]) -> dict[str, Any]:
+    """An event with the time at which it is sent, so that events can be put in order."""
+    return {**event, "sent": time.time()}
+
+
+class FoldReporter:
+    """Takes what happens in the worker of rank 0 and passes it on; other ranks have none.
+
+    Args:
+        spec: The fold.
+    """
+
+    def __init__(self, spec: FoldSpec):
+        self._spec = spec
+        self.log = FoldLog(spec.location)
+        self._time, self._step = time.monotonic(), 0
+        self._trains = False
+        tags = {"run": spec.run.rsplit("/", 1)[-1], "fold": spec.name}
+        self._gauges = {
+            name: Gauge(f"raytrain_{name}", description, tag_keys=tuple(tags))
+            for name, description in (
+                ("examples_per_second", "Training texts a second."),
+                ("epoch", "Epochs done, with the share of the current one."),
+                ("loss", "Mean training loss of the epoch so far, in nats."),
+            )
+        }
+        for gauge in self._gauges.values():
+            gauge.set_default_tags(tags)
+        self._epoch = 0.0
+
+    def warnings_to_log(self) -> None:
+        """What libraries warn of in this process goes to the fold's log as well."""
+        logging.getLogger().addHandler(_LogHandler(self.log))
+
+    def push(self, **event: Any) -> None:
+        """Tells the driver, which waits for nothing."""
+        if self._spec.progress is not None:
+            self._spec.progress.push.remote(self._spec.name, stamped(event))
+
+    def on_step(self, step: int, num_steps: int, loss: float) -> None:
+        """Tells a few times a second how far the fold is."""
+        now = time.monotonic()
+        if not self._trains:  # tracing, and on cards the compilation of kernels, lie behind
+            self._trains = True
+            self.log.add("training", step=step)
+        if step < self._step:
+            self._time, self._step = now, 0
+        if now - self._time >= PROGRESS_SECONDS or step == num_steps:
+            batch_size = self._spec.settings["batch_size"]
+            rate = (step - self._step) * batch_size / max(now - self._time, 1e-9)
+            self._time, self._step = now, step
+            self.push(step=step, num_steps=num_steps, loss=loss, rate=rate)
+            self._gauges["examples_per_second"].set(rate)
+            self._gauges["epoch"].set(self._epoch + step / num_steps)
+            self._gauges["loss"].set(loss)
+
+    def on_memory(self, peak_bytes: int, card_bytes: int) -> None:
+        """Tells and logs what the fold took of its card, and the card's whole memory."""
+        self.push(peak_bytes=peak_bytes, card_bytes=card_bytes)
+        self.log.add("memory", peak_bytes=peak_bytes, card_bytes=card_bytes)
+
+    def on_epoch(self, metrics: dict[str, float]) -> None:
+        """Tells and logs the scores of an epoch."""
+        self._epoch = metrics["epoch"]
+        self._gauges["epoch"].set(self._epoch)
+        self.push(**metrics)
+        self.log.add("epoch", **metrics)
+
+
+class _LogHandler(logging.Handler):
+    """Writes records of WARNING and above to a fold's log."""
+
+    def __init__(self, log: FoldLog):
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name.startswith("raytrain.storage.directory"):
+            return  # the log lies on the storage that is being warned of
+        try:
+            self._log.add(record.levelname.lower(), source=record.name, message=record.getMessage())
+        except Exception:
+            self.handleError(record)

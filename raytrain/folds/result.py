@@ -1,0 +1,202 @@
+"""A fold's specification, and what it leaves behind: committed whole or not at all."""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+from ray.actor import ActorHandle
+from safetensors.numpy import save as save_safetensors
+
+from raytrain.errors import ArtifactError
+from raytrain.folds.hidden_states import HiddenStates
+from raytrain.storage.directory import Directory, json_bytes, sha256
+
+RESULT_FILES = ("model.safetensors", "oof.parquet")
+
+
+@dataclass(frozen=True)
+class FoldSpec:
+    """All that a worker needs to train one fold.
+
+    Attributes:
+        name: `<architecture>/r<repeat>-fold-<fold>`.
+        location: The fold's directory.
+        identity: Hash of config and corpus; a committed result of another identity is not this fold's.
+        settings: Keyword arguments of `training.TrainSettings`.
+        model: Keyword arguments of `network.build.build_model`, without the seed.
+        data: ObjectRef of `crossval.plan.Plan.shared_data`.
+        encoder_weights: ObjectRef of arrays by name, or None for an encoder that starts untrained.
+        hidden_states: The frozen encoder's output, or None where the model runs its encoder itself.
+        keywords: (num_words,) the class each of data's `held_words` is kept for, -1 where it is not; None
+            where the head counts none.
+        precision: As in `devices.set_up_tensorflow`.
+        progress: The actor that takes what the fold tells, or None.
+        threads: CPUs that a worker owns.
+        gpu_share: Share of a card that it owns, or None.
+        accumulation: Pieces of a batch, where memory is short.
+        deadline: Unix time at which the fold stops where it is, or None.
+        task: `classify` or `tag`.
+    """
+
+    name: str
+    architecture: str
+    fold: int
+    repeat: int
+    seed: int
+    location: str
+    identity: str
+    settings: dict[str, Any]
+    model: dict[str, Any]
+    data: ray.ObjectRef
+    encoder_weights: ray.ObjectRef | None
+    precision: str
+    hidden_states: HiddenStates | None = None
+    keywords: np.ndarray | None = None
+    progress: ActorHandle | None = None
+    threads: int = 1
+    gpu_share: float | None = None
+    accumulation: int = 1
+    deadline: float | None = None
+    task: str = "classify"
+
+    @property
+    def run(self) -> str:
+        """The run's directory."""
+        return self.location.removesuffix(f"/folds/{self.name}")
+
+    def rows(self, data: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of the features' rows to learn from, and of those to predict out of fold.
+
+        Args:
+            data: What `data` refers to; its `folds` is (repeats, rows of the features).
+        """
+        assigned = data["folds"][self.repeat]
+        return np.flatnonzero(assigned != self.fold), np.flatnonzero(assigned == self.fold)
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What a fold leaves: metrics of the selected epoch, and everything about the run in `record`."""
+
+    name: str
+    metrics: dict[str, float]
+    record: dict[str, Any] = field(repr=False)
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the time budget ended it: it can go on from its checkpoint."""
+        return bool(self.record.get("stopped_early", False))
+
+
+def fold_name(repeat: int, fold: int) -> str:
+    return f"r{repeat}-fold-{fold:02d}"
+
+
+def commit_fold(
+    spec: FoldSpec,
+    data: Mapping[str, Any],
+    weights: dict[str, np.ndarray],
+    oof: pa.Table,
+    metrics: dict[str, float],
+    history: list[dict[str, float]],
+    seconds: float,
+    facts: dict[str, Any],
+) -> None:
+    """Writes result/{model.safetensors, oof.parquet, result.json}; the last one commits the fold.
+
+    Args:
+        spec: The fold.
+        data: What `spec.data` refers to.
+        weights: Of the selected epoch, by name.
+        oof: What it says of the corpus's valid rows: row, id, and what its task predicts.
+        metrics: Of the selected epoch.
+        history: Of every epoch.
+        seconds: Wall time of the worker that ended the fold.
+        facts: What else the record tells: where it ran, and whether it was stopped early.
+    """
+    sink = io.BytesIO()
+    pq.write_table(oof, sink)
+    contents = {"model.safetensors": save_safetensors(weights), "oof.parquet": sink.getvalue()}
+    result = Directory(spec.location) / "result"
+    result.remove("result.json")  # of a fold that was stopped early: never beside newer weights
+    for name, content in contents.items():
+        result.write_bytes(name, content)
+    record = {
+        "name": spec.name,
+        "architecture": spec.architecture,
+        "fold": spec.fold,
+        "repeat": spec.repeat,
+        "seed": spec.seed,
+        "identity": spec.identity,
+        "train_rows": len(data["ids"]) - oof.num_rows,
+        "valid_rows": oof.num_rows,
+        "metrics": metrics,
+        "history": history,
+        "seconds": round(seconds, 3),
+        "accumulation": spec.accumulation,
+        **facts,
+        "files": {name: {"bytes": len(held), "sha256": sha256(held)} for name, held in contents.items()},
+    }
+    result.write_bytes("result.json", json_bytes(record))
+
+
+def read_fold(location: str, identity: str) -> FoldResult | None:
+    """Reads a committed fold's record.
+
+    Returns:
+        None where the fold is not committed.
+
+    Raises:
+        ArtifactError: It is another run's, or a file is missing or of another size.
+    """
+    result = Directory(location) / "result"
+    if not result.exists("result.json"):
+        return None
+    try:
+        record = json.loads(result.read_bytes("result.json"))
+        found, files = record["identity"], record["files"]
+        bad = [name for name in RESULT_FILES if not _is_whole(result, name, files[name])]
+        metrics = {name: _number(value) for name, value in record["metrics"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{result}/result.json is damaged: {error!r}; delete {location}") from error
+    if found != identity:
+        raise ArtifactError(
+            f"{location} holds a fold of another config or corpus; delete it or rename the run"
+        )
+    if bad:
+        raise ArtifactError(
+            f"{location} is damaged",
+            [f"{name} is missing or changed; delete {location} to train it again" for name in bad],
+        )
+    return FoldResult(record["name"], metrics, record)
+
+
+def _is_whole(directory: Directory, name: str, entry: dict[str, Any]) -> bool:
+    if not directory.exists(name):
+        return False
+    data = directory.read_bytes(name)
+    return len(data) == entry["bytes"] and sha256(data) == entry["sha256"]
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def read_fold_oof(location: str) -> pa.Table:
+    """Returns what a committed fold says of its valid rows."""
+    data = (Directory(location) / "result").read_bytes("oof.parquet")
+    return pq.read_table(io.BytesIO(data))
+
+
+def read_fold_weights(location: str) -> bytes:
+    return (Directory(location) / "result").read_bytes("model.safetensors")
+
+
+def save_weights(weights: Mapping[str, np.ndarray]) -> bytes:
+    return save_safetensors({name: np.asarray(value) for name, value in weights.items()})

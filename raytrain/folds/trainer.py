@@ -1,0 +1,94 @@
+"""A fold's Ray Train run: the trainer that starts its workers."""
+
+import asyncio
+import json
+import os
+import socket
+from typing import Any
+
+import ray
+import ray.train
+from ray.train.backend import Backend, BackendConfig
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.execution.controller.controller import TrainController
+from ray.train.v2.api.config import FailureConfig
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+from ray.train.v2.tensorflow.tensorflow_trainer import TensorflowTrainer
+
+from raytrain.folds.result import FoldSpec
+from raytrain.folds.worker import train_fold
+
+
+class LightTensorflowConfig(BackendConfig):
+    """Does what Ray's TensorflowConfig does, from a module that does not import TensorFlow.
+
+    Ray's own drags TensorFlow into the process that launches the folds.
+    """
+
+    @property
+    def backend_cls(self) -> type[Backend]:
+        return _LightTensorflowBackend
+
+
+class _LightTensorflowBackend(Backend):
+    def on_start(self, worker_group: Any, backend_config: BackendConfig) -> None:
+        if len(worker_group) == 1:
+            return
+        addresses = worker_group.execute(_free_address)
+        for rank in range(len(worker_group)):
+            task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}
+            worker_group.execute_single(rank, _set_tf_config, json.dumps(task))
+
+
+def _set_tf_config(value: str) -> None:
+    os.environ["TF_CONFIG"] = value
+
+
+def _free_address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return f"{ray.util.get_node_ip_address()}:{probe.getsockname()[1]}"
+
+
+class FoldTrainer(TensorflowTrainer):
+    """A TensorflowTrainer whose constructor leaves TensorFlow out of the driver.
+
+    A failure ends it: what is tried again, and how, is for `folds.attempts.run_fold` to say. A node that is
+    about to be taken away is no failure; Ray then trains on where there is room.
+
+    Args:
+        spec: The fold.
+        scaling: Its workers and what each takes.
+        scratch: A directory of this machine: Ray wants one, and what lasts is written by ours.
+    """
+
+    def __init__(self, spec: FoldSpec, scaling: ray.train.ScalingConfig, scratch: str):
+        DataParallelTrainer.__init__(
+            self,
+            train_fold,
+            train_loop_config={"spec": spec},
+            backend_config=LightTensorflowConfig(),
+            scaling_config=scaling,
+            run_config=ray.train.RunConfig(
+                name=spec.name.replace("/", "-"),
+                storage_path=scratch,
+                failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
+            ),
+        )
+
+    def _create_default_callbacks(self) -> list[Any]:
+        """Ray's, without the processes for datasets, of which a fold has none, and for dead controllers."""
+        callbacks = super()._create_default_callbacks()
+        unneeded = (DatasetsCallback, PlacementGroupCleanerCallback)
+        return [callback for callback in callbacks if not isinstance(callback, unneeded)]
+
+    def _initialize_and_run_controller(self, **arguments: Any) -> ray.train.Result:
+        """Runs Ray's controller in this thread.
+
+        As an actor it would cost every fold a process, and a second one that frees its resources should
+        it die. Here it lives and dies with the process that launches the folds, and Ray frees these then.
+        """
+        controller = TrainController(**arguments)
+        asyncio.run(controller.run())
+        return controller.get_result()

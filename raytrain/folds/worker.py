@@ -1,0 +1,233 @@
+"""What the workers of one fold do: train, checkpoint, stop when told, commit.
+
+The driver imports this module, so TensorFlow is imported inside the functions that workers run.
+"""
+
+import time
+from typing import TYPE_CHECKING, Any, Literal
+
+import ray
+import ray.train
+import ray.train.collective
+
+from raytrain.devices import card_memory, quick_imports, set_up_tensorflow
+from raytrain.errors import ClusterError, WorkerMemoryError
+from raytrain.folds.checkpoint import load_checkpoint, save_checkpoint
+from raytrain.folds.log import FoldReporter
+from raytrain.folds.result import FoldSpec, commit_fold
+from raytrain.provenance import describe_worker
+from raytrain.storage.directory import Directory
+from raytrain.text.batches import FeatureRows
+
+if TYPE_CHECKING:
+    from raytrain.network.loop import FoldTraining
+
+Outcome = Literal["committed", "stopped"]
+
+WATCH_SECONDS = 1.0
+WATCH_STEPS = 4  # several workers agree on a pause, which costs them a round trip
+
+
+def train_fold(loop_config: dict[str, FoldSpec]) -> Outcome:
+    """The training function of one fold; every worker of the fold runs it.
+
+    Returns:
+        `stopped` where the deadline came before the fold had learned anything; else it is committed.
+
+    Raises:
+        WorkerMemoryError: There was no memory for a piece of a batch.
+        ClusterError: This node does not see the run's directory.
+        RaytrainError: The loss is no longer finite.
+    """
+    try:
+        return _train(loop_config["spec"])
+    except Exception as error:
+        # Known by name, and passed on as text: with TensorFlow's own the driver would import TensorFlow.
+        if type(error).__name__ == "ResourceExhaustedError":
+            raise WorkerMemoryError(str(error).splitlines()[0]) from None
+        raise
+
+
+def _train(spec: FoldSpec) -> Outcome:
+    started = time.monotonic()
+    context = ray.train.get_context()
+    rank, num_workers = context.get_world_rank(), context.get_world_size()
+    if not Directory(spec.run).exists("config.yaml"):
+        raise ClusterError(
+            f"node {ray.util.get_node_ip_address()} does not see {spec.run}, which the driver writes",
+            [
+                "storage must be a place that all nodes reach: a shared directory, or a URI as s3://bucket/runs"
+            ],
+        )
+    with quick_imports():
+        import raytrain.network.loop  # noqa: F401
+    set_up_tensorflow(spec.threads, spec.gpu_share, spec.precision)
+    reporter = FoldReporter(spec) if rank == 0 else None
+    training = build_training(spec, ray.get(spec.data), rank, num_workers)
+    load_checkpoint(spec.location, training)
+    facts = describe_worker()
+    if reporter is not None:
+        reporter.push(node=facts["node"]["address"])
+        at = {"epoch": training.epoch, "step": training.step, "accumulation": spec.accumulation}
+        reporter.log.add("start", **at, **facts)
+        reporter.warnings_to_log()
+    _run_epochs(spec, training, reporter, num_workers)
+    learned = bool(training.epoch or training.step)
+    stopped_early = not training.finished
+    if stopped_early and learned:
+        if reporter is not None:
+            save_checkpoint(spec.location, training)  # a later run goes on from here
+        within_epoch = training.step > 0
+        training.stop_early()
+        if reporter is not None and within_epoch:
+            reporter.on_epoch(training.history[-1])
+    if reporter is not None and learned:
+        seconds = round(time.monotonic() - started, 3)
+        _commit(spec, training, seconds, {**facts, "stopped_early": stopped_early})
+        reporter.log.add("committed", epoch=training.epoch, step=training.step, seconds=seconds)
+    return "committed" if learned else "stopped"
+
+
+def _run_epochs(
+    spec: FoldSpec, training: "FoldTraining", reporter: FoldReporter | None, num_workers: int
+) -> None:
+    """Trains until the fold is finished or its deadline has come."""
+    watch = Watch(spec.deadline, num_workers)
+    on_step = reporter.on_step if reporter is not None else None
+    tells_memory = bool(spec.gpu_share)
+    while not training.finished:
+        metrics = training.run_epoch(on_step, watch)
+        if metrics is None and watch.reason == "time budget":
+            if reporter is not None:
+                reporter.log.add("time budget", epoch=training.epoch, step=training.step)
+            return
+        if reporter is None:
+            continue
+        if not training.finished:  # after the last epoch comes the result itself
+            save_checkpoint(spec.location, training)
+        if metrics is None:
+            reporter.log.add("preemption", epoch=training.epoch, step=training.step)
+            continue
+        reporter.on_epoch(metrics)
+        memory = card_memory() if tells_memory else None
+        tells_memory = False
+        if memory is not None:
+            reporter.on_memory(*memory)
+
+
+class Watch:
+    """Says when training should pause: at the deadline, and once when its node is about to be taken away.
+
+    Args:
+        deadline: Unix time, or None.
+        num_workers: Workers of the fold; several must pause at the same step.
+
+    Attributes:
+        reason: Of the last pause.
+    """
+
+    def __init__(self, deadline: float | None, num_workers: int):
+        self.reason = ""
+        self._deadline, self._num_workers = deadline, num_workers
+        self._asked, self._looked, self._warned = 0, 0.0, False
+
+    def __call__(self) -> bool:
+        """Asked before every step, by all workers alike."""
+        self._asked += 1
+        if self._num_workers > 1:
+            if self._asked % WATCH_STEPS:
+                return False
+            self.reason = self._look(ray.train.collective.broadcast_from_rank_zero(self._is_over()))
+        else:
+            over = self._is_over()
+            if not over and time.monotonic() - self._looked < WATCH_SECONDS:
+                return False
+            self._looked = time.monotonic()
+            self.reason = self._look(over)
+        return bool(self.reason)
+
+    def _is_over(self) -> bool:
+        return self._deadline is not None and time.time() >= self._deadline
+
+    def _look(self, over: bool) -> str:
+        if over:
+            return "time budget"
+        if not self._warned and ray.train.get_preemption_info() is not None:
+            self._warned = True
+            return "preemption"
+        return ""
+
+
+def _commit(spec: FoldSpec, training: "FoldTraining", seconds: float, facts: dict[str, Any]) -> None:
+    data = ray.get(spec.data)
+    weights, predicted, metrics = training.selected()
+    oof = training.objective.oof_table(training.valid_rows, predicted, data["ids"], weights)
+    commit_fold(spec, data, weights, oof, metrics, training.history, seconds, facts)
+
+
+def build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers: int) -> "FoldTraining":
+    """The fold's model with all it starts from, ready to train.
+
+    Args:
+        spec: The fold.
+        data: What `spec.data` refers to.
+        rank: This worker's number among `num_workers`.
+        num_workers: Workers of the fold.
+    """
+    import contextlib
+
+    import tensorflow as tf
+
+    from raytrain.network.loop import FoldTraining
+    from raytrain.network.objectives import OBJECTIVES
+    from raytrain.network.schedule import TrainSettings
+
+    settings = TrainSettings(**spec.settings)
+    strategy = tf.distribute.MultiWorkerMirroredStrategy() if num_workers > 1 else None
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        return FoldTraining(
+            build_initial_model(spec, data),
+            fold_features(spec, data),
+            OBJECTIVES[spec.task](data["labels"], settings),
+            *spec.rows(data),
+            settings,
+            spec.seed,
+            strategy,
+            rank,
+            num_workers,
+            spec.accumulation,
+        )
+
+
+def fold_features(spec: FoldSpec, data: dict[str, Any]) -> FeatureRows:
+    """The whole corpus as the fold's head reads it: the keywords it counts are the fold's own."""
+    states = spec.hidden_states.open() if spec.hidden_states else None
+    counts = None
+    if spec.keywords is not None:
+        counts = data["held_words"].count(spec.keywords, spec.model["num_keyword_classes"])
+    return FeatureRows(data["features"], states, counts)
+
+
+def build_initial_model(spec: FoldSpec, data: dict[str, Any]) -> Any:
+    """The fold's model before its first step; the head alone where the encoder's output is at hand."""
+    from raytrain.network.build import (
+        WORD_EMBEDDING,
+        assign_variables,
+        build_head,
+        build_model,
+        encoder_variables,
+        head_variables,
+    )
+
+    if spec.hidden_states is not None:
+        own = {key: spec.model[key] for key in ("architecture", "num_classes", "embedding", "dropout")}
+        own["num_keyword_classes"] = spec.model.get("num_keyword_classes", 0)
+        model = build_head(**own, hidden_size=spec.model["config"]["hidden_size"], seed=spec.seed)
+    else:
+        model = build_model(**spec.model, seed=spec.seed)
+        if spec.encoder_weights is not None:
+            assign_variables(encoder_variables(model), ray.get(spec.encoder_weights), "the encoder")
+    head = head_variables(model)
+    if data["embedding"] is not None and WORD_EMBEDDING in head:
+        head[WORD_EMBEDDING].assign(data["embedding"])
+    return model

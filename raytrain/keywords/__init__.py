@@ -1,0 +1,1 @@
+"""Telling words: found, marked by a person or chosen by a fold, counted."""

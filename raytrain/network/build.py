@@ -1,0 +1,273 @@
+"""Encoder + head as one keras.Model, and weights by name."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from raytrain.errors import ArtifactError
+from raytrain.network.crf import CRF
+from raytrain.network.encoders import build_transformer
+from raytrain.network.layers import (
+    Dense,
+    Dropout,
+    DropoutSeed,
+    MaskedConv1D,
+    MaskedMaxPooling,
+    MaskedMeanPooling,
+    OpenEmbedding,
+    PaddingMask,
+)
+from raytrain.network.recurrent import BiLSTM
+from raytrain.tasks import ARCHITECTURES
+
+keras = tf.keras
+WORD_EMBEDDING = "word_embedding.0.embeddings"  # its name among a head's variables
+
+INPUTS = ("token_ids", "segment_ids", "word_ids")
+
+
+@tf.autograph.experimental.do_not_convert
+def build_model(
+    architecture: str,
+    kind: str,
+    config: dict[str, Any],
+    num_classes: int,
+    embedding: tuple[int | None, int],
+    train_encoder: bool,
+    dropout: float,
+    seed: int,
+    num_keyword_classes: int = 0,
+) -> keras.Model:
+    """Builds an untrained classifier or tagger: an encoder and a head on it.
+
+    Args:
+        architecture: One of `tasks.ARCHITECTURES`.
+        kind: `bert` or `albert`.
+        config: Google's config json, as a dict.
+        num_classes: Of a classifier: two classes give one logit (sigmoid), more give one each (softmax).
+            Of a tagger: the tags.
+        embedding: Rows and columns of the word embedding; None lets what is assigned to it say the rows.
+        train_encoder: False freezes the encoder, and it then runs without dropout.
+        dropout: Rate of the head.
+        seed: Of the initial weights.
+        num_keyword_classes: How many classes a text's keywords are counted of; 0 where they are not.
+
+    Returns:
+        A keras.Model of {token_ids, segment_ids, word_ids}, each (batch, length) int32, and where keywords
+        count keyword_counts (batch, num_keyword_classes), to logits (batch, 1 or num_classes), a tagger's to
+        emissions (batch, length, num_classes), float32 whatever the policy; its attribute `dropout_seed` is
+        set by each training step.
+    """
+    dropout_seed = DropoutSeed()
+    first_only = architecture == "finetune"
+    encoder = build_transformer(kind, config, seed, dropout_seed, first_only).model
+    encoder.trainable = train_encoder
+    head = build_head(
+        architecture,
+        config["hidden_size"],
+        num_classes,
+        embedding,
+        dropout,
+        seed,
+        dropout_seed,
+        num_keyword_classes,
+    )
+    ids = {name: keras.Input((None,), dtype=tf.int32, name=name) for name in INPUTS}
+    encoder_inputs = [ids["token_ids"], ids["segment_ids"]][: len(encoder.inputs)]
+    states = encoder(encoder_inputs) if train_encoder else encoder(encoder_inputs, training=False)
+    counts = _keyword_input(num_keyword_classes)
+    logits = head(
+        {"hidden_states": states, **{name: ids[name] for name in ("token_ids", "word_ids")}, **counts}
+    )
+    model = keras.Model(ids | counts, logits, name=architecture)
+    model.dropout_seed = dropout_seed
+    return model
+
+
+@tf.autograph.experimental.do_not_convert
+def build_head(
+    architecture: str,
+    hidden_size: int,
+    num_classes: int,
+    embedding: tuple[int | None, int],
+    dropout: float,
+    seed: int,
+    dropout_seed: DropoutSeed | None = None,
+    num_keyword_classes: int = 0,
+) -> keras.Model:
+    """Builds what stands on the encoder, for itself: it learns from hidden states computed before.
+
+    Args:
+        hidden_size: Channels of the encoder's last layer; the others as in `build_model`.
+
+    Returns:
+        A keras.Model named `head` of {hidden_states (batch, length, hidden_size), token_ids, word_ids}, and
+        where keywords count keyword_counts, to float32 logits or emissions; it has the attribute
+        `dropout_seed`.
+    """
+    dropout_seed = dropout_seed or DropoutSeed()
+    inputs = {name: keras.Input((None,), dtype=tf.int32, name=name) for name in ("token_ids", "word_ids")}
+    states = inputs["hidden_states"] = keras.Input((None, hidden_size), name="hidden_states")
+    # Not seed, seed + 1, …: folds have consecutive seeds and would share initial values.
+    seeds = iter((np.random.SeedSequence(seed).generate_state(32) >> 1).tolist())
+    drop = Dropout(dropout, dropout_seed, name="dropout")
+    if architecture == "finetune":
+        vector = keras.layers.Lambda(lambda x: x[:, 0], name="first", dtype="float32")(states)
+    else:
+        mask = PaddingMask(name="mask")(inputs["token_ids"])
+        fused = [states, _word_embedding(*embedding)(inputs["word_ids"])]
+        if architecture in ARCHITECTURES["tag"]:
+            emissions = _tagging_head(fused, mask, architecture, num_classes, drop, seeds)
+            return _finish_head(inputs, emissions, dropout_seed)
+        vector = _fusion_head(fused, mask, num_bilstms=2 if architecture == "rnn_cnn" else 0, seeds=seeds)
+    vector = drop(vector)
+    for name, counts in _keyword_input(num_keyword_classes).items():
+        inputs[name] = counts
+        beside = keras.layers.Concatenate(name="with_keywords", dtype="float32")
+        vector = beside([vector, _log_counts(counts)])
+    if architecture != "finetune":
+        dense = Dense(32, activation="relu", name="dense", kernel_initializer=_glorot(seeds))
+        vector = dense(vector)
+    units = 1 if num_classes == 2 else num_classes
+    output = keras.layers.Dense(units, name="logits", kernel_initializer=_glorot(seeds), dtype="float32")
+    return _finish_head(inputs, output(vector), dropout_seed)
+
+
+def _word_embedding(rows: int | None, columns: int) -> keras.layers.Embedding:
+    if rows is None:
+        return OpenEmbedding(columns, name="word_embedding")
+    return keras.layers.Embedding(
+        rows, columns, embeddings_initializer="zeros", name="word_embedding", dtype="float32"
+    )
+
+
+def _finish_head(inputs, output, dropout_seed: DropoutSeed) -> keras.Model:
+    head = keras.Model(inputs, output, name="head")
+    head.dropout_seed = dropout_seed
+    return head
+
+
+def _keyword_input(num_classes: int) -> dict[str, Any]:
+    if not num_classes:
+        return {}
+    return {"keyword_counts": keras.Input((num_classes,), name="keyword_counts")}
+
+
+def _log_counts(counts):
+    """Counts as large as what they stand beside: the tenth word of a class says less than the first."""
+    return keras.layers.Lambda(tf.math.log1p, name="log_counts", dtype="float32")(counts)
+
+
+def input_specs(model: keras.Model) -> dict[str, tf.TensorSpec]:
+    """What the model takes, as `FeatureRows.collate` lays it."""
+    return {name: tf.TensorSpec(tensor.shape, tensor.dtype) for name, tensor in model.input.items()}
+
+
+def _glorot(seeds):
+    return keras.initializers.GlorotUniform(seed=next(seeds))
+
+
+def _fusion_head(fused, mask, num_bilstms: int, seeds):
+    """Encoder and word vectors, a list, side by side → BiLSTMs → convolution → max + mean pooling."""
+    for number in range(num_bilstms):
+        fused = _bilstm(number, seeds)(fused, mask=mask)
+    convolution = MaskedConv1D(
+        256, 3, activation="relu", kernel_initializer=_glorot(seeds), name="convolution"
+    )
+    local = convolution(fused, mask=mask)
+    return keras.layers.Add(name="pooled", dtype="float32")(
+        [MaskedMaxPooling(name="max")(local, mask=mask), MaskedMeanPooling(name="mean")(local, mask=mask)]
+    )
+
+
+def _tagging_head(fused, mask, architecture: str, num_tags: int, drop, seeds):
+    """Encoder and word vectors, a list, side by side → BiLSTM → a score for each tag → CRF.
+
+    The LSTM sees order and direction, which self-attention weakens; the CRF which tag may follow which
+    (Huang et al. 2015).
+    """
+    if architecture.startswith("bilstm"):
+        sequence = _bilstm(0, seeds)(fused, mask=mask)
+    else:
+        sequence = keras.layers.Concatenate(name="fused", dtype="float32")(fused)
+    emissions = keras.layers.Dense(
+        num_tags, name="emissions", kernel_initializer=_glorot(seeds), dtype="float32"
+    )(drop(sequence))
+    return CRF(name="crf")(emissions) if architecture.endswith("crf") else emissions
+
+
+def _bilstm(number: int, seeds) -> BiLSTM:
+    # Drawn in the order forward kernel, forward recurrent, backward kernel, backward recurrent.
+    initializers = [
+        (_glorot(seeds), keras.initializers.Orthogonal(seed=next(seeds))) for _ in ("forward", "backward")
+    ]
+    return BiLSTM(128, *zip(*initializers, strict=True), name=f"bilstm_{number}")
+
+
+def crf_layer(model: keras.Model) -> CRF | None:
+    """The layer that holds a tagger's transitions; None where it has none."""
+    return next((layer for layer in _part(model, "head").layers if layer.name == "crf"), None)
+
+
+def _named_variables(layers) -> dict[str, tf.Variable]:
+    """Names by layer and position: Keras's own names count every layer the process has built."""
+    named = {}
+    for layer in layers:
+        for position, weight in enumerate(layer.weights):
+            leaf = weight.name.rsplit("/", 1)[-1].split(":")[0]
+            named[f"{layer.name}.{position}.{leaf}"] = weight
+    return named
+
+
+def encoder_variables(model: keras.Model) -> dict[str, tf.Variable]:
+    """The encoder's variables by name, each starting with `encoder.`; none where a head stands alone."""
+    encoder = _part(model, "encoder")
+    named = _named_variables(encoder.layers) if encoder is not None else {}
+    return {f"encoder.{name}": weight for name, weight in named.items()}
+
+
+def head_variables(model: keras.Model) -> dict[str, tf.Variable]:
+    """The head's variables by name."""
+    head = _part(model, "head")
+    return _named_variables(head.layers) if head is not None else {}
+
+
+def _part(model: keras.Model, name: str) -> keras.Model | None:
+    """The encoder or the head of a model, which may itself be one of them."""
+    parts = [model, *model.layers]
+    return next((part for part in parts if part.name == name), None)
+
+
+def trains_encoder(model: keras.Model) -> bool:
+    encoder = _part(model, "encoder")
+    return encoder is not None and encoder.trainable
+
+
+def learned_variables(model: keras.Model) -> dict[str, tf.Variable]:
+    """What a fold learns, by name: the head, and the encoder where it trains."""
+    learned = head_variables(model)
+    return learned | encoder_variables(model) if trains_encoder(model) else learned
+
+
+def read_variables(variables: dict[str, tf.Variable]) -> dict[str, np.ndarray]:
+    return {name: variable.numpy() for name, variable in variables.items()}
+
+
+def assign_variables(variables: dict[str, tf.Variable], values: dict[str, np.ndarray], source: str) -> None:
+    """Sets variables by name; names and shapes must be the same on both sides.
+
+    Raises:
+        ArtifactError: Naming `source` and everything missing, left over or of another shape.
+    """
+    problems = [f"no weight {name}" for name in variables.keys() - values.keys()]
+    problems += [f"a weight {name} that the model lacks" for name in values.keys() - variables.keys()]
+    problems += [
+        f"{name}: expected shape {tuple(variables[name].shape)}, found {values[name].shape}"
+        for name in variables.keys() & values.keys()
+        if not variables[name].shape.is_compatible_with(values[name].shape)
+    ]
+    if problems:
+        raise ArtifactError(f"{source}: its weights are not those of the model", sorted(problems))
+    for name, variable in variables.items():
+        variable.assign(values[name])

@@ -1,0 +1,271 @@
+"""Training of one model on one fold's rows: epochs, schedule, evaluation, resumable state."""
+
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from safetensors.numpy import load_file, save_file
+
+from raytrain.errors import RaytrainError
+from raytrain.network.build import assign_variables, learned_variables, read_variables
+from raytrain.network.objectives import Objective
+from raytrain.network.schedule import TrainSettings, rate_factor
+from raytrain.network.step import Piece, TrainStep
+from raytrain.scores.classes import is_better
+from raytrain.text.batches import FeatureRows, plan_epoch
+
+keras = tf.keras
+
+PLATEAU_FACTOR = 0.5  # an epoch without a better `monitor` halves the rates
+PREFETCHED = 2  # batches laid out while a step runs
+SYNC_SECONDS = 0.25  # a GPU is kept busy while nobody asks for the loss
+PREDICTED = 64  # valid rows of a forward pass
+ADVICE = "lower train.learning_rate or train.clip_norm"
+
+
+StepCallback = Callable[[int, int, float], None]
+
+
+class FoldTraining:
+    """A model in training on one fold.
+
+    Args:
+        model: Of `network.build.build_model`.
+        features: The whole corpus.
+        objective: What is to be learned of its rows.
+        train_rows: Rows to learn from.
+        valid_rows: Rows to evaluate on.
+        settings: Hyperparameters.
+        seed: Of shuffles and dropout.
+        strategy: A tf.distribute strategy where several workers share the fold.
+        rank: This worker's number among `num_workers`.
+        num_workers: How many workers share every batch.
+        accumulation: Into how many pieces a worker cuts its batch, where memory is short.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        features: FeatureRows,
+        objective: Objective,
+        train_rows: np.ndarray,
+        valid_rows: np.ndarray,
+        settings: TrainSettings,
+        seed: int,
+        strategy: tf.distribute.Strategy | None = None,
+        rank: int = 0,
+        num_workers: int = 1,
+        accumulation: int = 1,
+    ):
+        self.model, self.features, self.objective = model, features, objective
+        self.settings = settings
+        self.rank, self.num_workers, self.accumulation = rank, num_workers, accumulation
+        self._begin(train_rows, valid_rows, seed)
+        self._update = TrainStep(model, objective, settings, strategy, accumulation)
+
+    def _begin(self, train_rows: np.ndarray, valid_rows: np.ndarray, seed: int) -> None:
+        self.train_rows, self.valid_rows, self.seed = train_rows, valid_rows, seed
+        self.epoch, self.step = 0, 0
+        self._loss = 0.0
+        self.history: list[dict[str, float]] = []
+        self.predicted: np.ndarray | None = None
+        self._plateau = 1.0
+        self._stale_epochs = 0
+        self._best: dict[str, np.ndarray] = {}
+        self._best_predicted: np.ndarray | None = None
+
+    def restart(
+        self, train_rows: np.ndarray, valid_rows: np.ndarray, seed: int, initial: keras.Model
+    ) -> None:
+        """Begins another fold with what is compiled already; the result is that of a new training.
+
+        Args:
+            train_rows: Rows to learn from.
+            valid_rows: Rows to evaluate on.
+            seed: Of shuffles and dropout.
+            initial: A model of the same architecture, whose weights this one takes.
+        """
+        self._begin(train_rows, valid_rows, seed)
+        assign_variables(
+            learned_variables(self.model), read_variables(learned_variables(initial)), "the fold"
+        )
+        for moment in self._update.optimizer.state.values():
+            moment.assign(tf.zeros_like(moment))
+
+    @property
+    def finished(self) -> bool:
+        patience = self.settings.early_stopping
+        stopped = patience is not None and self._stale_epochs >= patience
+        return self.epoch >= self.settings.epochs or stopped
+
+    def run_epoch(
+        self, on_step: StepCallback | None = None, pause: Callable[[], bool] | None = None
+    ) -> dict[str, float] | None:
+        """Trains one epoch, or what is left of it, and evaluates.
+
+        Args:
+            on_step: Called some times a second with (steps done, steps in all, mean loss so far).
+            pause: Asked before every step whether to return.
+
+        Returns:
+            Metrics of the epoch as plain floats; None where `pause` said so: the next call goes on.
+
+        Raises:
+            RaytrainError: The loss or the valid rows' logits are no longer finite.
+        """
+        rng = np.random.default_rng([self.seed, self.epoch])
+        plan = plan_epoch(self.train_rows, self.features.lengths, self.settings.batch_size, rng)
+        total, synced = tf.constant(self._loss), time.monotonic()
+        with ThreadPoolExecutor(1) as prefetch:
+            ahead = plan[self.step : self.step + PREFETCHED]
+            batches = [prefetch.submit(self._share, rows) for rows in ahead]
+            while self.step < len(plan):
+                if pause is not None and pause():
+                    self._loss = float(total)
+                    return None
+                pieces = batches.pop(0).result()
+                if self.step + PREFETCHED < len(plan):
+                    batches.append(prefetch.submit(self._share, plan[self.step + PREFETCHED]))
+                number = self.epoch * len(plan) + self.step
+                total += self._update(pieces, *self._schedule(number, len(plan), len(pieces)))
+                self.step += 1
+                if time.monotonic() - synced >= SYNC_SECONDS or self.step == len(plan):
+                    self._check_loss(float(total), self.step, len(plan), on_step)
+                    synced = time.monotonic()
+        self.epoch, self.step, self._loss = self.epoch + 1, 0, 0.0
+        return self._end_epoch(self.epoch, float(total) / len(plan))
+
+    def stop_early(self) -> None:
+        """Ends the fold within an epoch: evaluates what has been learned, as an epoch of its own."""
+        if self.step:
+            num_steps = -(-len(self.train_rows) // self.settings.batch_size)
+            self._end_epoch(round(self.epoch + self.step / num_steps, 3), self._loss / self.step)
+
+    def _end_epoch(self, epoch: float, loss: float) -> dict[str, float]:
+        metrics = {"epoch": epoch, "loss": loss, **self.evaluate()}
+        self.history.append(metrics)
+        self._watch(metrics)
+        return metrics
+
+    def _share(self, rows: np.ndarray) -> list[Piece]:
+        """This worker's rows of a batch, in as many pieces as each worker has: all of them sum up each one.
+
+        Where its rows are too few for that, the rest are of weight 0.
+        """
+        own = rows[self.rank :: self.num_workers]
+        num_pieces = min(self.accumulation, -(-len(rows) // self.num_workers))
+        pieces = [self._lay(piece, rows) for piece in np.array_split(own, num_pieces) if len(piece)]
+        if len(pieces) < num_pieces:
+            inputs, targets, weights = self._lay(rows[:1], rows)
+            pieces += [(inputs, targets, np.zeros_like(weights))] * (num_pieces - len(pieces))
+        return pieces
+
+    def _lay(self, rows: np.ndarray, batch: np.ndarray) -> Piece:
+        features, objective = self.features, self.objective
+        targets, weights = objective.targets(features, rows), objective.weights(features, rows, batch)
+        return features.collate(rows), targets, weights
+
+    def _schedule(
+        self, step: int, steps_per_epoch: int, num_pieces: int
+    ) -> tuple[list[np.ndarray], np.float32, np.float32]:
+        """Dropout seeds, factor of the rates and number of a step, counted over all epochs."""
+        settings = self.settings
+        num_steps = settings.epochs * steps_per_epoch
+        factor = rate_factor(settings.schedule, step, num_steps, settings.warmup) * self._plateau
+        first = (step * self.num_workers + self.rank) * self.accumulation
+        seeds = [np.array([self.seed, first + piece], np.int32) for piece in range(num_pieces)]
+        return seeds, np.float32(factor), np.float32(step)
+
+    def _check_loss(self, total: float, number: int, num_steps: int, on_step: StepCallback | None) -> None:
+        if not np.isfinite(total):
+            raise RaytrainError(
+                f"the loss is not finite in epoch {self.epoch + 1}, by step {number}; {ADVICE}"
+            )
+        if on_step is not None:
+            on_step(number, num_steps, total / number)
+
+    def evaluate(self) -> dict[str, float]:
+        """Scores the valid rows and keeps what the model says of them in `predicted`."""
+        size = max(1, PREDICTED // self.accumulation)
+        predicted = self.objective.predict(self.model, self.features, self.valid_rows, size)
+        if not np.isfinite(predicted).all():  # the last update of the epoch may have done it
+            raise RaytrainError(f"the valid rows' logits are not finite in epoch {self.epoch}; {ADVICE}")
+        self.predicted = predicted
+        return self.objective.score(self.model, self.valid_rows, predicted)
+
+    def _watch(self, metrics: dict[str, float]) -> None:
+        """Feeds the monitored metric to best-epoch selection, early stopping and the plateau rule."""
+        name = self.settings.monitor
+        better = is_better(name)
+        if np.isnan(metrics[name]):  # not defined on these rows, which says nothing about the epoch
+            return
+        earlier = [epoch[name] for epoch in self.history[:-1] if not np.isnan(epoch[name])]
+        if not earlier or all(better(metrics[name], value) for value in earlier):
+            self._stale_epochs = 0
+            if self.settings.select == "best":
+                self._best, self._best_predicted = self.weights(), self.predicted
+        else:
+            self._stale_epochs += 1
+            if self.settings.schedule == "plateau":
+                self._plateau *= PLATEAU_FACTOR
+
+    def weights(self) -> dict[str, np.ndarray]:
+        return read_variables(learned_variables(self.model))
+
+    def selected(self) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, float]]:
+        """Weights, `predicted` and metrics of the selected epoch."""
+        if self._best:
+            predicted = self._best_predicted
+            name = self.settings.monitor
+            epochs = [e for e in self.history if not np.isnan(e[name])] or self.history
+            sign = 1 if is_better(name)(1.0, 0.0) else -1
+            return self._best, predicted, max(epochs, key=lambda epoch: sign * epoch[name])
+        if self.predicted is None:
+            self.evaluate()
+        return self.weights(), self.predicted, self.history[-1]
+
+    def save(self, directory: str | Path) -> None:
+        """Writes all that `load` needs to go on as if nothing had happened."""
+        directory = Path(directory)
+        arrays = {f"weight/{name}": value for name, value in self.weights().items()}
+        arrays |= {
+            f"optimizer/{name}": value for name, value in read_variables(self._update.optimizer.state).items()
+        }
+        arrays |= {f"best/{name}": value for name, value in self._best.items()}
+        if self._best_predicted is not None:
+            arrays["best_predicted"] = self._best_predicted
+        save_file(arrays, directory / "state.safetensors")
+        state: dict[str, Any] = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "loss": self._loss,
+            "history": self.history,
+            "plateau": self._plateau,
+            "stale_epochs": self._stale_epochs,
+        }
+        (directory / "state.json").write_text(json.dumps(state), encoding="utf-8")
+
+    def load(self, directory: str | Path) -> None:
+        """Continues from what `save` wrote."""
+        directory = Path(directory)
+        arrays = load_file(directory / "state.safetensors")
+        state = json.loads((directory / "state.json").read_text(encoding="utf-8"))
+
+        def part(prefix: str) -> dict[str, np.ndarray]:
+            return {
+                name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)
+            }
+
+        assign_variables(learned_variables(self.model), part("weight/"), str(directory))
+        assign_variables(self._update.optimizer.state, part("optimizer/"), str(directory))
+        # Its name before there were taggers was best_proba.
+        best = arrays.get("best_predicted", arrays.get("best_proba"))
+        self._best, self._best_predicted = part("best/"), best
+        self.epoch, self.history = state["epoch"], state["history"]
+        self.step, self._loss = state.get("step", 0), state.get("loss", 0.0)
+        self._plateau, self._stale_epochs = state["plateau"], state["stale_epochs"]

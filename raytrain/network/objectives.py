@@ -1,0 +1,178 @@
+"""What a fold is to learn and how it is judged: the one place where training differs between tasks."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
+
+from raytrain.network.build import crf_layer, head_variables, read_variables
+from raytrain.network.crf import tagging_losses
+from raytrain.network.inference import predict_emissions, predict_logits
+from raytrain.network.schedule import TrainSettings
+from raytrain.scores.classes import proba_from_logits, score_proba
+from raytrain.scores.spans import score_tags
+from raytrain.scores.tagging import find_and_count, transitions_of
+from raytrain.text.batches import FeatureRows
+from raytrain.text.windows import TaggedWindows
+
+keras = tf.keras
+
+
+class Objective(Protocol):
+    """What `network.loop.FoldTraining` asks of a task.
+
+    Attributes:
+        target_spec: Of a batch of `targets`.
+    """
+
+    target_spec: tf.TensorSpec
+
+    def targets(self, features: FeatureRows, rows: np.ndarray) -> np.ndarray:
+        """What is to be learned of the rows, row by row."""
+
+    def weights(self, features: FeatureRows, rows: np.ndarray, batch: np.ndarray) -> np.ndarray:
+        """(len(rows),) float32 weights of the rows' losses; `rows` are of the whole `batch`."""
+
+    def losses(
+        self, model: keras.Model, inputs: dict[str, tf.Tensor], outputs: tf.Tensor, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """(batch,) losses in nats, differentiable."""
+
+    def predict(
+        self, model: keras.Model, features: FeatureRows, rows: np.ndarray, batch_size: int
+    ) -> np.ndarray:
+        """What is kept of the model's word on valid rows."""
+
+    def score(self, model: keras.Model, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+        """The metrics of what was predicted, as plain floats."""
+
+    def oof_table(
+        self, rows: np.ndarray, predicted: np.ndarray, ids: pa.Array, weights: Mapping[str, np.ndarray]
+    ) -> pa.Table:
+        """A fold's oof.parquet; `weights` are the model's that predicted."""
+
+
+class Classification:
+    """One label a text.
+
+    Args:
+        labels: (num_rows,) label indices.
+        settings: Hyperparameters.
+    """
+
+    target_spec = tf.TensorSpec((None,), tf.int32)
+
+    def __init__(self, labels: np.ndarray, settings: TrainSettings):
+        self.labels, self._settings = labels, settings
+
+    def targets(self, features: FeatureRows, rows: np.ndarray) -> np.ndarray:
+        return self.labels[rows].astype(np.int32)
+
+    def weights(self, features: FeatureRows, rows: np.ndarray, batch: np.ndarray) -> np.ndarray:
+        weights = np.full(len(rows), 1 / len(batch), np.float32)
+        if self._settings.class_weight is None:
+            return weights
+        return weights * np.array(self._settings.class_weight, np.float32)[self.labels[rows]]
+
+    def losses(
+        self, model: keras.Model, inputs: dict[str, tf.Tensor], outputs: tf.Tensor, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Cross-entropies, against targets smoothed towards the even spread."""
+        smoothing = self._settings.label_smoothing
+        if outputs.shape[-1] == 1:
+            targets = tf.cast(targets, tf.float32) * (1 - smoothing) + smoothing / 2
+            return tf.nn.sigmoid_cross_entropy_with_logits(targets, outputs[:, 0])
+        targets = tf.one_hot(targets, outputs.shape[-1]) * (1 - smoothing) + smoothing / outputs.shape[-1]
+        return tf.nn.softmax_cross_entropy_with_logits(targets, outputs)
+
+    def predict(
+        self, model: keras.Model, features: FeatureRows, rows: np.ndarray, batch_size: int
+    ) -> np.ndarray:
+        """(len(rows), num_classes) probabilities; NaN where a logit is not finite."""
+        logits = predict_logits(model, features, rows, batch_size)
+        return proba_from_logits(logits) if np.isfinite(logits).all() else np.full(logits.shape, np.nan)
+
+    def score(self, model: keras.Model, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+        return score_proba(self.labels[rows], predicted)
+
+    def oof_table(
+        self, rows: np.ndarray, predicted: np.ndarray, ids: pa.Array, weights: Mapping[str, np.ndarray]
+    ) -> pa.Table:
+        """Row, id and a probability a label."""
+        columns = {"row": pa.array(rows, pa.int64()), "id": ids.take(pa.array(rows))}
+        columns |= {f"proba_{index}": pa.array(predicted[:, index]) for index in range(predicted.shape[1])}
+        return pa.table(columns)
+
+
+class Tagging:
+    """A tag a token, those of a text judged together.
+
+    Args:
+        tagged: Windows of the corpus, in the order of the features, and their tags.
+        settings: Hyperparameters.
+    """
+
+    target_spec = tf.TensorSpec((None, None), tf.int32)
+
+    def __init__(self, tagged: TaggedWindows, settings: TrainSettings):
+        self._tagged = tagged
+        self._targets = tagged.targets()
+
+    def targets(self, features: FeatureRows, rows: np.ndarray) -> np.ndarray:
+        return features.pad(self._targets, rows)
+
+    def weights(self, features: FeatureRows, rows: np.ndarray, batch: np.ndarray) -> np.ndarray:
+        """A token weighs the same in every text of a batch."""
+        num_tokens = int(self._tagged.windows.sizes[batch].sum())
+        return np.full(len(rows), 1 / max(num_tokens, 1), np.float32)
+
+    def losses(
+        self, model: keras.Model, inputs: dict[str, tf.Tensor], outputs: tf.Tensor, targets: tf.Tensor
+    ) -> tf.Tensor:
+        """Negative log-likelihoods of the tags between [CLS] and [SEP]."""
+        lengths = tf.reduce_sum(tf.cast(inputs["token_ids"] != 0, tf.int32), axis=1) - 2
+        ends_text = tf.gather(targets, lengths + 1, batch_dims=1)
+        whole = tf.cast(tf.stack([targets[:, 0], ends_text], axis=1), tf.float32)
+        emissions, crf = outputs[:, 1:-1], crf_layer(model)
+        num_tags = emissions.shape[-1]
+        if crf is None:
+            transitions = tf.zeros([num_tags]), tf.zeros([num_tags]), tf.zeros([num_tags, num_tags])
+        else:
+            transitions = tuple(tf.convert_to_tensor(part) for part in (crf.start, crf.end, crf.pairs))
+        return tagging_losses(emissions, targets[:, 1:-1], lengths, whole, *transitions)
+
+    def predict(
+        self, model: keras.Model, features: FeatureRows, rows: np.ndarray, batch_size: int
+    ) -> np.ndarray:
+        """(tokens of the rows' texts, num_tags) emissions."""
+        emissions = predict_emissions(model, features, rows, batch_size)
+        return self._tagged.windows.join(rows, emissions)
+
+    def score(self, model: keras.Model, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+        transitions = transitions_of(read_variables(head_variables(model)), predicted.shape[1])
+        texts = self._tagged.windows.of_texts(rows)
+        _, counts = find_and_count(self._tagged, texts, predicted, transitions, confident=False)
+        return score_tags(counts)
+
+    def oof_table(
+        self, rows: np.ndarray, predicted: np.ndarray, ids: pa.Array, weights: Mapping[str, np.ndarray]
+    ) -> pa.Table:
+        """Row (a text), id and the emissions of its tokens; in the metadata the transitions."""
+        windows, num_tags = self._tagged.windows, predicted.shape[1]
+        texts = windows.of_texts(rows)
+        offsets = pa.array(windows.token_bounds(texts) * num_tags)
+        emissions = pa.LargeListArray.from_arrays(offsets, pa.array(predicted.reshape(-1)))
+        crf = transitions_of(weights, num_tags)
+        scores = [part.tolist() for part in (crf.start, crf.end, crf.pairs)]
+        columns = {
+            "row": pa.array(texts, pa.int64()),
+            "id": ids.take(pa.array(texts)),
+            "emissions": emissions,
+        }
+        return pa.table(columns).replace_schema_metadata({"transitions": json.dumps(scores)})
+
+
+OBJECTIVES: dict[str, Any] = {"classify": Classification, "tag": Tagging}

@@ -1,0 +1,1 @@
+"""Encoders from elsewhere: by name, by address, from a directory."""

@@ -1,0 +1,1 @@
+"""Places that hold files: directories and object stores, whole files or none, and outages."""

@@ -1,0 +1,1 @@
+"""Ray Tune over any key of the config."""

@@ -1,0 +1,173 @@
+"""The search for a good config: trials of a few folds each, run by Ray Tune, pruned across folds."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import ray
+from rich.console import Console
+
+from raytrain.cluster import check_storage, connect
+from raytrain.config.load import validate_config
+from raytrain.config.schema import Config
+from raytrain.crossval.directory import check_inputs, lock_run
+from raytrain.crossval.driver import announce, frozen_states
+from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary, trains_encoder
+from raytrain.crossval.plan import PreparedRun, load_plan, prepare_run
+from raytrain.ensemble.artifact import parquet_bytes
+from raytrain.errors import ConfigError, InputError, SweepError
+from raytrain.folds.resources import FoldResources, cluster_nodes, plan_resources
+from raytrain.folds.tracking import tracking
+from raytrain.storage.directory import Directory
+from raytrain.sweep.pictures import write_pictures
+from raytrain.sweep.points import ListedPoints, OptunaPoints, PointSource
+from raytrain.sweep.records import TrialRecord, begin_sweep, best_trial, read_trials, trials_table
+from raytrain.sweep.space import SearchSpace, input_points, read_space, with_point
+from raytrain.sweep.table import TrialTable, best_table
+from raytrain.sweep.trial import TrialInputs, input_key
+from raytrain.sweep.tune import run_trials
+
+
+def run_sweep(config: Config, console: Console) -> Config:
+    """Searches, and leaves trials.parquet, best.yaml and pictures/ in the sweep's directory.
+
+    A sweep of the same name goes on where it stopped: folds that were trained are not trained again.
+
+    Args:
+        config: The config that every trial starts from, and under `sweep` what is searched.
+        console: Where progress and the best trials are drawn.
+
+    Returns:
+        The best config, as in best.yaml.
+
+    Raises:
+        InputError: Config, space, corpus, encoder or cluster cannot be used; no trial was started.
+        SweepError: Not one trial trained all its folds.
+    """
+    check_storage(config.storage)
+    sweep = Directory(config.storage) / config.name
+    with lock_run(sweep):
+        prepared = prepare_run(sweep, config, console)
+        pretrained = prepared.encoder.weights is not None
+        space = read_space(config, pretrained)
+        source = _point_source(space, config)
+        variants = _prepare_variants(sweep, config, space, prepared, console)
+        hashes = {f"{key} {name}": h for name, v in variants.items() for key, h in v[1].hashes.items()}
+        begin_sweep(sweep, config, hashes)
+        records = {record.number: record for record in read_trials(sweep)}
+        connect(config.cluster.address)
+        table = TrialTable(records, config, console)
+        try:
+            with (
+                tracking(sweep, config) as tracker,
+                _trial_inputs(sweep, config, space, variants, console) as (inputs, resources),
+            ):
+                run_trials(sweep, config, source, inputs, resources, table, tracker)
+        finally:
+            _sum_up(sweep, config, list(records.values()), pretrained, console)
+    best = best_trial(list(records.values()), config.sweep.metric)
+    if best is None:
+        raise SweepError([f"trial {number}: {r.error}" for number, r in sorted(records.items()) if r.error])
+    return best_config(config, best)
+
+
+def best_config(config: Config, best: TrialRecord) -> Config:
+    """What jobs/kfold.py trains in full: the best trial's config, under a name of this trial's."""
+    values = with_point(config, best.point).model_dump(mode="json")
+    return validate_config(values | {"name": f"{config.name}-trial-{best.number:04d}", "sweep": {}})
+
+
+def _point_source(space: SearchSpace, config: Config) -> PointSource:
+    options = config.sweep
+    if options.search == "grid":
+        return ListedPoints(space.grid())
+    if options.search == "random":
+        return ListedPoints(space.sample(options.num_trials, config.seed))
+    return OptunaPoints(space, options.metric, config.seed)
+
+
+def _prepare_variants(
+    sweep: Directory, config: Config, space: SearchSpace, prepared: PreparedRun, console: Console
+) -> dict[str, tuple[Config, PreparedRun]]:
+    """The config of each set of features that trials read, and what it is made of.
+
+    Raises:
+        ConfigError: With every encoder, file and class weight that cannot be used.
+    """
+    whole: dict[str, Any] = {"model.architecture": list(space.architectures)}
+    if space.searches("model.train_encoder"):
+        whole["model.train_encoder"] = False  # so that the encoder's weights are at hand
+    variants: dict[str, tuple[Config, PreparedRun]] = {}
+    problems: list[str] = []
+    for point in input_points(space):
+        own = with_point(config, {**point, **whole})
+        try:
+            read_dictionary(own, prepared.corpus)
+            encoder = find_encoder(own, prepared.corpus, console) if point else prepared.encoder
+            hashes = check_inputs(sweep, own, prepared.corpus, encoder)
+            variants[input_key(own)] = own, replace(prepared, encoder=encoder, hashes=hashes)
+        except InputError as error:
+            problems.append(str(error))
+    for value in space.values_of("train.class_weight"):
+        try:
+            class_weights(with_point(config, {"train.class_weight": value}), prepared.corpus)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError("the sweep cannot be started", list(dict.fromkeys(problems)))
+    return variants
+
+
+def _resources(config: Config, space: SearchSpace) -> FoldResources:
+    """What a trial takes, which trains one fold at a time on one worker."""
+    options = config.sweep
+    num_trials = len(space.grid()) if options.search == "grid" else options.num_trials
+    at_once = min(num_trials, options.max_concurrent_trials or num_trials)
+    cluster = config.cluster.model_copy(update={"workers_per_fold": 1, "max_concurrent_folds": at_once})
+    return plan_resources(cluster, at_once, at_once, cluster_nodes(cluster.autoscaler))
+
+
+@contextlib.contextmanager
+def _trial_inputs(
+    sweep: Directory,
+    config: Config,
+    space: SearchSpace,
+    variants: dict[str, tuple[Config, PreparedRun]],
+    console: Console,
+) -> Iterator[tuple[dict[str, TrialInputs], FoldResources]]:
+    """Encodes the corpus once for every set of features that trials read, and a frozen encoder's output."""
+    resources = _resources(config, space)
+    inputs: dict[str, TrialInputs] = {}
+    with contextlib.ExitStack() as stack:
+        for key, (own, prepared) in variants.items():
+            plan = load_plan(sweep, own, prepared)
+            announce(plan, console)
+            states = None
+            if not all(trains_encoder(own, name, plan.pretrained) for name in space.architectures):
+                states = stack.enter_context(frozen_states(plan, resources, console))
+            inputs[key] = TrialInputs(plan, config, ray.put(plan.shared_data()), states)
+        yield inputs, resources
+
+
+def _sum_up(
+    sweep: Directory, config: Config, records: list[TrialRecord], pretrained: bool, console: Console
+) -> None:
+    """Writes what is known, and prints the best trials."""
+    if not records:
+        return
+    records = sorted(records, key=lambda record: record.number)
+    sweep.write_bytes("trials.parquet", parquet_bytes(trials_table(records, config)))
+    pictures = write_pictures(sweep, records, config, pretrained)
+    best = best_trial(records, config.sweep.metric)
+    if best is not None:
+        metric = config.sweep.metric
+        folds = f"{best.num_folds} folds"
+        comment = (
+            f"# trial {best.number}: {metric} {best.mean(metric):.4f} ± {best.sd(metric):.4f}, {folds}\n"
+        )
+        text = comment + best_config(config, best).to_yaml()
+        sweep.write_bytes("best.yaml", text.encode())
+    console.print("", best_table(records, config), "")
+    for name in ["trials.parquet", *pictures]:
+        console.print(f"{sweep}/{name}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,263 @@
+"""The space of a sweep: what may be searched, checked whole before anything starts, and drawn from."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from raytrain.config.load import config_keys, nearest_key, validate_config
+from raytrain.config.schema import Config
+from raytrain.crossval.inputs import trains_encoder
+from raytrain.errors import ConfigError
+from raytrain.tasks import ARCHITECTURES
+
+RANGES = ("uniform", "loguniform", "randint")
+INPUT_SECTIONS = ("encoder.", "words.")
+# What decides where and on what is trained, not how.
+_FIXED = ("name", "storage", "seed", "task", "baseline", "data", "folds", "cache", "cluster", "sweep")
+
+Point = dict[str, Any]  # config key to value
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Values of one key.
+
+    Attributes:
+        kind: `choice`, `uniform`, `loguniform`, or `randint`, whose upper end is left out as in Ray Tune.
+        values: The choices, or the two ends.
+    """
+
+    kind: str
+    values: tuple[Any, ...]
+
+    def extremes(self) -> tuple[Any, ...]:
+        """Values which, if they are valid, all are: of a range of numbers one that is no integer, too."""
+        if self.kind == "choice":
+            return self.values
+        low, high = self.values
+        return (low, high - 1) if self.kind == "randint" else (low, high, low + (high - low) / math.pi)
+
+
+Draw = Callable[[str, Domain], Any]  # (name, domain) to a value; a name has one domain
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """What a sweep searches.
+
+    Attributes:
+        architectures: Each trial has one of them.
+        shared: Config key to domain, for every architecture.
+        own: Architecture to config key to domain, for it alone.
+    """
+
+    architectures: tuple[str, ...]
+    shared: dict[str, Domain]
+    own: dict[str, dict[str, Domain]]
+
+    def searches(self, key: str) -> bool:
+        """Whether any architecture's trials differ in a key."""
+        return key in self.shared or any(key in domains for domains in self.own.values())
+
+    def values_of(self, key: str) -> list[Any]:
+        """The choices of a key, of all architectures."""
+        domains = [space[key] for space in (self.shared, *self.own.values()) if key in space]
+        return [value for domain in domains for value in domain.values]
+
+    def draw(self, draw: Draw) -> Point:
+        """One point: the architecture, then the keys that apply to it."""
+        architecture = draw("model.architecture", Domain("choice", self.architectures))
+        point = {"model.architecture": architecture}
+        point |= {key: draw(key, domain) for key, domain in self.shared.items()}
+        return point | {
+            key: draw(f"{key} ({architecture})", domain) for key, domain in self.own[architecture].items()
+        }
+
+    def sample(self, num_points: int, seed: int) -> list[Point]:
+        """Independent random points; a longer list of the same seed begins with the shorter one."""
+        rng = np.random.default_rng(seed)
+        return [self.draw(lambda _, domain: _random(domain, rng)) for _ in range(num_points)]
+
+    def grid(self) -> list[Point]:
+        """Every combination. Raises ConfigError where a key has a range instead of a list."""
+        problems = [
+            f"sweep.space.{key}: expected a list of values for sweep.search=grid, found {domain.kind}"
+            for domains in (self.shared, *self.own.values())
+            for key, domain in domains.items()
+            if domain.kind != "choice"
+        ]
+        if problems:
+            raise ConfigError("the sweep's space has no grid", list(dict.fromkeys(problems)))
+        return [point for architecture in self.architectures for point in self._grid_of(architecture)]
+
+    def _grid_of(self, architecture: str) -> Iterator[Point]:
+        domains = self.shared | self.own[architecture]
+        for values in itertools.product(*(domain.values for domain in domains.values())):
+            yield {"model.architecture": architecture, **dict(zip(domains, values, strict=True))}
+
+
+def _random(domain: Domain, rng: np.random.Generator) -> Any:
+    if domain.kind == "choice":
+        return domain.values[int(rng.integers(len(domain.values)))]
+    low, high = domain.values
+    if domain.kind == "randint":
+        return int(rng.integers(low, high))
+    if domain.kind == "loguniform":
+        return float(math.exp(rng.uniform(math.log(low), math.log(high))))
+    return float(rng.uniform(low, high))
+
+
+def default_rates(architecture: str, pretrained: bool, train_encoder: bool) -> dict[str, Domain]:
+    """Learning rates worth searching: a frozen encoder's head wants a hundred times a finetuned encoder's."""
+    encoder = Domain("loguniform", (5e-6, 1e-4) if pretrained else (1e-4, 2e-3))
+    rates = {"train.encoder_learning_rate": encoder} if train_encoder else {}
+    if architecture != "finetune" or not train_encoder:
+        rates["train.learning_rate"] = Domain("loguniform", (3e-4, 1e-2))
+    if architecture.endswith("crf"):
+        rates["train.crf_learning_rate"] = Domain("loguniform", (1e-3, 1e-1))
+    return rates
+
+
+def read_space(config: Config, pretrained: bool) -> SearchSpace:
+    """Reads and checks sweep.space; learning rates that it does not mention get a range of their own.
+
+    A domain is a list of values, {uniform: [a, b]}, {loguniform: [a, b]}, {randint: [a, b]}, {choice: […]},
+    or one of these for each architecture, by its name.
+
+    Args:
+        config: The config that every trial starts from.
+        pretrained: Whether the encoder is.
+
+    Raises:
+        ConfigError: With every key and domain that cannot be searched.
+    """
+    problems: list[str] = []
+    raw = dict(config.sweep.space)
+    architectures = _architectures(raw.pop("model.architecture", None), config, problems)
+    space = SearchSpace(architectures, {}, {name: {} for name in architectures})
+    for key, value in raw.items():
+        if not _refuse_key(key, problems):
+            _read_key(key, value, space, ARCHITECTURES[config.task], problems)
+    for name in architectures if config.sweep.search != "grid" else ():
+        searched = (space.shared | space.own[name]).get("model.train_encoder")
+        trains = any(searched.values) if searched else trains_encoder(config, name, pretrained)
+        for key, domain in default_rates(name, pretrained, trains).items():
+            if key not in space.shared | space.own[name] and config.flat()[key] is None:
+                space.own[name][key] = domain
+    problems += _unfit_values(space, config)
+    there = config.folds.num_folds * config.folds.repeats
+    if config.sweep.num_folds > there:
+        problems.append(f"sweep.num_folds={config.sweep.num_folds}: the run has only {there} folds")
+    if problems:
+        raise ConfigError("the sweep cannot be started", list(dict.fromkeys(problems)))
+    return space
+
+
+def _read_key(
+    key: str, value: Any, space: SearchSpace, architectures: Sequence[str], problems: list[str]
+) -> None:
+    """Adds one key's domain to the space, for all architectures or for those that it names."""
+    where, is_input = f"sweep.space.{key}", key.startswith(INPUT_SECTIONS)
+    if isinstance(value, dict) and value and all(name in architectures for name in value):
+        if is_input:
+            problems.append(f"{where}: expected one list for all architectures; they share the features")
+        for name, part in value.items():
+            domain = _read_domain(part, f"{where}.{name}", problems)
+            if name not in space.own:
+                problems.append(f"{where}.{name}: no trial has this architecture")
+            elif domain is not None:
+                space.own[name][key] = domain
+        return
+    domain = _read_domain(value, where, problems)
+    if domain is not None and domain.kind != "choice" and is_input:
+        problems.append(f"{where}: expected a list, because the corpus is encoded for each of its values")
+    elif domain is not None:
+        space.shared[key] = domain
+
+
+def _architectures(value: Any, config: Config, problems: list[str]) -> tuple[str, ...]:
+    if value is None:
+        return tuple(config.model.architectures)
+    domain = _read_domain(value, "sweep.space.model.architecture", problems)
+    names = domain.values if domain is not None and domain.kind == "choice" else ()
+    known = ARCHITECTURES[config.task]
+    unknown = [name for name in names if name not in known]
+    if not names or unknown or len(set(names)) != len(names):
+        expected = f"expected a list of {', '.join(known)}, each once"
+        problems.append(f"sweep.space.model.architecture: {expected}; found {value!r}")
+        return ()
+    return names
+
+
+def _refuse_key(key: str, problems: list[str]) -> bool:
+    where = f"sweep.space.{key}"
+    if key.split(".")[0] in (*_FIXED, "tracking") or key == "train.precision":
+        problems.append(f"{where}: cannot be searched: every trial has the same")
+    elif key not in config_keys():
+        near = nearest_key(key)
+        problems.append(f"{where}: unknown key" + (f"; did you mean {near}?" if near else ""))
+    else:
+        return False
+    return True
+
+
+def _read_domain(value: Any, where: str, problems: list[str]) -> Domain | None:
+    if isinstance(value, list):
+        value = {"choice": value}
+    if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in ("choice", *RANGES):
+        kinds = ", ".join(f"{{{kind}: [a, b]}}" for kind in RANGES)
+        problems.append(f"{where}: expected a list of values, or {kinds}; found {value!r}")
+        return None
+    [(kind, values)] = value.items()
+    if kind == "choice":
+        if isinstance(values, list) and values:
+            return Domain(kind, tuple(values))
+        problems.append(f"{where}: expected at least one value, found {values!r}")
+        return None
+    number = int if kind == "randint" else int | float
+    is_pair = isinstance(values, list) and len(values) == 2
+    if not is_pair or not all(isinstance(v, number) and not isinstance(v, bool) for v in values):
+        problems.append(f"{where}.{kind}: expected two numbers, both ends; found {values!r}")
+    elif not values[0] < values[1]:
+        problems.append(f"{where}.{kind}: the range is empty: {values[0]} is not below {values[1]}")
+    elif kind == "loguniform" and values[0] <= 0:
+        problems.append(f"{where}.{kind}: has no logarithm at {values[0]}; expected an end above 0")
+    else:
+        return Domain(kind, tuple(values))
+    return None
+
+
+def _unfit_values(space: SearchSpace, config: Config) -> list[str]:
+    """Values that the config would refuse, by their keys."""
+    problems = []
+    for domains in (space.shared, *space.own.values()):
+        for key, domain in domains.items():
+            for value in domain.extremes():
+                try:
+                    with_point(config, {key: value})
+                except ConfigError as error:
+                    problems += [f"sweep.space.{problem}" for problem in error.problems]
+    return problems
+
+
+def with_point(config: Config, point: Point) -> Config:
+    """The config with a point's values. Raises ConfigError where one is not valid."""
+    values = config.model_dump(mode="json")
+    for key, value in point.items():
+        *sections, leaf = key.split(".")
+        place = values
+        for section in sections:
+            place = place[section]
+        place[leaf] = value
+    return validate_config(values)
+
+
+def input_points(space: SearchSpace) -> list[Point]:
+    """Every combination of the values on which features depend: of the encoder's and the words' keys."""
+    domains = {key: domain for key, domain in space.shared.items() if key.startswith(INPUT_SECTIONS)}
+    combinations = itertools.product(*(domain.values for domain in domains.values()))
+    return [dict(zip(domains, values, strict=True)) for values in combinations]

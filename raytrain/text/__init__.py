@@ -1,0 +1,1 @@
+"""Rows to ids: tokens, words, windows, padded batches."""

@@ -1,0 +1,141 @@
+"""WordPiece with character offsets, equal to bert4keras's Tokenizer, without importing TensorFlow."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers.models import WordPiece
+
+from raytrain.errors import CheckpointError
+from raytrain.text.ragged import bounds_of, integers, number, ranges
+
+# WordPiece's tokens, token i with id i; or the bytes of a SentencePiece model.
+Vocab = Sequence[str] | bytes
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+# The blocks that BERT's tokenizer sets apart as single characters (google-research/bert, tokenization.py).
+_CJK = (
+    "\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f"
+    "\U0002b820-\U0002ceaf\uf900-\ufaff\U0002f800-\U0002fa1f"
+)
+_IS_CJK = re.compile(f"[{_CJK}]")
+
+# Where BERT's tokenizer surely splits, whatever stands beside. Each of these decomposes to itself or another.
+_SPLIT = rf"!-/:-@\[-`{{-~，。！？、：；（）《》【】“”‘’…—{_CJK}"
+_PIECE = re.compile(rf"[{_SPLIT} \n\r\t]|[^{_SPLIT} \n\r\t]+")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of many texts.
+
+    Attributes:
+        bounds: (num_texts + 1,) int64; text i has tokens bounds[i]:bounds[i + 1].
+        ids: (num_tokens,) int64.
+        begins: (num_tokens,) int64; the place in its text of the token's first character.
+        ends: (num_tokens,) int64; the place behind its last.
+    """
+
+    bounds: np.ndarray
+    ids: np.ndarray
+    begins: np.ndarray
+    ends: np.ndarray
+
+
+def build_tokenizer(vocab: Sequence[str]) -> Tokenizer:
+    """Builds a lower-casing WordPiece tokenizer; token i of `vocab` has id i.
+
+    The steps are those of bert4keras's `Tokenizer(do_lower_case=True)`, one rule each: lower case,
+    decompose, blanks to spaces, accents and control characters out, then single CJK characters and
+    punctuation. The library's own BERT normalizer differs on private-use and unassigned characters.
+
+    Raises:
+        CheckpointError: The vocabulary lacks one of [PAD], [UNK], [CLS], [SEP].
+    """
+    ids = {token: index for index, token in enumerate(vocab)}
+    missing = [token for token in SPECIAL_TOKENS[:4] if token not in ids]
+    if missing:
+        raise CheckpointError(
+            "the vocabulary cannot be used",
+            [f"expected the token {token}, one a line; found {len(vocab)} others" for token in missing],
+        )
+    # bert4keras gives up on words beyond 200 characters.
+    tokenizer = Tokenizer(WordPiece(ids, unk_token="[UNK]", max_input_chars_per_word=200))
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.Lowercase(),
+            normalizers.NFD(),
+            normalizers.Replace(Regex(r"[\n\r\t\p{Z}]"), " "),
+            normalizers.Replace(Regex(r"[\p{Mn}\p{Cc}\p{Cf}\ufffd]"), ""),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(" ", "removed"),
+            pre_tokenizers.Split(Regex(rf"[!-/:-@\[-`{{-~\p{{P}}{_CJK}]"), "isolated"),
+        ]
+    )
+    return tokenizer
+
+
+class WordPieceTokenizer:
+    """Tokenizes many texts at once with a tokenizer of `build_tokenizer`."""
+
+    def __init__(self, tokenizer: Tokenizer):
+        self._tokenizer = tokenizer
+
+    def token_to_id(self, token: str) -> int | None:
+        """The number of a token, or None."""
+        found: int | None = self._tokenizer.token_to_id(token)
+        return found
+
+    def tokenize(self, texts: Sequence[str]) -> Tokens:
+        """Gives the tokens of the texts, without special ones.
+
+        Each distinct character or word is read once: texts consist of few thousands of them.
+        """
+        found = _PIECE.findall("\n".join(texts))
+        pieces, which = number(found)
+        encodings = [self._tokenizer.encode(piece, add_special_tokens=False) for piece in pieces]
+        sizes = integers(map(len, encodings))
+        tokens = ranges((np.cumsum(sizes) - sizes)[which], sizes[which])
+        spans = integers(chain.from_iterable(chain.from_iterable(part.offsets for part in encodings)))
+        spans = spans.reshape(-1, 2)[tokens]
+        spans += np.repeat(bounds_of(integers(map(len, pieces))[which])[:-1], sizes[which])[:, None]
+        places = bounds_of(integers(len(text) + 1 for text in texts))
+        bounds = np.searchsorted(spans[:, 0], places)
+        spans -= np.repeat(places[:-1], np.diff(bounds))[:, None]
+        ids = integers(chain.from_iterable(part.ids for part in encodings))
+        return Tokens(bounds, ids[tokens], spans[:, 0], spans[:, 1])
+
+
+def build_vocab(texts: Sequence[str], min_count: int = 2, word_count: int = 5) -> list[str]:
+    """Makes a WordPiece vocabulary of the corpus for an encoder that has none.
+
+    Args:
+        texts: The corpus's texts.
+        min_count: Rarer characters are left to [UNK].
+        word_count: Words of letters and digits at least this frequent become tokens of their own;
+            rarer ones fall into their characters.
+
+    Returns:
+        The special tokens, then tokens by falling count; ties by the token itself.
+    """
+    splitter = build_tokenizer(SPECIAL_TOKENS)
+    words: Counter[str] = Counter()
+    for text in texts:
+        pieces = splitter.pre_tokenizer.pre_tokenize_str(splitter.normalizer.normalize_str(text))
+        words.update(piece for piece, _ in pieces)
+    tokens: Counter[str] = Counter()
+    for word, count in words.items():
+        if len(word) > 1 and count >= word_count and not _IS_CJK.search(word):
+            tokens[word] += count
+        for position, char in enumerate(word):
+            tokens[char if position == 0 else f"##{char}"] += count
+    kept = [token for token, count in tokens.items() if count >= min_count and token not in SPECIAL_TOKENS]
+    return [*SPECIAL_TOKENS, *sorted(kept, key=lambda token: (-tokens[token], token))]

@@ -1,0 +1,70 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raytrain.corpus.bio import bio_lines, first_field, is_bio, split_line, spread_tag
+
+characters = st.characters(exclude_characters="\n\r", exclude_categories=["Cs"])
+sentences = st.lists(st.tuples(characters, st.sampled_from(["O", "B-LOC", "I-LOC"])), min_size=1, max_size=8)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.bio", True),
+        ("A.BIO", True),
+        ("a.bio.xz", True),
+        ("a.b.bio.gz", True),
+        ("bio", False),
+        ("a.bio.csv", False),
+        ("a.csv.gz", False),
+    ],
+)
+def test_a_name_tells_whether_a_file_is_bio(name, expected):
+    assert is_bio(name) == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(sentences, min_size=1, max_size=4))
+def test_any_characters_come_back_with_their_tags(tmp_path_factory, texts):
+    """Blanks of every kind, and what other tools take for the end of a line, are characters too."""
+    path = tmp_path_factory.mktemp("bio") / "a.bio"
+    content = "\n".join("".join(f"{char} {tag}\n" for char, tag in text) for text in texts)
+    path.write_text(content, encoding="utf-8", newline="\n")
+    problems = []
+    found = list(bio_lines(path, problems))
+    assert problems == []
+    assert [[split_line(line) for _, line in lines] for lines in found] == texts
+    numbered = [number for lines in found for number, _ in lines]
+    assert [content.split("\n")[number - 1] for number in numbered] == [
+        line for lines in found for _, line in lines
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "fields", "first"),
+    [
+        ("北\tB-LOC  ", ("北", "B-LOC"), "北"),
+        ("  O", (" ", "O"), " "),
+        ("北", None, "北"),
+        ("北 B-LOC x", None, "北"),
+    ],
+)
+def test_a_line_has_a_character_and_a_tag(line, fields, first):
+    assert split_line(line) == fields
+    assert first_field(line) == first
+
+
+@pytest.mark.parametrize(
+    ("tag", "size", "expected"),
+    [
+        ("O", 3, ["O", "O", "O"]),
+        ("B-X", 1, ["B-X"]),
+        ("B-X", 3, ["B-X", "I-X", "I-X"]),
+        ("I-X", 2, ["I-X", "I-X"]),
+        ("E-X", 3, ["I-X", "I-X", "E-X"]),
+        ("S-X", 3, ["B-X", "I-X", "E-X"]),
+    ],
+)
+def test_what_stands_in_one_piece_has_its_tag_on_each_character(tag, size, expected):
+    assert spread_tag(tag, size) == expected

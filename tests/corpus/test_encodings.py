@@ -1,0 +1,115 @@
+import csv
+import io
+import json
+
+import pytest
+
+from raytrain.corpus.encodings import SHOWN_LINES, Problem, detect_encoding
+from raytrain.corpus.tables import iter_rows
+
+
+def read(path, columns=("text",)):
+    problems = []
+    return list(iter_rows(path, columns, problems)), problems
+
+
+def values(path):
+    rows, problems = read(path)
+    assert problems == []
+    return [row["text"] for _, row in rows]
+
+
+def csv_bytes(texts):
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows([["label", "text"], *([str(i), text] for i, text in enumerate(texts))])
+    return buffer.getvalue().encode()
+
+
+def jsonl_bytes(texts):
+    return "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts).encode()
+
+
+def write(path, data):
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return path
+
+
+def kinds(problems):
+    return [problem.kind for problem in problems]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030", "gbk"])
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".txt"])
+def test_encodings(tmp_path, suffix, encoding):
+    texts = ["这部电影真好看", "服务太差了", "一般般", "a", "贵"]
+    data = {
+        ".csv": csv_bytes(texts),
+        ".jsonl": jsonl_bytes(texts),
+        ".txt": "\n".join(texts).encode(),
+    }[suffix]
+    path = write(tmp_path / f"a{suffix}", data.decode().encode(encoding))
+    assert values(path) == texts
+
+
+@pytest.mark.parametrize("mark", ["utf-16-le", "utf-16-be"])
+def test_utf16_of_either_byte_order(tmp_path, mark):
+    path = write(tmp_path / "a.txt", "\ufeff价格公道".encode(mark))
+    assert values(path) == ["价格公道"]
+
+
+def test_broken_utf16_is_reported(tmp_path):
+    path = write(tmp_path / "a.txt", "好吃".encode("utf-16") + b"\x00")
+    rows, problems = read(path)
+    assert rows == []
+    assert kinds(problems) == ["encoding"]
+
+
+@pytest.mark.parametrize("num_texts", [1, 2, 3, 50])
+@pytest.mark.parametrize("bad", [b"\xff", b"\xb5", b"\xb5\xe7"])
+def test_bad_bytes_in_utf8_name_their_row_and_spoil_no_other(tmp_path, bad, num_texts):
+    texts = [f"第{i}条评论写得不错" for i in range(num_texts)]
+    lines = csv_bytes(texts).split(b"\r\n")
+    lines[1] += bad
+    rows, problems = read(write(tmp_path / "a.csv", b"\n".join(lines)))
+    assert [(p.kind, p.row) for p in problems] == [("encoding", 2)]
+    assert f"0x{bad[0]:02X}" in problems[0].message
+    assert [row["text"] for _, row in rows][1:] == texts[1:]
+
+
+def test_many_undecodable_lines_are_counted(tmp_path):
+    good = "这一行没有问题\n".encode()
+    path = write(tmp_path / "a.txt", good * 100 + (good[:-1] + b"\xff\n") * 50)
+    _, problems = read(path)
+    assert len(problems) == SHOWN_LINES + 1
+    assert "30 more lines" in problems[-1].message
+
+
+def test_bad_byte_in_gb18030_names_its_row(tmp_path):
+    lines = [text.encode("gb18030") for text in ("房间很干净", "早餐不好吃", "下次还来")]
+    lines[1] += b"\xff"
+    problems = []
+    assert detect_encoding(write(tmp_path / "a.txt", b"\n".join(lines)), problems) is None
+    assert [(p.kind, p.row) for p in problems] == [("encoding", 2)]
+
+
+def test_character_cut_at_the_end_of_the_file_is_reported(tmp_path):
+    path = write(tmp_path / "a.txt", "房间很干净\n早餐很好\n再见".encode()[:-1])
+    assert [(p.kind, p.row) for p in read(path)[1]] == [("encoding", 3)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+def test_characters_across_chunks_are_decoded(tmp_path, monkeypatch, encoding):
+    monkeypatch.setattr("raytrain.corpus.encodings.CHUNK_BYTES", 1)
+    assert values(write(tmp_path / "a.txt", "很远的地方".encode(encoding))) == ["很远的地方"]
+
+
+def test_problem_in_one_line():
+    problem = Problem("empty_text", 17, "text", "expected a text, found an empty one; fill it in")
+    assert str(problem) == "row 17, column text: expected a text, found an empty one; fill it in"
+    assert problem.line("train.csv", may_drop=True) == (
+        "train.csv, row 17, column text: expected a text, found an empty one; fill it in, "
+        "or drop such rows with data.drop=[empty_text]"
+    )
+    assert Problem("empty_file", None, None, "found nothing").line("a.csv", may_drop=True) == (
+        "a.csv: found nothing"
+    )

@@ -1,0 +1,165 @@
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raytrain.corpus.splits import assign_folds, read_folds, write_folds
+from raytrain.errors import ArtifactError, CorpusError
+
+
+def labels_of(*counts):
+    return np.repeat(np.arange(len(counts)), counts)
+
+
+some_labels = st.lists(st.integers(5, 30), min_size=2, max_size=4).flatmap(
+    lambda counts: st.permutations(list(labels_of(*counts))).map(np.array)
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(some_labels, st.integers(2, 5), st.integers(1, 3), st.integers(0, 2**31 - 20_000))
+def test_each_row_is_valid_in_one_fold_of_each_repeat(labels, num_folds, repeats, seed):
+    assigned = assign_folds(labels, num_folds, repeats, seed)
+    assert assigned.shape == (repeats, len(labels))
+    assert assigned.dtype == np.int32
+    for folds in assigned:
+        assert sorted(np.unique(folds)) == list(range(num_folds))
+
+
+@settings(max_examples=40, deadline=None)
+@given(some_labels, st.integers(2, 5), st.integers(0, 1000))
+def test_each_class_is_spread_evenly(labels, num_folds, seed):
+    (folds,) = assign_folds(labels, num_folds, 1, seed)
+    for label in np.unique(labels):
+        counts = np.bincount(folds[labels == label], minlength=num_folds)
+        assert counts.max() - counts.min() <= 1
+    sizes = np.bincount(folds)
+    assert sizes.max() - sizes.min() <= len(np.unique(labels))
+
+
+def test_the_seed_decides():
+    labels = labels_of(40, 60)
+    first = assign_folds(labels, 5, 2, seed=7)
+    assert np.array_equal(first, assign_folds(labels, 5, 2, seed=7))
+    assert not np.array_equal(first, assign_folds(labels, 5, 2, seed=8))
+
+
+def test_repeats_differ():
+    first, second, third = assign_folds(labels_of(40, 60), 5, 3, seed=7)
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(second, third)
+
+
+def test_more_repeats_keep_the_earlier_ones():
+    labels = labels_of(40, 60)
+    assert np.array_equal(assign_folds(labels, 5, 3, seed=7)[:2], assign_folds(labels, 5, 2, seed=7))
+
+
+def test_no_global_generator_is_used_or_moved():
+    state = np.random.get_state()[1].copy()
+    assign_folds(labels_of(20, 20), 4, 2, seed=3)
+    assert np.array_equal(state, np.random.get_state()[1])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data(), st.integers(2, 4), st.integers(0, 1000))
+def test_groups_never_straddle_folds(data, num_folds, seed):
+    num_groups = data.draw(st.integers(3 * num_folds, 6 * num_folds))
+    groups = np.array([f"店{i}" for i in range(num_groups) for _ in range(data.draw(st.integers(1, 4)))])
+    labels = np.array(data.draw(st.lists(st.integers(0, 1), min_size=len(groups), max_size=len(groups))))
+    try:
+        assigned = assign_folds(labels, num_folds, 2, seed, groups)
+    except CorpusError:  # so uneven that a fold is empty or lacks a class: tested below
+        return
+    for folds in assigned:
+        for group in np.unique(groups):
+            assert len(np.unique(folds[groups == group])) == 1
+
+
+def test_even_groups_can_be_folded():
+    labels = np.tile([0, 1], 30)
+    groups = np.repeat([f"用户{i}" for i in range(20)], 3)
+    (folds,) = assign_folds(labels, 5, 1, 0, groups)
+    assert sorted(np.bincount(folds)) == [12] * 5
+
+
+def test_too_few_groups():
+    with pytest.raises(CorpusError, match=r"at least 3 groups.*found 2"):
+        assign_folds(labels_of(6, 6), 3, 1, 0, np.array(["甲", "乙"] * 6))
+
+
+def test_too_few_rows():
+    with pytest.raises(CorpusError, match=r"at least 5 rows.*found 4"):
+        assign_folds(np.zeros(4, int), 5, 1, 0)
+
+
+def test_a_class_within_one_group_is_missing_from_training():
+    labels = np.array([0] * 20 + [1] * 5)
+    groups = np.array([f"g{i}" for i in range(20)] + ["只有一家"] * 5)
+    with pytest.raises(CorpusError) as caught:
+        assign_folds(labels, 3, 1, 0, groups)
+    assert any("training rows lack a class" in problem for problem in caught.value.problems)
+    (folds,) = assign_folds(labels, 3, 1, 0, groups, with_every_class=False)
+    assert len(set(folds[20:].tolist())) == 1
+
+
+ID_KINDS = {
+    "numbers": pa.array(range(20), pa.int64()),
+    "strings": pa.array([f"微博{i}" for i in range(20)]),
+}
+
+
+@pytest.mark.parametrize("ids", ID_KINDS.values(), ids=ID_KINDS.keys())
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_file_reads_back(ids, repeats):
+    assigned = assign_folds(labels_of(10, 10), 4, repeats, 0)
+    read = read_folds(write_folds(assigned, ids), ids)
+    assert read.dtype == assigned.dtype
+    assert np.array_equal(read, assigned)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: b"", lambda data: data[:-9], lambda data: data[20:], lambda data: b"{}"]
+)
+def test_damaged_file(damage):
+    ids = ID_KINDS["strings"]
+    data = write_folds(assign_folds(labels_of(10, 10), 4, 1, 0), ids)
+    with pytest.raises(ArtifactError, match=r"folds\.parquet is damaged"):
+        read_folds(damage(data), ids)
+
+
+@pytest.mark.parametrize("columns", [["id", "fold"], ["fold", "repeat"], ["id", "repeat"]])
+def test_file_that_lacks_a_column(columns):
+    ids = ID_KINDS["strings"]
+    table = pq.read_table(io.BytesIO(write_folds(assign_folds(labels_of(10, 10), 4, 1, 0), ids)))
+    sink = io.BytesIO()
+    pq.write_table(table.select(columns), sink)
+    with pytest.raises(ArtifactError, match=r"folds\.parquet is damaged"):
+        read_folds(sink.getvalue(), ids)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        ID_KINDS["strings"][::-1],
+        ID_KINDS["strings"][:19],
+        pa.concat_arrays([ID_KINDS["strings"], pa.array(["多"])]),
+        ID_KINDS["numbers"],
+    ],
+    ids=["other order", "fewer", "more", "other type"],
+)
+def test_file_of_other_rows_is_refused(others):
+    data = write_folds(assign_folds(labels_of(10, 10), 4, 2, 0), ID_KINDS["strings"])
+    with pytest.raises(ArtifactError, match="other rows"):
+        read_folds(data, others)
+
+
+def test_file_of_no_rows_is_damaged():
+    with pytest.raises(ArtifactError):
+        read_folds(
+            write_folds(np.zeros((1, 0), np.int32), pa.array([], pa.int64())), pa.array([], pa.int64())
+        )

@@ -1,0 +1,290 @@
+import bz2
+import csv
+import gzip
+import io
+import itertools
+import json
+import lzma
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raytrain.corpus.tables import iter_rows
+from raytrain.errors import CorpusError
+
+TEXTS = ["今天天气很好", "这家店,不好吃", '他说"谢谢"就走了', "第一行\n第二行", "火锅🍲 abc"]
+COMPRESS = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": lambda data: pa.compress(data, codec="zstd", asbytes=True),
+}
+
+
+def read(path, columns=("text",)):
+    problems = []
+    return list(iter_rows(path, columns, problems)), problems
+
+
+def values(path, column="text"):
+    rows, problems = read(path, [column])
+    assert problems == []
+    return [row[column] for _, row in rows]
+
+
+def csv_bytes(texts, delimiter=",", line_end="\r\n"):
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, delimiter=delimiter, lineterminator=line_end)
+    writer.writerows([["label", "text"], *([str(i), text] for i, text in enumerate(texts))])
+    return buffer.getvalue().encode()
+
+
+def jsonl_bytes(texts, ensure_ascii=False):
+    return "".join(json.dumps({"text": t}, ensure_ascii=ensure_ascii) + "\n" for t in texts).encode()
+
+
+def write(path, data):
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return path
+
+
+def kinds(problems):
+    return [problem.kind for problem in problems]
+
+
+@pytest.mark.parametrize("compression", COMPRESS)
+@pytest.mark.parametrize(
+    ("suffix", "data"),
+    [
+        (".csv", csv_bytes(TEXTS)),
+        (".CSV", csv_bytes(TEXTS)),
+        (".tsv", csv_bytes(TEXTS, "\t")),
+        (".jsonl", jsonl_bytes(TEXTS)),
+        (".ndjson", jsonl_bytes(TEXTS, ensure_ascii=True)),
+    ],
+)
+def test_text_formats_and_compressions_read_back(tmp_path, suffix, data, compression):
+    path = write(tmp_path / f"a.b{suffix}{compression}", COMPRESS[compression](data))
+    assert values(path) == TEXTS
+
+
+@pytest.mark.parametrize("compression", COMPRESS)
+def test_txt_is_a_text_a_line(tmp_path, compression):
+    path = write(tmp_path / f"a.txt{compression}", COMPRESS[compression]("好\r\n\n不好".encode()))
+    assert read(path) == ([(1, {"text": "好"}), (2, {"text": ""}), (3, {"text": "不好"})], [])
+
+
+def test_parquet_reads_the_wanted_columns_with_their_types(tmp_path):
+    table = pa.table({"text": TEXTS, "label": [1, None, 2, 3, 4], "other": [0.5] * 5})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=2)
+    rows, problems = read(tmp_path / "a.parquet", ["label", "text"])
+    assert problems == []
+    assert rows[1] == (2, {"label": None, "text": TEXTS[1]})
+    assert [row for row, _ in rows] == [1, 2, 3, 4, 5]
+
+
+def test_rows_are_numbered_by_the_line_at_which_they_start(tmp_path):
+    data = 'text,label\n"甲\n乙",1\n\n"丙,""丁""\r\n",0\n戊,1\n'
+    rows, problems = read(write(tmp_path / "a.csv", data))
+    assert problems == []
+    assert rows == [(2, {"text": "甲\n乙"}), (5, {"text": '丙,"丁"\r\n'}), (7, {"text": "戊"})]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_line_endings(tmp_path, line_end):
+    assert values(write(tmp_path / "a.csv", csv_bytes(["好", "坏"], line_end=line_end))) == ["好", "坏"]
+    assert values(write(tmp_path / "a.txt", f"好{line_end}坏{line_end}")) == ["好", "坏"]
+
+
+@pytest.mark.parametrize("line", ["多,一,个", "少", '"没有关上,1', '"多余"的引号,1'])
+def test_malformed_csv_row_costs_no_other_row(tmp_path, line):
+    rows, problems = read(write(tmp_path / "a.csv", f'text,label\n甲,1\n{line}\n乙,0\n"丙",1\n'))
+    assert [(p.kind, p.row) for p in problems] == [("malformed_row", 3)]
+    assert rows == [(2, {"text": "甲"}), (4, {"text": "乙"}), (5, {"text": "丙"})]
+
+
+def test_field_longer_than_the_csv_module_allows_by_default(tmp_path):
+    assert values(write(tmp_path / "a.csv", csv_bytes(["长" * 200_000]))) == ["长" * 200_000]
+
+
+def test_header_with_an_open_quote_is_no_droppable_row(tmp_path):
+    rows, problems = read(write(tmp_path / "a.csv", '"text,label\n甲,1\n乙,0\n'))
+    assert rows == []
+    assert [(p.kind, p.row) for p in problems] == [("malformed_header", 1)]
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", "好", "3", '{"text": "\\ud83d"}', "[" * 100_000])
+def test_malformed_json_line(tmp_path, line):
+    rows, problems = read(write(tmp_path / "a.jsonl", f'{{"text": "甲"}}\n{line}\n\n{{"text": "乙"}}\n'))
+    assert [(p.kind, p.row) for p in problems] == [("malformed_row", 2)]
+    assert rows == [(1, {"text": "甲"}), (4, {"text": "乙"})]
+
+
+def test_json_row_without_the_key_is_none(tmp_path):
+    rows, problems = read(write(tmp_path / "a.jsonl", '{"text": "甲"}\n{"label": 1}\n'))
+    assert problems == []
+    assert rows[1] == (2, {"text": None})
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("a.csv", "texts,label\n甲,1\n"), ("a.jsonl", '{"texts": "甲", "label": 1}\n')],
+)
+def test_missing_column_names_what_is_there(tmp_path, name, data):
+    _, problems = read(write(tmp_path / name, data), ["text", "label"])
+    assert [(p.kind, p.column) for p in problems] == [("missing_column", "text")]
+    assert "'texts', 'label'" in problems[0].message
+    assert "did you mean 'texts'?" in problems[0].message
+
+
+def test_missing_column_of_parquet_leaves_the_others(tmp_path):
+    pq.write_table(pa.table({"label": [1]}), tmp_path / "a.parquet")
+    rows, problems = read(tmp_path / "a.parquet", ["text", "label"])
+    assert rows == [(1, {"label": 1})]
+    assert kinds(problems) == ["missing_column"]
+
+
+def test_missing_column_of_txt(tmp_path):
+    assert kinds(read(write(tmp_path / "a.txt", "甲"), ["label"])[1]) == ["missing_column"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_wanted_column_that_is_there_twice(tmp_path, name):
+    if name == "a.csv":
+        write(tmp_path / name, "text,text,x,x\n甲,乙,1,1\n")
+    else:
+        pq.write_table(
+            pa.table([["甲"], ["乙"], [1], [1]], names=["text", "text", "x", "x"]), tmp_path / name
+        )
+    assert [(p.kind, p.column) for p in read(tmp_path / name)[1]] == [("duplicate_column", "text")]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.csv", b""),
+        ("a.csv", b"\xef\xbb\xbf"),
+        ("a.csv", b"text,label\n"),
+        ("a.tsv", b"\n\n"),
+        ("a.jsonl", b"\n"),
+        ("a.txt.xz", b""),
+        ("a.csv.gz", gzip.compress(b"")),
+        ("a.parquet", b""),
+    ],
+)
+def test_empty_file(tmp_path, name, data):
+    rows, problems = read(write(tmp_path / name, data))
+    assert rows == []
+    assert kinds(problems) == ["empty_file"]
+
+
+def test_parquet_without_rows_is_empty(tmp_path):
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "a.parquet")
+    assert kinds(read(tmp_path / "a.parquet")[1]) == ["empty_file"]
+
+
+@pytest.mark.parametrize("name", ["a", "a.xlsx", "a.gz", "a.csv.zip", "a.parquet.gz", ".csv"])
+def test_unknown_suffix_lists_the_known_ones(tmp_path, name):
+    with pytest.raises(CorpusError, match=r"\.csv .*\.parquet.*\.zst"):
+        read(write(tmp_path / name, "text\n甲\n"))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.zst", ".csv.gz", ".parquet"])
+def test_missing_file_and_directory(tmp_path, suffix):
+    (tmp_path / f"dir{suffix}").mkdir()
+    for name in (f"absent{suffix}", f"dir{suffix}"):
+        with pytest.raises(CorpusError, match=name):
+            read(tmp_path / name)
+
+
+@pytest.mark.parametrize("compression", [".gz", ".bz2", ".xz", ".zst"])
+@pytest.mark.parametrize("damage", [lambda data: data[:-6], lambda data: b"text\n" + data])
+def test_truncated_or_corrupt_compression(tmp_path, compression, damage):
+    path = write(tmp_path / f"a.csv{compression}", damage(COMPRESS[compression](csv_bytes(TEXTS * 1000))))
+    with pytest.raises(CorpusError, match=path.name):
+        read(path)
+
+
+@pytest.mark.parametrize("cut", [slice(0, 100), slice(0, -20), slice(20, None)])
+def test_damaged_parquet(tmp_path, cut):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": TEXTS}), path)
+    write(path, path.read_bytes()[cut])
+    with pytest.raises(CorpusError, match=r"a\.parquet"):
+        read(path)
+
+
+def test_damaged_page_of_parquet(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": TEXTS}), path)
+    data = path.read_bytes()
+    write(path, data[:4] + b"\xff" * 40 + data[44:])
+    with pytest.raises(CorpusError, match=r"a\.parquet"):
+        read(path)
+
+
+def test_parquet_strings_that_are_not_utf8_name_their_row(tmp_path):
+    column = pa.array(["好".encode(), b"\xff", "坏".encode()], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"text": column}), tmp_path / "a.parquet")
+    rows, problems = read(tmp_path / "a.parquet")
+    assert [(p.kind, p.row, p.column) for p in problems] == [("encoding", 2, "text")]
+    assert [row["text"] for _, row in rows] == ["好", "\N{REPLACEMENT CHARACTER}", "坏"]
+
+
+def test_concatenated_zst_frames_are_read_whole(tmp_path):
+    frames = b"".join(COMPRESS[".zst"](line.encode()) for line in ("甲\n", "乙\n"))
+    assert values(write(tmp_path / "a.txt.zst", frames)) == ["甲", "乙"]
+
+
+@pytest.mark.parametrize("compression", COMPRESS)
+def test_rows_stream(tmp_path, monkeypatch, compression):
+    path = write(tmp_path / f"a.csv{compression}", COMPRESS[compression](csv_bytes(["字" * 10] * 20_000)))
+    num_lines = 0
+    plain_next = io.TextIOWrapper.__next__
+
+    class Counted(io.TextIOWrapper):
+        def __next__(self):
+            nonlocal num_lines
+            num_lines += 1
+            return plain_next(self)
+
+    monkeypatch.setattr("raytrain.corpus.tables.io.TextIOWrapper", Counted)
+    assert len(list(itertools.islice(iter_rows(path, ["text"], []), 10))) == 10
+    assert num_lines < 20
+
+
+# Nul and surrogates are in no text; a blank line, which is what a lone empty field may become, is no row.
+some_texts = st.lists(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=0), min_size=1
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(some_texts, st.sampled_from(["csv", "tsv", "jsonl", "ndjson", "parquet"]))
+def test_any_texts_read_back_equal(texts, suffix):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"a.{suffix}"
+        if suffix == "parquet":
+            pq.write_table(pa.table({"text": pa.array(texts, pa.string())}), path)
+        elif suffix in ("csv", "tsv"):
+            write(path, csv_bytes(texts, "," if suffix == "csv" else "\t"))
+        else:
+            write(path, jsonl_bytes(texts, ensure_ascii=suffix == "ndjson"))
+        assert values(path) == texts
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(), st.sampled_from(["a.csv", "a.jsonl", "a.txt", "a.parquet", "a.csv.zst", "a.txt.gz"]))
+def test_any_bytes_give_rows_or_problems_or_one_kind_of_error(data, name):
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            rows, problems = read(write(Path(folder) / name, data))
+        except CorpusError:
+            return
+        assert rows or problems

@@ -1,0 +1,214 @@
+import gzip
+import json
+import lzma
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from text_files import write
+
+from raytrain.corpus.tagged import read_tagged_corpus
+from raytrain.corpus.tags import find_spans, type_names
+from raytrain.errors import CorpusError
+
+BIO = "我 O\n在 O\n北 B-LOC\n京 I-LOC\n\n王\tB-PER\n五\tI-PER\n"
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+
+def write_jsonl(path, *rows):
+    return write(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def spans_in(corpus):
+    """(text, type) of every span, in order."""
+    found, types = find_spans(*corpus.tags), type_names(corpus.labels)
+    texts = corpus.table["text"].to_pylist()
+    parts = (found.rows, found.starts, found.ends, found.types)
+    return [(texts[r][s:e], types[t]) for r, s, e, t in zip(*(p.tolist() for p in parts), strict=True)]
+
+
+def problems_of(path, **options):
+    with pytest.raises(CorpusError) as raised:
+        read_tagged_corpus(path, "text", "spans", **options)
+    return raised.value.problems
+
+
+def test_bio_gives_texts_and_their_spans(tmp_path):
+    corpus = read_tagged_corpus(write(tmp_path / "a.bio", BIO), "text", "spans")
+    assert corpus.table["text"].to_pylist() == ["我在北京", "王五"]
+    assert corpus.table["id"].to_pylist() == [0, 1]
+    assert corpus.labels == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+    assert spans_in(corpus) == [("北京", "LOC"), ("王五", "PER")]
+
+
+def test_several_blank_lines_and_line_ends_of_windows_change_nothing(tmp_path):
+    other = "\r\n\r\n" + BIO.replace("\n", "\r\n").replace("\r\n\r\n", "\r\n\r\n \r\n") + "\r\n\r\n"
+    path = tmp_path / "a.bio"
+    path.write_bytes(other.encode())
+    plain = read_tagged_corpus(write(tmp_path / "b.bio", BIO), "text", "spans")
+    assert read_tagged_corpus(path, "text", "spans").table.equals(plain.table)
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".xz", lzma.compress)])
+def test_bio_may_be_compressed(tmp_path, suffix, pack):
+    path = tmp_path / f"a.bio{suffix}"
+    path.write_bytes(pack(BIO.encode()))
+    assert len(spans_in(read_tagged_corpus(path, "text", "spans"))) == 2
+
+
+def test_a_character_may_be_a_blank(tmp_path):
+    corpus = read_tagged_corpus(
+        write(tmp_path / "a.bio", "A B-X\n  I-X\n\u3000 I-X\nB I-X\n"), "text", "spans"
+    )
+    assert spans_in(corpus) == [("A \u3000B", "X")]
+
+
+def test_a_word_in_one_line_has_its_tag_on_each_character(tmp_path):
+    path = write(tmp_path / "a.bio", "在 O\nHP B-ORG\n公 I-ORG\n\nIBM S-ORG\n司 O\n")
+    with pytest.raises(CorpusError, match="to end with E-"):
+        read_tagged_corpus(path, "text", "spans")  # the first sentence does not close its span
+    corpus = read_tagged_corpus(write(path, "在 O\nHP B-ORG\n公 E-ORG\n\nIBM S-ORG\n司 O\n"), "text", "spans")
+    assert spans_in(corpus) == [("HP公", "ORG"), ("IBM", "ORG")]
+
+
+def test_rows_give_texts_spans_ids_and_groups(tmp_path):
+    rows = [
+        {"key": "a", "text": "王五在北京", "spans": [{"start": 3, "end": 5, "label": "LOC"}], "who": "x"},
+        {"key": "b", "text": "无", "spans": [], "who": "y"},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    for path in (write_jsonl(tmp_path / "a.jsonl", *rows), tmp_path / "a.parquet"):
+        corpus = read_tagged_corpus(path, "text", "spans", id="key", group="who")
+        assert spans_in(corpus) == [("北京", "LOC")]
+        assert corpus.table["id"].to_pylist() == ["a", "b"]
+        assert corpus.table["group"].to_pylist() == ["x", "y"]
+
+
+def test_all_that_is_wrong_with_a_bio_file_is_told_at_once_with_its_lines(tmp_path):
+    path = write(tmp_path / "a.bio", "我 O\n在\n\n北 I-LOC\n京 Q-LOC\n上 B-LOC x\n")
+    problems = problems_of(path)
+    assert [problem.split(":")[0].removeprefix(f"{path}, ") for problem in problems] == [
+        "row 2",
+        "row 4",
+        "row 5",
+        "row 6",
+    ]
+    assert "its tag, found '在'" in problems[0] and "data.strict=false" in problems[1]
+
+
+@pytest.mark.parametrize(
+    ("spans", "words"),
+    [
+        ([{"start": 0, "end": 6, "label": "X"}], "inside the text's 5 characters"),
+        ([{"start": 2, "end": 2, "label": "X"}], "inside the text"),
+        ([{"start": -1, "end": 2, "label": "X"}], "inside the text"),
+        ([{"start": 0, "end": 2, "label": "X"}, {"start": 1, "end": 3, "label": "Y"}], "do not overlap"),
+        ([{"start": 0.0, "end": 2, "label": "X"}], "places as integers"),
+        ([{"start": True, "end": 2, "label": "X"}], "places as integers"),
+        ([{"start": 0, "end": 2, "label": "X Y"}], "label without blanks"),
+        ([{"start": 0, "end": 2, "label": "X\ud83d"}], "label without blanks"),
+        ([{"start": 0, "end": 2}], "expected a span"),
+        ([[0, 2, "X"]], "expected a span"),
+        ("0-2", "expected a list of spans"),
+    ],
+)
+def test_bad_span_is_told_with_its_row_and_column(tmp_path, spans, words):
+    path = write_jsonl(tmp_path / "a.jsonl", {"text": "王五在北京", "spans": spans})
+    [problem] = problems_of(path)
+    assert problem.startswith(f"{path}, row 1, column spans: ") and words in problem
+
+
+def test_spans_that_touch_are_two(tmp_path):
+    spans = [{"start": 0, "end": 2, "label": "X"}, {"start": 2, "end": 4, "label": "X"}]
+    path = write_jsonl(tmp_path / "a.jsonl", {"text": "王五在北京", "spans": spans})
+    assert spans_in(read_tagged_corpus(path, "text", "spans")) == [("王五", "X"), ("在北", "X")]
+
+
+def test_what_follows_a_bad_line_or_tag_is_no_problem_of_its_own(tmp_path):
+    path = write(tmp_path / "a.bio", "王\n伟 I-PER\n\n北 b-LOC\n京 I-LOC\n好 I-PER\n")
+    problems = problems_of(path)
+    assert [problem.split(":")[0].removeprefix(f"{path}, ") for problem in problems] == [
+        "row 1",
+        "row 4",
+        "row 6",
+    ]
+
+
+def test_a_stray_tag_of_bioes_is_named_first(tmp_path):
+    path = write(tmp_path / "a.bio", BIO * 5 + "\n上 S-LOC\n")
+    problems = problems_of(path)
+    assert "read as bioes because of S-LOC in row 37" in problems[0] and "data.scheme=bio" in problems[0]
+    [problem] = problems_of(path, scheme="bio")
+    assert "row 37" in problem and "found 'S-LOC'; mend it" in problem
+
+
+def test_tags_of_bmes_are_told_what_bioes_calls_them(tmp_path):
+    path = write(tmp_path / "a.bio", "北 B-LOC\n京 M-LOC\n市 E-LOC\n")
+    assert any("write I-LOC, as BIOES has it" in problem for problem in problems_of(path))
+
+
+def test_predicted_spans_are_a_corpus_too(tmp_path):
+    span = {"text": "北京", "type": "LOC", "start": 3, "end": 5, "confidence": 0.9}
+    path = write_jsonl(tmp_path / "a.jsonl", {"id": 0, "text": "王五在北京", "spans": [span]})
+    assert spans_in(read_tagged_corpus(path, "text", "spans")) == [("北京", "LOC")]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.txt", "a.conll", "a.csv.gz"])
+def test_files_that_cannot_hold_spans_are_refused(tmp_path, name):
+    with pytest.raises(CorpusError, match=r"expected \.bio, or \.jsonl"):
+        read_tagged_corpus(write(tmp_path / name, "text\n"), "text", "spans")
+
+
+def test_a_missing_text_column_is_one_problem(tmp_path):
+    row = {"text": "王", "spans": [{"start": 0, "end": 1, "label": "X"}]}
+    with pytest.raises(CorpusError) as raised:
+        read_tagged_corpus(write_jsonl(tmp_path / "a.jsonl", *[row] * 5), "body", "spans")
+    assert len(raised.value.problems) == 1
+
+
+def test_bad_sentences_may_be_dropped_and_are_counted(tmp_path):
+    path = write(tmp_path / "a.bio", BIO + "\n坏\n的 O\n")
+    corpus = read_tagged_corpus(path, "text", "spans", drop=["malformed_row"])
+    assert corpus.num_rows == 2 and corpus.dropped == {"malformed_row": 1}
+
+
+def test_repeated_ids_are_refused(tmp_path):
+    row = {"id": "a", "text": "王", "spans": [{"start": 0, "end": 1, "label": "X"}]}
+    [problem] = problems_of(write_jsonl(tmp_path / "a.jsonl", row, row), id="id")
+    assert "'a' in row 1 too" in problem
+
+
+def test_first_of_repeated_ids_that_is_usable_stays(tmp_path):
+    rows = [{"id": "a", "text": text, "spans": [{"start": 0, "end": 1, "label": "X"}]} for text in "王五"]
+    rows.insert(0, {"id": "a", "text": " ", "spans": []})
+    path = write_jsonl(tmp_path / "a.jsonl", *rows)
+    corpus = read_tagged_corpus(path, "text", "spans", id="id", drop=["empty_text", "duplicate_id"])
+    assert corpus.table["text"].to_pylist() == ["王"]
+    assert corpus.dropped == {"duplicate_id": 1, "empty_text": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("\n \n", "expected sentences, found none"), ("我 O\n", "expected tagged spans"), ("", "sentences")],
+)
+def test_file_without_spans_is_refused(tmp_path, content, words):
+    [problem] = problems_of(write(tmp_path / "a.bio", content))
+    assert words in problem
+
+
+def test_bio_has_no_columns_for_ids_and_groups(tmp_path):
+    problems = problems_of(write(tmp_path / "a.bio", BIO), id="id", group="who")
+    assert problems == ["data.id needs .jsonl or .parquet", "folds.group needs .jsonl or .parquet"]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="public data beside the project")
+def test_public_corpus_is_read_whole():
+    path = SHARED / "msra_ner_dev.bio"
+    corpus = read_tagged_corpus(path, "text", "spans")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert "".join(corpus.table["text"].to_pylist()) == "".join(line[0] for line in lines if line.strip())
+    tags, _ = corpus.tags
+    assert [corpus.labels[tag] for tag in tags] == [line.split()[1] for line in lines if line.strip()]
+    assert np.bincount(corpus.strata(5)).min() > 100

@@ -1,0 +1,82 @@
+import itertools
+
+import pyarrow as pa
+import pytest
+from text_files import write, write_csv, write_jsonl
+
+from raytrain.corpus.unlabelled import count_texts, iter_texts
+from raytrain.errors import CorpusError
+
+
+def test_texts_to_predict_come_in_order_with_empty_ones(tmp_path):
+    rows = [{"id": 3, "text": "甲"}, {"id": 3, "text": None}, {"id": 1}, {"id": 2, "text": " "}]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    tables = list(iter_texts(path, ["text"], id="id", batch_rows=3))
+    assert [table.num_rows for table in tables] == [3, 1]
+    assert pa.concat_tables(tables).to_pydict() == {"id": ["3", "3", "1", "2"], "text": ["甲", "", "", " "]}
+    assert count_texts(path, ["text"], id="id") == (4, 3)
+
+
+def test_pairs_to_predict(tmp_path):
+    path = write_csv(tmp_path / "a.csv", [("甲", ""), ("乙", "丙")], ("q", "a"))
+    (table,) = iter_texts(path, ["q", "a"])
+    assert table.schema == pa.schema({"id": pa.int64(), "text": pa.string(), "text_pair": pa.string()})
+    assert table.to_pydict() == {"id": [0, 1], "text": ["甲", "乙"], "text_pair": ["", "丙"]}
+    assert count_texts(path, ["q", "a"]) == (2, 1)
+
+
+def test_a_plain_text_file_can_be_predicted(tmp_path):
+    (tmp_path / "a.txt").write_text("甲\n\n乙\n", encoding="utf-8")
+    assert count_texts(tmp_path / "a.txt", ["text"]) == (3, 1)
+
+
+def test_texts_to_predict_stream(tmp_path):
+    # The end of the file is damaged, so a reader that ran ahead to it would refuse it at once.
+    path = write_csv(tmp_path / "a.csv", [["句子"]] * 1000 + [["多", "了"]], ["text"])
+    tables = iter_texts(path, ["text"], batch_rows=10)
+    assert all(table.num_rows == 10 for table in itertools.islice(tables, 5))
+    with pytest.raises(CorpusError):
+        list(tables)
+
+
+def test_texts_to_predict_are_refused_with_all_problems(tmp_path):
+    rows = [{"id": 1, "text": ["甲"]}, {"text": "乙"}, {"id": 3, "text": "丙"}]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    with pytest.raises(CorpusError) as caught:
+        count_texts(path, ["text"], id="id")
+    assert [problem.split(": ")[0] for problem in caught.value.problems] == [
+        f"{path}, row 1, column text",
+        f"{path}, row 2, column id",
+    ]
+    assert "data.drop" not in str(caught.value)
+    with pytest.raises(CorpusError):
+        next(iter_texts(path, ["text"], id="id"))
+
+
+@pytest.mark.parametrize("content", ["", "text\n", "other\n甲\n"])
+def test_texts_to_predict_without_rows_or_column_are_refused(tmp_path, content):
+    (tmp_path / "a.csv").write_text(content, encoding="utf-8")
+    for read in (count_texts, lambda *args: list(iter_texts(*args))):
+        with pytest.raises(CorpusError):
+            read(tmp_path / "a.csv", ["text"])
+
+
+def test_texts_to_predict_are_read_with_or_without_tags(tmp_path):
+    path = write(tmp_path / "a.bio", "我\n在\n\n  O\n北 B-LOC\n")
+    [table] = iter_texts(path, ["text"])
+    assert table["text"].to_pylist() == ["我在", " 北"]
+    assert count_texts(path, ["text"]) == (2, 0)
+
+
+def test_other_files_to_predict_are_read_as_ever(tmp_path):
+    path = write(tmp_path / "a.txt", "我在\n\n北京\n")
+    [table] = iter_texts(path, ["text"])
+    assert table["text"].to_pylist() == ["我在", "", "北京"]
+    assert count_texts(path, ["text"]) == (3, 1)
+
+
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_bio_without_sentences_is_refused(tmp_path, content):
+    with pytest.raises(CorpusError) as caught:
+        count_texts(write(tmp_path / "a.bio", content), ["text"])
+    assert "expected sentences, found none" in str(caught.value)

@@ -1,0 +1,318 @@
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from raytrain.config.keys import binding_keys
+from raytrain.config.load import load_config
+from raytrain.corpus.corpus import Corpus
+from raytrain.crossval.directory import (
+    begin_run,
+    check_config,
+    check_inputs,
+    find_folds,
+    identify,
+    lock_run,
+    read_summary,
+)
+from raytrain.errors import ArtifactError, ConfigError, StorageError
+from raytrain.pretrained.directory import EncoderFiles
+from raytrain.storage.directory import Directory, json_bytes
+
+NUM_ROWS = 12
+CORPUS = Corpus(
+    pa.table(
+        {
+            "id": pa.array(range(NUM_ROWS), pa.int64()),
+            "text": [f"第{i}条" for i in range(NUM_ROWS)],
+            "label": pa.array([i % 2 for i in range(NUM_ROWS)], pa.int32()),
+            "group": [f"店{i // 2}" for i in range(NUM_ROWS)],
+        }
+    ),
+    ["假", "真"],
+    "a" * 64,
+    "a.csv",
+    {"empty_text": 1},
+)
+
+
+def config_of(*overrides):
+    return load_config(
+        None, ["data.path=a.csv", "folds.num_folds=3", "model.architecture=textcnn", *overrides]
+    )
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Directory(tmp_path / "runs" / "甲")
+
+
+ENCODER = EncoderFiles("albert", {}, [], None)
+
+
+def begin(run, *overrides, corpus=CORPUS, encoder=ENCODER):
+    config = config_of(*overrides)
+    check_config(run, config)
+    inputs = check_inputs(run, config, corpus, encoder)
+    begin_run(run, config, corpus, inputs, find_folds(run, config, corpus))
+    return identify(config, inputs)
+
+
+def problems_of(run, *overrides, corpus=CORPUS, encoder=ENCODER):
+    with pytest.raises(ConfigError) as caught:
+        begin(run, *overrides, corpus=corpus, encoder=encoder)
+    assert str(run) in str(caught.value)
+    return caught.value.problems
+
+
+def test_config_and_corpus_are_written(run, tmp_path):
+    begin(run)
+    assert load_config(f"{run}/config.yaml") == config_of()
+    stored = json.loads(run.read_bytes("corpus.json"))
+    assert (stored["rows"], stored["dropped"], stored["sha256"]) == (NUM_ROWS, {"empty_text": 1}, "a" * 64)
+    assert stored["labels"] == [{"label": "假", "rows": 6}, {"label": "真", "rows": 6}]
+
+
+def test_the_same_again_is_accepted_and_has_the_same_identity(run):
+    assert begin(run, "train.epochs=5") == begin(run, "train.epochs=5")
+
+
+def test_identity_does_not_depend_on_name_or_place(run, tmp_path):
+    other = Directory(tmp_path / "other")
+    assert begin(run) == begin(other, "name=b", f"storage={tmp_path}", "cluster.max_failures=0")
+
+
+@pytest.mark.parametrize(
+    "override", ["seed=1", "train.epochs=9", "model.architecture=rnn_cnn", "encoder.maxlen=64"]
+)
+def test_identity_depends_on_what_the_folds_learn(run, tmp_path, override):
+    assert begin(run) != begin(Directory(tmp_path / "other"), override)
+
+
+def test_identity_depends_on_the_corpus(run, tmp_path):
+    other = dataclasses.replace(CORPUS, sha256="b" * 64)
+    assert begin(run) != begin(Directory(tmp_path / "other"), corpus=other)
+
+
+def test_keys_that_differ_are_named_with_both_values(run):
+    begin(run, "train.epochs=5")
+    problems = problems_of(run, "train.epochs=6", "seed=7")
+    assert [problem.partition(":")[0] for problem in problems[:-1]] == ["seed", "train.epochs"]
+    assert "5" in problems[1] and "6" not in problems[1].partition("found")[0] and "6" in problems[1]
+    assert "another name" in problems[-1]
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["cluster.address=auto", "cluster.gpus_per_fold=0.5", "cluster.max_concurrent_folds=1", "baseline=false"],
+)
+def test_free_keys_may_change(run, override):
+    identity = begin(run)
+    assert begin(run, override) == identity
+    assert load_config(f"{run}/config.yaml") == config_of(override)
+
+
+def test_test_file_may_change(run):
+    begin(run, "data.test=a.csv")
+    begin(run, "data.test=b.csv")
+
+
+def test_changed_corpus_is_refused(run):
+    begin(run)
+    problems = problems_of(run, corpus=dataclasses.replace(CORPUS, sha256="b" * 64))
+    assert problems[0].startswith("data.path:")
+    assert load_config(f"{run}/config.yaml") == config_of()
+
+
+@pytest.mark.parametrize("key", ["vectors", "user_dict"])
+def test_changed_words_file_is_refused(run, tmp_path, key):
+    path = tmp_path / "words.txt"
+    path.write_text("词 1\n", encoding="utf-8")
+    override = f"words.{key}={path}"
+    begin(run, override)
+    begin(run, override)
+    path.write_text("词 2\n", encoding="utf-8")
+    assert problems_of(run, override)[0].startswith(f"words.{key}:")
+
+
+def test_change_in_the_midst_of_the_ends_of_a_long_file_is_seen(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("raytrain.crossval.directory._ENDS", 4)
+    path = tmp_path / "long.vec"
+    identities = set()
+    for number, data in enumerate(
+        [b"0123456789abcdef", b"x123456789abcdef", b"0123456789abcdex", b"0123456789abcdeff"]
+    ):
+        path.write_bytes(data)
+        identities.add(begin(Directory(tmp_path / str(number)), f"words.vectors={path}"))
+    assert len(identities) == 4
+
+
+def test_missing_words_file_is_named(run, tmp_path):
+    with pytest.raises(ConfigError, match=r"words\.vectors: .*absent\.vec"):
+        begin(run, f"words.vectors={tmp_path}/absent.vec")
+
+
+def test_changed_encoder_is_refused(run, tmp_path):
+    (tmp_path / "vocab.txt").write_text("天\n", encoding="utf-8")
+    encoder = dataclasses.replace(ENCODER, files=(tmp_path / "vocab.txt",))
+    begin(run, encoder=encoder)
+    begin(run, encoder=encoder)
+    (tmp_path / "vocab.txt").write_text("地\n", encoding="utf-8")
+    assert problems_of(run, encoder=encoder)[0].startswith("encoder.checkpoint:")
+
+
+def test_encoders_that_differ_in_the_middle_alone_are_two(run, tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(bytes(3 << 20))
+    encoder = dataclasses.replace(ENCODER, files=(path,))
+    begin(run, encoder=encoder)
+    path.write_bytes(bytes(1 << 20) + b"x" + bytes((2 << 20) - 1))
+    assert problems_of(run, encoder=encoder)[0].startswith("encoder.checkpoint:")
+
+
+def test_another_reading_of_a_config_is_another_encoder(run, tmp_path):
+    path = tmp_path / "vocab.txt"
+    path.write_bytes(b"")
+    begin(run, encoder=EncoderFiles("albert", {"hidden_act": "gelu"}, [], None, (path,)))
+    other = EncoderFiles("albert", {"hidden_act": "gelu_new"}, [], None, (path,))
+    assert problems_of(run, encoder=other)[0].startswith("encoder.checkpoint:")
+
+
+def test_a_finished_run_does_not_look_for_its_encoder(run, tmp_path):
+    (tmp_path / "vocab.txt").write_bytes(b"")
+    begin(run, encoder=EncoderFiles("albert", {}, [], None, (tmp_path / "vocab.txt",)))
+    check_inputs(run, config_of(), CORPUS, encoder=None)
+
+
+@pytest.mark.parametrize("text", [b"name: [", b"- a\n", b"nonsense: 1\n", b"\xff", b"", b"name: ${a}\n"])
+def test_damaged_config_is_an_artifact_error(run, text):
+    begin(run)
+    run.write_bytes("config.yaml", text)
+    with pytest.raises(ArtifactError, match=r"config\.yaml is damaged"):
+        begin(run)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[]", b"3", b"{}", b'{"inputs": []}', b'{"inputs": null}', b"\xff"]
+)
+def test_damaged_corpus_json_is_an_artifact_error(run, text):
+    begin(run)
+    run.write_bytes("corpus.json", text)
+    with pytest.raises(ArtifactError, match=r"corpus\.json is damaged"):
+        begin(run)
+
+
+def test_folds_are_assigned_once_and_read_back(run):
+    begin(run, "folds.repeats=2")
+    written = run.read_bytes("folds.parquet")
+    folds = find_folds(run, config_of("folds.repeats=2", "seed=1"), CORPUS)
+    assert folds.shape == (2, NUM_ROWS)
+    begin(run, "folds.repeats=2")
+    assert run.read_bytes("folds.parquet") == written
+
+
+def test_nothing_is_written_before_the_run_begins(run):
+    config = config_of()
+    check_config(run, config)
+    check_inputs(run, config, CORPUS, ENCODER)
+    find_folds(run, config, CORPUS)
+    assert not run.exists()
+
+
+def test_folds_keep_groups_together_where_asked(run):
+    (folds,) = find_folds(run, config_of("folds.group=店"), CORPUS)
+    assert np.array_equal(folds[::2], folds[1::2])
+
+
+def test_damaged_folds_are_an_artifact_error(run):
+    begin(run)
+    run.write_bytes("folds.parquet", b"nonsense")
+    with pytest.raises(ArtifactError, match=r"folds\.parquet"):
+        begin(run)
+
+
+def test_words_files_that_no_head_reads_are_not_looked_at(run):
+    begin(run, "words.vectors=nowhere.txt", "model.architecture=finetune")
+
+
+def test_second_holder_is_refused_until_the_first_lets_go(run):
+    with lock_run(run), pytest.raises(ConfigError, match="another job"), lock_run(run):
+        pass
+    with lock_run(run):
+        pass
+
+
+def test_lock_is_let_go_after_an_error(run):
+    with pytest.raises(ZeroDivisionError), lock_run(run):
+        raise ZeroDivisionError
+    with lock_run(run):
+        pass
+
+
+def test_two_runs_do_not_lock_each_other(run, tmp_path):
+    with lock_run(run), lock_run(Directory(tmp_path / "other")):
+        assert run.exists(".lock")
+
+
+def test_object_stores_have_no_lock():
+    run = Directory("mock://bucket/run")
+    with lock_run(run), lock_run(run):
+        assert run.files() == []
+
+
+def test_summary_counts_only_once_the_ensemble_is_written(run):
+    run.write_bytes("summary.json", b'{"rows": 3}')
+    assert read_summary(run) is None
+    run.write_bytes("ensemble/manifest.json", b"{}")
+    assert read_summary(run) == {"rows": 3}
+
+
+def test_damaged_summary_is_an_artifact_error(run):
+    run.write_bytes("ensemble/manifest.json", b"{}")
+    run.write_bytes("summary.json", b"{")
+    with pytest.raises(ArtifactError, match=r"summary\.json"):
+        read_summary(run)
+
+
+@pytest.mark.parametrize("open_folds", ["missing", "stopped_early"])
+def test_a_run_with_open_folds_is_not_finished(run, open_folds):
+    run.write_bytes("ensemble/manifest.json", b"{}")
+    run.write_bytes("summary.json", json_bytes({"missing": [], "stopped_early": []}))
+    assert read_summary(run) is not None
+    run.write_bytes("summary.json", json_bytes({open_folds: ["finetune/r0-fold-01"]}))
+    assert read_summary(run) is None
+
+
+def test_a_run_below_a_file_is_told(tmp_path):
+    (tmp_path / "runs").write_bytes(b"")
+    run = Directory(tmp_path / "runs" / "tiny")
+    with pytest.raises(StorageError, match="runs/tiny cannot be written"), lock_run(run):
+        pass
+
+
+def test_a_storage_that_is_away_is_not_a_damaged_run(tmp_path, monkeypatch):
+    """Whom a run is called damaged to deletes it."""
+    run, config = Directory(tmp_path), config_of()
+    run.write_bytes("config.yaml", b"")
+
+    def refuse(self, name):
+        raise StorageError("the storage is away")
+
+    monkeypatch.setattr(Directory, "read_bytes", refuse)
+    with pytest.raises(StorageError, match="away"):
+        check_config(run, config)
+    with pytest.raises(StorageError, match="away"):
+        check_inputs(run, config, CORPUS, None)
+
+
+def test_a_classifier_without_keywords_is_known_as_before_there_were_any_and_taggers():
+    config, inputs = config_of(), {"data.path": "a"}
+    later = ("words.keywords", "words.num_keywords")
+    later += ("data.spans", "data.scheme", "data.strict", "train.crf_learning_rate")
+    known = {key: value for key, value in binding_keys(config).items() if key not in ("name", *later)}
+    expected = hashlib.sha256(json.dumps([known, inputs], sort_keys=True).encode()).hexdigest()
+    assert identify(config, inputs) == expected
+    assert identify(config_of("words.num_keywords=7", "data.strict=false"), inputs) == expected

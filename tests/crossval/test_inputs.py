@@ -1,0 +1,228 @@
+import functools
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from tiny_run import silent_console
+
+from raytrain.config.load import load_config
+from raytrain.corpus.corpus import Corpus
+from raytrain.crossval.inputs import (
+    class_weights,
+    find_encoder,
+    learning_rates,
+    read_shared_inputs,
+    reads_words,
+    trains_encoder,
+)
+from raytrain.errors import CheckpointError, ConfigError, CorpusError
+from raytrain.text.words import build_segmenter
+
+TEXTS = ["天气很好", "天气不好", "今天，天气很好", "天气"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def segmenters_kept():
+    """Each load of jieba's dictionary takes a second; a segmenter does not change once it is built."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("raytrain.text.encode.build_segmenter", functools.cache(build_segmenter))
+        yield
+
+
+def config_of(*overrides):
+    return load_config(None, ["data.path=a.csv", "encoder.maxlen=16", "words.dim=6", *overrides])
+
+
+def corpus_of(labels=(0, 0, 0, 1), names=("真", "假"), texts=TEXTS, pairs=None):
+    columns = {"id": pa.array(range(len(texts)), pa.int64()), "text": texts}
+    columns |= {"text_pair": pairs} if pairs else {}
+    columns |= {"label": pa.array(labels, pa.int32())}
+    return Corpus(pa.table(columns), list(names), "0" * 64, "a.csv", {})
+
+
+def shared(*overrides, corpus=None):
+    config, corpus = config_of(*overrides), corpus or corpus_of()
+    return read_shared_inputs(config, corpus, find_encoder(config, corpus, silent_console()))
+
+
+def test_mini_encoder_has_the_corpus_s_characters():
+    encoder = find_encoder(config_of(), corpus_of(pairs=["地"] * 4), silent_console())
+    assert encoder.weights is None
+    assert {"天", "气", "好", "地"} <= set(encoder.vocab)
+    assert "今" not in encoder.vocab  # once only
+
+
+def test_named_encoder_is_read_from_its_directory(tmp_path):
+    with pytest.raises(CheckpointError, match="absent"):
+        find_encoder(config_of(f"encoder.checkpoint={tmp_path}/absent"), corpus_of(), silent_console())
+
+
+@pytest.mark.parametrize(
+    ("architecture", "pretrained", "override", "expected"),
+    [
+        ("finetune", True, "null", True),
+        ("finetune", False, "null", True),
+        ("textcnn", True, "null", False),
+        ("rnn_cnn", True, "null", False),
+        ("textcnn", False, "null", True),
+        ("textcnn", True, "true", True),
+        ("textcnn", False, "false", False),
+        ("finetune", True, "false", False),
+    ],
+)
+def test_whether_the_encoder_trains(architecture, pretrained, override, expected):
+    config = config_of(f"model.train_encoder={override}")
+    assert trains_encoder(config, architecture, pretrained) is expected
+
+
+@pytest.mark.parametrize(
+    ("architecture", "pretrained", "overrides", "expected"),
+    [
+        ("finetune", True, [], (1e-5, 1e-5)),
+        ("finetune", False, [], (5e-4, 5e-4)),
+        ("textcnn", True, [], (1e-3, 1e-5)),
+        ("rnn_cnn", False, [], (1e-3, 5e-4)),
+        ("finetune", True, ["model.train_encoder=false"], (1e-3, 1e-5)),
+        ("finetune", True, ["train.learning_rate=0.02"], (0.02, 1e-5)),
+        ("finetune", True, ["train.encoder_learning_rate=3e-5"], (3e-5, 3e-5)),
+        ("textcnn", True, ["train.encoder_learning_rate=3e-5"], (1e-3, 3e-5)),
+    ],
+)
+def test_default_learning_rates(architecture, pretrained, overrides, expected):
+    assert learning_rates(config_of(*overrides), architecture, pretrained) == expected
+
+
+@pytest.mark.parametrize(
+    ("architecture", "expected"), [("finetune", False), ("textcnn", True), ("rnn_cnn", True)]
+)
+def test_which_architectures_read_words(architecture, expected):
+    assert reads_words(architecture) is expected
+
+
+def test_no_class_weights_by_default():
+    assert class_weights(config_of(), corpus_of()) is None
+
+
+def test_balanced_class_weights_give_each_class_the_same_sum():
+    weights = class_weights(config_of("train.class_weight=balanced"), corpus_of())
+    assert weights == pytest.approx((4 / (2 * 3), 4 / (2 * 1)))
+
+
+def test_class_weights_by_label_stand_in_the_order_of_labels():
+    assert class_weights(config_of("train.class_weight={假: 3}"), corpus_of()) == (1.0, 3.0)
+    numbered = corpus_of(names=(0, 1))
+    assert class_weights(config_of("train.class_weight={1: 3, 0: 0.5}"), numbered) == (0.5, 3.0)
+
+
+def test_class_weights_that_cannot_be_used_are_all_named():
+    with pytest.raises(ConfigError) as caught:
+        class_weights(config_of("train.class_weight={谣言: 1, 真: 0, 假: -2}"), corpus_of())
+    assert [problem.partition(":")[0].rpartition(".")[2] for problem in caught.value.problems] == [
+        "谣言",
+        "真",
+        "假",
+    ]
+
+
+def test_finetune_needs_no_words():
+    inputs = shared()
+    assert (inputs.vocabulary, inputs.embedding, inputs.user_dict, inputs.coverage) == (None, None, None, {})
+    assert inputs.features.num_rows == len(TEXTS)
+
+
+def test_unread_words_files_are_left_alone():
+    assert shared("words.user_dict=absent.txt", "words.vectors=absent.vec").vocabulary is None
+
+
+def test_words_of_the_run_have_rows_in_the_embedding():
+    inputs = shared("model.architecture=[finetune,textcnn]")
+    assert inputs.vocabulary[0] == "天气"
+    assert inputs.embedding.shape == (len(inputs.vocabulary) + 2, 6)
+    ids = np.concatenate(inputs.features["word_ids"].to_pylist())
+    assert ids.max() == len(inputs.vocabulary) + 1
+
+
+def test_rare_words_are_unknown():
+    assert "今天" not in shared("model.architecture=textcnn").vocabulary
+    assert "今天" in shared("model.architecture=textcnn", "words.min_count=1").vocabulary
+
+
+def test_vectors_decide_size_and_keep_rare_words(tmp_path):
+    (tmp_path / "a.vec").write_text("2 3\n今 1 2 3\n鼎 4 5 6\n", encoding="utf-8")
+    inputs = shared("model.architecture=textcnn", f"words.vectors={tmp_path}/a.vec")
+    assert inputs.embedding[inputs.vocabulary.index("今天") + 2].tolist() == [1, 2, 3]
+    assert inputs.coverage["characters"] == 1
+    # Words of texts to predict may have any character.
+    assert {char: vector.tolist() for char, vector in inputs.characters.items()} == {
+        "今": [1, 2, 3],
+        "鼎": [4, 5, 6],
+    }
+
+
+def test_user_dict_is_kept_as_text(tmp_path):
+    (tmp_path / "user.txt").write_text("天气很好 100000\n", encoding="utf-8")
+    inputs = shared("model.architecture=textcnn", f"words.user_dict={tmp_path}/user.txt")
+    assert inputs.user_dict == "天气很好 100000\n"
+    assert "天气很好" in inputs.vocabulary
+
+
+def test_bad_user_dict_is_refused(tmp_path):
+    (tmp_path / "user.txt").write_text("天气 很 好 吗\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match="line 1"):
+        shared("model.architecture=textcnn", f"words.user_dict={tmp_path}/user.txt")
+
+
+def test_pairs_are_encoded_together():
+    inputs = shared(corpus=corpus_of(pairs=["好"] * 4))
+    assert all(segments[-2:] == [1, 1] for segments in inputs.features["segment_ids"].to_pylist())
+
+
+MARKED = "word,keep,class\n天气很好,x,真\n今天,x,假\n天气,,\n"
+
+
+@pytest.fixture
+def kept(tmp_path):
+    path = tmp_path / "candidates.csv"
+    path.write_text(MARKED, encoding="utf-8")
+    return f"words.keywords={path}"
+
+
+@pytest.mark.parametrize("architecture", ["finetune", "textcnn"])
+def test_kept_words_enter_the_dictionary_and_are_counted(kept, architecture):
+    inputs = shared(kept, f"model.architecture={architecture}")
+    counts = inputs.keywords.held.count(inputs.keywords.choose(np.arange(4), np.zeros(4), 2), 2)
+    assert counts.tolist() == [[1, 0], [0, 0], [1, 1], [0, 0]]
+    assert set(inputs.user_dict.split()) == {"今天", "天气很好"}
+
+
+def test_kept_words_are_words_of_the_run(kept):
+    assert "天气很好" not in shared("model.architecture=textcnn", "words.min_count=1").vocabulary
+    assert "天气很好" in shared(kept, "model.architecture=textcnn", "words.min_count=1").vocabulary
+
+
+def test_kept_words_stand_beside_the_user_dictionary(kept, tmp_path):
+    (tmp_path / "user.txt").write_text("气不好 9 n", encoding="utf-8")
+    inputs = shared(kept, f"words.user_dict={tmp_path}/user.txt")
+    assert inputs.user_dict == "气不好 9 n\n今天\n天气很好\n"
+
+
+def test_words_that_folds_choose_leave_the_dictionary_as_it_is():
+    inputs = shared("words.keywords=auto", "model.architecture=textcnn")
+    assert inputs.user_dict is None and inputs.keywords.given is None
+    plain = shared("model.architecture=textcnn")
+    assert inputs.features.equals(plain.features) and inputs.vocabulary == plain.vocabulary
+
+
+@pytest.mark.slow
+def test_large_and_small_corpora_have_the_same_keywords(local_ray, monkeypatch):
+    small = shared("words.keywords=auto").keywords
+    monkeypatch.setattr("raytrain.crossval.inputs.PARALLEL_TEXTS", 1)
+    large = shared("words.keywords=auto").keywords
+    assert large.held.words == small.held.words
+    assert np.array_equal(large.held.held, small.held.held) and np.array_equal(large.keywords, small.keywords)
+
+
+def test_keywords_that_cannot_be_kept_are_refused(kept, tmp_path):
+    (tmp_path / "candidates.csv").write_text("word,keep,class\n今天,x,谣言\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"row 2, column class.*谣言"):
+        shared(kept)

@@ -1,0 +1,285 @@
+import json
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from raytrain.corpus.tags import tag_names
+from raytrain.ensemble.artifact import load_ensemble, parquet_bytes
+from raytrain.ensemble.manifest import SCHEMA_VERSION
+from raytrain.errors import ArtifactError, StorageError
+from raytrain.storage.directory import Directory, sha256
+
+FILES = {
+    "encoder/config.json": b"{}\n",
+    "encoder/vocab.txt": "[PAD]\n天\n".encode(),
+    "finetune/r0-fold-00.safetensors": b"weights of fold 0",
+    "finetune/r0-fold-01.safetensors": b"weights of fold 1",
+    "oof.parquet": b"oof",
+}
+
+
+@pytest.fixture
+def artifact(tmp_path):
+    """An artifact of two folds whose weights nobody loads."""
+    directory = tmp_path / "运行" / "ensemble"
+    for name, data in FILES.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "labels": ["假", "真"],
+        "config": {"name": "a", "data": {"text": "text"}, "encoder": {"maxlen": 128}},
+        "encoder": {"kind": "bert", "config": "encoder/config.json", "vocab": "encoder/vocab.txt"},
+        "architectures": {
+            "finetune": {
+                "model": {"train_encoder": True, "embedding": [2, 1], "num_classes": 2, "dropout": 0.1},
+                "folds": [
+                    {"file": f"finetune/r0-fold-0{i}.safetensors", "fold": i, "repeat": 0} for i in range(2)
+                ],
+            }
+        },
+        "files": [{"name": name, "bytes": len(data), "sha256": sha256(data)} for name, data in FILES.items()],
+    }
+    (directory / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False), encoding="utf-8")
+    return directory
+
+
+def change_manifest(directory, change):
+    path = directory / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    change(manifest)
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def problems_of(directory):
+    with pytest.raises(ArtifactError) as caught:
+        load_ensemble(str(directory))
+    assert caught.value.exit_code == 2
+    return caught.value.problems
+
+
+def test_whole_artifact_loads(artifact):
+    ensemble = load_ensemble(str(artifact))
+    assert ensemble.labels == ["假", "真"]
+    assert ensemble.read("oof.parquet") == b"oof"
+    assert ensemble.read_text("encoder/vocab.txt") == "[PAD]\n天\n"
+
+
+def test_artifact_may_be_copied_away_on_its_own(artifact, tmp_path):
+    shutil.copytree(artifact, tmp_path / "elsewhere")
+    shutil.rmtree(artifact)
+    assert load_ensemble(str(tmp_path / "elsewhere")).labels == ["假", "真"]
+
+
+def test_other_files_beside_the_named_ones_do_not_matter(artifact):
+    (artifact / "README.md").write_text("notes")
+    load_ensemble(str(artifact))
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
+def test_no_manifest(tmp_path, make):
+    make(tmp_path / "empty")
+    with pytest.raises(ArtifactError, match=r"empty: no ensemble here.*manifest\.json"):
+        load_ensemble(str(tmp_path / "empty"))
+
+
+def test_run_directory_is_told_from_its_ensemble(artifact):
+    with pytest.raises(ArtifactError, match="give its folder ensemble/"):
+        load_ensemble(str(artifact.parent))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"3",
+        b"null",
+        b"{}",
+        b"\xff",
+    ],
+)
+def test_damaged_manifest(artifact, text):
+    (artifact / "manifest.json").write_bytes(text)
+    with pytest.raises(ArtifactError, match=r"manifest\.json is damaged"):
+        load_ensemble(str(artifact))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        3,
+        {},
+        {"name": "a"},
+        {"name": "a", "bytes": "many", "sha256": ""},
+        {"name": "a", "bytes": -1, "sha256": "0" * 64},
+    ],
+)
+def test_damaged_entry_of_a_file(artifact, entry):
+    change_manifest(artifact, lambda manifest: manifest["files"].append(entry))
+    assert problems_of(artifact)[0].startswith("manifest.json: files.5")
+
+
+@pytest.mark.parametrize("version", [SCHEMA_VERSION + 1, "1", None])
+def test_other_schema_version(artifact, version):
+    change_manifest(artifact, lambda manifest: manifest.update(schema_version=version))
+    with pytest.raises(ArtifactError, match=r"manifest\.json: schema version .*upgrade raytrain"):
+        load_ensemble(str(artifact))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_missing_file_is_named(artifact, name):
+    (artifact / name).unlink()
+    assert problems_of(artifact) == [f"{name}: missing"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_changed_byte_is_seen(artifact, name):
+    data = bytearray(FILES[name])
+    data[-1] ^= 1
+    (artifact / name).write_bytes(data)
+    (problem,) = problems_of(artifact)
+    assert problem.startswith(f"{name}: its content has changed")
+
+
+@pytest.mark.parametrize("change", [lambda data: data + b"\0", lambda data: data[:-1], lambda data: b""])
+def test_wrong_size_is_told(artifact, change):
+    name = "finetune/r0-fold-01.safetensors"
+    (artifact / name).write_bytes(change(FILES[name]))
+    (problem,) = problems_of(artifact)
+    assert problem.startswith(f"{name}: expected {len(FILES[name])} bytes, found {len(change(FILES[name]))}")
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/../../x", "/etc/passwd", "..", "..\\x", "encoder/../oof.parquet"]
+)
+def test_name_outside_the_directory_is_not_read(artifact, name):
+    data = b"secret"
+    (artifact.parent / "x").write_bytes(data)
+    entry = {"name": name, "bytes": len(data), "sha256": sha256(data)}
+    change_manifest(artifact, lambda manifest: manifest["files"].append(entry))
+    (problem,) = problems_of(artifact)
+    assert problem.endswith(f"{name!r} is not a name inside the ensemble")
+
+
+def test_directory_in_the_place_of_a_file(artifact):
+    (artifact / "oof.parquet").unlink()
+    (artifact / "oof.parquet").mkdir()
+    assert problems_of(artifact) == ["oof.parquet: missing"]
+
+
+def test_a_storage_that_goes_away_is_not_damage(artifact, monkeypatch):
+    read_bytes = Directory.read_bytes
+
+    def refuse(self, name):
+        if name != "manifest.json":
+            raise StorageError("the storage is away")
+        return read_bytes(self, name)
+
+    monkeypatch.setattr(Directory, "read_bytes", refuse)
+    with pytest.raises(StorageError, match="away"):
+        load_ensemble(str(artifact))
+
+
+def test_all_damage_is_told_at_once(artifact):
+    (artifact / "oof.parquet").unlink()
+    (artifact / "encoder/vocab.txt").write_bytes(b"")
+    text = "\n".join(problems_of(artifact))
+    for part in ("oof.parquet", "encoder/vocab.txt"):
+        assert part in text
+
+
+@pytest.mark.parametrize("key", ["labels", "config", "encoder", "architectures"])
+def test_manifest_that_lacks_a_part(artifact, key):
+    change_manifest(artifact, lambda manifest: manifest.pop(key))
+    assert problems_of(artifact) == [f"manifest.json: {key}: Field required"]
+
+
+def test_fold_whose_file_is_not_vouched_for(artifact):
+    def swap(manifest):
+        manifest["architectures"]["finetune"]["folds"][0]["file"] = "finetune/other.safetensors"
+
+    (artifact / "finetune/other.safetensors").write_bytes(b"not vouched for")
+    change_manifest(artifact, swap)
+    assert "finetune/other.safetensors" in problems_of(artifact)[0]
+
+
+@pytest.mark.parametrize("value", [[], {"finetune": {}}, {"finetune": {"folds": [{}]}}, {"finetune": 3}])
+def test_architectures_that_cannot_be_read(artifact, value):
+    change_manifest(artifact, lambda manifest: manifest.update(architectures=value))
+    assert problems_of(artifact)[0].startswith("manifest.json: architectures")
+
+
+def model_of(manifest):
+    return manifest["architectures"]["finetune"]["model"]
+
+
+def with_many_tags(manifest):
+    manifest.update(task="tag", labels=tag_names(f"T{i:05d}" for i in range(20_000)))
+    manifest["architectures"] = {"crf": manifest["architectures"]["finetune"]}
+    manifest["architectures"]["crf"]["model"].update(num_classes=40_001)
+
+
+def with_another_width(manifest):
+    other = json.loads(json.dumps(manifest["architectures"]["finetune"]))
+    other["model"]["embedding"][1] += 1
+    manifest["architectures"]["textcnn"] = other
+
+
+def folds_of(manifest):
+    return manifest["architectures"]["finetune"]["folds"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda manifest: model_of(manifest).update(num_classes=3), "3 classes"),
+        (lambda manifest: model_of(manifest).update(train_encoder=False), "the encoder has no weights"),
+        (lambda manifest: manifest["encoder"].update(weights="../../secret"), "not among its files"),
+        (lambda manifest: manifest.update(words={"vocabulary": "/etc/passwd"}), "not among its files"),
+        (lambda manifest: manifest["architectures"]["finetune"].update(folds=[]), "folds"),
+        (lambda manifest: manifest.update(labels=["a"]), "labels"),
+        (lambda manifest: model_of(manifest).update(num_keyword_classes=3), "keywords of 3 classes"),
+        (lambda manifest: manifest.update(task="tag"), "finetune is no architecture of task tag"),
+        (lambda manifest: manifest.update(labels=["a", "\ud83d"]), "half of a character"),
+        (lambda manifest: manifest["config"]["encoder"].update(maxlen=3), "config.encoder.maxlen"),
+        (lambda manifest: manifest["config"]["data"].update(text=5), "config.data.text"),
+        (lambda manifest: manifest.update(schema_version=0), "schema_version"),
+        (with_many_tags, "transitions of 40001 × 40001, larger than"),
+        (with_another_width, "embeddings of different widths"),
+        (lambda manifest: manifest.update(task="tag", labels=["O", "B-X"]), "a B- and an I- of each type"),
+        (lambda manifest: model_of(manifest).update(num_keyword_classes=2), "in some of its folds"),
+        (
+            lambda manifest: folds_of(manifest)[0].update(keywords="words/keywords.json"),
+            "not among its files",
+        ),
+        (lambda manifest: folds_of(manifest)[0].update(keywords="oof.parquet"), "in some of its folds"),
+        (
+            lambda manifest: manifest["architectures"].update(
+                textcnn={
+                    **manifest["architectures"]["finetune"],
+                    "model": {**model_of(manifest), "embedding": [10**9, 10**4]},
+                }
+            ),
+            "larger than finetune/r0-fold-00.safetensors",
+        ),
+    ],
+)
+def test_manifest_that_contradicts_itself(artifact, change, said):
+    change_manifest(artifact, change)
+    assert said in "\n".join(problems_of(artifact))
+
+
+def test_file_that_is_not_listed_is_not_read(artifact):
+    ensemble = load_ensemble(str(artifact))
+    with pytest.raises(ArtifactError, match="not among"):
+        ensemble.read("../../secret")
+
+
+def test_parquet_bytes_read_back():
+    table = pa.table({"id": ["甲", "乙"], "proba_真": [0.25, 0.75]})
+    assert pq.read_table(pa.BufferReader(parquet_bytes(table))).equals(table)

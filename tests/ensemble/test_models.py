@@ -1,0 +1,292 @@
+import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+
+from raytrain.text.batches import FeatureRows
+from raytrain.devices import set_precision
+from raytrain.ensemble.artifact import load_ensemble
+from raytrain.errors import ArtifactError
+from raytrain.text.encode import build_features, encode_texts
+from raytrain.scores.classes import proba_from_logits
+from raytrain.network.build import (
+    WORD_EMBEDDING,
+    build_model,
+    encoder_variables,
+    head_variables,
+    read_variables,
+)
+from raytrain.ensemble.models import Predictor
+from raytrain.storage.directory import Directory, json_bytes, sha256
+from raytrain.network.inference import predict_logits
+
+MAXLEN, FOLDS = 20, 2
+LABELS = ["好", "坏", "无关"]
+USER_DICT = "早餐好吃 9999\n"
+
+
+class Artifact:
+    """An ensemble written by hand beside the models whose weights went into it."""
+
+    def __init__(self, directory, config, vocab, words):
+        self.directory, self.config, self.vocab, self.words = Directory(directory), config, vocab, words
+        self.files, self.models = [], {}
+        self.manifest = {
+            "schema_version": 1,
+            "labels": LABELS,
+            "config": {"data": {"text": "text"}, "encoder": {"maxlen": MAXLEN}},
+            "encoder": {
+                "kind": "albert",
+                "config": self.add("encoder/config.json", json_bytes(config)),
+                "vocab": self.add("encoder/vocab.txt", "".join(f"{token}\n" for token in vocab).encode()),
+                "weights": None,
+            },
+            "words": {
+                "vocabulary": self.add("words/vocabulary.json", json_bytes(words)),
+                "user_dict": self.add("words/user_dict.txt", USER_DICT.encode()),
+            },
+            "architectures": {},
+            "files": self.files,
+        }
+
+    def add(self, name, data):
+        self.directory.write_bytes(name, data)
+        self.files[:] = [entry for entry in self.files if entry["name"] != name]
+        self.files.append({"name": name, "bytes": len(data), "sha256": sha256(data)})
+        return name
+
+    def add_architecture(self, name, train_encoder):
+        arguments = {
+            "train_encoder": train_encoder,
+            "embedding": [len(self.words) + 2, 4],
+            "num_classes": len(LABELS),
+            "dropout": 0.1,
+        }
+        entry = self.manifest["architectures"][name] = {"model": arguments, "folds": []}
+        frozen = None
+        for fold in range(FOLDS):
+            embedding = tuple(arguments["embedding"])
+            model = build_model(
+                name, "albert", self.config, len(LABELS), embedding, train_encoder, 0.1, seed=fold
+            )
+            rng = np.random.default_rng(fold)
+            head, encoder = head_variables(model), encoder_variables(model)
+            for variable in (head | encoder).values():
+                variable.assign_add(rng.normal(0, 0.3, variable.shape))
+            if not train_encoder:
+                frozen = frozen or read_variables(encoder)
+                for key, variable in encoder.items():
+                    variable.assign(frozen[key])
+                self.manifest["encoder"]["weights"] = self.add("encoder/weights.safetensors", save(frozen))
+            weights = read_variables(head | encoder if train_encoder else head)
+            file = self.add(f"{name}/r0-fold-0{fold}.safetensors", save(weights))
+            entry["folds"].append({"file": file, "fold": fold, "repeat": 0})
+            self.models.setdefault(name, []).append(model)
+
+    def open(self):
+        self.directory.write_bytes("manifest.json", json.dumps(self.manifest).encode())
+        return load_ensemble(self.directory.location)
+
+    def expected(self, texts, pairs=None):
+        """Mean over architectures of the mean over their models, each text predicted by itself."""
+        encoded = encode_texts(texts, pairs, self.vocab, MAXLEN, True, USER_DICT)
+        features = FeatureRows(build_features(encoded, self.words))
+        return np.mean(
+            [
+                np.mean(
+                    [
+                        np.concatenate(
+                            [
+                                proba_from_logits(predict_logits(model, features, np.array([row])))
+                                for row in range(len(texts))
+                            ]
+                        )
+                        for model in models
+                    ],
+                    axis=0,
+                )
+                for models in self.models.values()
+            ],
+            axis=0,
+        )
+
+
+@pytest.fixture(scope="module")
+def new_artifact(encoder_config, vocab, sentences):
+    words = sorted(set(encode_texts(sentences, None, vocab, MAXLEN, True, USER_DICT).words))[::2]
+
+    def make(directory, **architectures):
+        config = encoder_config("albert") | {"max_position_embeddings": MAXLEN}
+        artifact = Artifact(directory, config, vocab, [*words, "早餐好吃"])
+        for name, train_encoder in architectures.items():
+            artifact.add_architecture(name, train_encoder)
+        return artifact
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def artifact(new_artifact, tmp_path_factory):
+    return new_artifact(tmp_path_factory.mktemp("ensemble"), textcnn=False, finetune=True)
+
+
+@pytest.fixture(scope="module")
+def predictor(artifact):
+    return Predictor(artifact.open(), batch_size=4)
+
+
+@pytest.fixture
+def damaged(artifact, tmp_path):
+    """Opens a copy of the artifact in which one file has another content, and a matching sha256."""
+
+    def damage(name, data):
+        copy = object.__new__(Artifact)
+        copy.manifest = json.loads(json.dumps(artifact.manifest))
+        copy.files, copy.directory = copy.manifest["files"], Directory(tmp_path)
+        for entry in artifact.files:
+            copy.directory.write_bytes(entry["name"], artifact.directory.read_bytes(entry["name"]))
+        copy.add(name, data)
+        return copy.open()
+
+    return damage
+
+
+def test_probabilities_are_the_mean_of_the_fold_models(artifact, predictor, sentences):
+    found = predictor.predict_proba(sentences)
+    expected = artifact.expected(sentences)
+    assert np.ptp(expected, axis=0).max() > 1e-3
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_probabilities_by_the_cards_policy_are_those_of_float32_but_for_rounding(
+    artifact, predictor, sentences, float32_again
+):
+    set_precision("mixed_bfloat16")
+    low = Predictor(artifact.open()).predict_proba(sentences)
+    expected = predictor.predict_proba(sentences)
+    np.testing.assert_allclose(low, expected, atol=0.03)
+    assert np.abs(low - expected).max() > 1e-5
+
+
+def test_probabilities_of_pairs_are_those_of_the_fold_models(artifact, predictor, sentences):
+    texts, pairs = sentences[:3], sentences[3:]
+    found = predictor.predict_proba(texts, pairs)
+    np.testing.assert_allclose(found, artifact.expected(texts, pairs), atol=2e-3)
+    assert np.abs(found - predictor.predict_proba(texts)).max() > 1e-3
+
+
+def test_probabilities_of_a_text_do_not_depend_on_the_others(predictor, sentences):
+    together = predictor.predict_proba(sentences[::-1])
+    np.testing.assert_allclose(together[-1:], predictor.predict_proba(sentences[:1]), atol=2e-3)
+
+
+def test_predicting_twice_gives_the_same(predictor, sentences):
+    """Though the folds' weights take turns in one model."""
+    np.testing.assert_array_equal(predictor.predict_proba(sentences), predictor.predict_proba(sentences))
+
+
+def test_no_texts_have_no_rows_but_a_column_per_label(predictor):
+    assert predictor.predict_proba([]).shape == (0, len(LABELS))
+
+
+def test_labels_are_the_ensembles(predictor):
+    assert predictor.labels == LABELS
+
+
+def test_weights_of_another_model_are_refused(damaged, sentences):
+    name = "textcnn/r0-fold-00.safetensors"
+    ensemble = damaged(name, save({"logits.0.kernel": np.zeros((800, 2), np.float32)}))
+    with pytest.raises(ArtifactError, match=name) as caught:
+        Predictor(ensemble).predict_proba(sentences)
+    assert [
+        problem for problem in caught.value.problems if "logits.0.kernel" in problem and "(800, 2)" in problem
+    ]
+
+
+def test_a_file_that_holds_no_weights_is_refused(damaged, sentences):
+    name = "textcnn/r0-fold-00.safetensors"
+    with pytest.raises(ArtifactError, match=name):
+        Predictor(damaged(name, b"not safetensors" * 100)).predict_proba(sentences)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(damaged, artifact, sentences, value):
+    name = "textcnn/r0-fold-00.safetensors"
+    weights = load(artifact.directory.read_bytes(name))
+    weights["logits.0.kernel"] = np.full_like(weights["logits.0.kernel"], value)
+    with pytest.raises(ArtifactError, match=rf"{name}: expected finite numbers, .*logits\.0\.kernel"):
+        Predictor(damaged(name, save(weights))).predict_proba(sentences)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("encoder/config.json", b"[]", "expected keys and their values"),
+        ("encoder/config.json", b"{", "not JSON"),
+        ("encoder/vocab.txt", b"\xff\xfe", "not UTF-8"),
+        ("words/user_dict.txt", b"\xff\xfe", "not UTF-8"),
+    ],
+)
+def test_files_of_another_kind_are_refused(damaged, name, data, said):
+    with pytest.raises(ArtifactError) as caught:
+        Predictor(damaged(name, data))
+    assert said in str(caught.value)
+
+
+def test_texts_with_other_new_words_follow_each_other(new_artifact, tmp_path, sentences):
+    """Each call lays its own words behind the embedding."""
+    artifact = new_artifact(tmp_path, textcnn=True)
+    characters = sorted({char for sentence in sentences for char in sentence})
+    vectors = np.random.default_rng(6).normal(0, 0.3, (len(characters), 4)).astype(np.float32)
+    packed = {"codepoints": np.array([ord(char) for char in characters], np.int32), "vectors": vectors}
+    artifact.manifest["words"]["characters"] = artifact.add("words/characters.safetensors", save(packed))
+    predictor = Predictor(artifact.open())
+    together = predictor.predict_proba(sentences)
+    alone = np.concatenate([predictor.predict_proba([sentence]) for sentence in sentences])
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+
+
+def test_wrong_weights_of_the_frozen_encoder_are_refused(damaged):
+    name = "encoder/weights.safetensors"
+    with pytest.raises(ArtifactError, match=name):
+        Predictor(damaged(name, save({"encoder.x": np.zeros(1, np.float32)})))
+
+
+def test_new_words_are_read_as_the_mean_of_their_characters(new_artifact, tmp_path, sentences):
+    """As if the vocabulary had held them, with the rows that training would have begun with."""
+    artifact = new_artifact(tmp_path, textcnn=True, rnn_cnn=False)
+    without = Predictor(artifact.open()).predict_proba(sentences)
+    words = encode_texts(sentences, None, artifact.vocab, MAXLEN, True, USER_DICT).words
+    new = [word for word in words if word not in set(artifact.words)]
+    characters = sorted({char for word in new[1:] for char in word} - set(new[0]))
+    vectors = np.random.default_rng(5).normal(0, 0.3, (len(characters), 4)).astype(np.float32)
+    packed = {"codepoints": np.array([ord(char) for char in characters], np.int32), "vectors": vectors}
+    artifact.manifest["words"]["characters"] = artifact.add("words/characters.safetensors", save(packed))
+    found = Predictor(artifact.open()).predict_proba(sentences)
+    assert np.abs(found - without).max() > 1e-3
+
+    known = dict(zip(characters, vectors, strict=True))
+    laid = {word: [known[char] for char in word if char in known] for word in new}
+    laid = {word: np.mean(rows, axis=0) for word, rows in laid.items() if rows}
+    assert new[0] not in laid and len(laid) > 3
+    del artifact.manifest["words"]["characters"]
+    artifact.add("words/vocabulary.json", json_bytes([*artifact.words, *laid]))
+    for entry in artifact.manifest["architectures"].values():
+        entry["model"]["embedding"][0] += len(laid)
+        for fold in entry["folds"]:
+            weights = load(artifact.directory.read_bytes(fold["file"]))
+            weights[WORD_EMBEDDING] = np.vstack([weights[WORD_EMBEDDING], *laid.values()])
+            artifact.add(fold["file"], save(weights))
+    np.testing.assert_allclose(found, Predictor(artifact.open()).predict_proba(sentences), atol=1e-6)
+
+
+def test_weights_of_fewer_words_than_there_are_are_refused(damaged, artifact, sentences):
+    name = "textcnn/r0-fold-01.safetensors"
+    weights = load(artifact.directory.read_bytes(name))
+    weights[WORD_EMBEDDING] = weights[WORD_EMBEDDING][:-1]
+    ensemble = damaged(name, save(weights))
+    with pytest.raises(ArtifactError, match=rf"{name}: .*expected shape"):
+        Predictor(ensemble).predict_proba(sentences)

@@ -1,0 +1,143 @@
+"""How fold runs are scheduled: order, room, deadline, cards; the folds themselves are stubs."""
+
+import os
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+
+import pytest
+import ray
+from tiny_run import silent_console
+
+from raytrain.errors import FoldError
+from raytrain.folds import launch
+from raytrain.folds.attempts import FoldOutcome
+from raytrain.folds.launch import Schedule, run_folds
+from raytrain.folds.resources import FoldResources
+from raytrain.folds.result import FoldResult
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Stub:
+    """As much of a FoldSpec as launching looks at."""
+
+    name: str
+    settings: dict = field(default_factory=lambda: {"epochs": 1})
+    progress: object = None
+    threads: int = 1
+    gpu_share: float | None = None
+    deadline: float | None = None
+    task: str = "classify"
+
+
+class StubLauncher(launch.FoldLauncher):
+    """Ends each fold once as many run as `resources.slots`, or at once where it is the last."""
+
+    def __init__(self, one_machine):
+        super().__init__(one_machine)
+        self._lock, self._running, self.seen = threading.Lock(), 0, []
+
+    def run_fold(self, spec, resources, max_failures):
+        with self._lock:
+            self._running += 1
+            self.seen.append((spec.name, self._running, resources.gpus))
+        self.push(spec.name, {"node": "here", "sent": 0.0})
+        if spec.name.startswith("probing"):
+            self.push(spec.name, {"peak_bytes": 3 << 30, "card_bytes": 16 << 30, "sent": 1.0})
+        while spec.deadline is not None and time.time() < spec.deadline:
+            time.sleep(0.01)
+        with self._lock:
+            self._running -= 1
+        if spec.name.startswith("deadly"):
+            os._exit(1)
+        if spec.name.startswith("bad"):
+            return FoldOutcome(None, f"{spec.name} is broken")
+        if spec.deadline is not None:
+            return FoldOutcome(None)
+        return FoldOutcome(FoldResult(spec.name, {}, {"seen": self.seen[-1]}))
+
+
+class Quiet:
+    def log(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def stubs(local_ray, monkeypatch):
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    monkeypatch.setattr(launch, "FoldLauncher", StubLauncher)
+    monkeypatch.setattr(launch, "_POLL_SECONDS", 0.05)
+    yield
+    ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+def run(names, slots=2, kept=(), **options):
+    probe = options.pop("probe", False)
+    resources = FoldResources(1, 1.0 if probe else 0.0, 1, slots, probe)
+    schedule = Schedule(resources, options.pop("recount", lambda needs, left: slots), **options)
+    earlier = {name: FoldResult(name, {}, {}) for name in kept}
+    return run_folds([Stub(name) for name in names], earlier, schedule, 0, silent_console(), Quiet())
+
+
+def test_results_come_in_the_order_of_the_folds(stubs):
+    names = [f"fold-{number:02d}" for number in range(12)]
+    assert list(run(names, slots=5, kept=names[3:5])) == names
+
+
+def test_a_broken_fold_is_named_and_the_others_are_trained(stubs):
+    with pytest.raises(FoldError) as raised:
+        run(["good-0", "bad-1", "good-2"])
+    assert list(raised.value.failures) == ["bad-1"] and "bad-1 is broken" in str(raised.value)
+
+
+def test_a_launcher_that_dies_takes_only_its_own_folds_along(stubs):
+    with pytest.raises(FoldError) as raised:
+        run(["deadly-0", "fold-1", "fold-2"], slots=1)
+    assert list(raised.value.failures) == ["deadly-0"]
+
+
+def test_more_folds_than_one_launcher_takes_are_all_trained(stubs, monkeypatch):
+    monkeypatch.setattr(launch, "LAUNCHED_TOGETHER", 2)
+    names = [f"fold-{number}" for number in range(7)]
+    assert list(run(names, slots=5)) == names
+
+
+def test_after_the_deadline_no_fold_is_started(stubs):
+    assert run([f"fold-{number}" for number in range(4)], deadline=time.time() + 1.5) == {}
+
+
+def test_the_first_fold_probes_its_card_alone_and_the_others_share(stubs):
+    asked = []
+
+    def recount(needs, left):
+        asked.append((needs.gpus, left))
+        return 3
+
+    results = run(["probing-0", "fold-1", "fold-2", "fold-3"], slots=1, probe=True, recount=recount)
+    shares = [results[name].record["seen"][2] for name in results]
+    assert shares == [1.0, 0.3333, 0.3333, 0.3333]
+    assert asked[0] == (0.3333, 4)
+
+
+def test_a_probe_that_tells_nothing_leaves_whole_cards(stubs):
+    results = run(["fold-0", "fold-1"], slots=1, probe=True)
+    assert [results[name].record["seen"][2] for name in results] == [1.0, 1.0]
+
+
+def test_events_are_taken_in_the_order_they_were_sent():
+    launcher = launch.FoldLauncher(one_machine=True)
+    for sent in (3.0, 1.0, 2.0):
+        launcher.push("fold", {"step": sent, "sent": sent})
+    assert [event["step"] for _, event in launcher.drain()] == [1.0, 2.0, 3.0]
+    assert launcher.drain() == []
+
+
+def test_slots_follow_the_cluster(monkeypatch):
+    monkeypatch.setattr(launch, "_REPLAN_SECONDS", 0.0)
+    counts = iter([4, 0])
+    schedule = Schedule(FoldResources(1, 0.0, 1, 2), lambda needs, left: next(counts))
+    assert schedule.slots(10) == 4  # machines were added
+    assert schedule.slots(10) == 1  # and all were lost: one fold waits for a machine

@@ -1,0 +1,144 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from raytrain.folds.table import FoldTable
+
+NAMES = [f"finetune/r0-fold-0{i}" for i in range(4)]
+STEP = {"step": 5, "num_steps": 10, "loss": 0.51239, "rate": 1234.5}
+EPOCH = {"epoch": 2, "loss": 0.4, "accuracy": 0.87654, "auc": 0.9}
+
+
+def plain_console():
+    return Console(file=io.StringIO(), width=100)
+
+
+def picture(table):
+    """What a terminal would show."""
+    console = Console(file=io.StringIO(), width=120, record=True, force_terminal=True)
+    console.print(table)
+    return console.export_text()
+
+
+def row_of(table, name):
+    return next(line for line in picture(table).splitlines() if line.startswith(name)).split()[1:]
+
+
+def table_of(names=NAMES, epochs=3, height=40):
+    return FoldTable(
+        names, epochs, Console(file=io.StringIO(), width=120, height=height, force_terminal=True)
+    )
+
+
+def test_without_a_terminal_epochs_and_ends_are_plain_lines():
+    console = plain_console()
+    table = FoldTable(NAMES, 3, console)
+    with table.shown():
+        table.set_state(NAMES[1], "starting")
+        table.update(NAMES[1], STEP)
+        table.update(NAMES[1], EPOCH)
+        table.set_state(NAMES[1], "committed")
+    assert console.file.getvalue().splitlines() == [
+        "finetune/r0-fold-01  epoch 2/3  loss 0.4000  valid accuracy 0.8765",
+        "finetune/r0-fold-01  committed",
+    ]
+
+
+@pytest.mark.parametrize("state", ["committed", "kept", "failed"])
+def test_end_of_a_fold_is_told_once(state):
+    console = plain_console()
+    table = FoldTable(NAMES, 3, console)
+    table.set_state(NAMES[0], state)
+    table.set_state(NAMES[0], state)
+    assert console.file.getvalue() == f"{NAMES[0]}  {state}\n"
+
+
+@pytest.mark.parametrize("state", ["waiting", "starting", "training"])
+def test_states_on_the_way_are_no_lines(state):
+    console = plain_console()
+    FoldTable(NAMES, 3, console).set_state(NAMES[0], state)
+    assert console.file.getvalue() == ""
+
+
+def test_on_a_terminal_the_last_picture_stays_and_no_lines_are_mixed_in():
+    console = Console(file=io.StringIO(), width=120, height=40, force_terminal=True)
+    table = FoldTable(NAMES, 3, console)
+    with table.shown():
+        table.update(NAMES[0], EPOCH)
+        table.set_state(NAMES[0], "committed")
+    written = console.file.getvalue()
+    assert "valid accuracy" not in written
+    assert "3 waiting, 1 committed" in written
+
+
+def test_states_are_shown_and_counted():
+    table = table_of()
+    table.set_state(NAMES[0], "kept")
+    table.set_state(NAMES[1], "starting")
+    table.update(NAMES[2], STEP)
+    assert [row_of(table, name)[0] for name in NAMES] == ["kept", "starting", "training", "waiting"]
+    assert "1 waiting, 1 starting, 1 training, 1 kept" in picture(table)
+
+
+def test_first_event_starts_training_and_later_ones_do_not_undo_the_end():
+    table = table_of()
+    table.update(NAMES[0], STEP)
+    assert row_of(table, NAMES[0])[0] == "training"
+    table.set_state(NAMES[0], "failed")
+    table.update(NAMES[0], STEP)
+    assert row_of(table, NAMES[0])[0] == "failed"
+
+
+def test_steps_show_the_running_epoch_loss_and_rate():
+    table = table_of()
+    table.update(NAMES[0], STEP)
+    assert row_of(table, NAMES[0]) == ["training", "1/3", "0.5124", "1,234"]
+
+
+def test_epoch_shows_accuracy_and_begins_the_next():
+    table = table_of()
+    table.update(NAMES[0], STEP)
+    table.update(NAMES[0], EPOCH)
+    assert row_of(table, NAMES[0])[:4] == ["training", "2/3", "0.4000", "0.8765"]
+    table.update(NAMES[0], STEP)
+    assert row_of(table, NAMES[0])[1] == "3/3"
+
+
+def test_rate_is_shown_of_folds_in_training_alone():
+    table = table_of()
+    table.update(NAMES[0], STEP)
+    table.set_state(NAMES[0], "committed")
+    assert row_of(table, NAMES[0]) == ["committed", "1/3", "0.5124"]
+
+
+def test_where_the_folds_do_not_fit_those_at_work_are_shown_and_all_counted():
+    table = table_of(height=8)
+    table.set_state(NAMES[0], "committed")
+    table.update(NAMES[1], STEP)
+    table.set_state(NAMES[2], "failed")
+    text = picture(table)
+    assert NAMES[1] in text and NAMES[2] in text
+    assert NAMES[0] not in text and NAMES[3] not in text
+    assert "1 waiting, 1 training, 1 committed, 1 failed" in text
+
+
+def test_time_left_is_known_once_work_is_done(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr("raytrain.folds.table.time.monotonic", lambda: now)
+    table = FoldTable(NAMES, 2, plain_console())
+    table.set_state(NAMES[0], "kept")
+    with table.shown():
+        assert "0:00 elapsed, – left" in picture(table)
+        now = 160.0
+        table.update(NAMES[1], {**EPOCH, "epoch": 1})
+        # Half a fold took a minute; two and a half are left. What was kept took no time.
+        assert "1:00 elapsed, 5:00 left" in picture(table)
+        table.update(NAMES[1], STEP)
+        assert "1:00 elapsed, 3:00 left" in picture(table)
+
+
+def test_step_of_a_fold_without_steps_does_not_fail():
+    table = table_of()
+    table.update(NAMES[0], {**STEP, "step": 0, "num_steps": 0})
+    assert row_of(table, NAMES[0])[:2] == ["training", "0/3"]

@@ -1,0 +1,189 @@
+import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import tensorflow as tf
+
+from raytrain.text.batches import FeatureRows
+from raytrain.scores.decoding import no_transitions, weigh
+from raytrain.text.encode import build_features
+from raytrain.network.inference import predict_emissions
+from raytrain.network.build import build_model, crf_layer, head_variables, read_variables
+from raytrain.network.objectives import Tagging
+from raytrain.network.schedule import TrainSettings
+from raytrain.scores.tagging import find_and_count, transitions_of
+from raytrain.scores.spans import score_tags
+from raytrain.network.loop import FoldTraining
+from raytrain.text.windows import encode_windows, tag_windows
+
+NAMES = ["O", "B-LOC", "I-LOC"]
+TRAIN_TEXTS = 12
+
+
+@pytest.fixture(scope="module")
+def corpus(vocab, sentences):
+    """Texts of one to three windows in which 停水 is a place, as features and tagged windows."""
+    texts = [*sentences, "停水", "网传停水，停水了", *sentences[::-1], "停水的消息", "明天停水"]
+    encoded, windows = encode_windows(texts, vocab, 12, with_words=True)
+    tags = np.concatenate([np.zeros(len(text), np.int32) for text in texts])
+    joined = "\n".join(texts)
+    for place in (i for i in range(len(joined)) if joined.startswith("停水", i)):
+        place -= joined[:place].count("\n")
+        tags[place : place + 2] = [1, 2]
+    return FeatureRows(build_features(encoded, [])), tag_windows(windows, tags, NAMES)
+
+
+@pytest.fixture(scope="module")
+def build(encoder_config):
+    def make(architecture, seed=7, dropout=0.1, train_encoder=True):
+        config = encoder_config("albert", dropout)
+        return build_model(architecture, "albert", config, 3, (2, 4), train_encoder, dropout, seed)
+
+    return make
+
+
+@pytest.fixture
+def fold(corpus, build):
+    def make(architecture="bilstm_crf", model=None, dropout=0.1, accumulation=1, **settings):
+        features, tagged = corpus
+        rates = {"learning_rate": 1e-2, "encoder_learning_rate": 1e-3, "crf_learning_rate": 5e-2}
+        settings = TrainSettings(**{"batch_size": 6, "epochs": 30, "monitor": "f1"} | rates | settings)
+        rows = tagged.windows.rows
+        return FoldTraining(
+            model or build(architecture, dropout=dropout),
+            features,
+            Tagging(tagged, settings),
+            np.flatnonzero(rows < TRAIN_TEXTS),
+            np.flatnonzero(rows >= TRAIN_TEXTS),
+            settings,
+            seed=7,
+            accumulation=accumulation,
+        )
+
+    return make
+
+
+def test_some_texts_need_several_windows(corpus):
+    _, tagged = corpus
+    assert len(tagged.windows) > len(tagged.windows.lengths)
+
+
+@pytest.mark.parametrize("architecture", ["bilstm_crf", "bilstm", "crf"])
+def test_taggers_learn(fold, architecture):
+    training = fold(architecture, schedule="constant")
+    while not training.finished and (not training.history or training.history[-1]["f1"] < 1):
+        training.run_epoch()
+    assert training.history[-1]["f1"] == 1
+    assert training.history[-1].keys() == {
+        *("epoch", "loss", "precision", "recall", "f1", "accuracy", "log_loss")
+    }
+
+
+@pytest.mark.parametrize("architecture", ["bilstm_crf", "bilstm", "crf"])
+def test_an_emission_does_not_depend_on_batch_mates_or_padding(corpus, build, architecture):
+    features, _ = corpus
+    model, rows = build(architecture), np.arange(len(features))
+    together = predict_emissions(model, features, rows)
+    alone = np.concatenate([predict_emissions(model, features, rows[i : i + 1]) for i in rows])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_only_a_crf_has_transitions(build):
+    layers = {name: crf_layer(build(name)) for name in ("bilstm_crf", "bilstm", "crf")}
+    assert layers["bilstm"] is None
+    assert layers["crf"].pairs.shape == layers["bilstm_crf"].pairs.shape == (3, 3)
+    assert [layer.name for layer in build("crf").get_layer("head").layers if "bilstm" in layer.name] == []
+
+
+def test_loss_of_a_softmax_is_the_mean_cross_entropy_of_tokens(corpus, fold):
+    """Weighted by token, [CLS], [SEP] and padding left out."""
+    features, tagged = corpus
+    training = fold("bilstm", dropout=0.0)
+    rows = training.train_rows[:5]
+    inputs, targets, weights = training._lay(rows, rows)
+    outputs = training.model(inputs, training=False)
+    found = float(
+        tf.reduce_sum(training.objective.losses(training.model, inputs, outputs, targets) * weights)
+    )
+    logits = predict_emissions(training.model, features, rows)
+    at = np.cumsum([0, *features.lengths[rows]])
+    expected, num_tokens = 0.0, 0
+    for row, start, stop in zip(rows, at[:-1], at[1:], strict=True):
+        own, first = logits[start + 1 : stop - 1], tagged.windows.firsts[row]
+        base = tagged.windows.bounds[tagged.windows.rows[row]] + first
+        lattice = weigh(own, np.array([0, len(own)]), no_transitions(3))
+        expected -= lattice.log_likelihoods(tagged.tags[base : base + len(own)])[0]
+        num_tokens += len(own)
+    assert found == pytest.approx(expected / num_tokens, rel=1e-4)
+
+
+def test_transitions_have_a_learning_rate_of_their_own(fold, eagerly):
+    training = fold("bilstm_crf", crf_learning_rate=0.25, learning_rate=1e-3, encoder_learning_rate=1e-4)
+    rates = training._update.optimizer.rates
+    assert {rate for name, rate in rates.items() if name.startswith("crf.")} == {0.25}
+    assert {rate for name, rate in rates.items() if name.startswith("emissions.")} == {1e-3}
+    assert {rate for name, rate in rates.items() if name.startswith("encoder.")} == {1e-4}
+    assert sum(name.startswith("crf.") for name in rates) == 3
+
+
+def test_resumed_tagger_equals_uninterrupted(fold, tmp_path):
+    straight = fold(epochs=3)
+    while not straight.finished:
+        straight.run_epoch()
+    begun = fold(epochs=3)
+    begun.run_epoch()
+    begun.save(tmp_path)
+    again = fold(epochs=3)
+    again.load(tmp_path)
+    while not again.finished:
+        again.run_epoch()
+    assert again.history == straight.history
+    np.testing.assert_allclose(again.predicted, straight.predicted, atol=1e-6)
+
+
+def test_a_batch_in_pieces_gives_the_same_update(fold, eagerly):
+    whole, pieces = fold(dropout=0.0, epochs=1), fold(dropout=0.0, epochs=1, accumulation=3)
+    for training in (whole, pieces):
+        rows = training.train_rows[:6]
+        share = training._share(rows)
+        training._update(share, *training._schedule(3, 2, len(share)))
+    for name, value in read_variables(head_variables(whole.model)).items():
+        np.testing.assert_allclose(value, head_variables(pieces.model)[name], atol=2e-5, err_msg=name)
+
+
+def test_best_epoch_is_kept_with_its_emissions_and_its_transitions(fold, corpus):
+    """What the fold leaves for its out-of-fold tags is of one epoch."""
+    _, tagged = corpus
+    training = fold(epochs=6, select="best", schedule="constant")
+    while not training.finished:
+        training.run_epoch()
+    weights, predicted, metrics = training.selected()
+    assert metrics["f1"] == max(epoch["f1"] for epoch in training.history)
+    texts = tagged.windows.of_texts(training.valid_rows)
+    _, counts = find_and_count(tagged, texts, predicted, transitions_of(weights, 3))
+    assert score_tags(counts) == pytest.approx({name: metrics[name] for name in score_tags(counts)}, abs=1e-5)
+
+
+def test_oof_holds_emissions_of_whole_texts_and_the_transitions(fold, corpus):
+    _, tagged = corpus
+    training = fold(epochs=1)
+    training.run_epoch()
+    weights, predicted, _ = training.selected()
+    ids = pa.array([f"text-{i}" for i in range(len(tagged.windows.lengths))])
+    table = training.objective.oof_table(training.valid_rows, predicted, ids, weights)
+    assert table["id"].to_pylist() == [f"text-{i}" for i in table["row"].to_pylist()]
+    sizes = np.diff(tagged.windows.bounds)[table["row"].to_numpy()]
+    assert [len(row) for row in table["emissions"].to_pylist()] == (3 * sizes).tolist()
+    start, _, pairs = json.loads(table.schema.metadata[b"transitions"])
+    np.testing.assert_allclose(start, weights["crf.0.start"])
+    np.testing.assert_allclose(pairs, weights["crf.2.pairs"])
+    assert np.any(pairs)
+
+
+def test_a_frozen_encoder_of_a_tagger_stays_as_it_was(build, fold):
+    model = build("crf", train_encoder=False)
+    training = fold(model=model, epochs=1)
+    assert not [name for name in training.weights() if name.startswith("encoder.")]

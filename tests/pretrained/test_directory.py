@@ -1,0 +1,308 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from sentencepiece_model import tiny_model
+
+from raytrain.errors import CheckpointError
+from raytrain.pretrained.directory import SIZES, mini_encoder, read_encoder
+from raytrain.text.sentencepiece import SentencePieceTokenizer
+from raytrain.text.wordpiece import SPECIAL_TOKENS
+
+REAL = Path(__file__).parents[3] / "shared/checkpoints/albert_tiny_zh"
+VOCAB = [*SPECIAL_TOKENS, "天", "气", "好"]
+CONFIG = {
+    "vocab_size": len(VOCAB),
+    "hidden_size": 8,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "max_position_embeddings": 64,
+}
+
+
+def write_encoder(directory, weights=True, vocab=VOCAB, **changes):
+    directory.mkdir(parents=True, exist_ok=True)
+    config = {key: value for key, value in {**CONFIG, **changes}.items() if value is not None}
+    (directory / "bert_config.json").write_text(json.dumps(config))
+    (directory / "vocab.txt").write_text("".join(f"{token}\n" for token in vocab), encoding="utf-8")
+    if weights:
+        (directory / "bert_model.ckpt.index").write_bytes(b"")
+        (directory / "bert_model.ckpt.data-00000-of-00001").write_bytes(b"")
+    return directory
+
+
+def problems_of(directory, pretrained=True, maxlen=16):
+    with pytest.raises(CheckpointError) as caught:
+        read_encoder(str(directory), pretrained, maxlen)
+    assert str(directory) in caught.value.summary
+    return caught.value.problems
+
+
+def test_directory_reads(tmp_path):
+    encoder = read_encoder(str(write_encoder(tmp_path / "bert")), pretrained=True, maxlen=16)
+    assert (encoder.kind, encoder.config, encoder.vocab) == ("bert", CONFIG, VOCAB)
+    assert encoder.weights == str(tmp_path / "bert/bert_model.ckpt")
+
+
+@pytest.mark.parametrize("changes", [{"embedding_size": 4}, {"model_type": "albert"}])
+def test_albert_is_known_by_its_config(tmp_path, changes):
+    assert read_encoder(str(write_encoder(tmp_path, **changes)), True, 16).kind == "albert"
+
+
+def test_untrained_encoder_needs_no_weights(tmp_path):
+    encoder = read_encoder(str(write_encoder(tmp_path, weights=False)), pretrained=False, maxlen=16)
+    assert encoder.weights is None
+    assert encoder.vocab == VOCAB
+
+
+def test_untrained_encoder_leaves_weights_that_are_there(tmp_path):
+    assert read_encoder(str(write_encoder(tmp_path)), pretrained=False, maxlen=16).weights is None
+
+
+def test_directory_one_folder_up_may_be_named(tmp_path):
+    write_encoder(tmp_path / "archive/chinese_L-12")
+    assert read_encoder(str(tmp_path / "archive"), True, 16).weights.endswith("chinese_L-12/bert_model.ckpt")
+
+
+def test_of_two_folders_none_is_chosen(tmp_path):
+    write_encoder(tmp_path / "a")
+    write_encoder(tmp_path / "b")
+    assert any("*config*.json" in problem for problem in problems_of(tmp_path))
+
+
+def test_names_of_googles_albert_archives(tmp_path):
+    write_encoder(tmp_path, weights=False)
+    (tmp_path / "bert_config.json").rename(tmp_path / "albert_config.json")
+    (tmp_path / "vocab.txt").rename(tmp_path / "vocab_chinese.txt")
+    (tmp_path / "model.ckpt-best.index").write_bytes(b"")
+    assert read_encoder(str(tmp_path), True, 16).weights == str(tmp_path / "model.ckpt-best")
+
+
+def test_home_is_expanded(tmp_path, monkeypatch):
+    write_encoder(tmp_path / "bert")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert read_encoder("~/bert", True, 16).vocab == VOCAB
+
+
+def test_blanks_and_line_ends_of_the_vocabulary_do_not_matter(tmp_path):
+    write_encoder(tmp_path, vocab=[f"{token} \r" for token in VOCAB])
+    assert read_encoder(str(tmp_path), True, 16).vocab == VOCAB
+
+
+def test_missing_directory_says_what_is_expected(tmp_path):
+    assert "mini" in problems_of(tmp_path / "absent")[0]
+
+
+def test_empty_directory_tells_everything_at_once(tmp_path):
+    text = "\n".join(problems_of(tmp_path))
+    for part in (
+        "*config*.json",
+        "vocab*.txt",
+        "*.model",
+        "*.ckpt*.index",
+        "*.safetensors",
+        "encoder.pretrained=false",
+    ):
+        assert part in text
+
+
+def test_problems_of_config_vocabulary_and_weights_come_together(tmp_path):
+    write_encoder(tmp_path, weights=False, vocab=VOCAB[:-1], hidden_size=9, max_position_embeddings=8)
+    text = "\n".join(problems_of(tmp_path))
+    for part in ("vocab_size is 8", "no multiple", "only 8 positions", "*.ckpt*.index"):
+        assert part in text
+
+
+@pytest.mark.parametrize("value", [None, 0, -1, "8", 2.5, [8]])
+@pytest.mark.parametrize("key", SIZES)
+def test_sizes_are_positive_integers(tmp_path, key, value):
+    problems = problems_of(write_encoder(tmp_path, **{key: value}))
+    assert len(problems) == 1
+    assert key in problems[0]
+
+
+def test_all_missing_sizes_are_named(tmp_path):
+    assert len(problems_of(write_encoder(tmp_path, **dict.fromkeys(SIZES)))) == len(SIZES)
+
+
+@pytest.mark.parametrize(("positions", "maxlen"), [(64, 65), (None, 513)])
+def test_texts_are_no_longer_than_the_positions(tmp_path, positions, maxlen):
+    write_encoder(tmp_path, max_position_embeddings=positions)
+    read_encoder(str(tmp_path), True, maxlen - 1)
+    assert f"encoder.maxlen={maxlen}" in problems_of(tmp_path, maxlen=maxlen)[0]
+
+
+@pytest.mark.parametrize("key", ["num_hidden_groups", "inner_group_num"])
+def test_groups_of_layers_are_refused(tmp_path, key):
+    assert "groups" in problems_of(write_encoder(tmp_path, **{key: 2}))[0]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "3", b"\xff\xfe"])
+def test_damaged_config_is_named(tmp_path, text):
+    write_encoder(tmp_path)
+    (tmp_path / "bert_config.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert problems_of(tmp_path)[0].startswith("bert_config.json")
+
+
+def test_vocabulary_that_is_not_utf8_is_named(tmp_path):
+    write_encoder(tmp_path)
+    (tmp_path / "vocab.txt").write_bytes("天\n气\n".encode("gb18030"))
+    assert problems_of(tmp_path)[0].startswith("vocab.txt")
+
+
+@pytest.mark.parametrize("name", ["other_config.json", "vocab_2.txt", "older.ckpt.index"])
+def test_two_files_of_a_kind_are_both_named(tmp_path, name):
+    (write_encoder(tmp_path) / name).write_bytes(b"")
+    assert name in "\n".join(problems_of(tmp_path))
+
+
+def write_hugging_face(directory, **changes):
+    write_encoder(directory, weights=False, **{"model_type": "bert", **changes})
+    (directory / "bert_config.json").rename(directory / "config.json")
+    for name in ("tokenizer_config.json", "generation_config.json"):
+        (directory / name).write_text("{}")
+    (directory / "model.safetensors").write_bytes(b"")
+    return directory
+
+
+def test_hugging_faces_directory_reads(tmp_path):
+    encoder = read_encoder(str(write_hugging_face(tmp_path)), True, 16)
+    assert (encoder.kind, encoder.vocab) == ("bert", VOCAB)
+    assert encoder.weights == str(tmp_path / "model.safetensors")
+    assert {path.name for path in encoder.files} == {"config.json", "vocab.txt", "model.safetensors"}
+
+
+def test_files_are_all_that_a_checkpoint_consists_of(tmp_path):
+    write_encoder(tmp_path)
+    (tmp_path / "README.md").write_text("notes")
+    names = {path.name for path in read_encoder(str(tmp_path), True, 16).files}
+    assert names == {
+        "bert_config.json",
+        "vocab.txt",
+        "bert_model.ckpt.index",
+        "bert_model.ckpt.data-00000-of-00001",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, "gelu"),
+        ({"embedding_size": 4}, "gelu_new"),  # Google's ALBERT computes the formula with tanh
+        ({"embedding_size": 4, "model_type": "albert"}, "gelu"),
+        ({"embedding_size": 4, "hidden_act": "relu"}, "relu"),
+        ({"hidden_act": "gelu_pytorch_tanh", "model_type": "albert"}, "gelu_new"),
+    ],
+)
+def test_which_gelu_is_meant(tmp_path, changes, found):
+    config = read_encoder(str(write_encoder(tmp_path, **{"hidden_act": "gelu", **changes})), True, 16).config
+    assert config["hidden_act"] == found
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"model_type": "roberta"}, "model_type of bert or albert, found 'roberta'"),
+        ({"position_embedding_type": "relative_key"}, "absolute position"),
+        ({"hidden_act": "swish"}, "found 'swish'"),
+        ({"ln_type": "preln"}, "found 'preln'"),
+    ],
+)
+def test_other_kinds_of_encoders_are_refused(tmp_path, changes, told):
+    assert told in problems_of(write_encoder(tmp_path, **changes))[0]
+
+
+def test_a_vocabulary_with_capitals_is_refused(tmp_path):
+    write_encoder(tmp_path, vocab=[*VOCAB[:-1], "Zürich"])
+    assert "1 tokens with capitals" in problems_of(tmp_path)[0]
+
+
+def test_other_configs_beside_config_json_are_left_alone(tmp_path):
+    write_hugging_face(tmp_path)
+    for name in ("sentence_bert_config.json", "config_sentence_transformers.json", "._config.json"):
+        (tmp_path / name).write_text("{}")
+    assert read_encoder(str(tmp_path), True, 16).config["model_type"] == "bert"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("max_position_embeddings", value) for value in ("512", [1], 32.0, True, 10**12)),
+        *(("type_vocab_size", value) for value in ("2", 0, -1, 2.0)),
+        *(("embedding_size", value) for value in ("6", -6, True)),
+        *(("intermediate_size", value) for value in (True, 10**12)),
+        ("num_hidden_layers", 2000),
+        *(("hidden_dropout_prob", value) for value in ("0.1", -1, 1, 1.5, float("nan"), True)),
+        *(("layer_norm_eps", value) for value in ("1e-12", -1.0, float("nan"), float("inf"), 10**400)),
+    ],
+)
+def test_numbers_of_a_config_are_checked(tmp_path, key, value):
+    assert key in problems_of(write_encoder(tmp_path, **{key: value}))[0]
+
+
+def test_a_config_without_end_is_told(tmp_path):
+    write_encoder(tmp_path)
+    (tmp_path / "bert_config.json").write_text("[" * 100_000)
+    assert problems_of(tmp_path)[0].startswith("bert_config.json")
+
+
+def test_what_macos_packs_beside_is_left_alone(tmp_path):
+    write_encoder(tmp_path / "chinese")
+    write_encoder(tmp_path / "__MACOSX", weights=False)
+    assert read_encoder(str(tmp_path), True, 16).weights.endswith("chinese/bert_model.ckpt")
+
+
+def test_padding_must_be_token_0(tmp_path):
+    write_encoder(tmp_path, vocab=[VOCAB[1], VOCAB[0], *VOCAB[2:]])
+    assert "[PAD]" in problems_of(tmp_path)[0]
+
+
+def test_sentencepiece_is_read_as_bytes(tmp_path):
+    size = len(SentencePieceTokenizer(tiny_model()))
+    write_encoder(tmp_path, embedding_size=4, vocab_size=size)
+    (tmp_path / "vocab.txt").unlink()
+    (tmp_path / "30k-clean.model").write_bytes(tiny_model())
+    (tmp_path / "30k-clean.vocab").write_text("the same for people")
+    assert read_encoder(str(tmp_path), True, 16).vocab == tiny_model()
+
+
+def test_a_sentencepiece_model_of_another_size_is_told(tmp_path):
+    write_encoder(tmp_path, vocab_size=9)
+    (tmp_path / "vocab.txt").unlink()
+    (tmp_path / "30k-clean.model").write_bytes(tiny_model())
+    assert "vocab_size is 9" in problems_of(tmp_path)[0]
+    (tmp_path / "30k-clean.model").write_bytes(b"no model")
+    assert "SentencePiece" in problems_of(tmp_path)[0]
+
+
+def test_of_the_first_albert_zh_the_embedding_is_as_wide_as_the_layers(tmp_path):
+    write_encoder(tmp_path, embedding_size=4)
+    (tmp_path / "bert_model.ckpt.index").write_bytes(b"..ncoder/layer_shared/attention/output")
+    assert read_encoder(str(tmp_path), True, 16).config["embedding_size"] == 8
+    write_encoder(tmp_path, weights=False, embedding_size=4, model_type="albert")
+    assert read_encoder(str(tmp_path), True, 16).config["embedding_size"] == 8
+    assert read_encoder(str(tmp_path), False, 16).config["embedding_size"] == 4
+
+
+def test_mini_fits_the_vocabulary_and_the_texts():
+    encoder = mini_encoder(VOCAB, maxlen=300)
+    assert (encoder.kind, encoder.vocab, encoder.weights) == ("albert", VOCAB, None)
+    assert encoder.config["vocab_size"] == len(VOCAB)
+    assert encoder.config["max_position_embeddings"] >= 300
+
+
+def test_mini_is_an_encoder_that_can_be_read_back(tmp_path):
+    mini = mini_encoder(VOCAB, maxlen=32)
+    write_encoder(tmp_path, weights=False, **mini.config)
+    assert dataclasses.replace(read_encoder(str(tmp_path), False, 32), files=()) == mini
+
+
+@pytest.mark.skipif(not REAL.exists(), reason=f"{REAL} is not here")
+def test_shape_and_vocabulary_of_a_real_checkpoint():
+    encoder = read_encoder(str(REAL), pretrained=False, maxlen=512)
+    assert encoder.kind == "albert"
+    assert encoder.config["hidden_size"] == 312
+    assert len(encoder.vocab) == encoder.config["vocab_size"] == 21128
+    assert [encoder.vocab[i] for i in (0, 100, 101, 102, 103)] == list(SPECIAL_TOKENS)

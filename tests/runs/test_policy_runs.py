@@ -1,0 +1,53 @@
+"""Whole runs that compute as cards do, on CPUs: bfloat16 by Keras's policy."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from runs.test_jobs import run_job
+from tiny_run import make_rows, read_oof, silent_console, tiny_config, tiny_overrides, write_csv
+
+from raytrain.crossval.driver import cross_validate
+
+BY_POLICY = "mixed_bfloat16"
+
+
+@pytest.mark.slow
+def test_a_run_by_policy_gives_an_artifact_that_predicts_by_policy(tmp_path):
+    """A trained and a frozen encoder; float32 makes the same of their weights, but for rounding."""
+    architectures = "[finetune,textcnn]"
+    overrides = tiny_overrides(tmp_path, model__architecture=architectures, train__precision=BY_POLICY)
+    done = run_job("kfold.py", *overrides)
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "runs" / "tiny"
+    manifest = json.loads((run / "ensemble" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["config"]["train"]["precision"] == BY_POLICY
+    assert np.isfinite(read_oof(run)[1]).all()
+    texts, output = write_csv(tmp_path / "new.csv", make_rows(20, seed=3)), tmp_path / "predicted.csv"
+    predicted = []
+    for precision in (BY_POLICY, "float32"):
+        manifest["config"]["train"]["precision"] = precision
+        (run / "ensemble" / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        ensemble = ("--ensemble", str(run / "ensemble"), "--input", str(texts), "--output", str(output))
+        done = run_job("predict.py", *ensemble)
+        assert done.returncode == 0, done.stderr
+        with output.open(encoding="utf-8-sig", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        predicted.append([[float(value) for key, value in row.items() if "proba" in key] for row in rows])
+    assert np.shape(predicted) == (2, 20, 2)
+    np.testing.assert_allclose(predicted[0], predicted[1], atol=0.02)
+    assert predicted[0] != predicted[1]
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_two_workers_by_policy_equal_one(local_ray, tmp_path):
+    """Without dropout, whose masks differ by worker, a batch split in two gives the same update."""
+    proba = []
+    for name, workers in (("one", 1), ("two", 2)):
+        options = {"dropout": 0.0, "train__dropout": 0, "train__precision": BY_POLICY}
+        config = tiny_config(tmp_path, name=name, cluster__workers_per_fold=workers, **options)
+        cross_validate(config, silent_console())
+        proba.append(read_oof(tmp_path / "runs" / name)[1])
+    np.testing.assert_allclose(proba[1], proba[0], atol=0.03)

@@ -1,0 +1,187 @@
+import io
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from raytrain.scores.classes import METRICS, score_proba
+from raytrain.scores.tables import (
+    assemble_oof,
+    fold_table,
+    oof_table,
+    score_baseline,
+    score_folds,
+    score_oof,
+    score_table,
+)
+
+NUM_ROWS = 24
+LABELS = np.arange(NUM_ROWS) % 2
+FOLDS = np.stack([np.arange(NUM_ROWS) % 3, np.arange(NUM_ROWS) // 8])
+
+
+def proba_of(seed):
+    positive = np.random.default_rng(seed).uniform(0.01, 0.99, NUM_ROWS)
+    return np.stack([1 - positive, positive], axis=1)
+
+
+def parts_of(*probas):
+    """What the fold runs of each repeat predict of their valid rows."""
+    return [
+        (np.flatnonzero(folds == fold), proba[folds == fold])
+        for folds, proba in zip(FOLDS, probas, strict=False)
+        for fold in range(3)
+    ]
+
+
+def shown(table, width=200):
+    console = Console(file=io.StringIO(), width=width)
+    console.print(table)
+    return console.file.getvalue()
+
+
+def entry_of(seed):
+    return {
+        **score_folds([score_proba(LABELS, proba_of(seed)), score_proba(LABELS, proba_of(seed + 1))]),
+        **score_oof(LABELS, proba_of(seed), seed=0),
+    }
+
+
+def summary_of(*architectures):
+    def folds(name):
+        metrics = dict.fromkeys(METRICS, 0.123456) | {"auc": None}
+        return [
+            {"name": f"{name}/r0-fold-0{i}", "metrics": metrics, "epochs": 3, "seconds": 61.7}
+            for i in range(2)
+        ]
+
+    return {
+        "rows": 12345,
+        "architectures": {
+            name: {"folds": folds(name), **entry_of(i)} for i, name in enumerate(architectures)
+        },
+        "ensemble": entry_of(9),
+        "baselines": {"majority": entry_of(7)},
+    }
+
+
+def test_each_row_takes_the_probabilities_of_its_fold():
+    assert assemble_oof(parts_of(proba_of(0)), NUM_ROWS, 2) == pytest.approx(proba_of(0))
+
+
+def test_rows_that_no_fold_covers_are_nan():
+    oof = assemble_oof([(np.array([2, 0]), np.array([[0.2, 0.8], [0.6, 0.4]]))], 3, 2)
+    assert oof.tolist()[0] == [0.6, 0.4]
+    assert oof.tolist()[2] == [0.2, 0.8]
+    assert np.isnan(oof[1]).all()
+
+
+def test_no_parts_at_all_are_nan():
+    assert np.isnan(assemble_oof([], 4, 3)).all()
+
+
+def test_repeats_are_averaged():
+    oof = assemble_oof(parts_of(proba_of(0), proba_of(1)), NUM_ROWS, 2)
+    assert oof == pytest.approx((proba_of(0) + proba_of(1)) / 2)
+
+
+@given(st.permutations(range(6)))
+def test_the_order_of_folds_does_not_matter(order):
+    parts = parts_of(proba_of(0), proba_of(1))
+    oof = assemble_oof([parts[i] for i in order], NUM_ROWS, 2)
+    assert oof == pytest.approx(assemble_oof(parts, NUM_ROWS, 2), abs=1e-15)
+
+
+def table_of(oof, names=("假", "真")):
+    return oof_table(pa.array([f"n{i}" for i in range(NUM_ROWS)]), FOLDS, names, LABELS, oof)
+
+
+def test_oof_of_one_architecture_is_named_once():
+    table = table_of({"finetune": proba_of(0)})
+    assert table.column_names == ["id", "fold", "label", "proba_假", "proba_真"]
+    assert table["fold"].to_pylist() == FOLDS[0].tolist()
+    assert table["label"].to_pylist()[:2] == ["假", "真"]
+    assert table["proba_真"].to_pylist() == proba_of(0)[:, 1].tolist()
+
+
+def test_oof_of_several_architectures_is_their_mean_then_each():
+    table = table_of({"textcnn": proba_of(0), "finetune": proba_of(1)})
+    each = [f"{name}_proba_{label}" for name in ("textcnn", "finetune") for label in ("假", "真")]
+    assert table.column_names == ["id", "fold", "label", "proba_假", "proba_真", *each]
+    mean = (proba_of(0) + proba_of(1)) / 2
+    assert table["proba_真"].to_pylist() == pytest.approx(mean[:, 1].tolist())
+    assert table["finetune_proba_假"].to_pylist() == proba_of(1)[:, 0].tolist()
+
+
+def test_integer_labels_stay_integers():
+    table = table_of({"finetune": proba_of(0)}, names=(0, 1))
+    assert table["label"].type == pa.int64()
+    assert "proba_1" in table.column_names
+
+
+def test_scores_have_an_interval_of_each_metric():
+    scores = score_oof(LABELS, proba_of(0), seed=0)
+    assert scores["oof"] == score_proba(LABELS, proba_of(0))
+    assert scores["interval"].keys() == set(METRICS)
+
+
+def test_mean_and_sample_deviation_over_folds():
+    folds = [dict.fromkeys(METRICS, value) for value in (0.5, 0.7, 0.9)]
+    scores = score_folds(folds)
+    assert scores["mean"] == pytest.approx(dict.fromkeys(METRICS, 0.7))
+    assert scores["sd"] == pytest.approx(dict.fromkeys(METRICS, 0.2))
+
+
+def test_one_fold_has_no_deviation():
+    assert score_folds([dict.fromkeys(METRICS, 0.5)])["sd"] == dict.fromkeys(METRICS, 0.0)
+
+
+def test_baseline_has_the_parts_of_an_architecture():
+    scores = score_baseline(LABELS, FOLDS[0], proba_of(0), seed=0)
+    assert scores.keys() == {"mean", "sd", "rows", "oof", "interval"}
+    of_folds = [score_proba(LABELS[FOLDS[0] == f], proba_of(0)[FOLDS[0] == f])["accuracy"] for f in range(3)]
+    assert scores["mean"]["accuracy"] == pytest.approx(np.mean(of_folds))
+
+
+def test_table_of_folds_names_each_and_their_mean():
+    text = shown(fold_table(summary_of("finetune", "textcnn")))
+    for part in (
+        "finetune/r0-fold-00",
+        "textcnn/r0-fold-01",
+        "finetune mean",
+        "textcnn sd",
+        "0.1235",
+        "62",
+        "macro-F1",
+    ):
+        assert part in text
+
+
+def test_metric_that_is_not_defined_is_a_dash():
+    row = next(line for line in shown(fold_table(summary_of("finetune"))).splitlines() if "fold-00" in line)
+    assert row.split() == ["finetune/r0-fold-00", "0.1235", "0.1235", "–", "0.1235", "3", "62"]
+
+
+def test_table_of_scores_names_models_and_baselines():
+    summary = summary_of("finetune", "textcnn")
+    text = shown(score_table(summary))
+    assert "12,345 rows" in text
+    names = ["finetune", "textcnn", "ensemble of all", "majority"]
+    places = [text.index(name) for name in names]
+    assert places == sorted(places)
+    assert f"{summary['ensemble']['oof']['accuracy']:.4f}" in text
+    lower, upper = summary["ensemble"]["interval"]["auc"]
+    assert f"{lower:.4f}–{upper:.4f}" in text
+
+
+def test_one_architecture_is_no_ensemble_of_all():
+    assert "ensemble of all" not in shown(score_table(summary_of("finetune")))
+
+
+def test_names_are_whole_in_eighty_columns():
+    text = shown(score_table(summary_of("finetune", "textcnn")), width=80)
+    assert "ensemble of all" in text
+    assert max(map(len, text.splitlines())) <= 80

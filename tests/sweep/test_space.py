@@ -1,0 +1,205 @@
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raytrain.config.load import load_config
+from raytrain.errors import ConfigError
+from raytrain.sweep.space import Domain, default_rates, input_points, read_space, with_point
+
+ARCHITECTURES = ["finetune", "textcnn", "rnn_cnn"]
+
+
+def config_of(space=None, **sweep):
+    base = load_config(None, ["data.path=a.csv", "model.architecture=textcnn"])
+    values = base.model_dump(mode="json")
+    values["sweep"] |= {"space": space or {}, **sweep}
+    from raytrain.config.load import validate_config
+
+    return validate_config(values)
+
+
+def space_of(space=None, pretrained=True, **sweep):
+    return read_space(config_of(space, **sweep), pretrained)
+
+
+def problems_of(space, **sweep):
+    with pytest.raises(ConfigError) as caught:
+        space_of(space, **sweep)
+    return caught.value.problems
+
+
+def test_the_space_of_the_readme_is_read():
+    space = space_of(
+        {
+            "train.learning_rate": {"loguniform": [1e-5, 1e-3]},
+            "model.architecture": ARCHITECTURES,
+            "train.batch_size": [16, 32],
+        }
+    )
+    assert space.architectures == tuple(ARCHITECTURES)
+    assert space.shared["train.batch_size"] == Domain("choice", (16, 32))
+    assert space.shared["train.learning_rate"] == Domain("loguniform", (1e-5, 1e-3))
+
+
+def test_without_a_space_the_config_s_architecture_and_its_rates_are_searched():
+    space = space_of()
+    assert space.architectures == ("textcnn",)
+    assert list(space.own["textcnn"]) == ["train.learning_rate"]
+
+
+def test_a_frozen_encoder_s_head_gets_a_hundred_times_the_rates_of_a_finetuned_encoder():
+    space = space_of({"model.architecture": ARCHITECTURES})
+    encoder = space.own["finetune"]["train.encoder_learning_rate"].values
+    head = space.own["textcnn"]["train.learning_rate"].values
+    assert "train.learning_rate" not in space.own["finetune"]
+    assert 50 <= head[0] / encoder[0] <= 200 and 50 <= head[1] / encoder[1] <= 200
+
+
+def test_an_untrained_encoder_learns_faster_and_together_with_its_head():
+    rates = default_rates("textcnn", pretrained=False, train_encoder=True)
+    assert set(rates) == {"train.learning_rate", "train.encoder_learning_rate"}
+    pretrained = default_rates("finetune", pretrained=True, train_encoder=True)
+    assert (
+        rates["train.encoder_learning_rate"].values[0] > pretrained["train.encoder_learning_rate"].values[0]
+    )
+
+
+def test_rates_follow_what_is_searched_of_the_encoder():
+    space = space_of(
+        {"model.train_encoder": {"finetune": [True], "textcnn": [False]}, "model.architecture": ARCHITECTURES}
+    )
+    assert "train.encoder_learning_rate" in space.own["finetune"]
+    assert "train.encoder_learning_rate" not in space.own["textcnn"]
+
+
+def test_a_rate_given_for_one_architecture_leaves_the_others_theirs():
+    space = space_of({"model.architecture": ARCHITECTURES, "train.learning_rate": {"rnn_cnn": [1e-3]}})
+    assert space.own["rnn_cnn"]["train.learning_rate"] == Domain("choice", (1e-3,))
+    assert space.own["textcnn"]["train.learning_rate"].kind == "loguniform"
+
+
+def test_a_rate_that_the_config_gives_is_not_searched():
+    values = config_of().model_dump(mode="json")
+    values["train"]["learning_rate"] = 1e-3
+    from raytrain.config.load import validate_config
+
+    assert read_space(validate_config(values), True).own["textcnn"] == {}
+
+
+def test_a_domain_may_belong_to_one_architecture():
+    space = space_of(
+        {"model.architecture": ARCHITECTURES, "train.epochs": {"finetune": [2, 3], "textcnn": [5]}}
+    )
+    points = space.sample(60, seed=0)
+    for point in points:
+        allowed = {"finetune": (2, 3), "textcnn": (5,), "rnn_cnn": (None,)}[point["model.architecture"]]
+        assert point.get("train.epochs") in allowed
+    assert {point["model.architecture"] for point in points} == set(ARCHITECTURES)
+
+
+@pytest.mark.parametrize(
+    ("space", "told"),
+    [
+        ({"train.learning_rat": [1]}, "did you mean train.learning_rate?"),
+        ({"nonsense": [1]}, "unknown key"),
+        ({"train.epochs": []}, "at least one value"),
+        ({"train.learning_rate": {"loguniform": [0, 1e-3]}}, "no logarithm at 0"),
+        ({"train.learning_rate": {"loguniform": [-1, 1e-3]}}, "no logarithm at -1"),
+        ({"train.learning_rate": {"uniform": [1e-3, 1e-3]}}, "the range is empty"),
+        ({"train.learning_rate": {"uniform": [1e-3]}}, "expected two numbers"),
+        ({"train.learning_rate": {"uniform": ["a", "b"]}}, "expected two numbers"),
+        ({"train.epochs": {"randint": [1.5, 3]}}, "expected two numbers"),
+        ({"train.learning_rate": {"normal": [0, 1]}}, "expected a list of values"),
+        ({"train.learning_rate": 1e-3}, "expected a list of values"),
+        ({"train.learning_rate": {"uniform": [0.5, 2]}}, "less than or equal to 1"),
+        ({"train.batch_size": [16, 0]}, "train.batch_size"),
+        ({"train.batch_size": {"finetune": [0]}, "model.architecture": ["finetune"]}, "train.batch_size"),
+        ({"train.batch_size": {"uniform": [8, 32]}}, "train.batch_size"),
+        ({"train.epochs": {"finetune": [1]}}, "no trial has this architecture"),
+        ({"train.precision": ["float32"]}, "cannot be searched"),
+        ({"folds.num_folds": [2, 3]}, "cannot be searched"),
+        ({"seed": [1, 2]}, "cannot be searched"),
+        ({"sweep.num_trials": [1]}, "cannot be searched"),
+        ({"tracking.mlflow": ["a"]}, "cannot be searched"),
+        ({"model.architecture": ["lstm"]}, "finetune, textcnn, rnn_cnn"),
+        ({"model.architecture": ["textcnn", "textcnn"]}, "each once"),
+        ({"model.architecture": {"uniform": [0, 1]}}, "each once"),
+        ({"encoder.maxlen": {"randint": [32, 128]}}, "expected a list"),
+        ({"encoder.maxlen": {"textcnn": [32]}}, "one list for all"),
+    ],
+)
+def test_bad_spaces_are_refused(space, told):
+    assert any(told in problem for problem in problems_of(space)), problems_of(space)
+
+
+def test_a_trial_has_no_more_folds_than_the_run():
+    assert "has only 10 folds" in problems_of({}, num_folds=11)[0]
+    space_of({}, num_folds=10)
+
+
+def test_everything_wrong_comes_at_once():
+    assert len(problems_of({"train.epochs": [], "nonsense": [1], "train.batch_size": [0]})) == 3
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 10_000), count=st.integers(1, 20))
+def test_points_are_repeatable_and_a_longer_list_begins_with_the_shorter(seed, count):
+    space = space_of(
+        {
+            "model.architecture": ARCHITECTURES,
+            "train.batch_size": [8, 16],
+            "train.warmup": {"uniform": [0, 0.5]},
+        }
+    )
+    assert space.sample(count, seed) == space.sample(20, seed)[:count]
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_every_point_is_a_valid_config_within_its_ranges(seed):
+    ranges = {
+        "train.learning_rate": {"loguniform": [1e-5, 1e-2]},
+        "train.epochs": {"randint": [1, 4]},
+        "train.dropout": {"uniform": [0.1, 0.3]},
+    }
+    config = config_of({"model.architecture": ARCHITECTURES, **ranges})
+    [point] = read_space(config, True).sample(1, seed)
+    own = with_point(config, point)
+    assert 1e-5 <= own.train.learning_rate <= 1e-2
+    assert own.train.epochs in (1, 2, 3)
+    assert 0.1 <= own.train.dropout <= 0.3
+    assert own.model.architecture == point["model.architecture"]
+
+
+def test_loguniform_is_even_in_the_logarithm():
+    space = space_of({"train.learning_rate": {"loguniform": [1e-4, 1e-2]}})
+    rates = [math.log10(point["train.learning_rate"]) for point in space.sample(400, seed=1)]
+    assert sum(rate < -3 for rate in rates) == pytest.approx(200, abs=40)
+
+
+def test_a_grid_has_every_combination_once():
+    space = space_of(
+        {
+            "model.architecture": ["textcnn", "rnn_cnn"],
+            "train.epochs": [1, 2],
+            "train.batch_size": {"textcnn": [8, 16]},
+        },
+        search="grid",
+    )
+    points = space.grid()
+    assert len(points) == 2 * 2 + 2
+    assert len({tuple(sorted(point.items())) for point in points}) == 6
+
+
+def test_a_grid_takes_no_ranges():
+    space = space_of({"train.dropout": {"uniform": [0, 0.5]}}, search="grid")
+    with pytest.raises(ConfigError, match="has no grid"):
+        space.grid()
+
+
+def test_features_are_made_for_every_value_they_depend_on():
+    space = space_of({"encoder.maxlen": [32, 64], "words.min_count": [1, 2], "train.epochs": [1, 2]})
+    assert len(input_points(space)) == 4
+    assert input_points(space_of()) == [{}]

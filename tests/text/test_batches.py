@@ -1,0 +1,176 @@
+import itertools
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raytrain.text.batches import BUCKET, FeatureRows, plan_epoch, sequential_batches
+
+NAMES = ("token_ids", "segment_ids", "word_ids")
+
+
+@st.composite
+def rows_of_ids(draw, max_length=50):
+    lengths = draw(st.lists(st.integers(1, max_length), min_size=1, max_size=8))
+    rng = np.random.default_rng(draw(st.integers(0, 999)))
+    return [
+        tuple(rng.integers(low, high, size) for low, high in ((1, 90), (0, 2), (1, 70))) for size in lengths
+    ]
+
+
+@st.composite
+def corpora(draw):
+    """(rows to deal, lengths of the whole corpus, batch size)."""
+    lengths = np.array(draw(st.lists(st.integers(1, 130), min_size=1, max_size=60)))
+    rows = draw(st.lists(st.integers(0, len(lengths) - 1), unique=True, min_size=1))
+    return np.array(rows), lengths, draw(st.integers(1, 20))
+
+
+def buckets(lengths):
+    return -(-lengths // BUCKET)
+
+
+@settings(deadline=None)
+@given(corpora(), st.integers(0, 99))
+def test_plan_deals_every_row_exactly_once(corpus, seed):
+    rows, lengths, batch_size = corpus
+    plan = plan_epoch(rows, lengths, batch_size, np.random.default_rng(seed))
+    assert sorted(np.concatenate(plan)) == sorted(rows)
+
+
+@settings(deadline=None)
+@given(corpora(), st.integers(0, 99))
+def test_plan_fills_all_batches_but_one(corpus, seed):
+    rows, lengths, batch_size = corpus
+    sizes = [len(batch) for batch in plan_epoch(rows, lengths, batch_size, np.random.default_rng(seed))]
+    full, rest = divmod(len(rows), batch_size)
+    assert sorted(sizes) == sorted([batch_size] * full + [rest] * (rest > 0))
+
+
+@settings(deadline=None)
+@given(corpora(), st.integers(0, 99))
+def test_plan_puts_like_lengths_together(corpus, seed):
+    """The batches' ranges of length buckets touch at most at their ends."""
+    rows, lengths, batch_size = corpus
+    plan = plan_epoch(rows, lengths, batch_size, np.random.default_rng(seed))
+    ranges = sorted((buckets(lengths[batch]).min(), buckets(lengths[batch]).max()) for batch in plan)
+    assert all(left[1] <= right[0] for left, right in itertools.pairwise(ranges))
+
+
+def test_plan_of_a_seed_is_repeatable():
+    lengths = np.arange(1, 101)
+    one, two = (plan_epoch(np.arange(100), lengths, 7, np.random.default_rng(3)) for _ in range(2))
+    assert [batch.tolist() for batch in one] == [batch.tolist() for batch in two]
+
+
+def test_plans_of_two_seeds_differ_in_batches_and_in_their_order():
+    lengths = np.repeat([10, 30, 50], 30)
+    one, two = (plan_epoch(np.arange(90), lengths, 10, np.random.default_rng(seed)) for seed in (3, 4))
+    assert {frozenset(batch) for batch in one} != {frozenset(batch) for batch in two}
+    assert [lengths[batch[0]] for batch in one] != [lengths[batch[0]] for batch in two]
+
+
+def test_plan_does_not_leave_the_longest_batches_for_the_end():
+    lengths = np.repeat([10, 200], 50)
+    plan = plan_epoch(np.arange(100), lengths, 10, np.random.default_rng(0))
+    order = [int(lengths[batch[0]]) for batch in plan]
+    assert order != sorted(order)
+
+
+@settings(deadline=None)
+@given(rows=rows_of_ids(), data=st.data())
+def test_collate_holds_each_rows_ids_and_zeros_behind(ragged, rows, data):
+    picked = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=10))
+    batch = FeatureRows(ragged(rows)).collate(picked)
+    for column, name in enumerate(NAMES):
+        for values, row in zip(batch[name], picked, strict=True):
+            ids = rows[row][column]
+            assert values[: len(ids)].tolist() == ids.tolist()
+            assert not values[len(ids) :].any()
+
+
+@settings(deadline=None)
+@given(rows=rows_of_ids(), data=st.data())
+def test_collate_pads_to_the_next_multiple_or_to_the_longest_row(ragged, rows, data):
+    picked = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=10))
+    batch = FeatureRows(ragged(rows)).collate(np.array(picked))
+    need = max(len(rows[row][0]) for row in picked)
+    multiple = next(length for length in range(BUCKET, 1000, BUCKET) if length >= need)
+    width = min(multiple, max(len(row[0]) for row in rows))
+    assert {name: values.shape for name, values in batch.items()} == dict.fromkeys(
+        NAMES, (len(picked), width)
+    )
+
+
+def test_collate_gives_int32(ragged):
+    batch = FeatureRows(ragged([([1, 2], [0, 0], [1, 1])])).collate([0])
+    assert {values.dtype for values in batch.values()} == {np.dtype(np.int32)}
+
+
+def test_rows_of_a_table_in_several_chunks_are_those_of_one(ragged):
+    rows = [
+        ([2, 5, 3], [0, 0, 0], [1, 4, 1]),
+        ([2, 3], [0, 0], [1, 1]),
+        ([2, 6, 7, 3], [0, 0, 1, 1], [1, 2, 3, 1]),
+    ]
+    whole = FeatureRows(ragged(rows))
+    pieces = FeatureRows(pa.concat_tables([ragged(rows[:1]), ragged(rows[1:])]))
+    for name in NAMES:
+        np.testing.assert_array_equal(whole.collate([2, 0, 1])[name], pieces.collate([2, 0, 1])[name])
+
+
+def test_rows_of_a_slice_are_the_slices_rows(ragged):
+    rows = [
+        ([2, 5, 3], [0, 0, 0], [1, 4, 1]),
+        ([2, 3], [0, 0], [1, 1]),
+        ([2, 6, 7, 3], [0, 0, 1, 1], [1, 2, 3, 1]),
+    ]
+    features = FeatureRows(ragged(rows).slice(1))
+    assert len(features) == 2
+    assert features.collate([1])["token_ids"].tolist() == [[2, 6, 7, 3]]
+
+
+@settings(deadline=None)
+@given(corpora())
+def test_positions_of_sequential_batches_undo_their_order(corpus):
+    rows, lengths, batch_size = corpus
+    restored = np.full(len(rows), -1)
+    for positions, batch in sequential_batches(rows, lengths, batch_size):
+        restored[positions] = batch
+    assert restored.tolist() == rows.tolist()
+
+
+@settings(deadline=None)
+@given(corpora())
+def test_sequential_batches_start_with_the_longest(corpus):
+    """So that the first batch shows whether the memory suffices."""
+    rows, lengths, batch_size = corpus
+    order = np.concatenate([batch for _, batch in sequential_batches(rows, lengths, batch_size)])
+    assert (np.diff(lengths[order]) <= 0).all()
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_sequential_batches_keep_to_the_batch_size(batch_size):
+    sizes = [len(batch) for _, batch in sequential_batches(np.arange(10), np.ones(10, int), batch_size)]
+    assert max(sizes) == min(batch_size, 10)
+
+
+@settings(deadline=None)
+@given(corpora(), st.integers(1, 500))
+def test_sequential_batches_keep_to_the_tokens(corpus, max_tokens):
+    rows, lengths, batch_size = corpus
+    batches = [batch for _, batch in sequential_batches(rows, lengths, batch_size, max_tokens)]
+    assert sorted(np.concatenate(batches)) == sorted(rows)
+    for batch in batches:
+        padded = -(-lengths[batch].max() // BUCKET) * BUCKET
+        assert len(batch) == 1 or len(batch) * padded <= max_tokens
+
+
+def test_keyword_counts_follow_their_rows(ragged):
+    table = ragged([([1] * size, [0] * size, [1] * size) for size in (3, 5, 2)])
+    counts = np.array([[0, 1], [2, 3], [4, 5]], np.float32)
+    batch = FeatureRows(table, keyword_counts=counts).collate(np.array([2, 0]))
+    assert batch["keyword_counts"].tolist() == [[4, 5], [0, 1]]
+    assert "keyword_counts" not in FeatureRows(table).collate(np.array([2, 0]))
