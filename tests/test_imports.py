@@ -28,7 +28,7 @@ MODULES = sorted(name_of(path) for path in PACKAGE.rglob("*.py") if path.name !=
 
 
 def room_of(module):
-    return module.rpartition(".")[0]
+    return "commands" if module == "__main__" else module.rpartition(".")[0]
 
 
 # Imports each module named on the command line and says after which of them a library was first there.

@@ -1,4 +1,4 @@
-"""What the jobs share: arguments, exit codes, and the last word after Ctrl-C."""
+"""What the commands share: their names, arguments, exit codes, and the last word after Ctrl-C."""
 
 import argparse
 import os
@@ -14,6 +14,17 @@ from raytrain.errors import RaytrainError
 
 EXIT_INTERRUPTED = 130
 
+# What the user types for a command, by its name: messages name the way that was taken.
+Named = Callable[[str], str]
+AS_PROGRAM: Named = "raytrain {}".format
+AS_SCRIPT: Named = "python jobs/{}.py".format
+COMMANDS = ("kfold", "sweep", "predict", "keywords", "checkpoints")
+
+
+def describe(summary: str | None, examples: str, named: Named) -> str:
+    """What --help says first: the summary, and examples in which `{kfold}` stands for that command."""
+    return f"{summary}\n\n{examples.format(**{name: named(name) for name in COMMANDS})}"
+
 
 def config_parser(description: str | None, program: str) -> argparse.ArgumentParser:
     """A parser of `[--config FILE.yaml] [key.path=value ...]` whose --help documents every key."""
@@ -21,7 +32,7 @@ def config_parser(description: str | None, program: str) -> argparse.ArgumentPar
     width = max(len(key) + len(default) for key, default, _ in keys) + 1
     lines = [f"  {key + '=' + default:<{width}}  {text}" for key, default, text in keys]
     parser = argparse.ArgumentParser(
-        prog=f"python {program}",
+        prog=program,
         description=description,
         epilog="config keys, their defaults and meanings:\n" + "\n".join(lines),
         formatter_class=argparse.RawDescriptionHelpFormatter,

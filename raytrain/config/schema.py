@@ -66,7 +66,8 @@ class FoldsConfig(_Section):
 
 class EncoderConfig(_Section):
     checkpoint: str = Field(
-        "mini", description="a name of jobs/checkpoints.py list, a directory, an archive, or mini (untrained)"
+        "mini",
+        description="a name that `checkpoints list` shows, a directory, an archive, or mini (untrained)",
     )
     pretrained: bool = Field(True, description="false: the checkpoint's shape and vocabulary, untrained")
     maxlen: int = Field(128, ge=4, description="longest text in tokens, [CLS] and [SEP] included")
@@ -78,7 +79,8 @@ class WordsConfig(_Section):
     )
     user_dict: str | None = Field(None, description="extra words for jieba, in its dictionary format")
     keywords: str | None = Field(
-        None, description="auto: each fold chooses; or a file of jobs/keywords.py with the words to keep"
+        None,
+        description="auto: each fold chooses; or a file of the command `keywords` with the words to keep",
     )
     num_keywords: Positive = Field(100, description="most words of each class that keywords=auto keeps")
     dim: Positive = Field(200, description="size of the word embedding where no vectors are given")

@@ -22,6 +22,7 @@ from raytrain.crossval.plan import Plan, build_specs, load_plan, prepare_run, re
 from raytrain.crossval.preflight import check_nodes, learned_bytes, needed_bytes
 from raytrain.crossval.results import write_results
 from raytrain.ensemble.artifact import load_ensemble
+from raytrain.ensemble.files import TEST_OUTPUT, predict_test
 from raytrain.errors import TimeBudgetError
 from raytrain.folds.hidden_states import HiddenStates, cached_hidden_states
 from raytrain.folds.launch import Schedule, run_folds
@@ -43,8 +44,9 @@ from raytrain.storage.directory import Directory, json_bytes
 def cross_validate(config: Config, console: Console) -> dict[str, Any]:
     """Trains every fold of every architecture and leaves the ensemble artifact in the run directory.
 
-    A run of the same name goes on where it stopped; a finished one is only summed up again. Where
-    `cluster.time_budget` ends it, the ensemble is made of what there is, and a later run goes on.
+    Where `data.test` names a file, the ensemble predicts it into the run directory, too. A run of the same
+    name goes on where it stopped; a finished one is only summed up again. Where `cluster.time_budget` ends
+    it, the ensemble is made of what there is, and a later run goes on.
 
     Args:
         config: The whole config.
@@ -85,6 +87,10 @@ def cross_validate(config: Config, console: Console) -> dict[str, Any]:
         console.print("")
         if not is_complete(summary):
             console.print(incomplete_line(summary), "", highlight=False, markup=False)
+    if config.data.test is not None:
+        num_rows, _ = predict_test(str(run), config)
+        done = f"{run}/{TEST_OUTPUT[config.task]}: {num_rows:,} rows of {config.data.test}"
+        console.print(done, highlight=False, markup=False, soft_wrap=True)
     return summary
 
 

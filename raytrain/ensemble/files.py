@@ -15,7 +15,7 @@ from raytrain.config.schema import Config
 from raytrain.corpus.unlabelled import count_texts, iter_texts
 from raytrain.devices import grow_card_memory, quick_imports, set_precision
 from raytrain.ensemble.artifact import Ensemble, load_ensemble
-from raytrain.ensemble.proba_output import PROBA_SUFFIXES, WriteProba, open_proba
+from raytrain.ensemble.proba_output import PROBA_SUFFIXES, open_proba
 from raytrain.ensemble.span_output import SPAN_SUFFIXES, open_spans
 from raytrain.errors import InputError
 from raytrain.storage.directory import Directory
@@ -76,7 +76,7 @@ def predict_file(
         set_precision(ensemble.manifest["config"].get("train", {}).get("precision", "auto"))
         output = files(ensemble, batch_size)
     done = 0
-    with _whole_or_not(output_path) as unfinished, output.open(unfinished) as write:
+    with whole_or_not(output_path) as unfinished, output.open(unfinished) as write:
         for table in iter_texts(input_path, columns, id_column, CHUNK_ROWS):
             write(table)
             done += table.num_rows
@@ -204,14 +204,7 @@ def predict_test(run_location: str, config: Config) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def open_output(path: str, labels: Sequence[int | str]) -> Iterator[WriteProba]:
-    """Yields write(ids, proba); the file takes its name when the block ends without an error."""
-    with _whole_or_not(path) as unfinished, open_proba(unfinished, labels) as write:
-        yield write
-
-
-@contextlib.contextmanager
-def _whole_or_not(path: str) -> Iterator[Path]:
+def whole_or_not(path: str) -> Iterator[Path]:
     """A place to write to, with the path's suffix; it takes the path's name when the block ends well."""
     target = Path(path)
     unfinished = target.with_name(f".{target.stem}.unfinished{target.suffix}")

@@ -50,7 +50,7 @@ def locate_checkpoint(location: str, console: Console, mirror: str | None = None
         return fetch(ZOO[location], console, mirror)
     near = nearest_name(location)
     problems = [
-        "expected `mini`, a name of `python jobs/checkpoints.py list`, a directory, or an archive "
+        "expected `mini`, a name that `raytrain checkpoints list` shows, a directory, or an archive "
         "(.tar.gz, .zip) of one" + (f"; did you mean {near}?" if near else "")
     ]
     raise CheckpointError(f"encoder.checkpoint={location}: no such checkpoint", problems)

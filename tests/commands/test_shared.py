@@ -89,7 +89,7 @@ def test_unforeseen_exception_keeps_its_traceback():
 
 def test_usage_error_of_the_parser_is_2(capsys):
     with pytest.raises(SystemExit) as caught:
-        run_job(lambda: config_parser(None, "jobs/kfold.py").parse_args(["--epochs", "3"]), ADVICE)
+        run_job(lambda: config_parser(None, "python jobs/kfold.py").parse_args(["--epochs", "3"]), ADVICE)
     assert caught.value.code == 2
     assert "usage: python jobs/kfold.py" in capsys.readouterr().err
 
@@ -108,7 +108,7 @@ def test_reader_that_goes_away_leaves_no_traceback():
 
 
 def test_help_lists_every_key_with_default_and_meaning():
-    lines = config_parser("Trains.", "jobs/kfold.py").format_help().splitlines()
+    lines = config_parser("Trains.", "python jobs/kfold.py").format_help().splitlines()
     for key, default, description in describe_keys():
         (line,) = (line for line in lines if line.startswith(f"  {key}={default} "))
         assert line.endswith(f"  {description}")
@@ -117,7 +117,7 @@ def test_help_lists_every_key_with_default_and_meaning():
 
 def test_help_exits_with_0(capsys):
     with pytest.raises(SystemExit) as caught:
-        config_parser("Trains.", "jobs/kfold.py").parse_args(["--help"])
+        config_parser("Trains.", "python jobs/kfold.py").parse_args(["--help"])
     assert caught.value.code == 0
     assert "usage: python jobs/kfold.py" in capsys.readouterr().out
 
@@ -132,7 +132,7 @@ def test_help_exits_with_0(capsys):
     ],
 )
 def test_arguments(arguments, config, overrides):
-    options = config_parser(None, "jobs/kfold.py").parse_args(arguments)
+    options = config_parser(None, "python jobs/kfold.py").parse_args(arguments)
     assert (options.config, options.overrides) == (config, overrides)
 
 

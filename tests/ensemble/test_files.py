@@ -5,7 +5,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from raytrain.ensemble.files import open_output, predict_file
+from raytrain.ensemble.files import predict_file, whole_or_not
+from raytrain.ensemble.proba_output import open_proba
 from raytrain.errors import InputError
 
 PROBA = np.array([[0.25, 0.75], [0.9, 0.1], [0.5, 0.5]])
@@ -24,7 +25,7 @@ def read_rows(path):
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_rows_keep_their_order_ids_labels_and_probabilities(tmp_path, suffix):
     path = tmp_path / f"out{suffix}"
-    with open_output(str(path), ["真", "假"]) as write:
+    with whole_or_not(str(path)) as unfinished, open_proba(unfinished, ["真", "假"]) as write:
         write(IDS[:2], PROBA[:2])
         write(IDS[2:], PROBA[2:])
     rows = read_rows(path)
@@ -37,8 +38,9 @@ def test_rows_keep_their_order_ids_labels_and_probabilities(tmp_path, suffix):
 def test_failed_prediction_leaves_the_earlier_output_and_nothing_else(tmp_path, suffix):
     path = tmp_path / f"out{suffix}"
     path.write_text("earlier")
-    with pytest.raises(ZeroDivisionError), open_output(str(path), [0, 1]) as write:
-        write([1], PROBA[:1])
+    with pytest.raises(ZeroDivisionError), whole_or_not(str(path)) as unfinished:
+        with open_proba(unfinished, [0, 1]) as write:
+            write([1], PROBA[:1])
         raise ZeroDivisionError
     assert path.read_text() == "earlier"
     assert list(tmp_path.iterdir()) == [path]
@@ -47,7 +49,7 @@ def test_failed_prediction_leaves_the_earlier_output_and_nothing_else(tmp_path, 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_integer_labels_stay_integers_where_the_format_has_them(tmp_path, suffix):
     path = tmp_path / f"out{suffix}"
-    with open_output(str(path), [0, 1]) as write:
+    with whole_or_not(str(path)) as unfinished, open_proba(unfinished, [0, 1]) as write:
         write([7], PROBA[:1])
     assert read_rows(path)[0]["label"] == ("1" if suffix == ".csv" else 1)
 

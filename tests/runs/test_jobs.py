@@ -236,12 +236,17 @@ def test_driver_never_imports_tensorflow(tmp_path):
 @pytest.mark.slow
 @pytest.mark.long
 def test_a_sweep_and_then_its_best_config_in_full(tmp_path):
-    overrides = tiny_overrides(tmp_path, name="search", train__epochs=1, model__architecture="textcnn")
+    texts = write_csv(tmp_path / "test.csv", make_rows(5, seed=1))
+    overrides = tiny_overrides(
+        tmp_path, name="search", train__epochs=1, model__architecture="textcnn", data__test=texts
+    )
     space = "sweep.space={train.batch_size: [4, 8]}"
     options = ["sweep.num_trials=2", "sweep.num_folds=2", "sweep.then=kfold", space]
     done = run_job("sweep.py", *overrides, *options)
     assert done.returncode == 0, done.stderr
     assert "Configuration for experiment" not in done.stdout  # Tune's own
     assert f"ensemble: {tmp_path}/runs/search-trial-000" in done.stdout
+    [predicted] = (tmp_path / "runs").glob("search-trial-*/predictions.csv")
+    assert len(predicted.read_text(encoding="utf-8-sig").splitlines()) == 6
     again = run_job("kfold.py", "--config", str(tmp_path / "runs" / "search" / "best.yaml"))
     assert again.returncode == 0 and "is finished" in again.stdout

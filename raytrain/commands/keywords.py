@@ -1,0 +1,124 @@
+"""Finds the words that tell of each class and leaves them as a CSV file for a person to pick from."""
+
+import argparse
+import time
+import typing
+from pathlib import Path
+
+from raytrain.commands.shared import AS_PROGRAM, Named, describe, job_console
+from raytrain.config.schema import DropKind
+
+if typing.TYPE_CHECKING:
+    from rich.console import Console
+
+    from raytrain.keywords.candidates import Candidates
+
+EXAMPLES = """{keywords} --input train.csv --output candidates.csv
+{keywords} --input train.csv --input test.csv --output candidates.csv
+{kfold} data.path=train.csv words.keywords=candidates.csv"""
+WHEN_INTERRUPTED = "nothing was written"
+
+
+def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
+    """Parses, counts, and says what was written."""
+    parser = _parser(named)
+    options = parser.parse_args(arguments)
+    if Path(options.output).suffix != ".csv":
+        parser.error(f"--output: expected a name that ends in .csv, found {options.output}")
+    if not Path(options.output).absolute().parent.is_dir():
+        parser.error(f"--output: the folder of {options.output} does not exist; make it first")
+    find_keywords(options)
+
+
+def _parser(named: Named) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=named("keywords"),
+        description=describe(__doc__, EXAMPLES, named),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "--input",
+        required=True,
+        action="append",
+        metavar="FILE",
+        help="texts: .csv .tsv .jsonl .parquet .txt, also compressed; several count side by side",
+    )
+    add("--output", required=True, metavar="FILE.csv", help="marks in an earlier one are kept")
+    add("--column", action="append", metavar="NAME", help="text column (twice for a pair); default: text")
+    add("--label", metavar="NAME", help="label column; default: label, in the files that have one")
+    add("--drop", action="append", default=[], choices=typing.get_args(DropKind), help="as data.drop")
+    add("--user-dict", metavar="FILE", help="extra words for jieba, in its dictionary format")
+    add("--pos", metavar="TAGS", help="only words of these parts of speech, by jieba's tags: n,v,ns (slow)")
+    add("--min-count", type=_positive, default=2, metavar="N", help="leave out words of fewer texts (2)")
+    add("--workers", type=_positive, metavar="N", help="processes at once; default: one per CPU")
+    add("--picture", metavar="FILE", help=".png or .svg; default: beside the output, as .png")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def find_keywords(options: argparse.Namespace) -> None:
+    """Counts under a progress bar, then writes, prints and draws."""
+    from raytrain.keywords.candidate_file import read_marks, write_candidates
+    from raytrain.keywords.report import check_picture, draw_candidates, top_tables
+
+    picture = options.picture or str(Path(options.output).with_suffix(".png"))
+    check_picture(picture)
+    read_marks(Path(options.output))  # what cannot be overwritten is told before anything is counted
+    console = job_console()
+    candidates = _count(options, console)
+    marked = write_candidates(candidates, options.output)
+    kept = f"; the marks at {marked:,} words of the earlier file are kept" if marked else ""
+    why_not = draw_candidates(candidates, picture)
+    console.print("", *top_tables(candidates), "", sep="\n")
+    _say(console, f"{options.output}: {len(candidates.words):,} words{kept}")
+    _say(
+        console,
+        f"{picture}: {f'not drawn: {why_not}' if why_not else 'the most telling words of each class'}",
+    )
+    _say(console, f"mark words to keep (x in keep, a label in class); then words.keywords={options.output}")
+
+
+def _count(options: argparse.Namespace, console: "Console") -> "Candidates":
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from raytrain.errors import InputError
+    from raytrain.keywords.candidates import find_candidates
+    from raytrain.keywords.sources import open_source
+    from raytrain.keywords.textrank import parse_tags
+    from raytrain.text.words import read_user_dict
+
+    tags = parse_tags(options.pos) if options.pos is not None else []
+    user_dict = read_user_dict(options.user_dict) if options.user_dict else None
+    columns, label = options.column or ["text"], options.label or "label"
+    sources = [open_source(path, columns, label, options.drop) for path in options.input]
+    if options.label and not any(source.labels for source in sources):
+        raise InputError(f"--label: expected a file with the column {label!r}, found none")
+    for source in sources:
+        labels = ", ".join(map(str, source.labels)) if source.labels else "none"
+        _say(console, f"{source.path}: {source.num_rows:,} texts, labels: {labels}")
+    started, total = time.monotonic(), sum(source.num_rows for source in sources) * len(columns)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("counting", total=total)
+        candidates = find_candidates(
+            sources,
+            user_dict,
+            tags,
+            options.min_count,
+            options.workers,
+            on_progress=lambda done: progress.update(bar, completed=done),
+        )
+    seconds = time.monotonic() - started
+    _say(console, f"counted in {seconds:.1f} s, {total / max(seconds, 1e-9):,.0f} texts/s")
+    return candidates
+
+
+def _say(console: "Console", line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)

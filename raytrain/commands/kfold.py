@@ -1,0 +1,48 @@
+"""Trains ten folds and leaves one ensemble artifact; without arguments, on the bundled example."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from raytrain.commands.shared import AS_PROGRAM, Named, config_parser, describe, job_console
+from raytrain.config.load import load_config, touches_data
+from raytrain.config.schema import Config
+
+EXAMPLE = Path(__file__).with_name("kfold.yaml")
+
+EXAMPLES = """{kfold} data.path=train.csv name=mine
+{kfold} --config my.yaml model.architecture=[textcnn,rnn_cnn]
+ray job submit --working-dir . -- {kfold} --config my.yaml"""
+WHEN_INTERRUPTED = "what is committed is kept: run the same command again to go on"
+
+
+def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
+    """Parses, trains, and says where the artifact lies."""
+    options = config_parser(describe(__doc__, EXAMPLES, named), named("kfold")).parse_args(arguments)
+    is_example = options.config is None and not touches_data(options.overrides)
+    config = load_config(EXAMPLE if is_example else options.config, options.overrides)
+    console = job_console()
+    if is_example:
+        _write_example(config)
+    from raytrain.crossval.driver import cross_validate
+
+    cross_validate(config, console)
+    tell_ensemble(config, console, named)
+
+
+def _write_example(config: Config) -> None:
+    from raytrain.corpus.example import write_example
+
+    Path(config.data.path).parent.mkdir(parents=True, exist_ok=True)
+    write_example(config.data.path)
+
+
+def tell_ensemble(config: Config, console: Console, named: Named) -> None:
+    """Says where a run's ensemble lies, and what predicts with it."""
+    from raytrain.ensemble.files import TEST_OUTPUT
+
+    ensemble = f"{config.storage.rstrip('/')}/{config.name}/ensemble"
+    output = f"FILE{Path(TEST_OUTPUT[config.task]).suffix}"
+    command = f"{named('predict')} --ensemble {ensemble} --input FILE --output {output}"
+    lines = f"ensemble: {ensemble}\npredict with: {command}"
+    console.print(lines, highlight=False, markup=False, soft_wrap=True)

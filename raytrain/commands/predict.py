@@ -1,0 +1,61 @@
+"""Predicts a file with an ensemble artifact."""
+
+import argparse
+
+from raytrain.commands.shared import AS_PROGRAM, Named, describe
+
+EXAMPLES = """{predict} --ensemble runs/mine/ensemble --input posts.csv --output predictions.csv"""
+WHEN_INTERRUPTED = "nothing was written"
+
+
+def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
+    """Parses, predicts, and says what was written."""
+    parser = argparse.ArgumentParser(
+        prog=named("predict"),
+        description=describe(__doc__, EXAMPLES, named),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--ensemble", required=True, metavar="DIR", help="a run's ensemble directory, or its URI"
+    )
+    parser.add_argument(
+        "--input", required=True, metavar="FILE", help=".csv .tsv .jsonl .parquet .txt .bio, also compressed"
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="FILE", help=".csv .jsonl .parquet; spans: .jsonl .bio"
+    )
+    parser.add_argument(
+        "--column",
+        action="append",
+        metavar="NAME",
+        help="text column (twice for a pair); default: as trained",
+    )
+    parser.add_argument("--id", metavar="NAME", help="id column; default: as trained, else the row number")
+    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="texts per forward pass")
+    options = parser.parse_args(arguments)
+    if options.batch_size < 1:
+        parser.error("--batch-size: expected at least 1")
+    predict(options)
+
+
+def predict(options: argparse.Namespace) -> None:
+    """Runs the prediction under a progress bar."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from raytrain.ensemble.files import predict_file
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True) as progress:
+        bar = progress.add_task("predicting", total=None)
+        num_rows, num_empty = predict_file(
+            options.ensemble,
+            options.input,
+            options.output,
+            options.column,
+            options.id,
+            options.batch_size,
+            on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
+        )
+    note = f", {num_empty:,} of them with an empty text" if num_empty else ""
+    print(f"{options.output}: {num_rows:,} rows{note}")
