@@ -1,6 +1,8 @@
 """Cross-validated BERT/ALBERT fusion models for Chinese text, one Ray Train run per fold."""
 
+import importlib
 import os
+from typing import TYPE_CHECKING, Any
 
 # bert4keras speaks Keras 2. Both variables must stand before anything imports TensorFlow, in every
 # process; whoever imports a module of this package has imported this file first.
@@ -9,3 +11,29 @@ os.environ.setdefault("TF_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 __version__ = "0.1.0"
+__all__ = ["Run", "cross_validate", "load", "load_config", "run_sweep"]
+
+if TYPE_CHECKING:
+    from raytrain.config.load import load_config
+    from raytrain.crossval.run import Run, cross_validate
+    from raytrain.ensemble.load import load
+    from raytrain.sweep.driver import run_sweep
+
+# Imported when they are asked for: a worker must not pay for the driver, nor --help for Ray.
+_PUBLIC = {
+    "load_config": "raytrain.config.load",
+    "Run": "raytrain.crossval.run",
+    "cross_validate": "raytrain.crossval.run",
+    "load": "raytrain.ensemble.load",
+    "run_sweep": "raytrain.sweep.driver",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

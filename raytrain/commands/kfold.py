@@ -24,9 +24,9 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     console = job_console()
     if is_example:
         _write_example(config)
-    from raytrain.crossval.driver import cross_validate
+    from raytrain.crossval.driver import train_run
 
-    cross_validate(config, console)
+    train_run(config, console)
     tell_ensemble(config, console, named)
 
 

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
         line = f"train it in full: {named('kfold')} --config {path}"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
         return
-    from raytrain.crossval.driver import cross_validate
+    from raytrain.crossval.driver import train_run
 
-    cross_validate(best, console)
+    train_run(best, console)
     tell_ensemble(best, console, named)

@@ -16,16 +16,22 @@ from raytrain.config.schema import Config, yaml_value
 from raytrain.errors import ConfigError
 
 
-def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
-    """Reads a YAML file, lays `key.path=value` overrides over it and validates the whole.
+def load_config(path: str | Path | None = None, overrides: Sequence[str] = (), **values: Any) -> Config:
+    """Reads a YAML file, lays overrides over it and validates the whole.
 
     Args:
         path: A YAML file, also on a storage (`s3://…`), or None for defaults and overrides alone.
         overrides: Each `key.path=value`; the value is parsed as YAML.
+        **values: The same from Python, laid over both; two underscores stand for the dot.
 
     Raises:
         ConfigError: With every problem at once: unreadable file, malformed override, unknown key
             (and what was likely meant), value of the wrong type or out of range.
+
+    Example:
+        >>> config = load_config(data__path="train.csv", folds__num_folds=5, name="mine")
+        >>> config.folds.num_folds
+        5
     """
     bad = [item for item in overrides if "=" not in item or item.startswith("=")]
     if bad:
@@ -38,7 +44,9 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Confi
         if not OmegaConf.is_dict(base):
             raise ConfigError(f"{path}: expected a mapping of config keys, found a list or a value")
         merged = OmegaConf.merge(base, OmegaConf.from_dotlist(list(overrides)))
-        values = OmegaConf.to_container(merged, resolve=True)
+        for key, value in values.items():
+            OmegaConf.update(merged, key.replace("__", "."), _plain(value))
+        whole = OmegaConf.to_container(merged, resolve=True)
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the config file: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -46,7 +54,14 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Confi
     except (YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
         where = path if path is not None else "the command line"
         raise ConfigError(f"{where}: not valid YAML or overrides: {error}") from error
-    return validate_config(typing.cast(dict[str, Any], values))
+    return validate_config(typing.cast(dict[str, Any], whole))
+
+
+def _plain(value: Any) -> Any:
+    """Paths as strings, as YAML has them."""
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def _read_yaml(path: str | Path) -> DictConfig | ListConfig:

@@ -41,7 +41,7 @@ from raytrain.scores.tagging import count_inexpressible
 from raytrain.storage.directory import Directory, json_bytes
 
 
-def cross_validate(config: Config, console: Console) -> dict[str, Any]:
+def train_run(config: Config, console: Console) -> dict[str, Any]:
     """Trains every fold of every architecture and leaves the ensemble artifact in the run directory.
 
     Where `data.test` names a file, the ensemble predicts it into the run directory, too. A run of the same

@@ -1,5 +1,6 @@
 """Prediction from an ensemble artifact. Imports TensorFlow."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
+from raytrain.corpus.tags import type_names
 from raytrain.ensemble.artifact import Ensemble
+from raytrain.ensemble.span_output import spans_of
 from raytrain.ensemble.words import read_words
 from raytrain.errors import ArtifactError
 from raytrain.keywords.held import HeldWords, find_words
@@ -79,6 +82,7 @@ class FoldModels:
         manifest = ensemble.manifest
         self.labels = ensemble.labels
         self._ensemble, self._batch_size = ensemble, batch_size
+        self._lock = threading.Lock()  # the folds' weights are laid into one model in turn
         self._vocab = _read_vocab(ensemble)
         self._maxlen = int(manifest["config"]["encoder"]["maxlen"])
         self._words = read_words(ensemble)
@@ -166,6 +170,10 @@ class FoldModels:
 class Predictor(FoldModels):
     """A classifier's ensemble."""
 
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[int | str]:
+        """The most probable label of each text; arguments as of `predict_proba`."""
+        return [self.labels[index] for index in self.predict_proba(texts, pairs).argmax(axis=1)]
+
     def predict_proba(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
         """Averages the folds' probabilities, then the architectures'.
 
@@ -178,6 +186,10 @@ class Predictor(FoldModels):
         """
         if not texts:
             return np.zeros((0, len(self.labels)))
+        with self._lock:
+            return self._mean_proba(texts, pairs)
+
+    def _mean_proba(self, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
         user_dict = self._words.user_dict
         encoded = encode_texts(texts, pairs, self._vocab, self._maxlen, self._reads_words, user_dict)
         keywords = self._words.all_keywords
@@ -196,12 +208,21 @@ class Predictor(FoldModels):
 class Tagger(FoldModels):
     """A tagger's ensemble."""
 
+    def predict(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
+        """Each text's spans in order, each a dict of text, type, start, end and confidence."""
+        types = type_names([str(label) for label in self.labels])
+        return spans_of(texts, self.find_spans(texts), types)
+
     def find_spans(self, texts: Sequence[str]) -> TaggedTexts:
         """Averages emissions and transitions of the folds, then of the architectures, and decodes once.
 
         Args:
             texts: The texts, of any length.
         """
+        with self._lock:
+            return self._find(texts)
+
+    def _find(self, texts: Sequence[str]) -> TaggedTexts:
         encoded, windows = encode_windows(
             texts, self._vocab, self._maxlen, self._reads_words, self._words.user_dict
         )

@@ -19,6 +19,7 @@ from raytrain.ensemble.artifact import parquet_bytes
 from raytrain.errors import ConfigError, InputError, SweepError
 from raytrain.folds.resources import FoldResources, cluster_nodes, plan_resources
 from raytrain.folds.tracking import tracking
+from raytrain.messages import logging_console
 from raytrain.storage.directory import Directory
 from raytrain.sweep.pictures import write_pictures
 from raytrain.sweep.points import ListedPoints, OptunaPoints, PointSource
@@ -29,14 +30,14 @@ from raytrain.sweep.trial import TrialInputs, input_key
 from raytrain.sweep.tune import run_trials
 
 
-def run_sweep(config: Config, console: Console) -> Config:
+def run_sweep(config: Config, console: Console | None = None) -> Config:
     """Searches, and leaves trials.parquet, best.yaml and pictures/ in the sweep's directory.
 
     A sweep of the same name goes on where it stopped: folds that were trained are not trained again.
 
     Args:
         config: The config that every trial starts from, and under `sweep` what is searched.
-        console: Where progress and the best trials are drawn.
+        console: Where to draw progress and the best trials; None logs each line to the logger `raytrain`.
 
     Returns:
         The best config, as in best.yaml.
@@ -45,6 +46,7 @@ def run_sweep(config: Config, console: Console) -> Config:
         InputError: Config, space, corpus, encoder or cluster cannot be used; no trial was started.
         SweepError: Not one trial trained all its folds.
     """
+    console = console or logging_console()
     check_storage(config.storage)
     sweep = Directory(config.storage) / config.name
     with lock_run(sweep):

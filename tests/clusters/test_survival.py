@@ -15,7 +15,7 @@ from ray.core.generated import autoscaler_pb2
 from tiny_run import read_oof, silent_console, tiny_config
 from waiting import wait_until
 
-from raytrain.crossval.driver import cross_validate
+from raytrain.crossval.driver import train_run
 from raytrain.crossval.preflight import check_nodes
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.errors import ClusterError, TimeBudgetError
@@ -31,7 +31,7 @@ LONG = {"num_rows": 400, "train__batch_size": 2, "train__epochs": 4}
 
 def run(config):
     console = silent_console()
-    summary = cross_validate(config, console)
+    summary = train_run(config, console)
     return summary, console.file.getvalue()
 
 

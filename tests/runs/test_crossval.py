@@ -24,7 +24,7 @@ from tiny_run import (
 )
 
 from raytrain.corpus.labelled import read_corpus
-from raytrain.crossval.driver import cross_validate
+from raytrain.crossval.driver import train_run
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.ensemble.files import predict_test
 from raytrain.errors import ArtifactError, ClusterError, ConfigError, FoldError
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.slow
 
 
 def run(config):
-    return cross_validate(config, silent_console())
+    return train_run(config, silent_console())
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +286,7 @@ def test_an_english_encoder_trains_and_predicts(local_ray, mirror, tmp_path):
     options = {"encoder__checkpoint": "albert_base_v2", "encoder__pretrained": "true", "train__epochs": 1}
     config = tiny_config(tmp_path, data__test=tmp_path / "corpus.csv", **options)
     console = silent_console()
-    cross_validate(config, console)
+    train_run(config, console)
     assert "Google's ALBERT" in console.file.getvalue()
     shutil.rmtree(tmp_path / "home")
     shutil.rmtree(mirror)
@@ -307,7 +307,7 @@ def frozen(local_ray, tmp_path_factory):
             cache__max_gb=max_gb,
         )
         console = silent_console()
-        cross_validate(config, console)
+        train_run(config, console)
         probabilities[name] = read_oof(directory / "runs" / name)[1]
         lines[name] = console.file.getvalue()
     return directory, probabilities, lines

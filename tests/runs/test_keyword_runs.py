@@ -10,7 +10,7 @@ from jieba import finalseg
 from tiny_run import make_rows, silent_console, tiny_config
 
 from raytrain.corpus.labelled import read_corpus
-from raytrain.crossval.driver import cross_validate
+from raytrain.crossval.driver import train_run
 from raytrain.ensemble.artifact import Ensemble, load_ensemble
 from raytrain.keywords.held import join_ranked
 from raytrain.keywords.textrank import rank_texts
@@ -27,7 +27,7 @@ def chosen(local_ray, tmp_path_factory):
     directory = tmp_path_factory.mktemp("chosen")
     options = {"model__architecture": "[finetune,textcnn,rnn_cnn]", "train__epochs": 1}
     config = tiny_config(directory, words__keywords="auto", words__num_keywords=5, **options)
-    return directory, config, cross_validate(config, silent_console())
+    return directory, config, train_run(config, silent_console())
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def given(local_ray, tmp_path_factory):
     lines = [f"{word},x,{'ab'[number % 2]}" for number, word in enumerate(words)]
     (directory / "kept.csv").write_text("\n".join(["word,keep,class", *lines, ""]), encoding="utf-8")
     config = tiny_config(directory, words__keywords=directory / "kept.csv", train__epochs=1)
-    cross_validate(config, silent_console())
+    train_run(config, silent_console())
     return directory, words
 
 

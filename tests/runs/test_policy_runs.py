@@ -8,7 +8,7 @@ import pytest
 from runs.test_jobs import run_job
 from tiny_run import make_rows, read_oof, silent_console, tiny_config, tiny_overrides, write_csv
 
-from raytrain.crossval.driver import cross_validate
+from raytrain.crossval.driver import train_run
 
 BY_POLICY = "mixed_bfloat16"
 
@@ -48,6 +48,6 @@ def test_two_workers_by_policy_equal_one(local_ray, tmp_path):
     for name, workers in (("one", 1), ("two", 2)):
         options = {"dropout": 0.0, "train__dropout": 0, "train__precision": BY_POLICY}
         config = tiny_config(tmp_path, name=name, cluster__workers_per_fold=workers, **options)
-        cross_validate(config, silent_console())
+        train_run(config, silent_console())
         proba.append(read_oof(tmp_path / "runs" / name)[1])
     np.testing.assert_allclose(proba[1], proba[0], atol=0.03)

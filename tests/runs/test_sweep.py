@@ -12,7 +12,7 @@ import pytest
 from tiny_run import silent_console, tiny_config
 
 from raytrain.config.load import load_config
-from raytrain.crossval.driver import cross_validate
+from raytrain.crossval.driver import train_run
 from raytrain.errors import ConfigError, StorageError, SweepError
 from raytrain.sweep import hooks as trial_recorder
 from raytrain.sweep.driver import run_sweep
@@ -94,7 +94,7 @@ def test_what_a_sweep_leaves(calm):
 def test_a_trial_s_folds_are_those_of_the_run(calm):
     """The best config, trained in full, scores on its first folds what the trial did."""
     _, config, best, _ = calm
-    summary = cross_validate(best, silent_console())
+    summary = train_run(best, silent_console())
     [entry] = summary["architectures"].values()
     rows = table_of(config)
     winner = max(rows, key=lambda row: (row["macro_f1"], -row["trial"]))

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_run import CHARACTERS, make_tagged, silent_console, tiny_tag_config, write_bio
 
-from raytrain.crossval.driver import cross_validate
+from raytrain.crossval.driver import train_run
 from raytrain.ensemble.artifact import Ensemble, load_ensemble
 from raytrain.ensemble.files import predict_file, predict_test
 from raytrain.ensemble.words import read_words
@@ -32,7 +32,7 @@ def reference(local_ray, tmp_path_factory):
         words__vectors=directory / "characters.vec",
     )
     console = silent_console()
-    return directory, config, cross_validate(config, console), console.file.getvalue()
+    return directory, config, train_run(config, console), console.file.getvalue()
 
 
 def read_oof(directory):
@@ -122,7 +122,7 @@ def test_artifact_has_the_vectors_of_characters_for_words_it_never_saw(reference
 
 def test_finished_run_is_summed_up_without_training(reference):
     _, config, summary, _ = reference
-    assert cross_validate(config, silent_console())["architectures"] == summary["architectures"]
+    assert train_run(config, silent_console())["architectures"] == summary["architectures"]
 
 
 def test_run_with_a_frozen_encoder_groups_and_repeats(local_ray, tmp_path):
@@ -146,7 +146,7 @@ def test_run_with_a_frozen_encoder_groups_and_repeats(local_ray, tmp_path):
         model__train_encoder="false",
         train__epochs=1,
     )
-    summary = cross_validate(config, silent_console())
+    summary = train_run(config, silent_console())
     assert summary["ensemble"]["rows"] == 48
     assert len(summary["architectures"]["bilstm"]["folds"]) == 4
     assert list((tmp_path / "cache").glob("*.npy"))
@@ -179,7 +179,7 @@ def test_two_workers_per_fold_equal_one(local_ray, tmp_path):
     found = {}
     for name, workers in (("one", 1), ("two", 2)):
         config = tiny_tag_config(tmp_path, name=name, cluster__workers_per_fold=workers, **options)
-        summary = cross_validate(config, silent_console())
+        summary = train_run(config, silent_console())
         found[name] = summary["ensemble"]["oof"]
     assert found["two"] == pytest.approx(found["one"], abs=1e-3)
     assert found["one"]["log_loss"] < 1.5

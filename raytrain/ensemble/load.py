@@ -1,0 +1,64 @@
+"""An ensemble artifact, ready to predict in this process."""
+
+import sys
+from typing import TYPE_CHECKING, Union
+
+from raytrain.devices import grow_card_memory, quick_imports, set_precision
+from raytrain.ensemble.artifact import load_ensemble
+from raytrain.errors import RaytrainError
+
+if TYPE_CHECKING:
+    from raytrain.ensemble.models import Predictor, Tagger
+
+
+def load(ensemble: str, batch_size: int = 64) -> Union["Predictor", "Tagger"]:
+    """Opens an artifact. Imports TensorFlow, which takes seconds.
+
+    Args:
+        ensemble: Its directory, or its URI.
+        batch_size: Texts per forward pass.
+
+    Returns:
+        Of a classifier a Predictor, of a tagger a Tagger; both have `labels` and `predict(texts)`, the
+        first `predict_proba(texts)` too. They may be used from several threads.
+
+    Raises:
+        InputError: There is no artifact, or it is damaged.
+        RaytrainError: Keras 3 is in use in this process.
+
+    Example:
+        >>> import raytrain
+        >>> predictor = raytrain.load("runs/mine/ensemble")  # doctest: +SKIP
+        >>> predictor.predict(["网传明天停水，快转给家人"])  # doctest: +SKIP
+        ['rumour']
+    """
+    opened = load_ensemble(ensemble)
+    check_keras()
+    with quick_imports():
+        from raytrain.ensemble.models import Predictor, Tagger
+    import tensorflow as tf
+
+    policy = tf.keras.mixed_precision.global_policy()
+    grow_card_memory()
+    set_precision(opened.manifest["config"].get("train", {}).get("precision", "auto"))
+    try:
+        return (Tagger if opened.task == "tag" else Predictor)(opened, batch_size)
+    finally:
+        tf.keras.mixed_precision.set_global_policy(policy)  # the caller's own models go on as they were
+
+
+def check_keras() -> None:
+    """Refuses a process in which TensorFlow has settled on Keras 3 already.
+
+    Raises:
+        RaytrainError: With what to do.
+    """
+    if "tensorflow" not in sys.modules:
+        return
+    import tensorflow as tf
+
+    if not tf.keras.Model.__module__.startswith("tf_keras"):
+        raise RaytrainError(
+            "raytrain's models need Keras 2 (tf-keras), and TensorFlow uses Keras 3 in this process; import "
+            "raytrain before anything imports TensorFlow, or set TF_USE_LEGACY_KERAS=1 before Python starts"
+        )

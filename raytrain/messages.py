@@ -1,0 +1,29 @@
+"""What a run says where no command draws it: lines of Python's logging."""
+
+import io
+import logging
+from typing import IO, cast
+
+from rich.console import Console
+
+LOGGER = "raytrain"
+
+
+class _LogLines(io.TextIOBase):
+    """A stream whose lines become records of level INFO."""
+
+    def __init__(self, logger: logging.Logger):
+        self._logger, self._begun = logger, ""
+
+    def write(self, text: str) -> int:
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in lines:
+            if line.strip():
+                self._logger.info(line.rstrip())
+        return len(text)
+
+
+def logging_console() -> Console:
+    """A console for callers that are no commands: it draws nothing and logs each line to `raytrain`."""
+    lines = cast(IO[str], _LogLines(logging.getLogger(LOGGER)))
+    return Console(file=lines, width=120, color_system=None)
