@@ -22,7 +22,8 @@ from raytrain.folds import launch
 from raytrain.folds.attempts import FoldOutcome
 from raytrain.folds.launch import Schedule, run_folds
 from raytrain.folds.resources import Node, plan_resources
-from raytrain.folds.result import FoldResult, FoldSpec, fold_name
+from raytrain.folds.result import FoldResult
+from raytrain.folds.spec import FoldSpec, fold_name
 
 NODES, CPUS, NUM_FOLDS = 100, 8, 10
 PROBE_SECONDS = 0.01

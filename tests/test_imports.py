@@ -78,9 +78,7 @@ def test_imports_within_a_room_go_one_way():
 
 
 def test_imports_are_seen():
-    assert {"storage.directory", "network.build", "text.batches", "network.loop"} <= imports_of(
-        "folds.worker"
-    )
+    assert {"storage.directory", "network.loop", "folds.build"} <= imports_of("folds.worker")
     assert imports_of("errors") == set()
 
 

@@ -65,7 +65,7 @@ def _positive(text: str) -> int:
 
 def find_keywords(options: argparse.Namespace) -> None:
     """Counts under a progress bar, then writes, prints and draws."""
-    from raytrain.keywords.candidate_file import read_marks, write_candidates
+    from raytrain.keywords.marks import read_marks, write_candidates
     from raytrain.keywords.report import check_picture, draw_candidates, top_tables
 
     picture = options.picture or str(Path(options.output).with_suffix(".png"))

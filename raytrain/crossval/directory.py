@@ -11,12 +11,12 @@ import numpy as np
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
+from raytrain.config.defaults import reads_words
 from raytrain.config.keys import binding_keys, decisive_keys
 from raytrain.config.load import validate_config
 from raytrain.config.schema import AUTO, Config
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.splits import assign_folds, read_folds, write_folds
-from raytrain.crossval.inputs import reads_words
 from raytrain.errors import ArtifactError, ConfigError, StorageError
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.scores.tables import is_complete

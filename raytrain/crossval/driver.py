@@ -27,16 +27,11 @@ from raytrain.errors import TimeBudgetError
 from raytrain.folds.hidden_states import HiddenStates, cached_hidden_states
 from raytrain.folds.launch import Schedule, run_folds
 from raytrain.folds.resources import FoldResources, cluster_nodes, count_slots, describe_plan, plan_resources
-from raytrain.folds.result import FoldResult, FoldSpec, read_fold
+from raytrain.folds.result import FoldResult, read_fold
+from raytrain.folds.spec import FoldSpec
 from raytrain.folds.tracking import tracking
 from raytrain.scores.baseline import baselines_on_ray
-from raytrain.scores.tables import (
-    fold_table,
-    incomplete_line,
-    is_complete,
-    score_table,
-    type_table,
-)
+from raytrain.scores.tables import fold_table, incomplete_line, is_complete, score_table, type_table
 from raytrain.scores.tagging import count_inexpressible
 from raytrain.storage.directory import Directory, json_bytes
 

@@ -9,6 +9,7 @@ import ray
 from rich.console import Console
 
 from raytrain.cluster import get_result
+from raytrain.config.defaults import reads_words
 from raytrain.config.schema import AUTO, Config
 from raytrain.corpus.corpus import Corpus
 from raytrain.errors import ConfigError
@@ -18,7 +19,6 @@ from raytrain.keywords.marks import extend_dictionary, read_kept_words
 from raytrain.keywords.textrank import rank_texts
 from raytrain.pretrained.directory import EncoderFiles, mini_encoder, read_encoder
 from raytrain.pretrained.fetch import locate_checkpoint
-from raytrain.tasks import ARCHITECTURES
 from raytrain.text.encode import PARALLEL_TEXTS, EncodedTexts, build_features, encode_texts, join_encoded
 from raytrain.text.ragged import chunks_of
 from raytrain.text.windows import encode_windows
@@ -26,7 +26,6 @@ from raytrain.text.wordpiece import Vocab, build_vocab
 from raytrain.text.words import build_embedding, read_user_dict, read_vectors, select_words
 
 _CHUNK = 10_000
-CRF_LEARNING_RATE = 1e-2  # a thousand times a pretrained encoder's, as bert4keras's CRF examples have it
 
 
 def find_encoder(config: Config, corpus: Corpus, console: Console) -> EncoderFiles:
@@ -40,29 +39,6 @@ def find_encoder(config: Config, corpus: Corpus, console: Console) -> EncoderFil
         return mini_encoder(build_vocab(texts), config.encoder.maxlen)
     directory = locate_checkpoint(config.encoder.checkpoint, console)
     return read_encoder(str(directory), config.encoder.pretrained, config.encoder.maxlen)
-
-
-def reads_words(architecture: str) -> bool:
-    return architecture != "finetune"
-
-
-def trains_encoder(config: Config, architecture: str, pretrained: bool) -> bool:
-    """Whether the encoder trains: an untrained one does by default, for frozen it would be noise."""
-    if config.model.train_encoder is not None:
-        return config.model.train_encoder
-    return architecture in ("finetune", *ARCHITECTURES["tag"]) or not pretrained
-
-
-def learning_rates(config: Config, architecture: str, pretrained: bool) -> tuple[float, float]:
-    """(head's, encoder's) learning rate, defaults filled in.
-
-    1e-5 and 1e-3 are the rates of the models this project follows; an untrained encoder needs more.
-    """
-    encoder = config.train.encoder_learning_rate or (1e-5 if pretrained else 5e-4)
-    if config.train.learning_rate is not None:
-        return config.train.learning_rate, encoder
-    with_encoder = architecture == "finetune" and trains_encoder(config, architecture, pretrained)
-    return (encoder if with_encoder else 1e-3), encoder
 
 
 def class_weights(config: Config, corpus: Corpus) -> tuple[float, ...] | None:

@@ -9,25 +9,18 @@ import ray
 from rich.console import Console
 
 from raytrain.cluster import WITHOUT_GPU, get_result, on_this_node
+from raytrain.config.defaults import CRF_LEARNING_RATE, learning_rates, trains_encoder
 from raytrain.config.schema import Config
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.labelled import read_corpus
 from raytrain.corpus.tagged import read_tagged_corpus
 from raytrain.corpus.unlabelled import count_texts
 from raytrain.crossval.directory import check_inputs, find_folds, identify
-from raytrain.crossval.inputs import (
-    CRF_LEARNING_RATE,
-    class_weights,
-    find_encoder,
-    learning_rates,
-    read_dictionary,
-    read_shared_inputs,
-    trains_encoder,
-)
+from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary, read_shared_inputs
 from raytrain.devices import quick_imports
 from raytrain.folds.hidden_states import EncoderSource
-from raytrain.folds.result import FoldSpec, fold_name
 from raytrain.folds.shared import SharedInputs
+from raytrain.folds.spec import FoldSpec, fold_name
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.storage.directory import Directory
 from raytrain.text.windows import tag_windows

@@ -8,9 +8,9 @@ import ray
 from raytrain.crossval.plan import Plan
 from raytrain.ensemble.artifact import write_ensemble
 from raytrain.folds.hidden_states import HiddenStates
-from raytrain.folds.result import FoldResult, FoldSpec, read_fold_oof
-from raytrain.scores.oof import SCORINGS, Scoring
-from raytrain.scores.tables import score_baseline, score_folds
+from raytrain.folds.result import FoldResult, read_fold_oof
+from raytrain.folds.spec import FoldSpec
+from raytrain.scores.oof import SCORINGS, Scoring, score_baseline, score_folds
 from raytrain.tasks import TASK_METRICS
 
 

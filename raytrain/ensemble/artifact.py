@@ -16,8 +16,9 @@ from safetensors.numpy import load as load_safetensors
 from raytrain.config.schema import Config
 from raytrain.ensemble.manifest import SCHEMA_VERSION, FileEntry, parse_manifest
 from raytrain.errors import ArtifactError
-from raytrain.folds.result import FoldSpec, fold_name, read_fold_weights, save_weights
+from raytrain.folds.result import read_fold_weights, save_weights
 from raytrain.folds.shared import SharedInputs
+from raytrain.folds.spec import FoldSpec, fold_name
 from raytrain.provenance import package_versions
 from raytrain.scores.tables import is_complete
 from raytrain.storage.directory import Directory, json_bytes, sha256
@@ -54,7 +55,7 @@ def write_ensemble(
         specs: The committed fold runs.
         records: What each left in its result.json.
         summary: Scores, as in summary.json.
-        oof: Of `scores.tables.oof_table`.
+        oof: Of `scores.oof.oof_table`.
         encoder_weights: The frozen encoder's arrays by name, where any architecture froze it.
     """
     directory = run / "ensemble"

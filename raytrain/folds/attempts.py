@@ -12,7 +12,8 @@ from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from raytrain.errors import RaytrainError, StorageError, WorkerMemoryError
 from raytrain.folds.checkpoint import clear_checkpoint
 from raytrain.folds.log import FoldLog
-from raytrain.folds.result import FoldResult, FoldSpec, read_fold
+from raytrain.folds.result import FoldResult, read_fold
+from raytrain.folds.spec import FoldSpec
 from raytrain.storage.directory import Directory
 
 Fit = Callable[[FoldSpec], str]

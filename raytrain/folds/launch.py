@@ -16,7 +16,8 @@ from raytrain.errors import FoldError, StorageError
 from raytrain.folds.attempts import FoldOutcome, run_fold
 from raytrain.folds.log import stamped
 from raytrain.folds.resources import FoldResources
-from raytrain.folds.result import FoldResult, FoldSpec
+from raytrain.folds.result import FoldResult
+from raytrain.folds.spec import FoldSpec
 from raytrain.folds.table import FoldTable
 from raytrain.folds.tracking import Tracker
 from raytrain.folds.trainer import FoldTrainer

@@ -8,7 +8,7 @@ from typing import Any
 
 from ray.util.metrics import Gauge
 
-from raytrain.folds.result import FoldSpec
+from raytrain.folds.spec import FoldSpec
 from raytrain.storage.directory import Directory, json_bytes
 
 PROGRESS_SECONDS = 0.5

@@ -16,7 +16,7 @@ from ray.train.v2.api.config import FailureConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.v2.tensorflow.tensorflow_trainer import TensorflowTrainer
 
-from raytrain.folds.result import FoldSpec
+from raytrain.folds.spec import FoldSpec
 from raytrain.folds.worker import train_fold
 
 

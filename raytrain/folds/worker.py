@@ -12,12 +12,13 @@ import ray.train.collective
 
 from raytrain.devices import card_memory, quick_imports, set_up_tensorflow
 from raytrain.errors import ClusterError, WorkerMemoryError
+from raytrain.folds.build import build_training
 from raytrain.folds.checkpoint import load_checkpoint, save_checkpoint
 from raytrain.folds.log import FoldReporter
-from raytrain.folds.result import FoldSpec, commit_fold
+from raytrain.folds.result import commit_fold
+from raytrain.folds.spec import FoldSpec
 from raytrain.provenance import describe_worker
 from raytrain.storage.directory import Directory
-from raytrain.text.batches import FeatureRows
 
 if TYPE_CHECKING:
     from raytrain.network.loop import FoldTraining
@@ -163,71 +164,3 @@ def _commit(spec: FoldSpec, training: "FoldTraining", seconds: float, facts: dic
     weights, predicted, metrics = training.selected()
     oof = training.objective.oof_table(training.valid_rows, predicted, data["ids"], weights)
     commit_fold(spec, data, weights, oof, metrics, training.history, seconds, facts)
-
-
-def build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers: int) -> "FoldTraining":
-    """The fold's model with all it starts from, ready to train.
-
-    Args:
-        spec: The fold.
-        data: What `spec.data` refers to.
-        rank: This worker's number among `num_workers`.
-        num_workers: Workers of the fold.
-    """
-    import contextlib
-
-    import tensorflow as tf
-
-    from raytrain.network.loop import FoldTraining
-    from raytrain.network.objectives import OBJECTIVES
-    from raytrain.network.schedule import TrainSettings
-
-    settings = TrainSettings(**spec.settings)
-    strategy = tf.distribute.MultiWorkerMirroredStrategy() if num_workers > 1 else None
-    with strategy.scope() if strategy else contextlib.nullcontext():
-        return FoldTraining(
-            build_initial_model(spec, data),
-            fold_features(spec, data),
-            OBJECTIVES[spec.task](data["labels"], settings),
-            *spec.rows(data),
-            settings,
-            spec.seed,
-            strategy,
-            rank,
-            num_workers,
-            spec.accumulation,
-        )
-
-
-def fold_features(spec: FoldSpec, data: dict[str, Any]) -> FeatureRows:
-    """The whole corpus as the fold's head reads it: the keywords it counts are the fold's own."""
-    states = spec.hidden_states.open() if spec.hidden_states else None
-    counts = None
-    if spec.keywords is not None:
-        counts = data["held_words"].count(spec.keywords, spec.model["num_keyword_classes"])
-    return FeatureRows(data["features"], states, counts)
-
-
-def build_initial_model(spec: FoldSpec, data: dict[str, Any]) -> Any:
-    """The fold's model before its first step; the head alone where the encoder's output is at hand."""
-    from raytrain.network.build import (
-        WORD_EMBEDDING,
-        assign_variables,
-        build_head,
-        build_model,
-        encoder_variables,
-        head_variables,
-    )
-
-    if spec.hidden_states is not None:
-        own = {key: spec.model[key] for key in ("architecture", "num_classes", "embedding", "dropout")}
-        own["num_keyword_classes"] = spec.model.get("num_keyword_classes", 0)
-        model = build_head(**own, hidden_size=spec.model["config"]["hidden_size"], seed=spec.seed)
-    else:
-        model = build_model(**spec.model, seed=spec.seed)
-        if spec.encoder_weights is not None:
-            assign_variables(encoder_variables(model), ray.get(spec.encoder_weights), "the encoder")
-    head = head_variables(model)
-    if data["embedding"] is not None and WORD_EMBEDDING in head:
-        head[WORD_EMBEDDING].assign(data["embedding"])
-    return model

@@ -1,7 +1,7 @@
 """What fold models said of rows they had not seen, put together and held against the truth, by task."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from raytrain.corpus.tags import type_names
+from raytrain.scores.classes import METRICS, bootstrap_interval, score_proba
 from raytrain.scores.decoding import Transitions, mean_transitions
 from raytrain.scores.spans import TagCounts, score_tags, score_types, tag_intervals
-from raytrain.scores.tables import assemble_oof, mean_oof, oof_table, score_oof
 from raytrain.scores.tagging import find_and_count
 from raytrain.text.ragged import bounds_of, ranges
 from raytrain.text.windows import TaggedWindows
@@ -194,3 +194,94 @@ def _mean_by_architecture(models: Sequence[tuple[str, Transitions]], mask: np.nd
 
 
 SCORINGS: dict[str, Any] = {"classify": ClassScoring, "tag": TagScoring}
+
+
+def assemble_oof(
+    parts: Iterable[tuple[np.ndarray, np.ndarray]], num_rows: int, num_classes: int
+) -> np.ndarray:
+    """Lays the folds' probabilities on their rows; repeats are averaged.
+
+    Args:
+        parts: (row indices, (rows, num_classes) probabilities) of each fold run.
+        num_rows: Rows of the corpus.
+        num_classes: Number of labels.
+
+    Returns:
+        (num_rows, num_classes), NaN where no fold covered the row.
+    """
+    total = np.zeros((num_rows, num_classes))
+    counts = np.zeros(num_rows)
+    for rows, proba in parts:
+        total[rows] += proba
+        counts[rows] += 1
+    with np.errstate(invalid="ignore"):
+        return total / counts[:, None]
+
+
+def mean_oof(oof: dict[str, np.ndarray]) -> np.ndarray:
+    """Averages architectures, each (num_rows, num_classes); a row counts where any of them covered it."""
+    stacked = np.stack(list(oof.values()))
+    covered = np.isfinite(stacked)
+    counts = covered.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.where(covered, stacked, 0).sum(axis=0) / np.where(counts, counts, np.nan)
+
+
+def oof_table(
+    ids: pa.Array,
+    folds: np.ndarray,
+    label_names: Sequence[Any],
+    labels: np.ndarray,
+    oof: dict[str, np.ndarray],
+) -> pa.Table:
+    """oof.parquet: id, fold (of repeat 0), label, proba_<label>… of the whole, then per architecture.
+
+    Args:
+        ids: (num_rows,) ids.
+        folds: (repeats, num_rows) assigned folds.
+        label_names: The labels in order.
+        labels: (num_rows,) label indices.
+        oof: Architecture to (num_rows, num_classes).
+    """
+    columns: dict[str, Any] = {
+        "id": ids,
+        "fold": pa.array(folds[0], pa.int32()),
+        "label": pa.array([label_names[index] for index in labels]),
+    }
+    whole = mean_oof(oof)
+    for index, name in enumerate(label_names):
+        columns[f"proba_{name}"] = pa.array(whole[:, index])
+    if len(oof) > 1:
+        for architecture, proba in oof.items():
+            for index, name in enumerate(label_names):
+                columns[f"{architecture}_proba_{name}"] = pa.array(proba[:, index])
+    return pa.table(columns)
+
+
+def score_oof(labels: np.ndarray, oof: np.ndarray, seed: int) -> dict[str, Any]:
+    """Scores of the rows that folds covered, with their 95 % bootstrap interval."""
+    covered = np.isfinite(oof).all(axis=1)
+    labels, oof = labels[covered], oof[covered]
+    intervals = bootstrap_interval(labels, oof, seed)
+    return {
+        "rows": len(labels),
+        "oof": score_proba(labels, oof),
+        "interval": {name: [lower, upper] for name, (lower, upper) in intervals.items()},
+    }
+
+
+def score_folds(
+    fold_metrics: Sequence[dict[str, float]], names: Sequence[str] = METRICS
+) -> dict[str, dict[str, float]]:
+    """Mean and sample standard deviation over fold runs of every metric of these names."""
+    values = {name: np.array([metrics[name] for metrics in fold_metrics]) for name in names}
+    return {
+        "mean": {name: float(value.mean()) for name, value in values.items()},
+        "sd": {name: float(value.std(ddof=1)) if len(value) > 1 else 0.0 for name, value in values.items()},
+    }
+
+
+def score_baseline(labels: np.ndarray, folds: np.ndarray, oof: np.ndarray, seed: int) -> dict[str, Any]:
+    """A baseline's scores in the shape that architectures have."""
+    metrics = [score_proba(labels[folds == fold], oof[folds == fold]) for fold in np.unique(folds)]
+    return {**score_folds(metrics), **score_oof(labels, oof, seed)}

@@ -9,11 +9,12 @@ import ray
 from rich.console import Console
 
 from raytrain.cluster import check_storage, connect
+from raytrain.config.defaults import trains_encoder
 from raytrain.config.load import validate_config
 from raytrain.config.schema import Config
 from raytrain.crossval.directory import check_inputs, lock_run
 from raytrain.crossval.driver import announce, frozen_states
-from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary, trains_encoder
+from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary
 from raytrain.crossval.plan import PreparedRun, load_plan, prepare_run
 from raytrain.ensemble.artifact import parquet_bytes
 from raytrain.errors import ConfigError, InputError, SweepError

@@ -12,8 +12,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from raytrain.config.defaults import learning_rates, trains_encoder
 from raytrain.config.schema import Config
-from raytrain.crossval.inputs import learning_rates, trains_encoder
 from raytrain.scores.classes import LOWER_IS_BETTER
 from raytrain.scores.tables import TITLES
 from raytrain.storage.directory import Directory

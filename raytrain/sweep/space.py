@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from raytrain.config.defaults import trains_encoder
 from raytrain.config.load import config_keys, nearest_key, validate_config
 from raytrain.config.schema import Config
-from raytrain.crossval.inputs import trains_encoder
 from raytrain.errors import ConfigError
 from raytrain.tasks import ARCHITECTURES
 

@@ -13,9 +13,9 @@ from raytrain.crossval.inputs import class_weights
 from raytrain.crossval.plan import Plan, build_specs
 from raytrain.devices import quick_imports, set_up_tensorflow
 from raytrain.errors import RaytrainError
+from raytrain.folds.build import build_initial_model, build_training, fold_features
 from raytrain.folds.hidden_states import HiddenStates
-from raytrain.folds.result import FoldSpec
-from raytrain.folds.worker import build_initial_model, build_training, fold_features
+from raytrain.folds.spec import FoldSpec
 from raytrain.sweep.records import ENDED, TrialRecord
 from raytrain.sweep.space import INPUT_SECTIONS, Point, with_point
 from raytrain.tasks import TASK_METRICS

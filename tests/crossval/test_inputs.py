@@ -5,16 +5,10 @@ import pyarrow as pa
 import pytest
 from tiny_run import silent_console
 
+from raytrain.config.defaults import learning_rates, reads_words, trains_encoder
 from raytrain.config.load import load_config
 from raytrain.corpus.corpus import Corpus
-from raytrain.crossval.inputs import (
-    class_weights,
-    find_encoder,
-    learning_rates,
-    read_shared_inputs,
-    reads_words,
-    trains_encoder,
-)
+from raytrain.crossval.inputs import class_weights, find_encoder, read_shared_inputs
 from raytrain.errors import CheckpointError, ConfigError, CorpusError
 from raytrain.text.words import build_segmenter
 

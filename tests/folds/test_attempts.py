@@ -16,7 +16,8 @@ from ray.train.v2._internal.exceptions import (
 from raytrain.errors import RaytrainError, StorageError, WorkerMemoryError
 from raytrain.folds.attempts import FoldOutcome, judge, run_fold
 from raytrain.folds.log import FoldLog, read_log
-from raytrain.folds.result import FoldSpec, commit_fold
+from raytrain.folds.result import commit_fold
+from raytrain.folds.spec import FoldSpec
 from raytrain.storage.directory import Directory
 
 

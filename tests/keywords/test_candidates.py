@@ -9,8 +9,8 @@ from tiny_run import write_csv
 
 import raytrain.keywords.sources
 from raytrain.errors import CorpusError
-from raytrain.keywords.candidate_file import read_marks, write_candidates
 from raytrain.keywords.candidates import find_candidates
+from raytrain.keywords.marks import read_marks, write_candidates
 from raytrain.keywords.sources import open_source
 from raytrain.keywords.textrank import rank_texts
 from raytrain.text.ragged import chunks_of

@@ -4,8 +4,7 @@ from rich.console import Console
 
 from raytrain.errors import InputError
 from raytrain.keywords.candidates import Candidates
-from raytrain.keywords.fonts import find_chinese_font
-from raytrain.keywords.report import check_picture, draw_candidates, top_tables
+from raytrain.keywords.report import check_picture, draw_candidates, find_chinese_font, top_tables
 
 needs_font = pytest.mark.skipif(find_chinese_font() is None, reason="no font with Chinese characters is here")
 
@@ -73,7 +72,7 @@ def test_found_font_has_chinese_characters():
 
 
 def test_without_a_font_there_is_no_picture_but_the_reason(tmp_path, monkeypatch):
-    monkeypatch.setattr("raytrain.keywords.fonts.font_manager.findSystemFonts", lambda: [])
+    monkeypatch.setattr("raytrain.keywords.report.font_manager.findSystemFonts", lambda: [])
     why = draw_candidates(TWO, tmp_path / "a.png")
     assert "no font with Chinese characters" in why and "fonts-noto-cjk" in why
     assert list(tmp_path.iterdir()) == []
@@ -82,7 +81,7 @@ def test_without_a_font_there_is_no_picture_but_the_reason(tmp_path, monkeypatch
 def test_files_that_are_no_fonts_are_passed_over(tmp_path, monkeypatch):
     (tmp_path / "broken.ttf").write_bytes(b"nothing")
     monkeypatch.setattr(
-        "raytrain.keywords.fonts.font_manager.findSystemFonts", lambda: [str(tmp_path / "broken.ttf")]
+        "raytrain.keywords.report.font_manager.findSystemFonts", lambda: [str(tmp_path / "broken.ttf")]
     )
     assert find_chinese_font() is None
 

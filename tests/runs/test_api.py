@@ -51,7 +51,7 @@ def test_config_values_from_python_are_laid_over_the_rest(tmp_path):
     )
     assert (config.seed, config.name, config.data.path) == (2, "python", str(tmp_path))
     assert list(config.model.architecture) == ["textcnn"]
-    with pytest.raises(ConfigError, match="did you mean folds.num_folds"):
+    with pytest.raises(ConfigError, match=r"did you mean folds\.num_folds"):
         raytrain.load_config(data__path="a.csv", folds__num_fold=3)
 
 

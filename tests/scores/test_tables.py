@@ -8,15 +8,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from raytrain.scores.classes import METRICS, score_proba
-from raytrain.scores.tables import (
-    assemble_oof,
-    fold_table,
-    oof_table,
-    score_baseline,
-    score_folds,
-    score_oof,
-    score_table,
-)
+from raytrain.scores.oof import assemble_oof, oof_table, score_baseline, score_folds, score_oof
+from raytrain.scores.tables import fold_table, score_table
 
 NUM_ROWS = 24
 LABELS = np.arange(NUM_ROWS) % 2
