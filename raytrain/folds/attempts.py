@@ -7,13 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
-
 from raytrain.errors import RaytrainError, StorageError, WorkerMemoryError
 from raytrain.folds.checkpoint import clear_checkpoint
 from raytrain.folds.log import FoldLog
 from raytrain.folds.result import FoldResult, read_fold
 from raytrain.folds.spec import FoldSpec
+from raytrain.folds.trainer import found_no_room
 from raytrain.storage.directory import Directory
 
 Fit = Callable[[FoldSpec], str]
@@ -83,7 +82,7 @@ def _fit_once_there_is_room(spec: FoldSpec, fit: Fit, tell: Callable[..., None])
         try:
             return fit(spec)
         except Exception as error:
-            if not any(isinstance(cause, WorkerGroupStartupTimeoutError) for cause in _causes(error)):
+            if not any(found_no_room(cause) for cause in _causes(error)):
                 raise
         if spec.deadline is not None and time.time() >= spec.deadline:
             return "stopped"

@@ -1,6 +1,7 @@
 """A fold's Ray Train run: the trainer that starts its workers."""
 
 import asyncio
+import importlib
 import json
 import os
 import socket
@@ -9,15 +10,34 @@ from typing import Any
 import ray
 import ray.train
 from ray.train.backend import Backend, BackendConfig
-from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
-from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
-from ray.train.v2._internal.execution.controller.controller import TrainController
 from ray.train.v2.api.config import FailureConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.v2.tensorflow.tensorflow_trainer import TensorflowTrainer
 
 from raytrain.folds.spec import FoldSpec
 from raytrain.folds.worker import train_fold
+
+# What a leaner start needs of Ray's private modules, all of it here. Where a Ray has moved one, folds start
+# as the stock trainer does, some seconds later each.
+PRIVATE = {
+    "DatasetsCallback": "ray.train.v2._internal.callbacks.datasets",
+    "PlacementGroupCleanerCallback": "ray.train.v2._internal.callbacks.placement_group_callback",
+    "TrainController": "ray.train.v2._internal.execution.controller.controller",
+}
+NO_ROOM = "WorkerGroupStartupTimeoutError"  # the name of what Ray raises where no machine had room in time
+
+
+def find_private(name: str) -> Any:
+    """A class of `PRIVATE`; None where this Ray has none of that name in that place."""
+    try:
+        return getattr(importlib.import_module(PRIVATE[name]), name)
+    except (ImportError, AttributeError):
+        return None
+
+
+def found_no_room(error: BaseException) -> bool:
+    """Whether Ray Train gave up waiting for a machine with room for the workers."""
+    return any(kind.__name__ == NO_ROOM for kind in type(error).__mro__)
 
 
 class LightTensorflowConfig(BackendConfig):
@@ -80,7 +100,8 @@ class FoldTrainer(TensorflowTrainer):
     def _create_default_callbacks(self) -> list[Any]:
         """Ray's, without the processes for datasets, of which a fold has none, and for dead controllers."""
         callbacks = super()._create_default_callbacks()
-        unneeded = (DatasetsCallback, PlacementGroupCleanerCallback)
+        names = ("DatasetsCallback", "PlacementGroupCleanerCallback")
+        unneeded = tuple(kind for name in names if (kind := find_private(name)) is not None)
         return [callback for callback in callbacks if not isinstance(callback, unneeded)]
 
     def _initialize_and_run_controller(self, **arguments: Any) -> ray.train.Result:
@@ -89,6 +110,10 @@ class FoldTrainer(TensorflowTrainer):
         As an actor it would cost every fold a process, and a second one that frees its resources should
         it die. Here it lives and dies with the process that launches the folds, and Ray frees these then.
         """
-        controller = TrainController(**arguments)
+        controller_class = find_private("TrainController")
+        if controller_class is None:
+            stock: ray.train.Result = super()._initialize_and_run_controller(**arguments)
+            return stock
+        controller = controller_class(**arguments)
         asyncio.run(controller.run())
         return controller.get_result()

@@ -1,0 +1,59 @@
+"""What a fold's trainer takes of Ray's private modules, and what it does where a Ray lacks it."""
+
+import pytest
+import ray.train
+from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+from raytrain.folds import trainer
+from raytrain.folds.spec import FoldSpec
+from raytrain.folds.trainer import PRIVATE, FoldTrainer, find_private, found_no_room
+
+
+@pytest.fixture
+def fold_trainer(tmp_path):
+    spec = FoldSpec(
+        *("finetune/r0-fold-00", "finetune", 0, 0, 42, str(tmp_path), "identity"),
+        {},
+        {},
+        None,
+        None,
+        "float32",
+    )
+    return FoldTrainer(spec, ray.train.ScalingConfig(num_workers=1), str(tmp_path))
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_this_ray_has_each_private_class(name):
+    assert isinstance(find_private(name), type)
+
+
+def test_this_ray_tells_that_there_was_no_room():
+    assert found_no_room(WorkerGroupStartupTimeoutError(1))
+    assert not found_no_room(RuntimeError("no room"))
+
+
+def test_a_class_that_is_gone_is_none(monkeypatch):
+    monkeypatch.setitem(PRIVATE, "TrainController", "ray.train.v2.moved")
+    monkeypatch.setitem(PRIVATE, "DatasetsCallback", "ray.train")
+    assert find_private("TrainController") is None and find_private("DatasetsCallback") is None
+
+
+def test_callbacks_that_a_fold_does_not_need_are_left_out_where_they_are_known(fold_trainer, monkeypatch):
+    stock = [
+        type(callback).__name__ for callback in DataParallelTrainer._create_default_callbacks(fold_trainer)
+    ]
+    lean = [type(callback).__name__ for callback in fold_trainer._create_default_callbacks()]
+    assert set(stock) - set(lean) == {"DatasetsCallback", "PlacementGroupCleanerCallback"}
+    monkeypatch.setattr(trainer, "find_private", lambda name: None)
+    assert [type(callback).__name__ for callback in fold_trainer._create_default_callbacks()] == stock
+
+
+def test_without_its_controller_the_stock_trainer_runs(fold_trainer, monkeypatch):
+    ran = []
+    monkeypatch.setattr(trainer, "find_private", lambda name: None)
+    monkeypatch.setattr(
+        DataParallelTrainer, "_initialize_and_run_controller", lambda self, **given: ran.append(given)
+    )
+    fold_trainer._initialize_and_run_controller(scaling=1)
+    assert ran == [{"scaling": 1}]
