@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from settings import default_settings
 from step import ON_STATES, TAGGERS, Untagged
 from tensorflow.python.framework import kernels, op_def_registry
 
@@ -21,7 +22,6 @@ from raytrain.devices import set_precision
 from raytrain.network.inference import _logits_function, _states_function
 from raytrain.network.build import build_model
 from raytrain.network.objectives import Classification
-from raytrain.network.schedule import TrainSettings
 from raytrain.network.step import TrainStep
 
 ARCHITECTURES = ("finetune", *ON_STATES, *TAGGERS)
@@ -31,8 +31,8 @@ Types = tuple[tuple[str, tf.DType], ...]
 def step_of(model: tf.keras.Model, architecture: str) -> TrainStep:
     """An update with all that a config may add to it."""
     objective = Untagged() if architecture in TAGGERS else None
-    objective = objective or Classification(np.zeros(4, int), TrainSettings(label_smoothing=0.1))
-    return TrainStep(model, objective, TrainSettings(clip_norm=1.0, weight_decay=0.01), None, 1)
+    objective = objective or Classification(np.zeros(4, int), default_settings(label_smoothing=0.1))
+    return TrainStep(model, objective, default_settings(weight_decay=0.01), None, 1)
 
 
 def graphs_of(model: tf.keras.Model, architecture: str) -> dict[str, Any]:

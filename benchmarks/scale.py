@@ -16,6 +16,7 @@ from typing import Any
 import ray
 from rich.console import Console
 from rich.table import Table
+from settings import default_settings
 
 from raytrain.config.schema import ClusterConfig
 from raytrain.folds import launch
@@ -37,7 +38,7 @@ class StubLauncher(launch.FoldLauncher):
         began = time.time()
         self.push(spec.name, {"node": "stub", "sent": time.time()})
         for step in range(1, EVENTS + 1):
-            time.sleep(spec.settings["seconds"] / EVENTS)
+            time.sleep(spec.model["seconds"] / EVENTS)
             self.push(
                 spec.name, {"step": step, "num_steps": EVENTS, "loss": 1.0, "rate": 1.0, "sent": time.time()}
             )
@@ -84,8 +85,8 @@ def build_specs(num_architectures: int, repeats: int, seconds: float) -> list[Fo
                         seed=repeat * NUM_FOLDS + fold,
                         location="/nowhere",
                         identity="",
-                        settings={"epochs": 1, "seconds": seconds},
-                        model={},
+                        settings=default_settings(epochs=1),
+                        model={"seconds": seconds},
                         data=None,
                         encoder_weights=None,
                         precision="float32",
@@ -104,7 +105,7 @@ def measure(specs: list[FoldSpec]) -> dict[str, Any]:
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
     began = [results[spec.name].record["began"] for spec in specs]
     late = sum(one > other + 1.0 for one, other in itertools.pairwise(began))
-    ideal = -(-len(specs) // resources.slots) * specs[0].settings["seconds"]
+    ideal = -(-len(specs) // resources.slots) * specs[0].model["seconds"]
     return {
         "fold_runs": len(specs),
         "at_once": resources.slots,

@@ -22,11 +22,11 @@ from fold_loop import NOT_INSTALLED
 from processes import median_seconds, run_measured, write_results
 from rich.console import Console
 from rich.table import Table
+from settings import default_settings
 
 from raytrain.devices import set_precision, set_up_tensorflow
 from raytrain.network.build import build_head, build_model, input_specs
 from raytrain.network.objectives import Classification, Tagging
-from raytrain.network.schedule import TrainSettings
 from raytrain.network.step import TrainStep
 
 HERE = Path(__file__).parent
@@ -84,8 +84,8 @@ def build_step(config: dict[str, Any], options: argparse.Namespace) -> Callable[
         targets[:, [0, -1]] = 1  # the text is whole
     else:
         targets = (np.arange(options.batch_size) % 2).astype(np.int32)
-        objective = Classification(targets, TrainSettings())
-    update = TrainStep(model, objective, TrainSettings(clip_norm=1.0), None, 1)
+        objective = Classification(targets, default_settings())
+    update = TrainStep(model, objective, default_settings(), None, 1)
     step = update._whole
     if options.xla:
         step = tf.function(

@@ -21,6 +21,7 @@ from raytrain.devices import quick_imports
 from raytrain.folds.hidden_states import EncoderSource
 from raytrain.folds.shared import SharedInputs
 from raytrain.folds.spec import FoldSpec, fold_name
+from raytrain.network.schedule import TrainSettings
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.storage.directory import Directory
 from raytrain.text.windows import tag_windows
@@ -241,16 +242,17 @@ def _choose_keywords(plan: Plan) -> dict[tuple[int, int], np.ndarray]:
     }
 
 
-def _settings(plan: Plan, architecture: str) -> dict[str, Any]:
-    """Keyword arguments of training.TrainSettings."""
+def _settings(plan: Plan, architecture: str) -> TrainSettings:
+    """Hyperparameters of an architecture's folds, defaults filled in."""
     rates = learning_rates(plan.config, architecture, plan.pretrained)
     settings = plan.config.train.model_dump(exclude={"dropout", "precision"})
-    return settings | {
+    settings |= {
         "learning_rate": rates[0],
         "encoder_learning_rate": rates[1],
         "crf_learning_rate": plan.config.train.crf_learning_rate or CRF_LEARNING_RATE,
         "class_weight": plan.class_weight,
     }
+    return TrainSettings(**settings)
 
 
 def _model_arguments(plan: Plan, architecture: str) -> dict[str, Any]:

@@ -59,9 +59,9 @@ def run_fold(spec: FoldSpec, max_failures: int, fit: Fit, tell: Callable[..., No
             waited = _wait_for_storage(spec)
         except StorageError as gone:
             return FoldOutcome(None, failure, str(gone))
-        if kind == "memory" and spec.accumulation < spec.settings["batch_size"]:
+        if kind == "memory" and spec.accumulation < spec.settings.batch_size:
             spec = replace(spec, accumulation=2 * spec.accumulation)
-            size = -(-spec.settings["batch_size"] // spec.accumulation)
+            size = -(-spec.settings.batch_size // spec.accumulation)
             what = f"out of memory: again with batches in {spec.accumulation} pieces of {size}"
         elif kind == "chance" and waited:
             what = "the storage could not be written: again"

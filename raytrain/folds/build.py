@@ -26,17 +26,15 @@ def build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers:
 
     from raytrain.network.loop import FoldTraining
     from raytrain.network.objectives import OBJECTIVES
-    from raytrain.network.schedule import TrainSettings
 
-    settings = TrainSettings(**spec.settings)
     strategy = tf.distribute.MultiWorkerMirroredStrategy() if num_workers > 1 else None
     with strategy.scope() if strategy else contextlib.nullcontext():
         return FoldTraining(
             build_initial_model(spec, data),
             fold_features(spec, data),
-            OBJECTIVES[spec.task](data["labels"], settings),
+            OBJECTIVES[spec.task](data["labels"], spec.settings),
             *spec.rows(data),
-            settings,
+            spec.settings,
             spec.seed,
             strategy,
             rank,

@@ -127,7 +127,7 @@ def run_folds(
         FoldError: Some failed for good; the rest were committed first.
         StorageError: It is gone; what was committed before is kept.
     """
-    epochs, names = int(specs[0].settings["epochs"]), [spec.name for spec in specs]
+    epochs, names = specs[0].settings.epochs, [spec.name for spec in specs]
     table = FoldTable(names, epochs, console, SHOWN_METRIC[specs[0].task])
     for name in kept:
         table.set_state(name, "kept")

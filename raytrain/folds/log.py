@@ -89,7 +89,7 @@ class FoldReporter:
         if step < self._step:
             self._time, self._step = now, 0
         if now - self._time >= PROGRESS_SECONDS or step == num_steps:
-            batch_size = self._spec.settings["batch_size"]
+            batch_size = self._spec.settings.batch_size
             rate = (step - self._step) * batch_size / max(now - self._time, 1e-9)
             self._time, self._step = now, step
             self.push(step=step, num_steps=num_steps, loss=loss, rate=rate)

@@ -9,6 +9,7 @@ import ray
 from ray.actor import ActorHandle
 
 from raytrain.folds.hidden_states import HiddenStates
+from raytrain.network.schedule import TrainSettings
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class FoldSpec:
         name: `<architecture>/r<repeat>-fold-<fold>`.
         location: The fold's directory.
         identity: Hash of config and corpus; a committed result of another identity is not this fold's.
-        settings: Keyword arguments of `training.TrainSettings`.
+        settings: Hyperparameters.
         model: Keyword arguments of `network.build.build_model`, without the seed.
         data: ObjectRef of `crossval.plan.Plan.shared_data`.
         encoder_weights: ObjectRef of arrays by name, or None for an encoder that starts untrained.
@@ -42,7 +43,7 @@ class FoldSpec:
     seed: int
     location: str
     identity: str
-    settings: dict[str, Any]
+    settings: TrainSettings
     model: dict[str, Any]
     data: ray.ObjectRef
     encoder_weights: ray.ObjectRef | None

@@ -7,25 +7,25 @@ import numpy as np
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Hyperparameters of a fold; the meaning of each stands in the config.
+    """Hyperparameters of a fold; the meaning of each, and its default, stands in the config.
 
     `class_weight` has a weight per label index, or is None.
     """
 
-    epochs: int = 3
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    encoder_learning_rate: float = 1e-5
-    crf_learning_rate: float = 1e-2
-    schedule: str = "linear"
-    warmup: float = 0.0
-    weight_decay: float = 0.0
-    clip_norm: float | None = None
-    label_smoothing: float = 0.0
-    class_weight: tuple[float, ...] | None = None
-    early_stopping: int | None = None
-    monitor: str = "log_loss"
-    select: str = "last"
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    encoder_learning_rate: float
+    crf_learning_rate: float
+    schedule: str
+    warmup: float
+    weight_decay: float
+    clip_norm: float | None
+    label_smoothing: float
+    class_weight: tuple[float, ...] | None
+    early_stopping: int | None
+    monitor: str
+    select: str
 
 
 def rate_factor(schedule: str, step: int, num_steps: int, warmup: float) -> float:

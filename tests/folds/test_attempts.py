@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+from plain_settings import plain_settings
 from ray.train import ControllerError, WorkerGroupError
 from ray.train.v2._internal.exceptions import (
     UserExceptionWithTraceback,
@@ -31,7 +32,7 @@ def spec(tmp_path):
         seed=42,
         location=str(tmp_path / "run" / "folds" / "finetune" / "r0-fold-00"),
         identity="this run",
-        settings={"batch_size": 8, "epochs": 1},
+        settings=plain_settings(batch_size=8, epochs=1),
         model={},
         data=None,
         encoder_weights=None,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import ray
+from plain_settings import plain_settings
 from tiny_run import silent_console
 
 from raytrain.errors import FoldError
@@ -16,6 +17,7 @@ from raytrain.folds.attempts import FoldOutcome
 from raytrain.folds.launch import Schedule, run_folds
 from raytrain.folds.resources import FoldResources
 from raytrain.folds.result import FoldResult
+from raytrain.network.schedule import TrainSettings
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +27,7 @@ class Stub:
     """As much of a FoldSpec as launching looks at."""
 
     name: str
-    settings: dict = field(default_factory=lambda: {"epochs": 1})
+    settings: TrainSettings = field(default_factory=lambda: plain_settings(epochs=1))
     progress: object = None
     threads: int = 1
     gpu_share: float | None = None

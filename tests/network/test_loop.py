@@ -13,13 +13,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
+from plain_settings import plain_settings
+
 from raytrain.text.batches import FeatureRows
 from raytrain.errors import ArtifactError, RaytrainError
 from raytrain.scores.classes import METRICS
 from raytrain.network.build import build_model, encoder_variables, head_variables, read_variables
 from raytrain.network.inference import predict_logits
 from raytrain.network.objectives import Classification
-from raytrain.network.schedule import TrainSettings, rate_factor
+from raytrain.network.schedule import rate_factor
 from raytrain.network.loop import PLATEAU_FACTOR, FoldTraining
 
 NUM_ROWS, NUM_WORDS = 24, 20
@@ -75,7 +77,7 @@ def fold(encoder_config, features):
         build = built.__wrapped__ if fresh else built
         model, initial = build(architecture, kind, num_classes, train_encoder, dropout)
         model.set_weights(initial)
-        settings = TrainSettings(**{"batch_size": 8, "encoder_learning_rate": 1e-3} | settings)
+        settings = plain_settings(**{"batch_size": 8, "encoder_learning_rate": 1e-3} | settings)
         workers = {"rank": rank, "num_workers": num_workers, "accumulation": accumulation}
         objective = Classification(labels, settings)
         return FoldTraining(model, features, objective, train_rows, valid_rows, settings, seed, **workers)

@@ -7,13 +7,14 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
+from plain_settings import plain_settings
+
 from raytrain.text.batches import FeatureRows
 from raytrain.scores.decoding import no_transitions, weigh
 from raytrain.text.encode import build_features
 from raytrain.network.inference import predict_emissions
 from raytrain.network.build import build_model, crf_layer, head_variables, read_variables
 from raytrain.network.objectives import Tagging
-from raytrain.network.schedule import TrainSettings
 from raytrain.scores.tagging import find_and_count, transitions_of
 from raytrain.scores.spans import score_tags
 from raytrain.network.loop import FoldTraining
@@ -50,7 +51,7 @@ def fold(corpus, build):
     def make(architecture="bilstm_crf", model=None, dropout=0.1, accumulation=1, **settings):
         features, tagged = corpus
         rates = {"learning_rate": 1e-2, "encoder_learning_rate": 1e-3, "crf_learning_rate": 5e-2}
-        settings = TrainSettings(**{"batch_size": 6, "epochs": 30, "monitor": "f1"} | rates | settings)
+        settings = plain_settings(**{"batch_size": 6, "epochs": 30, "monitor": "f1"} | rates | settings)
         rows = tagged.windows.rows
         return FoldTraining(
             model or build(architecture, dropout=dropout),

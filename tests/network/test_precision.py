@@ -7,13 +7,14 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
+from plain_settings import plain_settings
+
 from raytrain.text.batches import FeatureRows
 from raytrain.devices import set_precision
 from raytrain.text.encode import build_features
 from raytrain.network.inference import predict_hidden_states, predict_logits
 from raytrain.network.build import build_head, build_model, encoder_variables, head_variables, read_variables
 from raytrain.network.objectives import Classification, Tagging
-from raytrain.network.schedule import TrainSettings
 from raytrain.network.loop import FoldTraining
 from raytrain.text.windows import encode_windows, tag_windows
 
@@ -79,7 +80,7 @@ def fold(corpus, encoder_config):
         if num_keyword_classes:
             counts = rng.integers(0, 9, (len(rows), num_keyword_classes)).astype(np.float32)
         rates = {"learning_rate": 3e-3, "encoder_learning_rate": 1e-3}
-        settings = TrainSettings(**{"batch_size": NUM_TEXTS} | rates | settings)
+        settings = plain_settings(**{"batch_size": NUM_TEXTS} | rates | settings)
         if architecture in TAGGERS:
             objective = Tagging(tagged, settings)
         else:

@@ -1,0 +1,14 @@
+"""The hyperparameters that a run has by default, for benchmarks that train without one."""
+
+from typing import Any
+
+from raytrain.config.defaults import CRF_LEARNING_RATE
+from raytrain.config.schema import TrainConfig
+from raytrain.network.schedule import TrainSettings
+
+RATES = {"learning_rate": 1e-3, "encoder_learning_rate": 1e-5, "crf_learning_rate": CRF_LEARNING_RATE}
+
+
+def default_settings(**changes: Any) -> TrainSettings:
+    values = TrainConfig().model_dump(exclude={"dropout", "precision"})
+    return TrainSettings(**values | RATES | changes)
