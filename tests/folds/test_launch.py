@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 import ray
@@ -20,6 +20,7 @@ from raytrain.folds.result import FoldResult
 from raytrain.network.schedule import TrainSettings
 
 pytestmark = pytest.mark.slow
+SETTINGS = plain_settings(epochs=1)
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Stub:
     """As much of a FoldSpec as launching looks at."""
 
     name: str
-    settings: TrainSettings = field(default_factory=lambda: plain_settings(epochs=1))
+    settings: TrainSettings = SETTINGS
     progress: object = None
     threads: int = 1
     gpu_share: float | None = None
