@@ -99,7 +99,7 @@ def announce(plan: Plan, console: Console) -> None:
     lines = [f"{corpus.path}: {corpus.num_rows:,} rows{spans} ({labels})"]
     lines += [f"  dropped {count:,} rows: {kind}" for kind, count in corpus.dropped.items()]
     if inputs.windows is not None:
-        missed, total = count_inexpressible(plan.labels)
+        missed, total = count_inexpressible(plan.targets)
         if missed:
             cut = "do not begin and end with a token: no tagger can find just them"
             lines.append(f"  {missed:,} of {total:,} spans {cut}")
@@ -208,7 +208,7 @@ def _start_baselines(plan: Plan) -> ray.ObjectRef | None:
         return None
     columns = [plan.corpus.table[name].to_pylist() for name in plan.corpus.text_names]
     texts = [" ".join(parts) for parts in zip(*columns, strict=True)]
-    return baselines_on_ray.remote(texts, plan.labels, plan.folds[0], len(plan.corpus.labels))
+    return baselines_on_ray.remote(texts, plan.targets, plan.folds[0], len(plan.corpus.labels))
 
 
 def _finish_baselines(baselines: ray.ObjectRef | None, console: Console) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """One run, ready to train: what all folds share, and what each is told."""
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from typing import Any
@@ -69,8 +70,8 @@ class Plan:
     encoder_weights: ray.ObjectRef | None
     encoder_facts: dict[str, Any]
 
-    @property
-    def labels(self) -> Any:
+    @functools.cached_property
+    def targets(self) -> Any:
         """What is to be learned: (num_rows,) label indices, or the `TaggedWindows` of the texts."""
         if self.inputs.windows is None:
             return self.corpus.table["label"].to_numpy()
@@ -94,7 +95,7 @@ class Plan:
         windows = self.inputs.windows
         return {
             "features": self.inputs.features,
-            "labels": self.labels,
+            "labels": self.targets,
             "ids": self.corpus.table["id"].combine_chunks(),
             "embedding": self.inputs.embedding,
             "folds": self.folds if windows is None else self.folds[:, windows.rows],
@@ -236,7 +237,7 @@ def _choose_keywords(plan: Plan) -> dict[tuple[int, int], np.ndarray]:
     if keywords is None:
         return {}
     return {
-        (repeat, fold): keywords.choose(np.flatnonzero(assigned != fold), plan.labels, num_classes)
+        (repeat, fold): keywords.choose(np.flatnonzero(assigned != fold), plan.targets, num_classes)
         for repeat, assigned in enumerate(plan.folds)
         for fold in range(plan.config.folds.num_folds)
     }

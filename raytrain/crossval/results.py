@@ -38,12 +38,12 @@ def write_results(
         name: [read_fold_oof(spec.location) for spec in done if spec.architecture == name]
         for name in dict.fromkeys(spec.architecture for spec in done)
     }
-    scoring: Scoring = SCORINGS[plan.config.task](plan.corpus.labels, plan.labels)
+    scoring: Scoring = SCORINGS[plan.config.task](plan.corpus.labels, plan.targets)
     oof = {name: scoring.assemble({name: own}) for name, own in parts.items()}
     whole = scoring.assemble(parts) if len(parts) > 1 else next(iter(oof.values()))
     summary = _sum_up(plan, [results[spec.name] for spec in done], scoring, oof, whole)
     summary["baselines"] = {
-        name: score_baseline(plan.labels, plan.folds[0], proba, plan.config.seed)
+        name: score_baseline(plan.targets, plan.folds[0], proba, plan.config.seed)
         for name, proba in baseline_oof.items()
     }
     summary["missing"] = [spec.name for spec in specs if spec.name not in results]

@@ -54,7 +54,7 @@ class ClassScoring:
     def table(
         self, ids: pa.Array, folds: np.ndarray, oof: Mapping[str, np.ndarray], whole: np.ndarray
     ) -> pa.Table:
-        return oof_table(ids, folds, self._names, self._labels, dict(oof))
+        return oof_table(ids, folds, self._names, self._labels, oof, whole)
 
 
 def _probabilities(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
@@ -232,7 +232,8 @@ def oof_table(
     folds: np.ndarray,
     label_names: Sequence[Any],
     labels: np.ndarray,
-    oof: dict[str, np.ndarray],
+    oof: Mapping[str, np.ndarray],
+    whole: np.ndarray,
 ) -> pa.Table:
     """oof.parquet: id, fold (of repeat 0), label, proba_<label>… of the whole, then per architecture.
 
@@ -242,13 +243,13 @@ def oof_table(
         label_names: The labels in order.
         labels: (num_rows,) label indices.
         oof: Architecture to (num_rows, num_classes).
+        whole: Their mean, as of `mean_oof`.
     """
     columns: dict[str, Any] = {
         "id": ids,
         "fold": pa.array(folds[0], pa.int32()),
         "label": pa.array([label_names[index] for index in labels]),
     }
-    whole = mean_oof(oof)
     for index, name in enumerate(label_names):
         columns[f"proba_{name}"] = pa.array(whole[:, index])
     if len(oof) > 1:

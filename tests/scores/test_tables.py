@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from raytrain.scores.classes import METRICS, score_proba
-from raytrain.scores.oof import assemble_oof, oof_table, score_baseline, score_folds, score_oof
+from raytrain.scores.oof import assemble_oof, mean_oof, oof_table, score_baseline, score_folds, score_oof
 from raytrain.scores.tables import fold_table, score_table
 
 NUM_ROWS = 24
@@ -89,7 +89,7 @@ def test_the_order_of_folds_does_not_matter(order):
 
 
 def table_of(oof, names=("假", "真")):
-    return oof_table(pa.array([f"n{i}" for i in range(NUM_ROWS)]), FOLDS, names, LABELS, oof)
+    return oof_table(pa.array([f"n{i}" for i in range(NUM_ROWS)]), FOLDS, names, LABELS, oof, mean_oof(oof))
 
 
 def test_oof_of_one_architecture_is_named_once():
