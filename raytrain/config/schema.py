@@ -12,6 +12,7 @@ DropKind = Literal["empty_text", "missing_label", "malformed_row", "duplicate_id
 AUTO = "auto"  # of words.keywords
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
+Precision = Literal["auto", "float32", "bfloat16", "mixed_bfloat16"]
 
 
 class _Section(BaseModel):
@@ -135,7 +136,7 @@ class TrainConfig(_Section):
     class_weight: Literal["balanced"] | dict[str, float] | None = Field(
         None, description="balanced, or a weight per label, e.g. {rumour: 2.0}"
     )
-    precision: Literal["auto", "float32", "bfloat16", "mixed_bfloat16"] = Field(
+    precision: Precision = Field(
         "auto",
         description="of products; auto: bfloat16 where the hardware has it, else float32; "
         "mixed_bfloat16: as cards compute bfloat16, on CPUs too",

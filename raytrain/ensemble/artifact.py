@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
 from raytrain.config.schema import Config
-from raytrain.ensemble.manifest import SCHEMA_VERSION, FileEntry, parse_manifest
+from raytrain.ensemble.manifest import SCHEMA_VERSION, FileEntry, Manifest, parse_manifest
 from raytrain.errors import ArtifactError
 from raytrain.folds.result import read_fold_weights, save_weights
 from raytrain.folds.shared import SharedInputs
@@ -163,23 +163,23 @@ class Ensemble:
 
     Attributes:
         directory: Where it lies.
-        manifest: The parsed manifest.json.
+        manifest: Of its manifest.json.
     """
 
     directory: Directory
-    manifest: dict[str, Any]
+    manifest: Manifest
 
     @property
     def labels(self) -> list[int] | list[str]:
-        return self.manifest["labels"]
+        return self.manifest.labels
 
     @property
     def task(self) -> str:
-        return str(self.manifest.get("task", "classify"))
+        return self.manifest.task
 
     def read(self, name: str) -> bytes:
         """Reads a file that the manifest lists, and no other."""
-        if all(entry["name"] != name for entry in self.manifest["files"]):
+        if all(entry.name != name for entry in self.manifest.files):
             raise ArtifactError(f"{self.directory}: {name} is not among the ensemble's files")
         return self.directory.read_bytes(name)
 
@@ -234,9 +234,9 @@ def load_ensemble(location: str) -> Ensemble:
     if parsed is not None:
         verdicts = [_verify(directory, entry) for entry in parsed.files]
         problems = [verdict for verdict in verdicts if verdict is not None]
-    if problems:
+    if problems or parsed is None:
         raise ArtifactError(f"{location}: the ensemble is damaged", problems)
-    return Ensemble(directory, manifest)
+    return Ensemble(directory, parsed)
 
 
 def _verify(directory: Directory, entry: FileEntry) -> str | None:

@@ -73,7 +73,7 @@ def predict_file(
             import raytrain.ensemble.models  # noqa: F401
 
         grow_card_memory()
-        set_precision(ensemble.manifest["config"].get("train", {}).get("precision", "auto"))
+        set_precision(ensemble.manifest.config.train.precision)
         output = files(ensemble, batch_size)
     done = 0
     with whole_or_not(output_path) as unfinished, output.open(unfinished) as write:
@@ -159,17 +159,17 @@ def _hushed_stderr() -> Iterator[None]:
 def _columns(
     ensemble: Ensemble, input_path: str, text_columns: Sequence[str] | None, id_column: str | None
 ) -> tuple[list[str], str | None]:
-    data = ensemble.manifest["config"]["data"]
-    trained = [data["text"]] if isinstance(data["text"], str) else data["text"]
+    data = ensemble.manifest.config.data
+    trained = data.text_columns
     columns = list(text_columns or trained)
     if len(columns) != len(trained):
         raise InputError(
             f"the ensemble was trained on {len(trained)} text column(s); found {len(columns)}: {columns}"
         )
-    if id_column is None and data["id"] is not None:
+    if id_column is None and data.id is not None:
         with contextlib.suppress(InputError):
-            count_texts(input_path, [data["id"]])
-            id_column = data["id"]
+            count_texts(input_path, [data.id])
+            id_column = data.id
     return columns, id_column
 
 

@@ -40,7 +40,7 @@ def load(ensemble: str, batch_size: int = 64) -> Union["Predictor", "Tagger"]:
 
     policy = tf.keras.mixed_precision.global_policy()
     grow_card_memory()
-    set_precision(opened.manifest["config"].get("train", {}).get("precision", "auto"))
+    set_precision(opened.manifest.config.train.precision)
     try:
         return (Tagger if opened.task == "tag" else Predictor)(opened, batch_size)
     finally:

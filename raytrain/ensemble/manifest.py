@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from raytrain.config.schema import Precision
 from raytrain.corpus.tags import tag_names, type_names
 from raytrain.storage.directory import is_inside
 from raytrain.tasks import ARCHITECTURES, Architecture, Task
@@ -68,9 +69,18 @@ class _DataConfig(_Entry):
     text: str | list[str]
     id: str | None = None
 
+    @property
+    def text_columns(self) -> list[str]:
+        """One, or two for a text pair."""
+        return [self.text] if isinstance(self.text, str) else self.text
+
 
 class _EncoderConfig(_Entry):
     maxlen: int = Field(ge=4)
+
+
+class _TrainConfig(_Entry):
+    precision: Precision = "auto"
 
 
 class _RunConfig(_Entry):
@@ -78,6 +88,7 @@ class _RunConfig(_Entry):
 
     data: _DataConfig
     encoder: _EncoderConfig
+    train: _TrainConfig = Field(default_factory=_TrainConfig)
 
 
 class Manifest(_Entry):
@@ -86,16 +97,22 @@ class Manifest(_Entry):
     labels: list[int] | list[str] = Field(min_length=2)
     config: _RunConfig
     encoder: EncoderEntry
-    words: WordsEntry | None = None
+    words: WordsEntry = Field(default_factory=WordsEntry)
     architectures: dict[Architecture, ArchitectureEntry] = Field(min_length=1)
     files: list[FileEntry]
+
+    @field_validator("words", mode="before")
+    @classmethod
+    def _no_words(cls, words: Any) -> Any:
+        """Artifacts without words have null there."""
+        return {} if words is None else words
 
     @model_validator(mode="after")
     def _consistent(self) -> "Manifest":
         sizes = {entry.name: entry.bytes for entry in self.files}
         encoder, words = self.encoder, self.words
         named = [encoder.config, encoder.vocab, encoder.weights]
-        named += [words.vocabulary, words.user_dict, words.characters] if words else []
+        named += [words.vocabulary, words.user_dict, words.characters]
         problems = self._unfit_labels()
         if len({entry.model.embedding[1] for entry in self.architectures.values()}) > 1:
             problems.append("its architectures have word embeddings of different widths")
@@ -133,7 +150,7 @@ class Manifest(_Entry):
             problems.append(f"{name} counts keywords of {counted} classes, not of {len(self.labels)}")
         if any((fold.keywords is not None) != (counted > 0) for fold in entry.folds):
             problems.append(f"{name} counts keywords in some of its folds and not in others, or in none")
-        if name != "finetune" and (self.words is None or self.words.vocabulary is None):
+        if name != "finetune" and self.words.vocabulary is None:
             problems.append(f"{name} reads words, but there are none")
         return problems
 

@@ -41,7 +41,7 @@ KEPT_BYTES = 4 << 30  # larger ensembles are read anew for every chunk of texts
 
 
 def _read_vocab(ensemble: Ensemble) -> Vocab:
-    name = ensemble.manifest["encoder"]["vocab"]
+    name = ensemble.manifest.encoder.vocab
     if name.endswith(".model"):
         return ensemble.read(name)
     return ensemble.read_text(name).removesuffix("\n").split("\n")
@@ -84,17 +84,17 @@ class FoldModels:
         self._ensemble, self._batch_size = ensemble, batch_size
         self._lock = threading.Lock()  # the folds' weights are laid into one model in turn
         self._vocab = _read_vocab(ensemble)
-        self._maxlen = int(manifest["config"]["encoder"]["maxlen"])
+        self._maxlen = manifest.config.encoder.maxlen
         self._words = read_words(ensemble)
         self._kept: dict[str, dict[str, np.ndarray]] = {}
-        config = ensemble.read_json(manifest["encoder"]["config"])
+        config = ensemble.read_json(manifest.encoder.config)
         problems = ["expected keys and their values"]
         if isinstance(config, dict):
             problems = unfit_config(config, self._vocab, self._maxlen)
         if problems:
-            raise ArtifactError(f"{manifest['encoder']['config']} cannot be used", problems)
+            raise ArtifactError(f"{manifest.encoder.config} cannot be used", problems)
         self._encoder = self._build_frozen(config)
-        self._models = {name: self._build(name, config) for name in manifest["architectures"]}
+        self._models = {name: self._build(name, config) for name in manifest.architectures}
 
     @property
     def _reads_words(self) -> bool:
@@ -115,13 +115,13 @@ class FoldModels:
         """Yields the model with each fold's weights in turn, what it reads, and these weights by name."""
         model = self._models[architecture]
         states = inputs.states if self._is_frozen(architecture) else None
-        for fold in self._ensemble.manifest["architectures"][architecture]["folds"]:
+        for fold in self._ensemble.manifest.architectures[architecture].folds:
             counts = None
             if inputs.held is not None:
-                classes = inputs.held.classes_of(self._words.keywords[fold["keywords"]])
+                classes = inputs.held.classes_of(self._words.keywords[fold.keywords])
                 counts = inputs.held.count(classes, len(self.labels))
-            weights = self._with_rows(architecture, fold["file"], inputs.new_rows)
-            assign_variables(learned_variables(model), weights, fold["file"])
+            weights = self._with_rows(architecture, fold.file, inputs.new_rows)
+            assign_variables(learned_variables(model), weights, fold.file)
             yield model, FeatureRows(inputs.table, states, counts), weights
 
     def _with_rows(self, architecture: str, name: str, new_rows: np.ndarray | None) -> dict[str, np.ndarray]:
@@ -130,31 +130,36 @@ class FoldModels:
         if architecture == "finetune" or WORD_EMBEDDING not in weights:
             return weights
         own = weights[WORD_EMBEDDING]
-        expected = tuple(self._ensemble.manifest["architectures"][architecture]["model"]["embedding"])
+        expected = tuple(self._ensemble.manifest.architectures[architecture].model.embedding)
         if own.shape != expected:
             raise ArtifactError(f"{name}: {WORD_EMBEDDING}: expected shape {expected}, found {own.shape}")
         return weights if new_rows is None else {**weights, WORD_EMBEDDING: np.concatenate([own, new_rows])}
 
     def _build_frozen(self, config: dict[str, Any]) -> keras.Model | None:
         """The encoder that architectures share, where any froze it."""
-        encoder = self._ensemble.manifest["encoder"]
-        if not any(self._is_frozen(name) for name in self._ensemble.manifest["architectures"]):
+        encoder = self._ensemble.manifest.encoder
+        if not any(self._is_frozen(name) for name in self._ensemble.manifest.architectures):
             return None
-        model = build_transformer(encoder["kind"], config, 0, DropoutSeed()).model
-        assign_variables(encoder_variables(model), self._weights(encoder["weights"]), encoder["weights"])
+        model = build_transformer(encoder.kind, config, 0, DropoutSeed()).model
+        assign_variables(encoder_variables(model), self._weights(encoder.weights), encoder.weights)
         return model
 
     def _is_frozen(self, architecture: str) -> bool:
-        return not self._ensemble.manifest["architectures"][architecture]["model"]["train_encoder"]
+        return not self._ensemble.manifest.architectures[architecture].model.train_encoder
 
     def _build(self, architecture: str, config: dict[str, Any]) -> keras.Model:
-        arguments = self._ensemble.manifest["architectures"][architecture]["model"]
-        own = {key: arguments[key] for key in ("num_classes", "dropout")}
-        own |= {"architecture": architecture, "embedding": (None, arguments["embedding"][1]), "seed": 0}
-        own["num_keyword_classes"] = arguments.get("num_keyword_classes", 0)
+        arguments = self._ensemble.manifest.architectures[architecture].model
+        own = {
+            "architecture": architecture,
+            "num_classes": arguments.num_classes,
+            "embedding": (None, arguments.embedding[1]),
+            "dropout": arguments.dropout,
+            "seed": 0,
+            "num_keyword_classes": arguments.num_keyword_classes,
+        }
         if self._is_frozen(architecture):
             return build_head(hidden_size=config["hidden_size"], **own)
-        kind = self._ensemble.manifest["encoder"]["kind"]
+        kind = self._ensemble.manifest.encoder.kind
         return build_model(kind=kind, config=config, train_encoder=True, **own)
 
     def _weights(self, name: str) -> dict[str, np.ndarray]:
@@ -162,7 +167,7 @@ class FoldModels:
         if name in self._kept:
             return self._kept[name]
         weights = self._ensemble.read_arrays(name)
-        if sum(entry["bytes"] for entry in self._ensemble.manifest["files"]) <= KEPT_BYTES:
+        if sum(entry.bytes for entry in self._ensemble.manifest.files) <= KEPT_BYTES:
             self._kept[name] = weights
         return weights
 
@@ -233,7 +238,7 @@ class Tagger(FoldModels):
         emissions, transitions = np.zeros((int(windows.bounds[-1]), num_tags)), []
         for architecture in self._models:
             own: list[Transitions] = []
-            share = len(self._models) * len(self._ensemble.manifest["architectures"][architecture]["folds"])
+            share = len(self._models) * len(self._ensemble.manifest.architectures[architecture].folds)
             for model, features, weights in self._folds(architecture, inputs):
                 said = windows.join(rows, predict_emissions(model, features, rows, self._batch_size))
                 emissions += said / share

@@ -60,12 +60,11 @@ def read_words(ensemble: Ensemble) -> ArtifactWords:
     Raises:
         ArtifactError: A file holds something else, or not as much as the manifest says.
     """
-    entry = ensemble.manifest["words"] or {}
-    vocabulary = _read_vocabulary(ensemble, entry["vocabulary"]) if entry.get("vocabulary") else None
+    entry = ensemble.manifest.words
     return ArtifactWords(
-        vocabulary,
-        ensemble.read_text(entry["user_dict"]) if entry.get("user_dict") else None,
-        _read_characters(ensemble, entry["characters"]) if entry.get("characters") else {},
+        _read_vocabulary(ensemble, entry.vocabulary) if entry.vocabulary else None,
+        ensemble.read_text(entry.user_dict) if entry.user_dict else None,
+        _read_characters(ensemble, entry.characters) if entry.characters else {},
         _read_keywords(ensemble),
     )
 
@@ -75,8 +74,8 @@ def _read_vocabulary(ensemble: Ensemble, name: str) -> list[str]:
         vocabulary = _Vocabulary.validate_json(ensemble.read(name), strict=True)
     except ValidationError as error:
         raise ArtifactError(f"{name}: expected words: {error}") from error
-    for architecture, entry in ensemble.manifest["architectures"].items():
-        found = entry["model"]["embedding"][0]
+    for architecture, entry in ensemble.manifest.architectures.items():
+        found = entry.model.embedding[0]
         if architecture != "finetune" and found != len(vocabulary) + FIRST_WORD:
             raise ArtifactError(
                 f"{name}: expected {found - FIRST_WORD} words, as {architecture} has rows for; "
@@ -87,7 +86,7 @@ def _read_vocabulary(ensemble: Ensemble, name: str) -> list[str]:
 
 def _read_characters(ensemble: Ensemble, name: str) -> dict[str, np.ndarray]:
     arrays = ensemble.read_arrays(name)
-    columns = next(iter(ensemble.manifest["architectures"].values()))["model"]["embedding"][1]
+    columns = next(iter(ensemble.manifest.architectures.values())).model.embedding[1]
     codepoints, vectors = (arrays.get(part, np.zeros(0)) for part in ("codepoints", "vectors"))
     problems = []
     if codepoints.dtype != np.int32 or codepoints.ndim != 1:
@@ -102,8 +101,8 @@ def _read_characters(ensemble: Ensemble, name: str) -> dict[str, np.ndarray]:
 
 
 def _read_keywords(ensemble: Ensemble) -> dict[str, dict[str, int]]:
-    entries = ensemble.manifest["architectures"].values()
-    names = {fold.get("keywords") for entry in entries for fold in entry["folds"]} - {None}
+    entries = ensemble.manifest.architectures.values()
+    names = {fold.keywords for entry in entries for fold in entry.folds if fold.keywords is not None}
     keywords = {}
     for name in sorted(names):
         try:

@@ -120,7 +120,7 @@ def test_a_lost_node_costs_its_folds_an_epoch(calm, cluster, tmp_path, beside):
     starts = events(run_directory, "start")
     assert len(starts) > 1 and starts[-1]["node"]["id"] != lost[0] and starts[-1]["epoch"] >= 1
     manifest = load_ensemble(str(run_directory / "ensemble")).manifest
-    fold = manifest["architectures"]["finetune"]["folds"][0]
+    fold = manifest.architectures["finetune"].folds[0].model_dump()
     assert fold["node"]["id"] == starts[-1]["node"]["id"]
     assert fold["device"] and fold["packages"]["ray"] == ray.__version__
 
@@ -182,7 +182,7 @@ def test_short_memory_is_answered_by_smaller_pieces(cluster, tmp_path, monkeypat
     for size in (4, 2):
         assert f"out of memory: again with batches in {8 // size} pieces of {size}" in said
     manifest = load_ensemble(str(tmp_path / "runs" / "hungry" / "ensemble")).manifest
-    assert [fold["accumulation"] for fold in manifest["architectures"]["finetune"]["folds"]] == [4, 4]
+    assert [fold.accumulation for fold in manifest.architectures["finetune"].folds] == [4, 4]
     expected = read_oof(tmp_path / "runs" / "calm")[1]
     np.testing.assert_allclose(read_oof(tmp_path / "runs" / "hungry")[1], expected, atol=1e-5)
 
@@ -212,8 +212,8 @@ def test_the_time_budget_ends_folds_where_they_are_and_a_later_run_goes_on(clust
     assert summary["missing"] == ["finetune/r0-fold-01"]
     assert "cluster.time_budget is used up: 1 fold runs stopped early, 1 not trained" in said
     manifest = load_ensemble(str(run_directory / "ensemble")).manifest
-    assert manifest["complete"] is False
-    assert [fold["stopped_early"] for fold in manifest["architectures"]["finetune"]["folds"]] == [True]
+    assert manifest.complete is False
+    assert [fold.stopped_early for fold in manifest.architectures["finetune"].folds] == [True]
     covered = np.isfinite(read_oof(run_directory)[1]).all(axis=1)
     assert covered.sum() == summary["ensemble"]["rows"] == 200
 

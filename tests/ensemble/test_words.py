@@ -5,6 +5,14 @@ import pytest
 from safetensors.numpy import save
 
 from raytrain.ensemble.artifact import Ensemble
+from raytrain.ensemble.manifest import (
+    ArchitectureEntry,
+    FileEntry,
+    FoldFile,
+    Manifest,
+    ModelArguments,
+    WordsEntry,
+)
 from raytrain.ensemble.words import ArtifactWords, read_words
 from raytrain.errors import ArtifactError
 from raytrain.storage.directory import Directory
@@ -23,10 +31,18 @@ def read(tmp_path):
         for kind, data in contents.items():
             directory.write_bytes(f"words/{kind}", data)
         words = {kind: f"words/{kind}" for kind in contents if kind != "keywords"}
-        fold = {"file": "a"} | ({"keywords": "words/keywords"} if "keywords" in contents else {})
-        entry = {"folds": [fold], "model": {"embedding": [rows, 2]}}
-        files = [{"name": f"words/{kind}"} for kind in contents]
-        manifest = {"labels": LABELS, "words": words, "architectures": {"textcnn": entry}, "files": files}
+        keywords = "words/keywords" if "keywords" in contents else None
+        manifest = Manifest.model_construct(
+            labels=LABELS,
+            words=WordsEntry(**words),
+            architectures={
+                "textcnn": ArchitectureEntry.model_construct(
+                    folds=[FoldFile(file="a", fold=0, repeat=0, keywords=keywords)],
+                    model=ModelArguments.model_construct(embedding=[rows, 2]),
+                )
+            },
+            files=[FileEntry.model_construct(name=f"words/{kind}") for kind in contents],
+        )
         return read_words(Ensemble(directory, manifest))
 
     return make

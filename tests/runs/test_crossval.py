@@ -12,6 +12,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 import ray
+from one_fold import each_fold_alone
 from sentencepiece_model import ENGLISH, tiny_model
 from tiny_run import (
     VOCAB,
@@ -75,7 +76,7 @@ def test_run_directory_holds_what_the_design_says(reference):
 
 def test_artifact_holds_no_pickle_and_nothing_unlisted(reference):
     ensemble = load_ensemble(str(reference[0] / "runs" / "tiny" / "ensemble"))
-    listed = {entry["name"] for entry in ensemble.manifest["files"]}
+    listed = {entry.name for entry in ensemble.manifest.files}
     assert set(ensemble.directory.files()) == listed | {"manifest.json"}
     assert {name.rsplit(".", 1)[1] for name in listed} <= {"safetensors", "parquet", "json", "txt"}
 
@@ -96,20 +97,17 @@ def test_oof_of_several_architectures_is_their_mean(fusion):
 
 def test_ensemble_predicts_the_mean_of_its_fold_models(fusion, tmp_path):
     """Each fold model, asked for its valid rows alone, repeats its OOF probabilities."""
-    from raytrain.ensemble.artifact import Ensemble
     from raytrain.ensemble.models import Predictor
 
     directory, _ = fusion
     ensemble = load_ensemble(str(directory / "runs" / "tiny" / "ensemble"))
     texts = [row["text"] for row in make_rows(48)]
     oof = pq.read_table(directory / "runs" / "tiny" / "ensemble" / "oof.parquet")
-    for architecture, entry in ensemble.manifest["architectures"].items():
-        for fold in entry["folds"]:
-            alone = {**ensemble.manifest, "architectures": {architecture: {**entry, "folds": [fold]}}}
-            proba = Predictor(Ensemble(ensemble.directory, alone)).predict_proba(texts)
-            valid = oof["fold"].to_numpy() == fold["fold"]
-            expected = oof[f"{architecture}_proba_b"].to_numpy()[valid]
-            np.testing.assert_allclose(proba[valid, 1], expected, atol=1e-5)
+    for architecture, fold, alone in each_fold_alone(ensemble):
+        proba = Predictor(alone).predict_proba(texts)
+        valid = oof["fold"].to_numpy() == fold.fold
+        expected = oof[f"{architecture}_proba_b"].to_numpy()[valid]
+        np.testing.assert_allclose(proba[valid, 1], expected, atol=1e-5)
 
 
 def test_sequential_equals_parallel(reference, tmp_path):
@@ -271,7 +269,7 @@ def test_a_frozen_encoder_of_the_zoo_is_stored_once(local_ray, mirror, tmp_path)
     run(tiny_config(tmp_path, model__architecture="textcnn", train__epochs=1, **options))
     assert (tmp_path / "home" / "checkpoints" / "albert_tiny_zh").is_dir()
     ensemble = load_ensemble(str(tmp_path / "runs" / "tiny" / "ensemble"))
-    assert ensemble.manifest["encoder"]["weights"] == "encoder/weights.safetensors"
+    assert ensemble.manifest.encoder.weights == "encoder/weights.safetensors"
     from safetensors.numpy import load
 
     head = load(ensemble.read("textcnn/r0-fold-00.safetensors"))

@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from jieba import finalseg
+from one_fold import each_fold_alone
 from tiny_run import make_rows, silent_console, tiny_config
 
 from raytrain.corpus.labelled import read_corpus
 from raytrain.crossval.driver import train_run
-from raytrain.ensemble.artifact import Ensemble, load_ensemble
+from raytrain.ensemble.artifact import load_ensemble
 from raytrain.keywords.held import join_ranked
 from raytrain.keywords.textrank import rank_texts
 from raytrain.sweep.driver import run_sweep
@@ -52,14 +53,12 @@ def assert_folds_repeat_their_oof(directory):
 
     ensemble = ensemble_of(directory)
     oof = pq.read_table(directory / "runs" / "tiny" / "ensemble" / "oof.parquet")
-    architectures = ensemble.manifest["architectures"]
-    for architecture, entry in architectures.items():
-        column = f"{architecture}_proba_b" if len(architectures) > 1 else "proba_b"
-        for fold in entry["folds"]:
-            alone = {**ensemble.manifest, "architectures": {architecture: {**entry, "folds": [fold]}}}
-            proba = Predictor(Ensemble(ensemble.directory, alone)).predict_proba(TEXTS)
-            valid = oof["fold"].to_numpy() == fold["fold"]
-            np.testing.assert_allclose(proba[valid, 1], oof[column].to_numpy()[valid], atol=1e-5)
+    several = len(ensemble.manifest.architectures) > 1
+    for architecture, fold, alone in each_fold_alone(ensemble):
+        column = f"{architecture}_proba_b" if several else "proba_b"
+        proba = Predictor(alone).predict_proba(TEXTS)
+        valid = oof["fold"].to_numpy() == fold.fold
+        np.testing.assert_allclose(proba[valid, 1], oof[column].to_numpy()[valid], atol=1e-5)
 
 
 def test_folds_that_chose_keywords_repeat_their_oof_from_the_artifact(chosen):
@@ -81,8 +80,8 @@ def test_each_fold_chose_what_its_training_rows_alone_would_choose(chosen):
         alone = join_ranked([rank_texts(texts)], 1, config.words.num_keywords)
         labels = corpus.table["label"].to_numpy()[rows]
         choices.append(alone.held.kept(alone.choose(np.arange(len(rows)), labels, 2)))
-        for entry in ensemble.manifest["architectures"].values():
-            assert json.loads(ensemble.read(entry["folds"][fold]["keywords"])) == choices[-1]
+        for entry in ensemble.manifest.architectures.values():
+            assert json.loads(ensemble.read(entry.folds[fold].keywords)) == choices[-1]
     assert all(set(choice.values()) == {0, 1} for choice in choices) and choices[0] != choices[1]
 
 
@@ -104,8 +103,8 @@ def test_what_others_load_into_jieba_does_not_reach_a_prediction(given, monkeypa
 def test_given_words_and_their_dictionary_travel_in_the_artifact(given):
     directory, words = given
     ensemble = ensemble_of(directory)
-    assert ensemble.manifest["schema_version"] == 2
-    assert set(ensemble.read_text(ensemble.manifest["words"]["user_dict"]).split()) == set(words)
+    assert ensemble.manifest.schema_version == 2
+    assert set(ensemble.read_text(ensemble.manifest.words.user_dict).split()) == set(words)
     assert set(json.loads(ensemble.read("words/keywords.json"))) == set(words)
 
 

@@ -6,10 +6,11 @@ import shutil
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from one_fold import each_fold_alone
 from tiny_run import CHARACTERS, make_tagged, silent_console, tiny_tag_config, write_bio
 
 from raytrain.crossval.driver import train_run
-from raytrain.ensemble.artifact import Ensemble, load_ensemble
+from raytrain.ensemble.artifact import load_ensemble
 from raytrain.ensemble.files import predict_file, predict_test
 from raytrain.ensemble.words import read_words
 from raytrain.sweep.driver import run_sweep
@@ -73,14 +74,12 @@ def test_each_fold_model_repeats_its_oof_tags(reference):
     directory, *_ = reference
     ensemble = reference_ensemble(directory)
     texts, table = [text for text, _ in make_tagged(60)], read_oof(directory)
-    for architecture, entry in ensemble.manifest["architectures"].items():
-        for fold in entry["folds"]:
-            alone = {**ensemble.manifest, "architectures": {architecture: {**entry, "folds": [fold]}}}
-            found = Tagger(Ensemble(ensemble.directory, alone)).find_spans(texts)
-            rows = np.flatnonzero(table["fold"].to_numpy() == fold["fold"])
-            expected = table[f"{architecture}_predicted"].take(rows).to_pylist()
-            tags = [found.tags[found.bounds[row] : found.bounds[row + 1]] for row in rows]
-            assert [[NAMES[tag] for tag in own] for own in tags] == expected
+    for architecture, fold, alone in each_fold_alone(ensemble):
+        found = Tagger(alone).find_spans(texts)
+        rows = np.flatnonzero(table["fold"].to_numpy() == fold.fold)
+        expected = table[f"{architecture}_predicted"].take(rows).to_pylist()
+        tags = [found.tags[found.bounds[row] : found.bounds[row + 1]] for row in rows]
+        assert [[NAMES[tag] for tag in own] for own in tags] == expected
 
 
 def test_predictions_are_spans_in_jsonl_and_the_same_in_bio(reference, tmp_path):
@@ -104,7 +103,7 @@ def test_predictions_are_spans_in_jsonl_and_the_same_in_bio(reference, tmp_path)
 
 def test_copied_artifact_predicts_alone(reference, tmp_path):
     directory, *_ = reference
-    assert reference_ensemble(directory).manifest["schema_version"] == 3
+    assert reference_ensemble(directory).manifest.schema_version == 3
     shutil.copytree(directory / "runs" / "tiny" / "ensemble", tmp_path / "moved")
     (tmp_path / "in.txt").write_text("一丁七丂七丄\n\n", encoding="utf-8")
     counts = predict_file(str(tmp_path / "moved"), str(tmp_path / "in.txt"), str(tmp_path / "out.jsonl"))
