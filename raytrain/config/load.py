@@ -154,7 +154,7 @@ def nearest_key(key: str) -> str | None:
 
 
 def describe_keys() -> list[tuple[str, str, str]]:
-    """Returns (dotted key, default, description) of every key: what --help and the README show."""
+    """Returns (dotted key, default, description) of every key: what --help and docs/config.md show."""
     sections = _sections()
     rows = []
     for name, field in Config.model_fields.items():

@@ -1,4 +1,4 @@
-"""Jobs on a running cluster, as the README says to start them: by `ray job submit`, and by RAY_ADDRESS."""
+"""Jobs on a running cluster, as docs/cluster.md says: by `ray job submit`, and by RAY_ADDRESS."""
 
 import json
 from pathlib import Path
