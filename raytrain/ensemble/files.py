@@ -13,8 +13,8 @@ import pyarrow as pa
 from raytrain.cluster import WITHOUT_GPU, connect, get_result, on_this_node
 from raytrain.config.schema import Config
 from raytrain.corpus.unlabelled import count_texts, iter_texts
-from raytrain.devices import grow_card_memory, quick_imports, set_precision
 from raytrain.ensemble.artifact import Ensemble, load_ensemble
+from raytrain.ensemble.load import build_predictor
 from raytrain.ensemble.proba_output import PROBA_SUFFIXES, open_proba
 from raytrain.ensemble.span_output import SPAN_SUFFIXES, open_spans
 from raytrain.errors import InputError
@@ -69,12 +69,7 @@ def predict_file(
     num_rows, num_empty = count_texts(input_path, columns, id_column)
 
     with _hushed_stderr():  # seconds of TensorFlow, only once all else is known to be well
-        with quick_imports():
-            import raytrain.ensemble.models  # noqa: F401
-
-        grow_card_memory()
-        set_precision(ensemble.manifest.config.train.precision)
-        output = files(ensemble, batch_size)
+        output = files(ensemble, build_predictor(ensemble, batch_size))
     done = 0
     with whole_or_not(output_path) as unfinished, output.open(unfinished) as write:
         for table in iter_texts(input_path, columns, id_column, CHUNK_ROWS):
@@ -90,10 +85,8 @@ class _ProbaFiles:
 
     suffixes = PROBA_SUFFIXES
 
-    def __init__(self, ensemble: Ensemble, batch_size: int):
-        from raytrain.ensemble.models import Predictor
-
-        self._labels, self._predictor = ensemble.labels, Predictor(ensemble, batch_size)
+    def __init__(self, ensemble: Ensemble, predictor: Any):
+        self._labels, self._predictor = ensemble.labels, predictor
 
     @contextlib.contextmanager
     def open(self, path: Path) -> Iterator[Callable[[pa.Table], None]]:
@@ -113,11 +106,8 @@ class _SpanFiles:
 
     suffixes = SPAN_SUFFIXES
 
-    def __init__(self, ensemble: Ensemble, batch_size: int):
-        from raytrain.ensemble.models import Tagger
-
-        self._tags = [str(label) for label in ensemble.labels]
-        self._tagger = Tagger(ensemble, batch_size)
+    def __init__(self, ensemble: Ensemble, tagger: Any):
+        self._tags, self._tagger = [str(label) for label in ensemble.labels], tagger
 
     @contextlib.contextmanager
     def open(self, path: Path) -> Iterator[Callable[[pa.Table], None]]:

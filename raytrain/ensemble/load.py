@@ -4,7 +4,7 @@ import sys
 from typing import TYPE_CHECKING, Union
 
 from raytrain.devices import grow_card_memory, quick_imports, set_precision
-from raytrain.ensemble.artifact import load_ensemble
+from raytrain.ensemble.artifact import Ensemble, load_ensemble
 from raytrain.errors import RaytrainError
 
 if TYPE_CHECKING:
@@ -32,7 +32,11 @@ def load(ensemble: str, batch_size: int = 64) -> Union["Predictor", "Tagger"]:
         >>> predictor.predict(["网传明天停水，快转给家人"])  # doctest: +SKIP
         ['rumour']
     """
-    opened = load_ensemble(ensemble)
+    return build_predictor(load_ensemble(ensemble), batch_size)
+
+
+def build_predictor(ensemble: Ensemble, batch_size: int) -> Union["Predictor", "Tagger"]:
+    """As `load`, of an artifact that is open already."""
     check_keras()
     with quick_imports():
         from raytrain.ensemble.models import Predictor, Tagger
@@ -40,9 +44,9 @@ def load(ensemble: str, batch_size: int = 64) -> Union["Predictor", "Tagger"]:
 
     policy = tf.keras.mixed_precision.global_policy()
     grow_card_memory()
-    set_precision(opened.manifest.config.train.precision)
+    set_precision(ensemble.manifest.config.train.precision)
     try:
-        return (Tagger if opened.task == "tag" else Predictor)(opened, batch_size)
+        return (Tagger if ensemble.task == "tag" else Predictor)(ensemble, batch_size)
     finally:
         tf.keras.mixed_precision.set_global_policy(policy)  # the caller's own models go on as they were
 
