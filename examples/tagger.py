@@ -1,4 +1,7 @@
-"""A tagger from Python: invented sentences with places, two folds, and the places in new ones."""
+"""A tagger from Python: invented sentences with places, two folds, and the places in new ones.
+
+There are so few sentences to invent that the same ones lie in both folds: scores of 1 are no sign of quality.
+"""
 
 import random
 from pathlib import Path
@@ -45,5 +48,5 @@ config = raytrain.load_config(
 run = raytrain.cross_validate(config)
 print({name: round(value, 4) for name, value in run.scores["bilstm_crf"].items()})
 
-for spans in raytrain.load(run.ensemble).predict(["我们从上海出发，走到白云山。", "今天不出门。"]):
+for spans in raytrain.load(run.ensemble).predict(["昨天白云山下雨，我们到了东湖。", "今天不出门。"]):
     print([(span["text"], span["type"], round(span["confidence"], 3)) for span in spans])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import raytrain
 from raytrain.commands.reference import commands_page, config_page
 from raytrain.commands.shared import config_parser
 from raytrain.config.load import load_config
@@ -41,7 +42,9 @@ def test_a_room_has_a_line_with_its_own_words(room):
 
 def headings(text):
     """The anchors of a page's headings, as GitHub makes them."""
-    found = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    # A block's comments are no headings.
+    outside = "".join(re.split(r"^```.*\n", text, flags=re.MULTILINE)[::2])
+    found = re.findall(r"^#+ (.+)$", outside, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in found}
 
 
@@ -59,6 +62,20 @@ def test_links_lead_somewhere(page):
 def test_every_page_can_be_reached_from_the_readme():
     linked = set(re.findall(r"\]\((docs/[^)#]+)", TEXTS["README.md"]))
     assert linked == {name for name in TEXTS if name.startswith("docs/")}
+
+
+def test_modules_of_the_pages_exist_and_hold_what_they_are_said_to():
+    named = {name for text in TEXTS.values() for name in re.findall(r"\braytrain(?:\.[a-z]\w*)+", text)}
+    assert named
+    for name in named:
+        holder, _, last = name.rpartition(".")
+        path = ROOT / holder.replace(".", "/")
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if (path / f"{last}.py").exists() or (path / last).is_dir():
+            continue
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        assert last in defined | ({*raytrain.__all__} if holder == "raytrain" else set()), name
 
 
 def test_nothing_is_left_to_fill_in():

@@ -37,6 +37,7 @@ class FoldResources:
         workers: Workers per fold.
         slots: Folds that run at once.
         probe: Whether the first fold's peak memory decides how many share a card.
+        divides_cpus: Whether the CPUs are those that come with a card, and folds that share it share them.
     """
 
     cpus: int
@@ -44,6 +45,7 @@ class FoldResources:
     workers: int
     slots: int
     probe: bool = False
+    divides_cpus: bool = False
 
     def scaling(self) -> ray.train.ScalingConfig:
         resources: dict[str, float] = {"CPU": self.cpus}
@@ -70,8 +72,9 @@ class FoldResources:
         """
         share = (peak_bytes * CARD_HEADROOM + CARD_CONTEXT_BYTES) / card_bytes
         folds = max(1, math.floor(1 / share))
+        cpus = max(1, self.cpus // folds) if self.divides_cpus else self.cpus
         # Rounded down, so that so many shares are never more than the card.
-        return replace(self, gpus=math.floor(1e4 / folds) / 1e4, probe=False)
+        return replace(self, cpus=cpus, gpus=math.floor(1e4 / folds) / 1e4, probe=False)
 
 
 def cards_hold(gpus: float, share: float) -> int:
@@ -155,7 +158,8 @@ def plan_resources(
         gpus = WHOLE_CARD if any(node.gpus for node in nodes) else 0.0
     probe = cluster.gpus_per_fold == "auto" and gpus > 0 and cluster.workers_per_fold == 1
     cpus = cluster.cpus_per_fold or _cpu_share(num_runs * cluster.workers_per_fold, gpus, nodes)
-    resources = FoldResources(cpus, gpus, cluster.workers_per_fold, 0, probe)
+    divides = cluster.cpus_per_fold is None
+    resources = FoldResources(cpus, gpus, cluster.workers_per_fold, 0, probe, divides)
     slots = count_slots(resources, cluster, max(num_missing, 1), nodes)
     if not slots:
         raise ClusterError("no fold fits into the cluster", [_too_little(resources, nodes)])

@@ -129,6 +129,15 @@ def test_auto_probes_a_whole_card_first_and_packs_by_the_peak():
     assert cards_hold(1, packed.gpus) == 3  # 3 GiB with a tenth and a half, and a context: 4.04 of 16
 
 
+def test_folds_that_share_a_card_share_the_cpus_beside_it():
+    """Else the first fold's CPUs, all that come with the card, would let but one run at a time."""
+    node = Node(8, 1)
+    packed = plan([node], gpus_per_fold="auto").packed(peak_bytes=3 << 30, card_bytes=CARD)
+    assert (packed.cpus, packed.fitting([node])) == (2, 3)
+    given = plan([node], gpus_per_fold="auto", cpus_per_fold=4).packed(peak_bytes=3 << 30, card_bytes=CARD)
+    assert (given.cpus, given.fitting([node])) == (4, 2)
+
+
 @given(st.integers(1, CARD))
 def test_packed_folds_fit_on_the_card(peak):
     packed = FoldResources(1, 1.0, 1, 1, probe=True).packed(peak, CARD)
