@@ -37,7 +37,7 @@ class FoldResources:
         workers: Workers per fold.
         slots: Folds that run at once.
         probe: Whether the first fold's peak memory decides how many share a card.
-        divides_cpus: Whether the CPUs are those that come with a card, and folds that share it share them.
+        divides_cpus: Whether folds that come to share a card share the CPUs beside it, too.
     """
 
     cpus: int
@@ -158,7 +158,7 @@ def plan_resources(
         gpus = WHOLE_CARD if any(node.gpus for node in nodes) else 0.0
     probe = cluster.gpus_per_fold == "auto" and gpus > 0 and cluster.workers_per_fold == 1
     cpus = cluster.cpus_per_fold or _cpu_share(num_runs * cluster.workers_per_fold, gpus, nodes)
-    divides = cluster.cpus_per_fold is None
+    divides = probe and cluster.cpus_per_fold is None
     resources = FoldResources(cpus, gpus, cluster.workers_per_fold, 0, probe, divides)
     slots = count_slots(resources, cluster, max(num_missing, 1), nodes)
     if not slots:
