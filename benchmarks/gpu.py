@@ -10,6 +10,8 @@ import importlib.util
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -157,6 +159,19 @@ PARTS = {
 }
 
 
+def result_name(options: argparse.Namespace) -> str:
+    """Another name for each choice of parts, so that a few do not overwrite what all gave."""
+    name = "gpu" if options.device == "gpu" else "gpu-dry"
+    return name if options.parts == list(PARTS) else "-".join([name, *options.parts])
+
+
+def has_card() -> bool:
+    """Whether NVIDIA's tool lists one."""
+    if shutil.which("nvidia-smi") is None:
+        return False
+    return bool(subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout.strip())
+
+
 def show(console: Console, part: str, rows: list[Row]) -> None:
     """A table of a part's rows, a column a figure."""
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -181,10 +196,16 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=300, help="seconds that one command may take")
     parser.add_argument("--data", help="a CSV of texts and labels; default: the benchmarks' corpus")
     parser.add_argument("--encoder", help="a pretrained encoder's directory; default: an untrained one")
-    parser.add_argument("--output", type=Path, help="default: results/gpu.json, or gpu-dry.json on a CPU")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="default: results/gpu.json, or gpu-dry.json on a CPU; with the names of --parts",
+    )
     options = parser.parse_args()
+    if options.device == "gpu" and set(options.parts) - {"operations"} and not has_card():
+        parser.error("expected a GPU, found none by nvidia-smi; --device cpu tries the parts in tiny sizes")
     console = Console(width=160)
-    output = options.output or RESULTS / ("gpu.json" if options.device == "gpu" else "gpu-dry.json")
+    output = options.output or RESULTS / f"{result_name(options)}.json"
     output.parent.mkdir(exist_ok=True)
     measured: dict[str, Any] = {"machine": describe_machine(), "parts": {}}
     with tempfile.TemporaryDirectory() as directory:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import compare
 import corpora
+import gpu
 import growth
 import numpy as np
 import processes
@@ -155,6 +156,14 @@ def test_memory_counts_descendants():
         assert processes.tree_megabytes(process.pid) > 80
     finally:
         process.communicate(b"\n")
+
+
+def test_the_gpu_benchmark_without_a_gpu_says_what_to_do(monkeypatch, capsys):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--parts", "steps"])
+    with pytest.raises(SystemExit, match="2"):
+        gpu.main()
+    assert "--device cpu" in capsys.readouterr().err
 
 
 def test_a_command_that_takes_too_long_is_ended():
