@@ -1,5 +1,6 @@
 """Files of rows: CSV, TSV, JSON lines, Parquet and plain text, as one stream whatever their size."""
 
+import codecs
 import csv
 import dataclasses
 import difflib
@@ -13,6 +14,7 @@ from typing import Any, cast
 
 import pyarrow.parquet as pq
 
+from raytrain.corpus.bio import is_bio
 from raytrain.corpus.encodings import (
     CHUNK_BYTES,
     COMPRESSIONS,
@@ -72,6 +74,50 @@ def iter_rows(
                     yield from _iter_txt(lines, wanted, problems)
                 else:
                     yield from _iter_csv(lines, "," if kind == "csv" else "\t", wanted, problems)
+
+
+def read_column_names(path: str | Path) -> list[str]:
+    """Reads the names of a file's columns from its beginning, however long the file is.
+
+    Args:
+        path: A file that `iter_rows` reads, or `.bio`.
+
+    Returns:
+        In the file's order: its header, the keys of its first JSON object, or its Parquet schema. None of
+        plain text and of `.bio`, which name no columns, nor of a file whose beginning is damaged: what
+        reads the rows tells all that is wrong with it.
+
+    Raises:
+        CorpusError: The suffix is unknown, or the file is missing or unreadable.
+    """
+    if is_bio(path):
+        return []
+    kind = _format_of(path)
+    with readable(path):
+        if Path(path).stat().st_size == 0 or kind == "txt":
+            return []
+        if kind == "parquet":
+            return list(pq.read_schema(str(path)).names)
+        encoding = _encoding_of_beginning(path)
+        with io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline="") as lines:
+            if kind == "jsonl":
+                return list(_json_object(next(filter(str.strip, lines), ""))[0])
+            problems: list[Problem] = []
+            _, header = next(_csv_records(lines, "," if kind == "csv" else "\t", problems), (0, []))
+            return header if not problems else []
+
+
+def _encoding_of_beginning(path: str | Path) -> str:
+    """As `detect_encoding` finds for a sound file, but from its first part alone."""
+    with open_bytes(path) as stream:
+        beginning = stream.read(CHUNK_BYTES)
+    if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(beginning)  # its last character may be cut
+    except UnicodeDecodeError:
+        return "gb18030"
+    return "utf-8-sig"
 
 
 def _format_of(path: str | Path) -> str:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from raytrain.cluster import WITHOUT_GPU, connect, get_result, on_this_node
 from raytrain.config.schema import Config
+from raytrain.corpus.tables import read_column_names
 from raytrain.corpus.unlabelled import count_texts, iter_texts
 from raytrain.ensemble.artifact import Ensemble, load_ensemble
 from raytrain.ensemble.load import build_predictor
@@ -156,10 +157,8 @@ def _columns(
         raise InputError(
             f"the ensemble was trained on {len(trained)} text column(s); found {len(columns)}: {columns}"
         )
-    if id_column is None and data.id is not None:
-        with contextlib.suppress(InputError):
-            count_texts(input_path, [data.id])
-            id_column = data.id
+    if id_column is None and data.id is not None and data.id in read_column_names(input_path):
+        id_column = data.id
     return columns, id_column
 
 

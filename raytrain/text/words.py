@@ -14,6 +14,7 @@ import numpy as np
 from jieba import finalseg
 
 from raytrain.errors import CorpusError
+from raytrain.storage.directory import home_directory
 
 jieba.setLogLevel(logging.WARNING)
 
@@ -38,6 +39,10 @@ def build_segmenter(user_dict: str | None = None) -> jieba.Tokenizer:
     entries = _parse_user_dict(user_dict or "", "words.user_dict")
     segmenter = jieba.Tokenizer()
     segmenter.tmp_dir = _cache_directory()
+    if segmenter.tmp_dir is None:
+        # jieba's own way would take the temp directory, where anyone could have written what it loads.
+        segmenter.FREQ, segmenter.total = segmenter.gen_pfdict(segmenter.get_dict_file())
+        segmenter.initialized = True
     forced_by_others = set(finalseg.Force_Split_Words)
     for word, frequency, tag in entries:
         segmenter.add_word(word, frequency, tag)
@@ -64,11 +69,18 @@ def _parse_user_dict(text: str, source: str) -> list[tuple[str, int | None, str 
     return entries
 
 
-def _cache_directory() -> str:
-    """Where jieba keeps its parsed dictionary: by default a name in /tmp that anyone could have written."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "raytrain"
-    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return str(cache)
+def _cache_directory() -> str | None:
+    """Where jieba keeps its parsed dictionary for this user's processes; it writes by rename.
+
+    Returns:
+        None where nothing can be written: each process then parses the dictionary, which takes a second.
+    """
+    try:
+        cache = home_directory() / "jieba"
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # RuntimeError: a user without a home
+        return None
+    return str(cache) if os.access(cache, os.W_OK | os.X_OK) else None
 
 
 def read_user_dict(path: str) -> str:

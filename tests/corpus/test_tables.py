@@ -1,10 +1,12 @@
 import bz2
+import contextlib
 import csv
 import gzip
 import io
 import itertools
 import json
 import lzma
+import random
 import tempfile
 from pathlib import Path
 
@@ -14,7 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytrain.corpus.tables import iter_rows
+from raytrain.corpus.encodings import CHUNK_BYTES
+from raytrain.corpus.tables import iter_rows, read_column_names
 from raytrain.errors import CorpusError
 
 TEXTS = ["今天天气很好", "这家店,不好吃", '他说"谢谢"就走了', "第一行\n第二行", "火锅🍲 abc"]
@@ -288,3 +291,98 @@ def test_any_bytes_give_rows_or_problems_or_one_kind_of_error(data, name):
         except CorpusError:
             return
         assert rows or problems
+
+
+# ── the names of columns ───────────────────────────────────────────────────────────────────────────
+
+NAMES = ["编号", "text", "a,b"]
+
+
+@pytest.mark.parametrize("compression", COMPRESS)
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".ndjson"])
+def test_column_names_are_those_of_the_beginning(tmp_path, suffix, compression):
+    if suffix in (".csv", ".tsv"):
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, delimiter="," if suffix == ".csv" else "\t")
+        writer.writerows([NAMES, ["甲", "乙", "丙"]])
+        content = f"\n{buffer.getvalue()}"
+    else:
+        rows = [dict.fromkeys(NAMES, "甲"), {"only later": 1}]
+        content = "\n" + "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    path = write(tmp_path / f"a{suffix}{compression}", COMPRESS[compression](content.encode()))
+    assert read_column_names(path) == NAMES
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
+def test_column_names_are_decoded_as_the_rows_are(tmp_path, encoding):
+    path = write(tmp_path / "a.csv", "编号,正文\r\n一,甲\r\n".encode(encoding))
+    assert read_column_names(path) == ["编号", "正文"]
+    assert values(path, "正文") == ["甲"]
+
+
+def test_column_names_of_utf_8_whose_first_part_ends_inside_a_character(tmp_path):
+    start = "编号,正文\n一,".encode()
+    path = write(tmp_path / "a.csv", start + b"a" * (CHUNK_BYTES - len(start) - 1) + "甲\n".encode())
+    assert read_column_names(path) == ["编号", "正文"]
+
+
+def test_column_names_of_parquet_are_its_schema(tmp_path):
+    pq.write_table(pa.table({name: pa.array([], pa.string()) for name in NAMES}), tmp_path / "a.parquet")
+    assert read_column_names(tmp_path / "a.parquet") == NAMES
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.bio", "a.bio.gz"])
+def test_plain_text_and_bio_name_no_columns(tmp_path, name):
+    assert read_column_names(write(tmp_path / name, b"text\n")) == []
+
+
+@pytest.mark.parametrize("compression", COMPRESS)
+def test_no_more_than_the_beginning_is_read(tmp_path, compression):
+    # Drawn at random, so that compressed it is cut off as far behind the beginning.
+    texts = [random.Random(row).randbytes(500).hex() for row in range(3_000)]
+    data = COMPRESS[compression](csv_bytes(texts))
+    data = data[: len(data) * 3 // 4] + (b"" if compression else b"\xff")
+    path = write(tmp_path / f"a.csv{compression}", data)
+    assert read_column_names(path) == ["label", "text"]
+    with pytest.raises(CorpusError) if compression else contextlib.nullcontext():
+        assert read(path)[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.csv", b""),
+        ("a.parquet", b""),
+        ("a.csv", b"\n\n"),
+        ("a.csv", b'"te"xt,label\nb,c\n'),
+        ("a.jsonl", b"\n"),
+        ("a.jsonl", b"text\n"),
+        ("a.jsonl", b"[1]\n"),
+    ],
+)
+def test_a_damaged_beginning_names_no_columns_and_is_told_with_the_rows(tmp_path, name, data):
+    path = write(tmp_path / name, data)
+    assert read_column_names(path) == []
+    assert read(path)[1]
+
+
+def test_a_column_twice_is_named_twice(tmp_path):
+    assert read_column_names(write(tmp_path / "a.csv", "id,id\n1,2\n")) == ["id", "id"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("absent.csv", None),
+        ("absent.txt", None),
+        ("a.xlsx", b"text"),
+        ("a.csv.gz", b"text"),
+        ("a.parquet", b"text"),
+        ("a.csv.xz", lzma.compress(b"text\n")[:-20]),
+    ],
+)
+def test_column_names_of_what_cannot_be_read_are_refused(tmp_path, name, data):
+    if data is not None:
+        write(tmp_path / name, data)
+    with pytest.raises(CorpusError, match=name):
+        read_column_names(tmp_path / name)

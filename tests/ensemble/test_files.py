@@ -1,10 +1,13 @@
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from raytrain.corpus import cells
 from raytrain.ensemble.files import predict_file, whole_or_not
 from raytrain.ensemble.proba_output import open_proba
 from raytrain.errors import InputError
@@ -62,3 +65,86 @@ def test_unknown_output_suffix_is_refused_before_anything_is_read(tmp_path):
 def test_missing_output_folder_is_refused_before_anything_is_read(tmp_path):
     with pytest.raises(InputError, match="folder does not exist"):
         predict_file("nowhere", "nowhere.csv", str(tmp_path / "absent" / "out.csv"))
+
+
+# ── the id column ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def predict(tmp_path, monkeypatch):
+    """Predicts a file with an ensemble whose training took ids from `id`; returns ids and counts."""
+    data = SimpleNamespace(text_columns=["text"], id="id")
+    manifest = SimpleNamespace(config=SimpleNamespace(data=data))
+    ensemble = SimpleNamespace(task="classify", labels=["真", "假"], manifest=manifest)
+    predictor = SimpleNamespace(predict_proba=lambda texts, pairs: np.full((len(texts), 2), 0.5))
+    monkeypatch.setattr("raytrain.ensemble.files.load_ensemble", lambda location: ensemble)
+    monkeypatch.setattr("raytrain.ensemble.files.build_predictor", lambda *args: predictor)
+
+    def predict_ids(path, **options):
+        output = tmp_path / "out.jsonl"
+        counts = predict_file("somewhere", str(path), str(output), **options)
+        return [row["id"] for row in read_rows(output)], counts
+
+    return predict_ids
+
+
+def write_table(path, rows):
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    elif path.suffix == ".csv":
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        path.write_text("".join(f"{row['text']}\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_ids_are_as_trained_where_the_file_has_them(tmp_path, predict, suffix):
+    rows = [{"id": "x", "text": "甲"}, {"id": "y", "text": ""}]
+    assert predict(write_table(tmp_path / f"a{suffix}", rows)) == (["x", "y"], (2, 1))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet", ".txt"])
+def test_rows_are_numbered_where_the_file_has_no_ids(tmp_path, predict, suffix):
+    rows = [{"text": "甲"}, {"text": "乙"}]
+    assert predict(write_table(tmp_path / f"a{suffix}", rows)) == ([0, 1], (2, 0))
+
+
+def test_the_id_column_that_is_given_is_taken(tmp_path, predict):
+    path = write_table(tmp_path / "a.csv", [{"id": "x", "key": "k", "text": "甲"}])
+    assert predict(path, id_column="key")[0] == ["k"]
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [("id,text,id", "expected one column of this name"), ("id,txt", "did you mean 'txt'")],
+)
+def test_what_is_wrong_with_the_file_is_told_and_no_ids_are_made_up(tmp_path, predict, header, expected):
+    path = tmp_path / "a.csv"
+    path.write_text(f"{header}\n{header}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=expected):
+        predict(path)
+
+
+def test_ids_that_are_none_are_told(tmp_path, predict):
+    path = write_table(tmp_path / "a.jsonl", [{"id": ["x"], "text": "甲"}])
+    with pytest.raises(InputError, match="row 1, column id: expected an id"):
+        predict(path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_the_rows_are_read_to_count_them_and_to_predict_them(tmp_path, predict, monkeypatch, suffix):
+    wanted = []
+    iter_rows = cells.iter_rows
+    monkeypatch.setattr(
+        cells,
+        "iter_rows",
+        lambda path, columns, problems: wanted.append(columns) or iter_rows(path, columns, problems),
+    )
+    predict(write_table(tmp_path / f"a{suffix}", [{"id": "x", "text": "甲"}]))
+    assert wanted == [["id", "text"]] * 2

@@ -1,16 +1,33 @@
 import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
 
 import fcntl
+import gc
+import io
 import os
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from raytrain.text.batches import FeatureRows
-from raytrain.folds.hidden_states import EncoderSource, _chunk_by_length, _lay, _make_room, _new_file
+from raytrain.folds.hidden_states import (
+    EncoderSource,
+    HiddenStates,
+    _chunk_by_length,
+    _lay,
+    _make_room,
+    _new_file,
+    _read_span,
+    cached_hidden_states,
+)
 from raytrain.network.inference import predict_hidden_states, predict_logits
 from raytrain.network.build import assign_variables, build_head, build_model, head_variables, read_variables
 
@@ -100,6 +117,194 @@ def test_every_row_is_in_one_chunk_and_comes_back_to_its_place(lengths):
         pieces = [tokens[offsets[index] : offsets[index + 1]] for index in chunk]
         _lay(laid, offsets, chunk, np.concatenate(pieces))
     np.testing.assert_array_equal(laid, tokens)
+
+
+def test_a_file_that_vanishes_while_room_is_made_is_no_matter(tmp_path, monkeypatch):
+    old = write(tmp_path / "old.npy", 400, 1)
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter([tmp_path / "gone.npy", old]))
+    assert _make_room(tmp_path, 700, 1e-6) is None
+    assert not old.exists()
+
+
+# ── a node that lacks the file ─────────────────────────────────────────────────────────────────────
+
+STATES = np.arange(400, dtype=np.float16).reshape(100, 4)
+NUM_BYTES = 128 + STATES.nbytes  # with NumPy's header
+
+
+@pytest.fixture
+def spans(tmp_path, monkeypatch):
+    """What is read from the driver's node, whose files are in a folder that no path here names."""
+    folder = tmp_path / "disk of the driver's node"
+    folder.mkdir()
+    np.save(folder / "states.npy", STATES)
+    asked = []
+
+    def ask(node_id, function, path, *arguments):
+        assert node_id == "driver"
+        if function is _read_span:
+            asked.append(arguments)
+        return function(str(folder / Path(path).name), *arguments)
+
+    monkeypatch.setattr("raytrain.folds.hidden_states._ask_node", ask)
+    monkeypatch.setattr("raytrain.folds.hidden_states._COPY_BYTES", 300)
+    return asked
+
+
+def states_elsewhere(directory, max_gb=1.0):
+    directory = None if directory is None else str(directory)
+    return HiddenStates("/no/such/cache/states.npy", "driver", directory=directory, max_gb=max_gb)
+
+
+def names_in(cache):
+    return sorted(path.name for path in cache.glob("*.npy*"))
+
+
+def test_the_copy_lies_in_the_configured_cache(tmp_path, monkeypatch, spans):
+    monkeypatch.setenv("RAYTRAIN_HOME", str(tmp_path / "home"))
+    opened = pickle.loads(pickle.dumps(states_elsewhere(tmp_path / "cache"))).open()
+    np.testing.assert_array_equal(opened, STATES)
+    assert opened.dtype == np.float16 and not opened.flags.writeable
+    assert names_in(tmp_path / "cache") == ["states.npy"]
+    assert not (tmp_path / "home").exists()
+    assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_user_s_cache_is_that_of_the_node(tmp_path, monkeypatch, spans):
+    states = states_elsewhere(None)
+    monkeypatch.setenv("RAYTRAIN_HOME", str(tmp_path / "home"))
+    np.testing.assert_array_equal(states.open(), STATES)
+    assert names_in(tmp_path / "home" / "hidden_states") == ["states.npy"]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_driver_tells_the_nodes_of_its_cache(tmp_path, monkeypatch, table, named):
+    monkeypatch.setenv("RAYTRAIN_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "driver"))
+    encoder = EncoderSource("bert", {"hidden_size": 4}, None, "a", "auto")
+    path = tmp_path / "hidden_states" / f"{encoder.hash_with(table)}.npy"
+    path.parent.mkdir()
+    np.save(path, STATES)
+    console = Console(file=io.StringIO())
+    given = "hidden_states" if named else None
+    with cached_hidden_states(encoder, table, None, given, 0.5, console) as states:
+        assert states.path == str(path)
+        assert (states.directory, states.max_gb) == (str(path.parent) if named else None, 0.5)
+
+
+def test_the_copy_is_made_once(tmp_path, spans):
+    states_elsewhere(tmp_path).open()
+    num_spans = len(spans)
+    assert num_spans == NUM_BYTES // 300 + 2
+    os.utime(tmp_path / "states.npy", (1, 1))
+    np.testing.assert_array_equal(states_elsewhere(tmp_path).open(), STATES)
+    assert len(spans) == num_spans
+    assert (tmp_path / "states.npy").stat().st_mtime > 1  # used just now
+
+
+def test_folds_that_begin_at_once_copy_once(tmp_path, spans, monkeypatch):
+    all_begin = threading.Barrier(4)
+    exists = Path.exists
+
+    def exists_once_all_looked(path):
+        found = exists(path)
+        if path.parent == tmp_path and not looked.is_set():
+            all_begin.wait(10)
+            looked.set()
+        return found
+
+    looked = threading.Event()
+    monkeypatch.setattr(Path, "exists", exists_once_all_looked)
+    with ThreadPoolExecutor(4) as pool:
+        opened = list(pool.map(lambda _: states_elsewhere(tmp_path).open(), range(4)))
+    for states in opened:
+        np.testing.assert_array_equal(states, STATES)
+    assert len(spans) == NUM_BYTES // 300 + 2
+    assert names_in(tmp_path) == ["states.npy"]
+
+
+def test_the_copy_makes_room_by_the_cache_s_rule(tmp_path, spans):
+    write(tmp_path / "old.npy", 400, 2)
+    write(tmp_path / "new.npy", 400, 1)
+    states_elsewhere(tmp_path, (NUM_BYTES + 500) / 1e9).open()
+    assert names_in(tmp_path) == ["new.npy", "states.npy"]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["copied", "found"])
+def test_a_copy_in_use_is_not_removed(tmp_path, spans, again):
+    states = states_elsewhere(tmp_path).open()
+    if again:
+        states = states_elsewhere(tmp_path).open()
+    rows = states[3:5]
+    del states
+    gc.collect()
+    assert "in use" in _make_room(tmp_path, 1, 1e-9)
+    np.testing.assert_array_equal(rows, STATES[3:5])
+    del rows
+    gc.collect()
+    assert _make_room(tmp_path, 1, 1e-9) is None
+    assert names_in(tmp_path) == []
+
+
+def test_the_file_of_one_s_own_node_is_locked_too(tmp_path):
+    np.save(tmp_path / "states.npy", STATES)
+    states = HiddenStates(str(tmp_path / "states.npy"), "driver").open()
+    assert "in use" in _make_room(tmp_path, 1, 1e-9)
+    np.testing.assert_array_equal(states, STATES)
+
+
+def test_a_copy_that_is_removed_before_it_is_locked_is_made_again(tmp_path, spans, monkeypatch):
+    states_elsewhere(tmp_path).open()
+    num_spans = len(spans)
+    flock = fcntl.flock
+
+    def remove_first(stream, operation):
+        monkeypatch.setattr(fcntl, "flock", flock)
+        (tmp_path / "states.npy").unlink()
+        flock(stream, operation)
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    np.testing.assert_array_equal(states_elsewhere(tmp_path).open(), STATES)
+    assert len(spans) == 2 * num_spans
+    assert names_in(tmp_path) == ["states.npy"]
+
+
+def no_room(cache):
+    return cache, 1e-9
+
+
+def disk_full(cache):
+    return cache, 1e12
+
+
+def no_directory(cache):
+    (cache / "file").write_text("")
+    return cache / "file" / "cache", 1.0
+
+
+@pytest.mark.parametrize("obstacle", [no_room, disk_full, no_directory])
+def test_without_room_the_fold_reads_a_temporary_copy(tmp_path, spans, monkeypatch, caplog, obstacle):
+    cache, temporary = tmp_path / "cache", tmp_path / "tmp"
+    cache.mkdir()
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    if obstacle is disk_full:
+        monkeypatch.setattr(
+            "raytrain.folds.hidden_states._new_file", lambda path: (_ for _ in ()).throw(OSError(28, "full"))
+        )
+    states = states_elsewhere(*obstacle(cache)).open()
+    gc.collect()
+    np.testing.assert_array_equal(states, STATES)
+    assert names_in(cache) == [] and list(temporary.iterdir()) == []
+    [record] = caplog.records
+    assert (record.levelname, record.name) == ("WARNING", "raytrain.folds.hidden_states")
+    assert str(cache) in record.getMessage() and "cache.max_gb" in record.getMessage()
+    [line] = [line for line in Path("/proc/self/maps").read_text().splitlines() if str(temporary) in line]
+    assert line.endswith("(deleted)")
+    del states
+    gc.collect()
+    assert str(temporary) not in Path("/proc/self/maps").read_text()
 
 
 # ── what is computed ───────────────────────────────────────────────────────────────────────────────

@@ -1,6 +1,9 @@
 import bz2
 import functools
 import gzip
+import os
+import subprocess
+import sys
 from collections import Counter
 
 import jieba
@@ -68,6 +71,72 @@ def test_jieba_of_others_and_ours_share_no_words():
     finally:
         jieba.del_word(text)
     assert "葫芦串儿" not in jieba.lcut(text)
+
+
+@pytest.fixture
+def no_segmenter_yet():
+    build_segmenter.cache_clear()
+    yield
+    build_segmenter.cache_clear()
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch, small_jieba, no_segmenter_yet):
+    """A home for caches, and a temp directory in which nothing is to lie."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("RAYTRAIN_HOME", str(tmp_path / "home"))
+    yield tmp_path / "home"
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert not (tmp_path / "xdg").exists()
+
+
+def test_jieba_s_cache_lies_in_raytrain_home(home):
+    words = list(build_segmenter().cut("在石景山等"))
+    [cache] = (home / "jieba").iterdir()
+    assert cache.suffix == ".cache"
+    assert (home / "jieba").stat().st_mode & 0o777 == 0o700
+    build_segmenter.cache_clear()
+    assert list(build_segmenter().cut("在石景山等")) == words == ["在", "石景山", "等"]
+
+
+def in_the_way(home, monkeypatch):
+    home.write_text("")
+
+
+def read_only(home, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+
+
+def without_home(home, monkeypatch):
+    monkeypatch.setattr("raytrain.text.words.home_directory", lambda: (_ for _ in ()).throw(RuntimeError))
+
+
+@pytest.mark.parametrize("obstacle", [in_the_way, read_only, without_home])
+def test_jieba_goes_on_without_a_cache(home, monkeypatch, capfd, obstacle):
+    obstacle(home, monkeypatch)
+    assert list(build_segmenter("山万\n").cut("在石景山万达等")) == ["在", "石景山", "万达", "等"]
+    assert list(build_segmenter().cut("在石景山等")) == ["在", "石景山", "等"]
+    assert not list(home.glob("jieba/*"))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_processes_that_start_at_once_share_one_cache(home, tmp_path):
+    program = """
+import functools, sys, jieba
+from raytrain.text.words import build_segmenter
+jieba.Tokenizer = functools.partial(jieba.Tokenizer, sys.argv[1])
+print(*build_segmenter().cut("在石景山等"))
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "small.txt")]
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp"), "PYTHONIOENCODING": "utf-8"}
+    runs = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+        for _ in range(3)
+    ]
+    assert [run.communicate(timeout=60)[0].split() for run in runs] == [["在", "石景山", "等"]] * 3
+    assert [path.suffix for path in (home / "jieba").iterdir()] == [".cache"]
 
 
 def test_user_dict_file(tmp_path):
