@@ -140,12 +140,12 @@ def test_a_node_that_is_taken_away_with_warning_costs_no_step(calm, cluster, tmp
     beside(drain_the_node_of_fold_0)
     run(tiny_config(tmp_path, cluster__max_failures=0, **LONG))  # a warning is no failure
     assert_equal(tmp_path, calm)
-    [warned], starts = events(run_directory, "preemption"), events(run_directory, "start")
-    assert [(start["epoch"], start["step"]) for start in starts] == [
-        (0, 0),
-        (warned["epoch"], warned["step"]),
-    ]
-    assert warned["step"] > 0
+    [warned] = events(run_directory, "preemption")
+    first, second = [(start["epoch"], start["step"]) for start in events(run_directory, "start")]
+    # Training goes on until the node is gone, and may save at the end of an epoch before that.
+    saved_later = [(epoch, 0) for epoch in range(warned["epoch"] + 1, LONG["train__epochs"])]
+    assert first == (0, 0)
+    assert second in [(warned["epoch"], warned["step"]), *saved_later]
 
 
 def starved(loop_config):
