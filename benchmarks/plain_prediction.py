@@ -12,7 +12,8 @@ from bert4keras.tokenizers import Tokenizer
 from loop import encode, word_ids
 from safetensors.numpy import load
 
-from raytrain.network.build import assign_variables, build_model, encoder_variables, learned_variables
+from raytrain.network.build import build_model
+from raytrain.network.weights import assign_variables, encoder_variables, learned_variables
 from raytrain.scores.classes import proba_from_logits
 
 

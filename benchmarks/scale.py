@@ -18,13 +18,14 @@ from rich.console import Console
 from rich.table import Table
 from settings import default_settings
 
-from raytrain.config.schema import ClusterConfig
+from raytrain.config.sections import ClusterConfig
 from raytrain.folds import launch
 from raytrain.folds.attempts import FoldOutcome
-from raytrain.folds.launch import Schedule, run_folds
-from raytrain.folds.resources import Node, plan_resources
+from raytrain.folds.launch import Capacity, run_folds
+from raytrain.folds.log import Started, Stepped
+from raytrain.folds.resources import Node, divide_resources
 from raytrain.folds.result import FoldResult
-from raytrain.folds.spec import FoldSpec, fold_name
+from raytrain.folds.spec import FoldSpec, ModelSettings, fold_name
 
 NODES, CPUS, NUM_FOLDS = 100, 8, 10
 PROBE_SECONDS = 0.01
@@ -36,12 +37,10 @@ class StubLauncher(launch.FoldLauncher):
 
     def run_fold(self, spec: FoldSpec, resources: Any, max_failures: int) -> FoldOutcome:
         began = time.time()
-        self.push(spec.name, {"node": "stub", "sent": time.time()})
+        self.push(spec.name, Started("stub"), time.time())
         for step in range(1, EVENTS + 1):
-            time.sleep(spec.model["seconds"] / EVENTS)
-            self.push(
-                spec.name, {"step": step, "num_steps": EVENTS, "loss": 1.0, "rate": 1.0, "sent": time.time()}
-            )
+            time.sleep(spec.model.config["seconds"] / EVENTS)
+            self.push(spec.name, Stepped(step, EVENTS, 1.0, 1.0), time.time())
         return FoldOutcome(FoldResult(spec.name, {}, {"began": began}))
 
 
@@ -86,7 +85,7 @@ def build_specs(num_architectures: int, repeats: int, seconds: float) -> list[Fo
                         location="/nowhere",
                         identity="",
                         settings=default_settings(epochs=1),
-                        model={"seconds": seconds},
+                        model=ModelSettings("", "", {"seconds": seconds}, 2, (2, 1), True, 0.0),
                         data=None,
                         encoder_weights=None,
                         precision="float32",
@@ -97,11 +96,11 @@ def build_specs(num_architectures: int, repeats: int, seconds: float) -> list[Fo
 
 def measure(specs: list[FoldSpec]) -> dict[str, Any]:
     nodes = [Node(CPUS, 1)] * NODES
-    resources = plan_resources(ClusterConfig(), len(specs), len(specs), nodes)
-    schedule = Schedule(resources, lambda needs, left: resources.slots)
+    resources = divide_resources(ClusterConfig(), len(specs), len(specs), nodes)
+    capacity = Capacity(resources, lambda needs, left: resources.slots)
     cpu, wall = time.process_time(), time.monotonic()
     with Lag() as lag:
-        results = run_folds(specs, {}, schedule, 0, Console(file=io.StringIO()), Untracked())
+        results = run_folds(specs, {}, capacity, 0, Console(file=io.StringIO()), Untracked())
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
     began = [results[spec.name].record["began"] for spec in specs]
     late = sum(one > other + 1.0 for one, other in itertools.pairwise(began))

@@ -66,11 +66,11 @@ def step_flops(config: dict[str, Any], batch_size: int, length: int, first_only:
 def build_step(config: dict[str, Any], options: argparse.Namespace) -> Callable[[], float]:
     """A training step of ours on a full batch that is always the same; it waits for the loss."""
     kind = "albert" if "embedding_size" in config else "bert"
-    name, num_classes = options.architecture, NUM_TAGS if options.architecture in TAGGERS else 2
+    name, num_labels = options.architecture, NUM_TAGS if options.architecture in TAGGERS else 2
     if name in ON_STATES:
-        model = build_head(name, config["hidden_size"], num_classes, WORDS, 0.1, seed=0)
+        model = build_head(name, config["hidden_size"], num_labels, WORDS, 0.1, seed=0)
     else:
-        model = build_model(name, kind, config, num_classes, WORDS, True, 0.1, seed=0)
+        model = build_model(name, kind, config, num_labels, WORDS, True, 0.1, seed=0)
     rng, shape = np.random.default_rng(0), (options.batch_size, options.length)
     limits = {"token_ids": config["vocab_size"], "segment_ids": 1, "word_ids": WORDS[0]}
     inputs = {}

@@ -80,7 +80,7 @@ def read_inputs(options: argparse.Namespace) -> tuple[dict, np.ndarray]:
             "architecture": "finetune",
             "kind": encoder.kind,
             "config": encoder.config,
-            "num_classes": 2,
+            "num_labels": 2,
             "embedding": (2, 1),
             "train_encoder": True,
             "dropout": 0.1,

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from raytrain.devices import cpu_has_bfloat16, quick_imports, set_precision
-from raytrain.network.build import build_model, head_variables
+from raytrain.network.build import build_model
+from raytrain.network.weights import head_variables
 
 keras = tf.keras
 NUM_WORDS, LENGTHS = 20, (9, 4, 12)

@@ -16,7 +16,7 @@ ROOMS = [
     *("ensemble", "crossval", "sweep", "commands"),
 ]
 MOST_MODULES = 14  # of a room that a stranger still understands
-WITH_TENSORFLOW = {"ensemble.models", "pretrained.report"}  # beside network/
+WITH_TENSORFLOW = {"ensemble.models", "pretrained.report", "pretrained.weights"}  # beside network/
 FREE_IN_NETWORK = {"network.schedule"}
 
 

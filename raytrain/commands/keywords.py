@@ -6,7 +6,7 @@ import typing
 from pathlib import Path
 
 from raytrain.commands.shared import AS_PROGRAM, Named, describe, job_console
-from raytrain.config.schema import DropKind
+from raytrain.config.sections import DropKind
 
 if typing.TYPE_CHECKING:
     from rich.console import Console

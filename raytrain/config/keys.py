@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from raytrain.config.schema import CacheConfig, ClusterConfig, Config
+from raytrain.config.schema import Config
+from raytrain.config.sections import CacheConfig, ClusterConfig
 
 # What may change between two invocations of one run: where and how it is computed, and what is
 # predicted or compared beside it, but never what the folds learn.

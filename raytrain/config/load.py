@@ -12,7 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
 
-from raytrain.config.schema import Config, yaml_value
+from raytrain.config.schema import Config
+from raytrain.config.sections import yaml_value
 from raytrain.errors import ConfigError
 
 

@@ -3,12 +3,13 @@
 import io
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from raytrain.corpus.encodings import COMPRESSIONS, Problem, detect_encoding, open_bytes, readable
 
 # A character may itself be a blank.
+_LINE_ENDS = "\n\r"
 _LINE = re.compile(r"(\S+|\s)[ \t]+(\S+)\s*")
 
 
@@ -62,3 +63,15 @@ def spread_tag(tag: str, size: int) -> list[str]:
         return [tag] * size
     first, last = {"B": ("B", "I"), "I": ("I", "I"), "E": ("I", "E"), "S": ("B", "E")}[tag[0]]
     return [first + tag[1:], *[f"I{tag[1:]}"] * (size - 2), last + tag[1:]]
+
+
+def write_sentence(text: str, tags: Sequence[str]) -> str:
+    """A text's characters and tags a line each, as `bio_lines` and `split_line` read them, and a blank line.
+
+    Line breaks of the text, which would end their line, become blanks.
+
+    >>> write_sentence("你好", ["B-X", "O"])
+    '你 B-X\\n好 O\\n\\n'
+    """
+    pairs = zip(text, tags, strict=True)
+    return "".join(f"{' ' if char in _LINE_ENDS else char} {tag}\n" for char, tag in pairs) + "\n"

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 
-from raytrain.config.schema import DropKind
+from raytrain.config.sections import DropKind
 from raytrain.errors import CorpusError
 
 DROPPABLE: tuple[str, ...] = typing.get_args(DropKind)

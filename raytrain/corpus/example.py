@@ -6,9 +6,10 @@ whether a source is named, who calls what a rumour. Single words occur about equ
 
 import csv
 import re
-import uuid
 from pathlib import Path
 from random import Random
+
+from raytrain.storage.files import whole_or_not
 
 RUMOUR, GENUINE = "rumour", "genuine"
 RUMOUR_SHARE = 0.45
@@ -195,16 +196,10 @@ def write_example(path: str | Path, num_posts: int = 2000, seed: int = 42) -> No
         num_posts: How many posts.
         seed: The same seed and number give the same bytes.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, ["id", "text", "label"], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(generate_posts(num_posts, seed))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_or_not(path) as new, new.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, ["id", "text", "label"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(generate_posts(num_posts, seed))
 
 
 def _other(label: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raytrain.config.schema import DropKind
+from raytrain.config.sections import DropKind
 from raytrain.corpus.cells import (
     check_cells,
     iter_tables,
@@ -21,8 +21,8 @@ from raytrain.corpus.cells import (
 )
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.encodings import Problem
-from raytrain.corpus.tables import BATCH_ROWS
-from raytrain.storage.directory import hash_file
+from raytrain.corpus.formats import BATCH_ROWS
+from raytrain.storage.files import hash_file
 
 _CANONICAL_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 

@@ -1,13 +1,11 @@
 """Which rows are valid in which fold: assigned once, before training, and read back on resume."""
 
-import io
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from raytrain.errors import ArtifactError, CorpusError
+from raytrain.storage.files import parquet_bytes, read_parquet
 
 
 def assign_folds(
@@ -75,9 +73,7 @@ def write_folds(assigned: np.ndarray, ids: pa.Array) -> bytes:
             "repeat": pa.array(np.repeat(np.arange(repeats, dtype=np.int32), num_rows)),
         }
     )
-    sink = io.BytesIO()
-    pq.write_table(table, sink)
-    return sink.getvalue()
+    return parquet_bytes(table)
 
 
 def read_folds(data: bytes, ids: pa.Array) -> np.ndarray:
@@ -87,7 +83,7 @@ def read_folds(data: bytes, ids: pa.Array) -> np.ndarray:
         ArtifactError: It is not readable, or its ids are not the corpus's in the corpus's order.
     """
     try:
-        table = pq.read_table(io.BytesIO(data)).combine_chunks()
+        table = read_parquet(data).combine_chunks()
         repeats = int(table["repeat"].to_numpy().max()) + 1
         same = table["id"].combine_chunks().equals(pa.concat_arrays([ids] * repeats))
         assigned = np.asarray(table["fold"].to_numpy())

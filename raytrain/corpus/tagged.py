@@ -1,6 +1,5 @@
 """Texts with tagged spans: BIO files, a character and its tag a line, and rows of text and spans."""
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,18 +8,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from raytrain.config.schema import DropKind
+from raytrain.config.sections import DropKind
 from raytrain.corpus.bio import bio_lines, is_bio, split_line, spread_tag
 from raytrain.corpus.cells import check_cells, named_columns, numbered_rows, refuse, repeated_id, table_schema
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.encodings import Problem
+from raytrain.corpus.spans import tags_of
 from raytrain.corpus.tags import OUTSIDE, TagReader, guess_scheme, tag_names
 from raytrain.errors import CorpusError
-from raytrain.storage.directory import hash_file
+from raytrain.storage.files import hash_file
 
-_LABEL = re.compile(r"[^\s\ud800-\udfff]+")
 _ROW_FORMATS = (".jsonl", ".ndjson", ".parquet")
-_ADVICE = "write {start, end, label}, places counted in characters from 0, `end` behind the last"
 
 
 @dataclass
@@ -172,7 +170,7 @@ def _read_rows(
     first_rows: dict[str, int] = {}
     for row, number, values in numbered_rows(path, {**columns, "spans": spans}, problems):
         cells, found = check_cells(row, values, columns)
-        tags, wrong = _tags_of(values.get(spans), cells["text"])
+        tags, wrong = tags_of(values.get(spans), cells["text"])
         if spans in values and all(problem.column != columns["text"] for problem in found):
             found += [Problem("bad_span", row, spans, message) for message in wrong]
         key = cells.get("id", "")
@@ -181,42 +179,3 @@ def _read_rows(
         elif key and not any(problem.kind in drop for problem in found):
             first_rows[key] = row
         yield _Sentence(row, {"id": number, **cells}, tags, [], found)
-
-
-def _tags_of(spans: Any, text: str) -> tuple[list[str], list[str]]:
-    """A text's tags, and what is wrong with its spans."""
-    tags = [OUTSIDE] * len(text)
-    if not isinstance(spans, list):
-        return tags, [f"expected a list of spans, found {spans!r:.60}; {_ADVICE}"]
-    problems = []
-    for span in spans:
-        problem = _span_problem(span, text)
-        if not problem:
-            start, end, label = span["start"], span["end"], _label_of(span)
-            if any(tag != OUTSIDE for tag in tags[start:end]):
-                problem = (
-                    f"expected spans that do not overlap, found {span!r:.80} over another; keep one of them"
-                )
-            else:
-                tags[start:end] = [f"B-{label}", *[f"I-{label}"] * (end - start - 1)]
-        if problem:
-            problems.append(problem)
-    return tags, problems
-
-
-def _span_problem(span: Any, text: str) -> str:
-    if not isinstance(span, dict) or not {"start", "end"} <= span.keys() or _label_of(span) is None:
-        return f"expected a span, found {span!r:.80}; {_ADVICE}"
-    start, end, label = span["start"], span["end"], _label_of(span)
-    if any(not isinstance(place, int) or isinstance(place, bool) for place in (start, end)):
-        return f"expected places as integers, found {span!r:.80}; {_ADVICE}"
-    if not 0 <= start < end <= len(text):
-        return f"expected a span inside the text's {len(text)} characters, found {span!r:.80}; {_ADVICE}"
-    if not isinstance(label, str) or not _LABEL.fullmatch(label):
-        return f"expected a label without blanks, found {label!r:.60}; name the type of the span"
-    return ""
-
-
-def _label_of(span: dict[str, Any]) -> Any:
-    """Its label, which predicted spans call their type."""
-    return span.get("label", span.get("type"))

@@ -18,7 +18,8 @@ from raytrain.corpus.cells import (
     table_schema,
 )
 from raytrain.corpus.encodings import Problem
-from raytrain.corpus.tables import BATCH_ROWS, iter_rows
+from raytrain.corpus.formats import BATCH_ROWS
+from raytrain.corpus.tables import iter_rows
 from raytrain.errors import CorpusError
 
 

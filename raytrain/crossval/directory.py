@@ -14,13 +14,15 @@ from omegaconf import OmegaConf
 from raytrain.config.defaults import reads_words
 from raytrain.config.keys import binding_keys, decisive_keys
 from raytrain.config.load import validate_config
-from raytrain.config.schema import AUTO, Config
+from raytrain.config.schema import Config
+from raytrain.config.sections import AUTO
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.splits import assign_folds, read_folds, write_folds
 from raytrain.errors import ArtifactError, ConfigError, StorageError
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.scores.tables import is_complete
-from raytrain.storage.directory import Directory, hash_file, json_bytes
+from raytrain.storage.directory import Directory
+from raytrain.storage.files import hash_file, json_bytes
 
 _ENDS = 1 << 20  # a file beside the corpus is known by its size, first and last mebibyte
 

@@ -18,22 +18,30 @@ from raytrain.crossval.directory import (
     lock_run,
     read_summary,
 )
-from raytrain.crossval.plan import Plan, build_specs, load_plan, prepare_run, read_texts
+from raytrain.crossval.plan import Plan, build_specs, load_plan
 from raytrain.crossval.preflight import check_nodes, learned_bytes, needed_bytes
+from raytrain.crossval.prepare import prepare_run, read_texts
 from raytrain.crossval.results import write_results
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.ensemble.files import TEST_OUTPUT, predict_test
 from raytrain.errors import TimeBudgetError
 from raytrain.folds.hidden_states import HiddenStates, cached_hidden_states
-from raytrain.folds.launch import Schedule, run_folds
-from raytrain.folds.resources import FoldResources, cluster_nodes, count_slots, describe_plan, plan_resources
+from raytrain.folds.launch import Capacity, run_folds
+from raytrain.folds.resources import (
+    FoldResources,
+    cluster_nodes,
+    count_slots,
+    describe_resources,
+    divide_resources,
+)
 from raytrain.folds.result import FoldResult, read_fold
 from raytrain.folds.spec import FoldSpec
 from raytrain.folds.tracking import tracking
 from raytrain.scores.baseline import baselines_on_ray
 from raytrain.scores.tables import fold_table, incomplete_line, is_complete, score_table, type_table
 from raytrain.scores.tagging import count_inexpressible
-from raytrain.storage.directory import Directory, json_bytes
+from raytrain.storage.directory import Directory
+from raytrain.storage.files import json_bytes
 
 
 def train_run(config: Config, console: Console) -> dict[str, Any]:
@@ -91,14 +99,14 @@ def train_run(config: Config, console: Console) -> dict[str, Any]:
 
 def announce(plan: Plan, console: Console) -> None:
     """Says what is about to be learned from."""
-    corpus, inputs = plan.corpus, plan.inputs
+    corpus, shared = plan.corpus, plan.shared
     told = corpus.summary()["labels"]
     counts = {entry["label"]: entry.get("spans", entry["rows"]) for entry in told}
     spans = f", {sum(counts.values()):,} spans" if plan.config.task == "tag" else ""
     labels = ", ".join(f"{label}: {count:,}" for label, count in counts.items())
     lines = [f"{corpus.path}: {corpus.num_rows:,} rows{spans} ({labels})"]
     lines += [f"  dropped {count:,} rows: {kind}" for kind, count in corpus.dropped.items()]
-    if inputs.windows is not None:
+    if shared.windows is not None:
         missed, total = count_inexpressible(plan.targets)
         if missed:
             cut = "do not begin and end with a token: no tagger can find just them"
@@ -108,37 +116,36 @@ def announce(plan: Plan, console: Console) -> None:
         names = ", ".join(unread[:4]) + (", …" if len(unread) > 4 else "")
         left = f"; {len(unread)} variables beside the encoder are not read: {names}" if unread else ""
         lines.append(f"encoder: {plan.encoder_facts['layout']}{left}")
-    if inputs.vocabulary is not None:
-        lines.append(f"{len(inputs.vocabulary):,} words")
+    if shared.vocabulary is not None:
+        lines.append(f"{len(shared.vocabulary):,} words")
         if plan.config.words.vectors:
-            found = inputs.coverage
+            found = shared.coverage
             lines[-1] += (
                 f": {found['own']:,} with a vector of their own, {found['characters']:,} with their "
                 f"characters' mean, {found['none']:,} with none"
             )
-    if inputs.keywords is not None:
-        lines.append(inputs.keywords.describe(corpus.labels))
+    if shared.keywords is not None:
+        lines.append(shared.keywords.describe(corpus.labels))
     for line in lines:
         console.print(line, highlight=False, markup=False)
 
 
 def _train(plan: Plan, deadline: float | None, console: Console) -> dict[str, Any]:
     """Trains what is not committed yet, then writes the ensemble. Returns the summary."""
-    specs = build_specs(plan, ray.put(plan.shared_data()))
+    specs = build_specs(plan, ray.put(plan.fold_data()))
     found = {spec.name: read_fold(spec.location, spec.identity) for spec in specs}
     committed = {name: result for name, result in found.items() if result is not None}
     kept = {name: result for name, result in committed.items() if not result.stopped_early}
-    schedule = _prepare_cluster(plan, specs, len(specs) - len(kept), deadline, console)
+    capacity = _prepare_cluster(plan, specs, len(specs) - len(kept), deadline, console)
     baselines = _start_baselines(plan)
     with (
-        _hidden_states(plan, specs, kept, schedule, console) as hidden_states,
+        _hidden_states(plan, specs, kept, capacity, console) as hidden_states,
         tracking(plan.run, plan.config) as tracker,
     ):
         ready = [
-            spec if spec.model["train_encoder"] else replace(spec, hidden_states=hidden_states)
-            for spec in specs
+            spec if spec.model.train_encoder else replace(spec, hidden_states=hidden_states) for spec in specs
         ]
-        trained = run_folds(ready, kept, schedule, plan.config.cluster.max_failures, console, tracker)
+        trained = run_folds(ready, kept, capacity, plan.config.cluster.max_failures, console, tracker)
     results = committed | trained
     if not results:
         raise TimeBudgetError(
@@ -150,7 +157,7 @@ def _train(plan: Plan, deadline: float | None, console: Console) -> dict[str, An
 
 def _prepare_cluster(
     plan: Plan, specs: list[FoldSpec], num_missing: int, deadline: float | None, console: Console
-) -> Schedule | None:
+) -> Capacity | None:
     """Fits the folds into the cluster, begins the run, and has every node try its storage.
 
     Raises:
@@ -161,8 +168,8 @@ def _prepare_cluster(
         return None
     cluster = plan.config.cluster
     nodes = cluster_nodes(cluster.autoscaler)
-    resources = plan_resources(cluster, len(specs), num_missing, nodes)
-    console.print(describe_plan(resources, num_missing, nodes), highlight=False, markup=False)
+    resources = divide_resources(cluster, len(specs), num_missing, nodes)
+    console.print(describe_resources(resources, num_missing, nodes), highlight=False, markup=False)
     begin_run(plan.run, plan.config, plan.corpus, plan.hashes, plan.folds)
     weights = max(learned_bytes(spec.model) for spec in specs)
     check_nodes(plan.run, needed_bytes(weights, num_missing, resources.slots))
@@ -170,21 +177,21 @@ def _prepare_cluster(
     def recount(needs: FoldResources, num_left: int) -> int:
         return count_slots(needs, cluster, num_left, cluster_nodes(cluster.autoscaler))
 
-    return Schedule(resources, recount, deadline, one_machine=len(nodes) == 1)
+    return Capacity(resources, recount, deadline, one_machine=len(nodes) == 1)
 
 
 def _hidden_states(
     plan: Plan,
     specs: list[FoldSpec],
     kept: dict[str, FoldResult],
-    schedule: Schedule | None,
+    capacity: Capacity | None,
     console: Console,
 ) -> contextlib.AbstractContextManager[HiddenStates | None]:
     """The frozen encoder's output, where a fold that is still to train would read it."""
-    missing = [spec for spec in specs if spec.name not in kept and not spec.model["train_encoder"]]
-    if not missing or schedule is None:
+    missing = [spec for spec in specs if spec.name not in kept and not spec.model.train_encoder]
+    if not missing or capacity is None:
         return contextlib.nullcontext()
-    return frozen_states(plan, schedule.resources, console)
+    return frozen_states(plan, capacity.resources, console)
 
 
 def frozen_states(
@@ -199,7 +206,7 @@ def frozen_states(
     if encoder is None or cache.max_gb == 0:
         return contextlib.nullcontext()
     return cached_hidden_states(
-        encoder, plan.inputs.features, resources, cache.directory, cache.max_gb, console
+        encoder, plan.shared.features, resources, cache.directory, cache.max_gb, console
     )
 
 

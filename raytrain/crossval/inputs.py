@@ -10,10 +10,11 @@ from rich.console import Console
 
 from raytrain.cluster import get_result
 from raytrain.config.defaults import reads_words
-from raytrain.config.schema import AUTO, Config
+from raytrain.config.schema import Config
+from raytrain.config.sections import AUTO
 from raytrain.corpus.corpus import Corpus
 from raytrain.errors import ConfigError
-from raytrain.folds.shared import SharedInputs
+from raytrain.folds.spec import Shared
 from raytrain.keywords.held import KeywordInputs, given_keywords, interleave, join_ranked
 from raytrain.keywords.marks import extend_dictionary, read_kept_words
 from raytrain.keywords.textrank import rank_texts
@@ -21,8 +22,9 @@ from raytrain.pretrained.directory import EncoderFiles, mini_encoder, read_encod
 from raytrain.pretrained.fetch import locate_checkpoint
 from raytrain.text.encode import PARALLEL_TEXTS, EncodedTexts, build_features, encode_texts, join_encoded
 from raytrain.text.ragged import chunks_of
+from raytrain.text.vocab import Vocab
 from raytrain.text.windows import encode_windows
-from raytrain.text.wordpiece import Vocab, build_vocab
+from raytrain.text.wordpiece import build_vocab
 from raytrain.text.words import build_embedding, read_user_dict, read_vectors, select_words
 
 _CHUNK = 10_000
@@ -71,7 +73,7 @@ def class_weights(config: Config, corpus: Corpus) -> tuple[float, ...] | None:
     return tuple(wanted.get(name, 1.0) for name in names)
 
 
-def read_shared_inputs(config: Config, corpus: Corpus, encoder: EncoderFiles) -> SharedInputs:
+def read_shared(config: Config, corpus: Corpus, encoder: EncoderFiles) -> Shared:
     """Encodes the corpus and lays out the word embedding. Large corpora of a classifier are encoded on Ray.
 
     Raises:
@@ -86,7 +88,7 @@ def read_shared_inputs(config: Config, corpus: Corpus, encoder: EncoderFiles) ->
         encoded, windows = encode_windows(texts, encoder.vocab, config.encoder.maxlen, with_words, user_dict)
     else:
         encoded = _encode(corpus, encoder.vocab, config.encoder.maxlen, with_words, user_dict)
-    shared = functools.partial(SharedInputs, encoder, user_dict=user_dict, keywords=keywords, windows=windows)
+    shared = functools.partial(Shared, encoder, user_dict=user_dict, keywords=keywords, windows=windows)
     if not with_words:
         return shared(features=build_features(encoded, []), vocabulary=None, embedding=None, coverage={})
     vectors = read_vectors(config.words.vectors, encoded.words) if config.words.vectors else None

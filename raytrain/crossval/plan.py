@@ -7,44 +7,21 @@ from typing import Any
 
 import numpy as np
 import ray
-from rich.console import Console
 
 from raytrain.cluster import WITHOUT_GPU, get_result, on_this_node
 from raytrain.config.defaults import CRF_LEARNING_RATE, learning_rates, trains_encoder
 from raytrain.config.schema import Config
 from raytrain.corpus.corpus import Corpus
-from raytrain.corpus.labelled import read_corpus
-from raytrain.corpus.tagged import read_tagged_corpus
-from raytrain.corpus.unlabelled import count_texts
-from raytrain.crossval.directory import check_inputs, find_folds, identify
-from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary, read_shared_inputs
+from raytrain.crossval.directory import identify
+from raytrain.crossval.inputs import read_shared
+from raytrain.crossval.prepare import PreparedRun
 from raytrain.devices import quick_imports
-from raytrain.folds.hidden_states import EncoderSource
-from raytrain.folds.shared import SharedInputs
-from raytrain.folds.spec import FoldSpec, fold_name
+from raytrain.folds.frozen import EncoderSource
+from raytrain.folds.spec import FoldData, FoldSpec, ModelSettings, Shared, fold_name
 from raytrain.network.schedule import TrainSettings
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.storage.directory import Directory
 from raytrain.text.windows import tag_windows
-
-
-@dataclass(frozen=True)
-class PreparedRun:
-    """What can be known, and wrong, before Ray is started.
-
-    Attributes:
-        corpus: The labelled texts.
-        encoder: The encoder's files, fetched where need be.
-        class_weight: Weight per label index, or None.
-        hashes: Config key to hash of its input file.
-        folds: (repeats, num_rows) the fold in which each row is valid.
-    """
-
-    corpus: Corpus
-    encoder: EncoderFiles
-    class_weight: tuple[float, ...] | None
-    hashes: dict[str, str]
-    folds: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -64,7 +41,7 @@ class Plan:
     config: Config
     corpus: Corpus
     folds: np.ndarray
-    inputs: SharedInputs
+    shared: Shared
     class_weight: tuple[float, ...] | None
     hashes: dict[str, str]
     encoder_weights: ray.ObjectRef | None
@@ -73,75 +50,34 @@ class Plan:
     @functools.cached_property
     def targets(self) -> Any:
         """What is to be learned: (num_rows,) label indices, or the `TaggedWindows` of the texts."""
-        if self.inputs.windows is None:
+        if self.shared.windows is None:
             return self.corpus.table["label"].to_numpy()
-        return tag_windows(self.inputs.windows, self.corpus.tags[0], [str(tag) for tag in self.corpus.labels])
+        return tag_windows(self.shared.windows, self.corpus.tags[0], [str(tag) for tag in self.corpus.labels])
 
     @property
     def pretrained(self) -> bool:
-        return self.inputs.encoder.weights is not None
+        return self.shared.encoder.weights is not None
 
     @property
     def encoder_source(self) -> EncoderSource | None:
         """The frozen encoder, where its weights are shared."""
-        encoder, precision = self.inputs.encoder, self.config.train.precision
+        encoder, precision = self.shared.encoder, self.config.train.precision
         if self.encoder_weights is None:
             return None
         digest = self.encoder_facts["digest"]
         return EncoderSource(encoder.kind, encoder.config, self.encoder_weights, digest, precision)
 
-    def shared_data(self) -> dict[str, Any]:
-        """What all folds read, for the object store; `folds` are of the features' rows."""
-        windows = self.inputs.windows
-        return {
-            "features": self.inputs.features,
-            "labels": self.targets,
-            "ids": self.corpus.table["id"].combine_chunks(),
-            "embedding": self.inputs.embedding,
-            "folds": self.folds if windows is None else self.folds[:, windows.rows],
-            "held_words": self.inputs.keywords.held if self.inputs.keywords is not None else None,
-        }
-
-
-def prepare_run(run: Directory, config: Config, console: Console) -> PreparedRun:
-    """Reads and checks all that a run is made of.
-
-    Raises:
-        InputError: The corpus, a dictionary, the encoder or a weight per class cannot be used, or the
-            run was begun with other inputs.
-    """
-    corpus = read_texts(config)
-    read_dictionary(config, corpus)
-    encoder = find_encoder(config, corpus, console)
-    class_weight = class_weights(config, corpus)
-    hashes = check_inputs(run, config, corpus, encoder)
-    return PreparedRun(corpus, encoder, class_weight, hashes, find_folds(run, config, corpus))
-
-
-def read_texts(config: Config) -> Corpus:
-    """Reads the corpus, and looks through the texts to predict. Raises CorpusError as `read_corpus` does."""
-    corpus = _READERS[config.task](config)
-    if config.data.test is not None:
-        count_texts(config.data.test, config.data.text_columns, config.data.id)
-    return corpus
-
-
-def _read_labelled(config: Config) -> Corpus:
-    data, folds = config.data, config.folds
-    return read_corpus(
-        data.path, data.text_columns, data.label, data.id, folds.group, folds.num_folds, data.drop
-    )
-
-
-def _read_tagged(config: Config) -> Corpus:
-    data, group = config.data, config.folds.group
-    [text] = data.text_columns
-    return read_tagged_corpus(
-        data.path, text, data.spans, data.id, group, data.scheme, data.strict, data.drop
-    )
-
-
-_READERS = {"classify": _read_labelled, "tag": _read_tagged}
+    def fold_data(self) -> FoldData:
+        """What all folds read, for the object store."""
+        shared, windows = self.shared, self.shared.windows
+        return FoldData(
+            features=shared.features,
+            targets=self.targets,
+            ids=self.corpus.table["id"].combine_chunks(),
+            embedding=shared.embedding,
+            folds=self.folds if windows is None else self.folds[:, windows.rows],
+            held_words=shared.keywords.held if shared.keywords is not None else None,
+        )
 
 
 def load_plan(run: Directory, config: Config, prepared: PreparedRun) -> Plan:
@@ -152,10 +88,10 @@ def load_plan(run: Directory, config: Config, prepared: PreparedRun) -> Plan:
     """
     corpus, encoder = prepared.corpus, prepared.encoder
     weights, answer = _load_encoder(config, encoder)
-    inputs = read_shared_inputs(config, corpus, encoder)
+    shared = read_shared(config, corpus, encoder)
     facts = get_result(answer) if answer is not None else {"digest": "", "layout": None}
     class_weight, hashes = prepared.class_weight, prepared.hashes
-    return Plan(run, config, corpus, prepared.folds, inputs, class_weight, hashes, weights, facts)
+    return Plan(run, config, corpus, prepared.folds, shared, class_weight, hashes, weights, facts)
 
 
 def _load_encoder(config: Config, encoder: EncoderFiles) -> tuple[ray.ObjectRef | None, ray.ObjectRef | None]:
@@ -181,10 +117,10 @@ def load_encoder_weights(
         `layout` (None where untrained), and the names in it that no encoder reads as `unread`.
     """
     with quick_imports():
-        from raytrain.network.build import encoder_variables, read_variables
         from raytrain.network.encoders import build_transformer
         from raytrain.network.layers import DropoutSeed
-        from raytrain.network.weights import load_weights, open_weights
+        from raytrain.network.weights import encoder_variables, load_weights, read_variables
+        from raytrain.pretrained.weights import open_weights
 
     transformer = build_transformer(kind, config, seed, DropoutSeed())
     layout: str | None = None
@@ -201,13 +137,13 @@ def load_encoder_weights(
 
 
 def build_specs(plan: Plan, data: ray.ObjectRef) -> list[FoldSpec]:
-    """One spec per architecture, repeat and fold, in this order; `data` holds `plan.shared_data()`."""
+    """One spec per architecture, repeat and fold, in this order; `data` holds `plan.fold_data()`."""
     num_folds, keywords = plan.config.folds.num_folds, _choose_keywords(plan)
     identity = identify(plan.config, plan.hashes)
     specs = []
     for architecture in plan.config.model.architectures:
-        settings, model = _settings(plan, architecture), _model_arguments(plan, architecture)
-        shares_weights = plan.pretrained or not model["train_encoder"]
+        settings, model = _train_settings(plan, architecture), _model_settings(plan, architecture)
+        shares_weights = plan.pretrained or not model.train_encoder
         for repeat in range(len(plan.folds)):
             for fold in range(num_folds):
                 name = f"{architecture}/{fold_name(repeat, fold)}"
@@ -233,7 +169,7 @@ def build_specs(plan: Plan, data: ray.ObjectRef) -> list[FoldSpec]:
 
 def _choose_keywords(plan: Plan) -> dict[tuple[int, int], np.ndarray]:
     """The keywords of each (repeat, fold), of which its valid rows know nothing; {} where there are none."""
-    keywords, num_classes = plan.inputs.keywords, len(plan.corpus.labels)
+    keywords, num_classes = plan.shared.keywords, len(plan.corpus.labels)
     if keywords is None:
         return {}
     return {
@@ -243,7 +179,7 @@ def _choose_keywords(plan: Plan) -> dict[tuple[int, int], np.ndarray]:
     }
 
 
-def _settings(plan: Plan, architecture: str) -> TrainSettings:
+def _train_settings(plan: Plan, architecture: str) -> TrainSettings:
     """Hyperparameters of an architecture's folds, defaults filled in."""
     rates = learning_rates(plan.config, architecture, plan.pretrained)
     settings = plan.config.train.model_dump(exclude={"dropout", "precision"})
@@ -256,17 +192,16 @@ def _settings(plan: Plan, architecture: str) -> TrainSettings:
     return TrainSettings(**settings)
 
 
-def _model_arguments(plan: Plan, architecture: str) -> dict[str, Any]:
-    """Keyword arguments of models.build_model, without the seed."""
-    embedding = plan.inputs.embedding
-    keywords = {"num_keyword_classes": len(plan.corpus.labels)} if plan.inputs.keywords is not None else {}
-    return {
-        "architecture": architecture,
-        "kind": plan.inputs.encoder.kind,
-        "config": plan.inputs.encoder.config,
-        "num_classes": len(plan.corpus.labels),
-        "embedding": embedding.shape if embedding is not None else (2, 1),
-        "train_encoder": trains_encoder(plan.config, architecture, plan.pretrained),
-        "dropout": plan.config.train.dropout,
-        **keywords,
-    }
+def _model_settings(plan: Plan, architecture: str) -> ModelSettings:
+    """What the models of an architecture's folds are built from."""
+    encoder, embedding, num_labels = plan.shared.encoder, plan.shared.embedding, len(plan.corpus.labels)
+    return ModelSettings(
+        architecture=architecture,
+        kind=encoder.kind,
+        config=encoder.config,
+        num_labels=num_labels,
+        embedding=(embedding.shape[0], embedding.shape[1]) if embedding is not None else (2, 1),
+        train_encoder=trains_encoder(plan.config, architecture, plan.pretrained),
+        dropout=plan.config.train.dropout,
+        num_keyword_classes=num_labels if plan.shared.keywords is not None else 0,
+    )

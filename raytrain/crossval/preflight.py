@@ -8,6 +8,7 @@ import ray
 
 from raytrain.cluster import on_node
 from raytrain.errors import ClusterError, RaytrainError
+from raytrain.folds.spec import ModelSettings
 from raytrain.storage.directory import Directory
 
 ANSWER_SECONDS = 120.0
@@ -80,16 +81,12 @@ def needed_bytes(weights: int, num_missing: int, slots: int) -> int:
     return weights * (2 * num_missing + STATE_COPIES * CHECKPOINTS * slots)
 
 
-def learned_bytes(model: Mapping[str, Any]) -> int:
-    """About how many bytes a fold learns, without building its model.
-
-    Args:
-        model: Keyword arguments of `network.build.build_model`.
-    """
-    config = model["config"]
-    rows, columns = model["embedding"]
+def learned_bytes(model: ModelSettings) -> int:
+    """About how many bytes a fold learns, without building its model."""
+    config = model.config
+    rows, columns = model.embedding
     head = rows * columns + 3_000 * (config["hidden_size"] + columns) + 1_000_000
-    encoder = encoder_parameters(model["kind"], config) if model["train_encoder"] else 0
+    encoder = encoder_parameters(model.kind, config) if model.train_encoder else 0
     return FLOAT_BYTES * (head + encoder)
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import ray
 
 from raytrain.crossval.plan import Plan
-from raytrain.ensemble.artifact import write_ensemble
+from raytrain.ensemble.write import write_ensemble
 from raytrain.folds.hidden_states import HiddenStates
 from raytrain.folds.result import FoldResult, read_fold_oof
 from raytrain.folds.spec import FoldSpec
-from raytrain.scores.oof import SCORINGS, Scoring, score_baseline, score_folds
+from raytrain.scores.oof import score_baseline, score_folds
+from raytrain.scores.scoring import SCORINGS, Scoring
 from raytrain.tasks import TASK_METRICS
 
 
@@ -50,11 +51,11 @@ def write_results(
     summary["stopped_early"] = [spec.name for spec in done if results[spec.name].stopped_early]
     summary["encoder_seconds"] = hidden_states.seconds if hidden_states is not None else 0.0
     table = scoring.table(plan.corpus.table["id"].combine_chunks(), plan.folds, oof, whole)
-    is_frozen = any(not spec.model["train_encoder"] for spec in done)
+    is_frozen = any(not spec.model.train_encoder for spec in done)
     frozen = ray.get(plan.encoder_weights) if is_frozen and plan.encoder_weights is not None else None
     records = [results[spec.name].record for spec in done]
     write_ensemble(
-        plan.run, plan.config, plan.inputs, plan.corpus.labels, done, records, summary, table, frozen
+        plan.run, plan.config, plan.shared, plan.corpus.labels, done, records, summary, table, frozen
     )
     return summary
 

@@ -1,11 +1,9 @@
 """A cross-validation as an object: run from Python, its scores and its ensemble at hand."""
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.console import Console
 
 from raytrain.config.schema import Config
@@ -13,6 +11,7 @@ from raytrain.crossval.driver import train_run
 from raytrain.ensemble.load import load
 from raytrain.messages import logging_console
 from raytrain.storage.directory import Directory
+from raytrain.storage.files import read_parquet
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Run:
 
     def oof(self) -> pa.Table:
         """What the folds said of the rows that they had not seen, a row each, as in oof.parquet."""
-        return pq.read_table(io.BytesIO(Directory(self.ensemble).read_bytes("oof.parquet")))
+        return read_parquet(Directory(self.ensemble).read_bytes("oof.parquet"))
 
     def predictor(self) -> Any:
         """The ensemble, ready to predict, as `raytrain.load` gives it."""

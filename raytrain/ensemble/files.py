@@ -16,10 +16,10 @@ from raytrain.corpus.tables import read_column_names
 from raytrain.corpus.unlabelled import count_texts, iter_texts
 from raytrain.ensemble.artifact import Ensemble, load_ensemble
 from raytrain.ensemble.load import build_predictor
-from raytrain.ensemble.proba_output import PROBA_SUFFIXES, open_proba
-from raytrain.ensemble.span_output import SPAN_SUFFIXES, open_spans
+from raytrain.ensemble.outputs import PROBA_SUFFIXES, SPAN_SUFFIXES, open_proba, open_spans
 from raytrain.errors import InputError
 from raytrain.storage.directory import Directory
+from raytrain.storage.files import whole_or_not
 from raytrain.text.ragged import chunks_of
 
 SUFFIXES = {*PROBA_SUFFIXES, *SPAN_SUFFIXES}
@@ -190,15 +190,3 @@ def predict_test(run_location: str, config: Config) -> tuple[int, int]:
         )
         run.write_bytes(output.name, output.read_bytes())
     return counts
-
-
-@contextlib.contextmanager
-def whole_or_not(path: str) -> Iterator[Path]:
-    """A place to write to, with the path's suffix; it takes the path's name when the block ends well."""
-    target = Path(path)
-    unfinished = target.with_name(f".{target.stem}.unfinished{target.suffix}")
-    try:
-        yield unfinished
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -5,18 +5,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from raytrain.config.schema import Precision
+from raytrain.config.sections import Precision
 from raytrain.corpus.tags import tag_names, type_names
-from raytrain.storage.directory import is_inside
+from raytrain.storage.files import is_inside
 from raytrain.tasks import ARCHITECTURES, Architecture, Task
 
 # 1: classifiers without keywords and vectors of characters, 2: with keywords; both are still written of such.
 SCHEMA_VERSION = 3
 Count = Annotated[int, Field(ge=0)]
+Row = Annotated[int, Field(ge=1)]
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, populate_by_name=True)
 
 
 class FileEntry(_Entry):
@@ -39,16 +40,18 @@ class FoldFile(_Entry):
     keywords: str | None = None
 
 
-class ModelArguments(_Entry):
+class ModelEntry(_Entry):
+    """Of `folds.spec.ModelSettings`, what prediction needs."""
+
     train_encoder: bool
-    embedding: list[Annotated[int, Field(ge=1)]] = Field(min_length=2, max_length=2)
-    num_classes: int = Field(ge=2)
+    embedding: Annotated[tuple[Row, Row], Field(strict=False)]
+    num_labels: int = Field(ge=2, alias="num_classes")
     dropout: float = Field(ge=0, lt=1)
     num_keyword_classes: Count = 0
 
 
 class ArchitectureEntry(_Entry):
-    model: ModelArguments
+    model: ModelEntry
     folds: list[FoldFile] = Field(min_length=1)
 
 
@@ -139,9 +142,9 @@ class Manifest(_Entry):
         problems = []
         if name not in ARCHITECTURES[self.task]:
             problems.append(f"{name} is no architecture of task {self.task}")
-        if entry.model.num_classes != len(self.labels):
+        if entry.model.num_labels != len(self.labels):
             problems.append(
-                f"{name} has {entry.model.num_classes} classes, but there are {len(self.labels)} labels"
+                f"{name} has {entry.model.num_labels} classes, but there are {len(self.labels)} labels"
             )
         if not entry.model.train_encoder and self.encoder.weights is None:
             problems.append(f"{name} has a frozen encoder, but the encoder has no weights")

@@ -11,29 +11,23 @@ import tensorflow as tf
 
 from raytrain.corpus.tags import type_names
 from raytrain.ensemble.artifact import Ensemble
-from raytrain.ensemble.span_output import spans_of
+from raytrain.ensemble.outputs import spans_of
 from raytrain.ensemble.words import read_words
 from raytrain.errors import ArtifactError
 from raytrain.keywords.held import HeldWords, find_words
-from raytrain.network.build import (
-    WORD_EMBEDDING,
-    assign_variables,
-    build_head,
-    build_model,
-    encoder_variables,
-    learned_variables,
-)
+from raytrain.network.build import WORD_EMBEDDING, build_head, build_model
 from raytrain.network.encoders import build_transformer
 from raytrain.network.inference import predict_emissions, predict_hidden_states, predict_logits
 from raytrain.network.layers import DropoutSeed
-from raytrain.pretrained.directory import unfit_config
+from raytrain.network.weights import assign_variables, encoder_variables, learned_variables
+from raytrain.pretrained.config import unfit_config
 from raytrain.scores.classes import proba_from_logits
 from raytrain.scores.decoding import Transitions, mean_transitions, no_transitions
 from raytrain.scores.tagging import TaggedTexts, find_tagged, transitions_of
 from raytrain.text.batches import FeatureRows
 from raytrain.text.encode import EncodedTexts, build_features, encode_texts
+from raytrain.text.vocab import Vocab, parse_vocab
 from raytrain.text.windows import encode_windows
-from raytrain.text.wordpiece import Vocab
 
 keras = tf.keras
 
@@ -42,9 +36,10 @@ KEPT_BYTES = 4 << 30  # larger ensembles are read anew for every chunk of texts
 
 def _read_vocab(ensemble: Ensemble) -> Vocab:
     name = ensemble.manifest.encoder.vocab
-    if name.endswith(".model"):
-        return ensemble.read(name)
-    return ensemble.read_text(name).removesuffix("\n").split("\n")
+    try:
+        return parse_vocab(name, ensemble.read(name))
+    except UnicodeDecodeError as error:
+        raise ArtifactError(f"{name}: not UTF-8: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -151,7 +146,7 @@ class FoldModels:
         arguments = self._ensemble.manifest.architectures[architecture].model
         own = {
             "architecture": architecture,
-            "num_classes": arguments.num_classes,
+            "num_labels": arguments.num_labels,
             "embedding": (None, arguments.embedding[1]),
             "dropout": arguments.dropout,
             "seed": 0,

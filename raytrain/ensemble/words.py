@@ -1,7 +1,7 @@
-"""What an ensemble artifact knows of words, read from its files and checked before it is used."""
+"""What an ensemble artifact knows of words: its files, written, and read and checked before they are used."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,6 +9,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from raytrain.ensemble.artifact import Ensemble
 from raytrain.errors import ArtifactError
+from raytrain.folds.result import save_weights
+from raytrain.folds.spec import FoldSpec, Shared, fold_name
+from raytrain.storage.files import json_bytes
 from raytrain.text.words import FIRST_WORD, vector_of
 
 _KeywordFile = TypeAdapter(dict[str, int])
@@ -52,6 +55,53 @@ class ArtifactWords:
     @property
     def all_keywords(self) -> list[str]:
         return sorted(set().union(*self.keywords.values()))
+
+
+def keyword_entry(spec: FoldSpec, shared: Shared) -> dict[str, str]:
+    """The file of the words that a fold counts; {} where it counts none."""
+    if shared.keywords is None:
+        return {}
+    chosen = f"{fold_name(spec.repeat, spec.fold)}.keywords"
+    return {"keywords": f"words/{'keywords' if shared.keywords.given is not None else chosen}.json"}
+
+
+def keyword_files(specs: Sequence[FoldSpec], shared: Shared) -> dict[str, bytes]:
+    """Word to class index, in one file where a person chose, else in one per repeat and fold."""
+    if shared.keywords is None:
+        return {}
+    held = shared.keywords.held
+    return {
+        keyword_entry(spec, shared)["keywords"]: json_bytes(held.kept(spec.keywords))
+        for spec in specs
+        if spec.keywords is not None
+    }
+
+
+def _pack_characters(characters: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Lays characters' vectors into arrays."""
+    return {
+        "codepoints": np.array([ord(char) for char in characters], np.int32),
+        "vectors": np.stack(list(characters.values())).astype(np.float32),
+    }
+
+
+def add_words(add: Callable[[str, bytes], str], shared: Shared) -> dict[str, str | None] | None:
+    """Writes what prediction needs of words. Returns the manifest's entry, None where heads read none.
+
+    Args:
+        add: Writes a file of the artifact; returns its name.
+        shared: What the folds share.
+    """
+    if shared.vocabulary is None and shared.keywords is None:
+        return None
+    vocabulary, user_dict, characters = shared.vocabulary, shared.user_dict, shared.characters
+    entry = {
+        "vocabulary": None if vocabulary is None else add("words/vocabulary.json", json_bytes(vocabulary)),
+        "user_dict": None if user_dict is None else add("words/user_dict.txt", user_dict.encode()),
+    }
+    if characters:
+        entry["characters"] = add("words/characters.safetensors", save_weights(_pack_characters(characters)))
+    return entry
 
 
 def read_words(ensemble: Ensemble) -> ArtifactWords:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from raytrain.errors import RaytrainError, StorageError, WorkerMemoryError
 from raytrain.folds.checkpoint import clear_checkpoint
-from raytrain.folds.log import FoldLog
+from raytrain.folds.log import FoldLog, Retried
 from raytrain.folds.result import FoldResult, read_fold
 from raytrain.folds.spec import FoldSpec
 from raytrain.folds.trainer import found_no_room
@@ -34,7 +34,7 @@ class FoldOutcome:
     storage: str = ""
 
 
-def run_fold(spec: FoldSpec, max_failures: int, fit: Fit, tell: Callable[..., None]) -> FoldOutcome:
+def run_fold(spec: FoldSpec, max_failures: int, fit: Fit, tell: Callable[[Retried], None]) -> FoldOutcome:
     """Attempts a fold until it is committed or given up; each attempt goes on from the last checkpoint.
 
     - No machine had room yet: again, until the deadline.
@@ -72,10 +72,10 @@ def run_fold(spec: FoldSpec, max_failures: int, fit: Fit, tell: Callable[..., No
                 return FoldOutcome(None, failure)
             what = f"failure {num_failures} of {max_failures} that are forgiven: again"
         _note(spec, what, failure)
-        tell(retry=what)
+        tell(Retried(what))
 
 
-def _fit_once_there_is_room(spec: FoldSpec, fit: Fit, tell: Callable[..., None]) -> str:
+def _fit_once_there_is_room(spec: FoldSpec, fit: Fit, tell: Callable[[Retried], None]) -> str:
     """Trains a fold; where no machine has room, tries again until its deadline."""
     has_told = False
     while True:
@@ -87,7 +87,7 @@ def _fit_once_there_is_room(spec: FoldSpec, fit: Fit, tell: Callable[..., None])
         if spec.deadline is not None and time.time() >= spec.deadline:
             return "stopped"
         if not has_told:
-            tell(retry="no machine has room yet: waiting")
+            tell(Retried("no machine has room yet: waiting"))
         has_told = True
 
 

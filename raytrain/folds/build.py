@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
-from raytrain.folds.spec import FoldSpec
+from raytrain.folds.spec import FoldData, FoldSpec
 from raytrain.text.batches import FeatureRows
 
 if TYPE_CHECKING:
     from raytrain.network.loop import FoldTraining
 
 
-def build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers: int) -> "FoldTraining":
+def build_training(spec: FoldSpec, data: FoldData, rank: int, num_workers: int) -> "FoldTraining":
     """The fold's model with all it starts from, ready to train.
 
     Args:
@@ -32,7 +32,7 @@ def build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers:
         return FoldTraining(
             build_initial_model(spec, data),
             fold_features(spec, data),
-            OBJECTIVES[spec.task](data["labels"], spec.settings),
+            OBJECTIVES[spec.task](data.targets, spec.settings),
             *spec.rows(data),
             spec.settings,
             spec.seed,
@@ -43,35 +43,36 @@ def build_training(spec: FoldSpec, data: dict[str, Any], rank: int, num_workers:
         )
 
 
-def fold_features(spec: FoldSpec, data: dict[str, Any]) -> FeatureRows:
+def fold_features(spec: FoldSpec, data: FoldData) -> FeatureRows:
     """The whole corpus as the fold's head reads it: the keywords it counts are the fold's own."""
     states = spec.hidden_states.open() if spec.hidden_states else None
     counts = None
-    if spec.keywords is not None:
-        counts = data["held_words"].count(spec.keywords, spec.model["num_keyword_classes"])
-    return FeatureRows(data["features"], states, counts)
+    if spec.keywords is not None and data.held_words is not None:
+        counts = data.held_words.count(spec.keywords, spec.model.num_keyword_classes)
+    return FeatureRows(data.features, states, counts)
 
 
-def build_initial_model(spec: FoldSpec, data: dict[str, Any]) -> Any:
+def build_initial_model(spec: FoldSpec, data: FoldData) -> Any:
     """The fold's model before its first step; the head alone where the encoder's output is at hand."""
-    from raytrain.network.build import (
-        WORD_EMBEDDING,
-        assign_variables,
-        build_head,
-        build_model,
-        encoder_variables,
-        head_variables,
-    )
+    from raytrain.network.build import WORD_EMBEDDING, build_head, build_model
+    from raytrain.network.weights import assign_variables, encoder_variables, head_variables
 
     if spec.hidden_states is not None:
-        own = {key: spec.model[key] for key in ("architecture", "num_classes", "embedding", "dropout")}
-        own["num_keyword_classes"] = spec.model.get("num_keyword_classes", 0)
-        model = build_head(**own, hidden_size=spec.model["config"]["hidden_size"], seed=spec.seed)
+        own = spec.model
+        model = build_head(
+            own.architecture,
+            own.config["hidden_size"],
+            own.num_labels,
+            own.embedding,
+            own.dropout,
+            spec.seed,
+            num_keyword_classes=own.num_keyword_classes,
+        )
     else:
-        model = build_model(**spec.model, seed=spec.seed)
+        model = build_model(**vars(spec.model), seed=spec.seed)
         if spec.encoder_weights is not None:
             assign_variables(encoder_variables(model), ray.get(spec.encoder_weights), "the encoder")
     head = head_variables(model)
-    if data["embedding"] is not None and WORD_EMBEDDING in head:
-        head[WORD_EMBEDDING].assign(data["embedding"])
+    if data.embedding is not None and WORD_EMBEDDING in head:
+        head[WORD_EMBEDDING].assign(data.embedding)
     return model

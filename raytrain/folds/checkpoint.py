@@ -5,7 +5,8 @@ import tempfile
 from pathlib import Path
 from typing import Protocol
 
-from raytrain.storage.directory import Directory, json_bytes
+from raytrain.storage.directory import Directory
+from raytrain.storage.files import json_bytes
 
 LATEST = "latest.json"  # names the state that counts; written once all of it lies there
 

@@ -6,15 +6,12 @@ states lie ragged and in half precision in one memory-mapped file, under a hash 
 
 import contextlib
 import fcntl
-import hashlib
-import json
 import logging
 import math
 import os
 import shutil
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,49 +20,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import ray
-from ray.util import ActorPool
 from rich.console import Console
-from rich.progress import track
 
 from raytrain.cluster import on_node
-from raytrain.devices import quick_imports, set_up_tensorflow
+from raytrain.folds.frozen import EncoderSource, write_states
 from raytrain.folds.resources import FoldResources
-from raytrain.storage.directory import home_directory
-from raytrain.text.batches import FeatureRows
+from raytrain.storage.files import UNFINISHED, home_directory, whole_or_not
 
-_CHUNK_TOKENS = 32_768  # a task's share of the corpus: some seconds of a large encoder on one core
 _COPY_BYTES = 256 << 20
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class EncoderSource:
-    """A frozen encoder, for tasks to build.
-
-    Attributes:
-        kind: `bert` or `albert`.
-        config: Google's config json, as a dict.
-        weights: ObjectRef of arrays by name.
-        digest: Hash of the weights.
-        precision: As in `devices.set_up_tensorflow`.
-    """
-
-    kind: str
-    config: dict[str, Any]
-    weights: ray.ObjectRef
-    digest: str
-    precision: str
-
-    def hash_with(self, features: pa.Table) -> str:
-        """Names the hidden states of these features: other weights, tokens or precision, another name."""
-        settings = json.dumps([2, self.kind, self.config, self.digest, self.precision], sort_keys=True)
-        digest = hashlib.sha256(settings.encode())
-        for name in ("token_ids", "segment_ids"):
-            for chunk in features[name].chunks:
-                digest.update(chunk.offsets.to_numpy())
-                digest.update(chunk.values.to_numpy())
-        return digest.hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -189,14 +153,9 @@ def _map(stream: Any) -> np.ndarray:
 def _new_file(path: Path) -> Iterator[Any]:
     """A file that takes its name only once it is whole."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.unfinished")
-    try:
-        with unfinished.open("w+b") as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH)
-            yield stream
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_or_not(path) as unfinished, unfinished.open("w+b") as stream:
+        fcntl.flock(stream, fcntl.LOCK_SH)
+        yield stream
 
 
 @contextlib.contextmanager
@@ -234,7 +193,8 @@ def cached_hidden_states(
         yield None
         return
     if not is_cached:
-        _compute(encoder, features, resources, path, console)
+        with _new_file(path) as stream:
+            write_states(encoder, features, resources, stream, console)
         seconds = round(time.monotonic() - started, 1)
         what += f": computed in {seconds} s"
     else:
@@ -265,7 +225,7 @@ def _make_room(cache: Path, size: int, max_gb: float) -> str | None:
     files = _files_by_age(cache)
     used = sum(num_bytes for _, num_bytes in files)
     for path, freed in files:
-        if used + size <= max_gb * 1e9 and path.suffix != ".unfinished":
+        if used + size <= max_gb * 1e9 and UNFINISHED not in path.name:
             continue
         with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -280,78 +240,8 @@ def _make_room(cache: Path, size: int, max_gb: float) -> str | None:
 def _files_by_age(cache: Path) -> list[tuple[Path, int]]:
     """The cache's files and their bytes, the longest unused first."""
     files = []
-    for path in cache.glob("*.npy*"):
+    for path in (path for path in cache.iterdir() if ".npy" in path.name):
         with contextlib.suppress(FileNotFoundError):  # another run has renamed or removed it just now
             stat = path.stat()
             files.append((stat.st_mtime, path, stat.st_size))
     return [(path, num_bytes) for _, path, num_bytes in sorted(files)]
-
-
-def _compute(
-    encoder: EncoderSource, features: pa.Table, resources: FoldResources, path: Path, console: Console
-) -> None:
-    """Encodes the corpus on as many workers as folds would run, and writes the file here."""
-    rows = FeatureRows(features)
-    chunks = _chunk_by_length(rows.lengths)
-    gpus = {"num_gpus": resources.gpus} if resources.gpus else {}
-    remote: Any = ray.remote(_EncoderWorker)
-    options = remote.options(num_cpus=resources.cpus, **gpus)
-    workers = [
-        options.remote(encoder, features_ref, encoder.weights, resources.cpus, resources.gpus or None)
-        for features_ref in [ray.put(features)]
-        for _ in range(min(resources.slots * resources.workers, len(chunks)))
-    ]
-    pool: Any = ActorPool(workers)
-    answers = pool.map_unordered(lambda worker, chunk: worker.encode.remote(*chunk), list(enumerate(chunks)))
-    shape = (int(rows.offsets[-1]), int(encoder.config["hidden_size"]))
-    with _new_file(path) as stream:
-        np.lib.format.write_array_header_1_0(stream, {"descr": "<f2", "fortran_order": False, "shape": shape})
-        start = stream.tell()
-        stream.truncate(start + 2 * shape[0] * shape[1])
-        states = np.memmap(stream, np.float16, "r+", start, shape)
-        for number, encoded in track(answers, "encoding", len(chunks), console=console, transient=True):
-            _lay(states, rows.offsets, chunks[number], encoded)
-        states.flush()
-
-
-def _lay(states: np.ndarray, offsets: np.ndarray, chunk: np.ndarray, encoded: np.ndarray) -> None:
-    """Writes a chunk's states, which come row after row, to the rows' places."""
-    start = 0
-    for row in chunk:
-        length = offsets[row + 1] - offsets[row]
-        states[offsets[row] : offsets[row + 1]] = encoded[start : start + length]
-        start += length
-
-
-def _chunk_by_length(lengths: np.ndarray) -> list[np.ndarray]:
-    """Rows by falling length, cut where a chunk's tokens are enough."""
-    order = np.argsort(-lengths, kind="stable")
-    cuts = np.flatnonzero(np.diff(np.cumsum(lengths[order]) // _CHUNK_TOKENS)) + 1
-    return np.split(order, cuts)
-
-
-class _EncoderWorker:
-    """A process with the encoder built in it; an actor."""
-
-    def __init__(
-        self,
-        encoder: EncoderSource,
-        features: pa.Table,
-        weights: dict[str, np.ndarray],
-        threads: int,
-        gpu_share: float | None,
-    ):
-        with quick_imports():
-            from raytrain.network.build import assign_variables, encoder_variables
-            from raytrain.network.encoders import build_transformer
-            from raytrain.network.layers import DropoutSeed
-
-        set_up_tensorflow(threads, gpu_share, encoder.precision)
-        self._features = FeatureRows(features)
-        self._model = build_transformer(encoder.kind, encoder.config, 0, DropoutSeed()).model
-        assign_variables(encoder_variables(self._model), weights, "the encoder")
-
-    def encode(self, number: int, rows: np.ndarray) -> tuple[int, np.ndarray]:
-        from raytrain.network.inference import predict_hidden_states
-
-        return number, predict_hidden_states(self._model, self._features, rows)

@@ -14,7 +14,7 @@ from rich.console import Console
 from raytrain.cluster import on_this_node, quicken_controllers
 from raytrain.errors import FoldError, StorageError
 from raytrain.folds.attempts import FoldOutcome, run_fold
-from raytrain.folds.log import stamped
+from raytrain.folds.log import EpochEnded, Event, MemoryTaken
 from raytrain.folds.resources import FoldResources
 from raytrain.folds.result import FoldResult
 from raytrain.folds.spec import FoldSpec
@@ -37,16 +37,17 @@ class FoldLauncher:
 
     def __init__(self, one_machine: bool) -> None:
         quicken_controllers(one_machine)
-        self._events: deque[tuple[str, dict[str, Any]]] = deque()
+        self._events: deque[tuple[float, str, Event]] = deque()
 
-    def push(self, name: str, event: dict[str, Any]) -> None:
-        self._events.append((name, event))
+    def push(self, name: str, event: Event, sent: float) -> None:
+        """Takes what a fold tells, and the Unix time at which it was sent."""
+        self._events.append((sent, name, event))
 
-    def drain(self) -> list[tuple[str, dict[str, Any]]]:
+    def drain(self) -> list[tuple[str, Event]]:
         """What was pushed since the last time, in the order it was sent: the threads here mix it up."""
         events = [self._events.popleft() for _ in range(len(self._events))]
-        events.sort(key=lambda event: event[1].pop("sent"))
-        return events
+        events.sort(key=lambda event: event[0])
+        return [(name, event) for _, name, event in events]
 
     def run_fold(self, spec: FoldSpec, resources: FoldResources, max_failures: int) -> FoldOutcome:
         """Runs one fold to its end."""
@@ -56,11 +57,11 @@ class FoldLauncher:
                 result: Any = FoldTrainer(attempt, resources.scaling(), scratch).fit()
             return str(result.return_value)
 
-        return run_fold(spec, max_failures, fit, lambda **event: self.push(spec.name, stamped(event)))
+        return run_fold(spec, max_failures, fit, lambda event: self.push(spec.name, event, time.time()))
 
 
 @dataclass
-class Schedule:
+class Capacity:
     """How many folds may run at once, as the cluster changes.
 
     Args:
@@ -105,7 +106,7 @@ class Schedule:
 def run_folds(
     specs: Sequence[FoldSpec],
     kept: dict[str, FoldResult],
-    schedule: Schedule | None,
+    capacity: Capacity | None,
     max_failures: int,
     console: Console,
     tracker: Tracker,
@@ -115,7 +116,7 @@ def run_folds(
     Args:
         specs: All fold runs, in order.
         kept: Those committed earlier, by name.
-        schedule: What a fold takes and how many fit; None where all are kept.
+        capacity: What a fold takes and how many fit; None where all are kept.
         max_failures: Failures of a fold run that are forgiven.
         console: Where progress is drawn.
         tracker: Where epochs are logged.
@@ -133,9 +134,9 @@ def run_folds(
         table.set_state(name, "kept")
     waiting = deque(spec for spec in specs if spec.name not in kept)
     outcomes: dict[str, FoldOutcome] = {}
-    if waiting and schedule is not None:
+    if waiting and capacity is not None:
         with table.shown():
-            outcomes = _Launch(schedule, max_failures, table, tracker).run(waiting)
+            outcomes = _Launch(capacity, max_failures, table, tracker).run(waiting)
     gone = [outcome.storage for outcome in outcomes.values() if outcome.storage]
     if gone:
         raise StorageError(gone[0])
@@ -150,8 +151,8 @@ def run_folds(
 class _Launch:
     """Keeps as many folds running as fit, in their order."""
 
-    def __init__(self, schedule: Schedule, max_failures: int, table: FoldTable, tracker: Tracker):
-        self._schedule, self._max_failures = schedule, max_failures
+    def __init__(self, capacity: Capacity, max_failures: int, table: FoldTable, tracker: Tracker):
+        self._capacity, self._max_failures = capacity, max_failures
         self._table, self._tracker = table, tracker
         self._launchers: dict[Any, int] = {}  # to the folds that each runs
         self._running: dict[ray.ObjectRef, tuple[str, Any]] = {}
@@ -159,10 +160,10 @@ class _Launch:
     def run(self, waiting: deque[FoldSpec]) -> dict[str, FoldOutcome]:
         outcomes: dict[str, FoldOutcome] = {}
         while waiting or self._running:
-            if self._schedule.is_over:
+            if self._capacity.is_over:
                 waiting.clear()
             left = len(waiting) + len(self._running)
-            while waiting and len(self._running) < self._schedule.slots(left):
+            while waiting and len(self._running) < self._capacity.slots(left):
                 self._start(waiting.popleft())
             if not self._running:
                 break
@@ -178,14 +179,14 @@ class _Launch:
         return outcomes
 
     def _start(self, spec: FoldSpec) -> None:
-        resources = self._schedule.resources
+        resources = self._capacity.resources
         launcher = self._launcher_with_room()
         spec = replace(
             spec,
             progress=launcher,
             threads=resources.cpus,
             gpu_share=resources.gpus or None,
-            deadline=self._schedule.deadline,
+            deadline=self._capacity.deadline,
         )
         reference = launcher.run_fold.remote(spec, resources, self._max_failures)
         self._running[reference] = spec.name, launcher
@@ -199,7 +200,7 @@ class _Launch:
         actor: Any = ray.remote(FoldLauncher)
         launcher = actor.options(
             num_cpus=0, max_concurrency=LAUNCHED_TOGETHER + 2, scheduling_strategy=on_this_node()
-        ).remote(self._schedule.one_machine)
+        ).remote(self._capacity.one_machine)
         self._launchers[launcher] = 0
         return launcher
 
@@ -212,8 +213,8 @@ class _Launch:
             outcome = FoldOutcome(None, str(error))
             self._launchers.pop(launcher, None)  # it is dead: the next fold gets another one
         self._table.set_state(name, _end_state(outcome))
-        if self._schedule.resources.probe:  # it ended before it told of its memory
-            self._schedule.pack(self._schedule.resources, len(self._running) + 1)
+        if self._capacity.resources.probe:  # it ended before it told of its memory
+            self._capacity.pack(self._capacity.resources, len(self._running) + 1)
         return name, outcome
 
     def _take_events(self, num_left: int) -> None:
@@ -222,13 +223,13 @@ class _Launch:
                 for name, event in ray.get(launcher.drain.remote(), timeout=5):
                     self._take(name, event, num_left)
 
-    def _take(self, name: str, event: dict[str, Any], num_left: int) -> None:
-        if "peak_bytes" in event:
-            self._schedule.learn_memory(event["peak_bytes"], event["card_bytes"], num_left)
-            return
-        self._table.update(name, event)
-        if "epoch" in event:
-            self._tracker.log(name, event["epoch"], event)
+    def _take(self, name: str, event: Event, num_left: int) -> None:
+        if isinstance(event, MemoryTaken):
+            self._capacity.learn_memory(event.peak_bytes, event.card_bytes, num_left)
+        else:
+            self._table.update(name, event)
+        if isinstance(event, EpochEnded):
+            self._tracker.log(name, int(event.metrics["epoch"]), event.metrics)
 
 
 def _end_state(outcome: FoldOutcome) -> str:

@@ -3,13 +3,16 @@
 import json
 import logging
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from ray.util.metrics import Gauge
 
 from raytrain.folds.spec import FoldSpec
-from raytrain.storage.directory import Directory, json_bytes
+from raytrain.storage.directory import Directory
+from raytrain.storage.files import json_bytes
 
 PROGRESS_SECONDS = 0.5
 LOG_FILE = "log.jsonl"
@@ -41,13 +44,55 @@ def read_log(location: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in directory.read_bytes(LOG_FILE).splitlines()]
 
 
-def stamped(event: dict[str, Any]) -> dict[str, Any]:
-    """An event with the time at which it is sent, so that events can be put in order."""
-    return {**event, "sent": time.time()}
+@dataclass(frozen=True)
+class Started:
+    """A fold's worker runs on a node; its address."""
+
+    node: str
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """How far an epoch is.
+
+    Attributes:
+        loss: Mean training loss of the epoch so far, in nats.
+        rate: Training texts a second.
+    """
+
+    step: int
+    num_steps: int
+    loss: float
+    rate: float
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """An epoch's number from 1, its training loss, and the scores of the valid rows."""
+
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class MemoryTaken:
+    """What a fold took of its card at most, and the card's whole memory."""
+
+    peak_bytes: int
+    card_bytes: int
+
+
+@dataclass(frozen=True)
+class Retried:
+    """A fold is tried again; why and how."""
+
+    what: str
+
+
+Event = Started | Stepped | EpochEnded | MemoryTaken | Retried
 
 
 class FoldReporter:
-    """Takes what happens in the worker of rank 0 and passes it on; other ranks have none.
+    """Takes what happens in the worker of rank 0 and passes it on.
 
     Args:
         spec: The fold.
@@ -71,14 +116,16 @@ class FoldReporter:
             gauge.set_default_tags(tags)
         self._epoch = 0.0
 
-    def warnings_to_log(self) -> None:
-        """What libraries warn of in this process goes to the fold's log as well."""
+    def on_start(self, epoch: int, step: int, facts: Mapping[str, Any]) -> None:
+        """Tells where the fold begins and on what; from now on libraries' warnings go to its log as well."""
+        self._push(Started(facts["node"]["address"]))
+        self.log.add("start", epoch=epoch, step=step, accumulation=self._spec.accumulation, **facts)
         logging.getLogger().addHandler(_LogHandler(self.log))
 
-    def push(self, **event: Any) -> None:
+    def _push(self, event: Event) -> None:
         """Tells the driver, which waits for nothing."""
         if self._spec.progress is not None:
-            self._spec.progress.push.remote(self._spec.name, stamped(event))
+            self._spec.progress.push.remote(self._spec.name, event, time.time())
 
     def on_step(self, step: int, num_steps: int, loss: float) -> None:
         """Tells a few times a second how far the fold is."""
@@ -92,22 +139,55 @@ class FoldReporter:
             batch_size = self._spec.settings.batch_size
             rate = (step - self._step) * batch_size / max(now - self._time, 1e-9)
             self._time, self._step = now, step
-            self.push(step=step, num_steps=num_steps, loss=loss, rate=rate)
+            self._push(Stepped(step, num_steps, loss, rate))
             self._gauges["examples_per_second"].set(rate)
             self._gauges["epoch"].set(self._epoch + step / num_steps)
             self._gauges["loss"].set(loss)
 
     def on_memory(self, peak_bytes: int, card_bytes: int) -> None:
         """Tells and logs what the fold took of its card, and the card's whole memory."""
-        self.push(peak_bytes=peak_bytes, card_bytes=card_bytes)
+        self._push(MemoryTaken(peak_bytes, card_bytes))
         self.log.add("memory", peak_bytes=peak_bytes, card_bytes=card_bytes)
 
     def on_epoch(self, metrics: dict[str, float]) -> None:
         """Tells and logs the scores of an epoch."""
         self._epoch = metrics["epoch"]
         self._gauges["epoch"].set(self._epoch)
-        self.push(**metrics)
+        self._push(EpochEnded(metrics))
         self.log.add("epoch", **metrics)
+
+    def on_pause(self, reason: str, epoch: int, step: int) -> None:
+        """Logs why and where training pauses."""
+        self.log.add(reason, epoch=epoch, step=step)
+
+    def on_commit(self, epoch: int, step: int, seconds: float) -> None:
+        """Logs the fold's end."""
+        self.log.add("committed", epoch=epoch, step=step, seconds=seconds)
+
+
+class SilentReporter(FoldReporter):
+    """Of the other workers: tells nothing."""
+
+    def __init__(self) -> None:
+        pass
+
+    def on_start(self, epoch: int, step: int, facts: Mapping[str, Any]) -> None:
+        pass
+
+    def on_step(self, step: int, num_steps: int, loss: float) -> None:
+        pass
+
+    def on_memory(self, peak_bytes: int, card_bytes: int) -> None:
+        pass
+
+    def on_epoch(self, metrics: dict[str, float]) -> None:
+        pass
+
+    def on_pause(self, reason: str, epoch: int, step: int) -> None:
+        pass
+
+    def on_commit(self, epoch: int, step: int, seconds: float) -> None:
+        pass
 
 
 class _LogHandler(logging.Handler):

@@ -9,7 +9,7 @@ import ray
 import ray.train
 import yaml
 
-from raytrain.config.schema import Autoscaler, ClusterConfig
+from raytrain.config.sections import Autoscaler, ClusterConfig
 from raytrain.errors import ClusterError
 
 LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")  # where `ray up` leaves its config on the head
@@ -136,7 +136,7 @@ def even_slots(num_folds: int, fitting: int) -> int:
     return math.ceil(num_folds / waves)
 
 
-def plan_resources(
+def divide_resources(
     cluster: ClusterConfig,
     num_runs: int,
     num_missing: int,
@@ -203,7 +203,7 @@ def _describe(nodes: Sequence[Node]) -> str:
     return f"{text} on {len(nodes)} nodes (the largest: {largest.cpus:g} CPU, {largest.gpus:g} GPU)"
 
 
-def describe_plan(resources: FoldResources, num_missing: int, nodes: Sequence[Node]) -> str:
+def describe_resources(resources: FoldResources, num_missing: int, nodes: Sequence[Node]) -> str:
     """One line: what a fold takes, what the cluster has, how many folds run at once."""
     workers = f"{resources.workers} workers × " if resources.workers > 1 else ""
     gpus = f", {resources.gpus:g} GPU" if resources.gpus else ""

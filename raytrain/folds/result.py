@@ -1,6 +1,5 @@
 """A fold's specification, and what it leaves behind: committed whole or not at all."""
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from safetensors.numpy import save as save_safetensors
 
 from raytrain.errors import ArtifactError
-from raytrain.folds.spec import FoldSpec
-from raytrain.storage.directory import Directory, json_bytes, sha256
+from raytrain.folds.spec import FoldData, FoldSpec
+from raytrain.storage.directory import Directory
+from raytrain.storage.files import json_bytes, parquet_bytes, read_parquet, sha256
 
 RESULT_FILES = ("model.safetensors", "oof.parquet")
 
@@ -34,7 +33,7 @@ class FoldResult:
 
 def commit_fold(
     spec: FoldSpec,
-    data: Mapping[str, Any],
+    data: FoldData,
     weights: dict[str, np.ndarray],
     oof: pa.Table,
     metrics: dict[str, float],
@@ -54,9 +53,7 @@ def commit_fold(
         seconds: Wall time of the worker that ended the fold.
         facts: What else the record tells: where it ran, and whether it was stopped early.
     """
-    sink = io.BytesIO()
-    pq.write_table(oof, sink)
-    contents = {"model.safetensors": save_safetensors(weights), "oof.parquet": sink.getvalue()}
+    contents = {"model.safetensors": save_safetensors(weights), "oof.parquet": parquet_bytes(oof)}
     result = Directory(spec.location) / "result"
     result.remove("result.json")  # of a fold that was stopped early: never beside newer weights
     for name, content in contents.items():
@@ -68,7 +65,7 @@ def commit_fold(
         "repeat": spec.repeat,
         "seed": spec.seed,
         "identity": spec.identity,
-        "train_rows": len(data["ids"]) - oof.num_rows,
+        "train_rows": len(data.ids) - oof.num_rows,
         "valid_rows": oof.num_rows,
         "metrics": metrics,
         "history": history,
@@ -125,7 +122,7 @@ def _number(value: Any) -> float:
 def read_fold_oof(location: str) -> pa.Table:
     """Returns what a committed fold says of its valid rows."""
     data = (Directory(location) / "result").read_bytes("oof.parquet")
-    return pq.read_table(io.BytesIO(data))
+    return read_parquet(data)
 
 
 def read_fold_weights(location: str) -> bytes:

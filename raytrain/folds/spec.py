@@ -1,15 +1,92 @@
-"""What a fold is told: all that a worker needs to train it."""
+"""What the folds of a run share, and what each of them is told."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import ray
 from ray.actor import ActorHandle
 
 from raytrain.folds.hidden_states import HiddenStates
+from raytrain.keywords.held import HeldWords, KeywordInputs
 from raytrain.network.schedule import TrainSettings
+from raytrain.pretrained.directory import EncoderFiles
+from raytrain.text.windows import Windows
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the folds and the artifact share.
+
+    Attributes:
+        encoder: The encoder's files.
+        features: Of `text.encode.build_features`.
+        user_dict: Text of the jieba dictionary, kept keywords included, or None.
+        vocabulary: The words; None where no architecture reads words.
+        embedding: First value of the word embedding, or None.
+        coverage: Words by where their vector came from.
+        characters: Single characters' pretrained vectors, where there are any: for words that only texts
+            to predict will hold.
+        keywords: Where the texts' keywords stand; None where no head counts them.
+        windows: Which tokens of which text stand in each row of the features; None where each row is a text.
+    """
+
+    encoder: EncoderFiles
+    features: pa.Table
+    user_dict: str | None
+    vocabulary: list[str] | None
+    embedding: np.ndarray | None
+    coverage: dict[str, int]
+    characters: dict[str, np.ndarray] | None = None
+    keywords: KeywordInputs | None = None
+    windows: Windows | None = None
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """What every fold reads, once in the object store.
+
+    Attributes:
+        features: (num_rows) of `text.encode.build_features`.
+        targets: (num_rows,) label indices, or the `TaggedWindows` of the texts.
+        ids: (num_texts,) the texts' ids.
+        embedding: First value of the word embedding, or None.
+        folds: (repeats, num_rows) the fold in which each row of the features is valid.
+        held_words: Which keywords each text holds; None where no head counts them.
+    """
+
+    features: pa.Table
+    targets: Any
+    ids: pa.Array
+    embedding: np.ndarray | None
+    folds: np.ndarray
+    held_words: HeldWords | None = None
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What a fold's model is built from, without the seed; as the arguments of `network.build.build_model`.
+
+    Attributes:
+        architecture: The head.
+        kind: Of the encoder, `bert` or `albert`.
+        config: The encoder's, in Google's names.
+        num_labels: Labels of a classifier, tags of a tagger.
+        embedding: (rows, columns) of the word embedding; any where the head reads no words.
+        train_encoder: Whether the encoder learns.
+        dropout: In the head.
+        num_keyword_classes: Classes that kept keywords are counted for; 0 where the head counts none.
+    """
+
+    architecture: str
+    kind: str
+    config: dict[str, Any]
+    num_labels: int
+    embedding: tuple[int, int]
+    train_encoder: bool
+    dropout: float
+    num_keyword_classes: int = 0
 
 
 @dataclass(frozen=True)
@@ -21,8 +98,8 @@ class FoldSpec:
         location: The fold's directory.
         identity: Hash of config and corpus; a committed result of another identity is not this fold's.
         settings: Hyperparameters.
-        model: Keyword arguments of `network.build.build_model`, without the seed.
-        data: ObjectRef of `crossval.plan.Plan.shared_data`.
+        model: What its model is built from.
+        data: ObjectRef of the `FoldData` that all folds read.
         encoder_weights: ObjectRef of arrays by name, or None for an encoder that starts untrained.
         hidden_states: The frozen encoder's output, or None where the model runs its encoder itself.
         keywords: (num_words,) the class each of data's `held_words` is kept for, -1 where it is not; None
@@ -44,7 +121,7 @@ class FoldSpec:
     location: str
     identity: str
     settings: TrainSettings
-    model: dict[str, Any]
+    model: ModelSettings
     data: ray.ObjectRef
     encoder_weights: ray.ObjectRef | None
     precision: str
@@ -62,13 +139,13 @@ class FoldSpec:
         """The run's directory."""
         return self.location.removesuffix(f"/folds/{self.name}")
 
-    def rows(self, data: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    def rows(self, data: FoldData) -> tuple[np.ndarray, np.ndarray]:
         """Indices of the features' rows to learn from, and of those to predict out of fold.
 
         Args:
-            data: What `data` refers to; its `folds` is (repeats, rows of the features).
+            data: What `data` refers to.
         """
-        assigned = data["folds"][self.repeat]
+        assigned = data.folds[self.repeat]
         return np.flatnonzero(assigned != self.fold), np.flatnonzero(assigned == self.fold)
 
 

@@ -4,12 +4,13 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+
+from raytrain.folds.log import EpochEnded, Event, Retried, Stepped
 
 STATES = ("waiting", "starting", "training", "committed", "kept", "stopped early", "stopped", "failed")
 _STYLES = {
@@ -78,30 +79,25 @@ class FoldTable:
             if state not in _OPEN:
                 self._line(name, state)
 
-    def update(self, name: str, event: dict[str, Any]) -> None:
-        """Takes an event of a fold.
-
-        Of its worker: {node}, {step, num_steps, loss, rate} or {epoch, loss, accuracy, …}; of what attempts
-        it: {retry}.
-        """
+    def update(self, name: str, event: Event) -> None:
+        """Takes what a fold tells."""
         row = self._rows[name]
-        if "retry" in event:
+        if isinstance(event, Retried):
             row.state, row.rate = "starting", None
-            self._line(name, event["retry"])
+            self._line(name, event.what)
             return
         if row.state in ("waiting", "starting"):
             row.state = "training"
-        if "node" in event:
-            return
-        if "epoch" in event:
-            row.epoch, row.step = int(event["epoch"]), 0
-            row.score = event[self._metric]
-            row.loss = event["loss"]
-            done = f"epoch {event['epoch']:g}/{self._epochs}"
+        if isinstance(event, EpochEnded):
+            row.epoch, row.step = int(event.metrics["epoch"]), 0
+            row.score, row.loss = event.metrics[self._metric], event.metrics["loss"]
+            done = f"epoch {event.metrics['epoch']:g}/{self._epochs}"
             self._line(name, f"{done}  loss {row.loss:.4f}  valid {self._metric} {row.score:.4f}")
+        elif isinstance(event, Stepped):
+            row.step, row.num_steps = event.step, event.num_steps
+            row.loss, row.rate = event.loss, event.rate
         else:
-            row.step, row.num_steps = event["step"], event["num_steps"]
-            row.loss, row.rate = event["loss"], event["rate"]
+            return
         if row.first_seen is None:
             row.first_seen = time.monotonic(), self._share(row)
 

@@ -14,7 +14,7 @@ from raytrain.devices import card_memory, quick_imports, set_up_tensorflow
 from raytrain.errors import ClusterError, WorkerMemoryError
 from raytrain.folds.build import build_training
 from raytrain.folds.checkpoint import load_checkpoint, save_checkpoint
-from raytrain.folds.log import FoldReporter
+from raytrain.folds.log import FoldReporter, SilentReporter
 from raytrain.folds.result import commit_fold
 from raytrain.folds.spec import FoldSpec
 from raytrain.provenance import describe_worker
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Outcome = Literal["committed", "stopped"]
 
+TIME_BUDGET = "time budget"
 WATCH_SECONDS = 1.0
 WATCH_STEPS = 4  # several workers agree on a pause, which costs them a round trip
 
@@ -63,51 +64,45 @@ def _train(spec: FoldSpec) -> Outcome:
     with quick_imports():
         import raytrain.network.loop  # noqa: F401
     set_up_tensorflow(spec.threads, spec.gpu_share, spec.precision)
-    reporter = FoldReporter(spec) if rank == 0 else None
+    is_chief = rank == 0
+    reporter = FoldReporter(spec) if is_chief else SilentReporter()
     training = build_training(spec, ray.get(spec.data), rank, num_workers)
     load_checkpoint(spec.location, training)
     facts = describe_worker()
-    if reporter is not None:
-        reporter.push(node=facts["node"]["address"])
-        at = {"epoch": training.epoch, "step": training.step, "accumulation": spec.accumulation}
-        reporter.log.add("start", **at, **facts)
-        reporter.warnings_to_log()
-    _run_epochs(spec, training, reporter, num_workers)
-    learned = bool(training.epoch or training.step)
+    reporter.on_start(training.epoch, training.step, facts)
+    _run_epochs(spec, training, reporter, is_chief, num_workers)
+    if not (training.epoch or training.step):
+        return "stopped"
     stopped_early = not training.finished
-    if stopped_early and learned:
-        if reporter is not None:
+    if stopped_early:
+        if is_chief:
             save_checkpoint(spec.location, training)  # a later run goes on from here
         within_epoch = training.step > 0
         training.stop_early()
-        if reporter is not None and within_epoch:
+        if within_epoch:
             reporter.on_epoch(training.history[-1])
-    if reporter is not None and learned:
+    if is_chief:
         seconds = round(time.monotonic() - started, 3)
         _commit(spec, training, seconds, {**facts, "stopped_early": stopped_early})
-        reporter.log.add("committed", epoch=training.epoch, step=training.step, seconds=seconds)
-    return "committed" if learned else "stopped"
+        reporter.on_commit(training.epoch, training.step, seconds)
+    return "committed"
 
 
 def _run_epochs(
-    spec: FoldSpec, training: "FoldTraining", reporter: FoldReporter | None, num_workers: int
+    spec: FoldSpec, training: "FoldTraining", reporter: FoldReporter, is_chief: bool, num_workers: int
 ) -> None:
     """Trains until the fold is finished or its deadline has come."""
     watch = Watch(spec.deadline, num_workers)
-    on_step = reporter.on_step if reporter is not None else None
-    tells_memory = bool(spec.gpu_share)
+    tells_memory = is_chief and bool(spec.gpu_share)
     while not training.finished:
-        metrics = training.run_epoch(on_step, watch)
-        if metrics is None and watch.reason == "time budget":
-            if reporter is not None:
-                reporter.log.add("time budget", epoch=training.epoch, step=training.step)
+        metrics = training.run_epoch(reporter.on_step, watch)
+        if metrics is None and watch.reason == TIME_BUDGET:
+            reporter.on_pause(watch.reason, training.epoch, training.step)
             return
-        if reporter is None:
-            continue
-        if not training.finished:  # after the last epoch comes the result itself
+        if is_chief and not training.finished:  # after the last epoch comes the result itself
             save_checkpoint(spec.location, training)
         if metrics is None:
-            reporter.log.add("preemption", epoch=training.epoch, step=training.step)
+            reporter.on_pause(watch.reason, training.epoch, training.step)
             continue
         reporter.on_epoch(metrics)
         memory = card_memory() if tells_memory else None
@@ -152,7 +147,7 @@ class Watch:
 
     def _look(self, over: bool) -> str:
         if over:
-            return "time budget"
+            return TIME_BUDGET
         if not self._warned and ray.train.get_preemption_info() is not None:
             self._warned = True
             return "preemption"
@@ -162,5 +157,5 @@ class Watch:
 def _commit(spec: FoldSpec, training: "FoldTraining", seconds: float, facts: dict[str, Any]) -> None:
     data = ray.get(spec.data)
     weights, predicted, metrics = training.selected()
-    oof = training.objective.oof_table(training.valid_rows, predicted, data["ids"], weights)
+    oof = training.objective.oof_table(training.valid_rows, predicted, data.ids, weights)
     commit_fold(spec, data, weights, oof, metrics, training.history, seconds, facts)

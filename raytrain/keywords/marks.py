@@ -12,6 +12,7 @@ from raytrain.corpus.encodings import Problem
 from raytrain.corpus.tables import iter_rows
 from raytrain.errors import CorpusError
 from raytrain.keywords.candidates import Candidates
+from raytrain.storage.files import whole_or_not
 
 WORD, KEEP, CLASS = "word", "keep", "class"  # columns of the file
 _YES = ("x", "1", "1.0", "y", "yes", "true", "keep", "✓", "√", "是")
@@ -133,9 +134,8 @@ def write_candidates(candidates: Candidates, path: str | Path) -> int:
     """
     target = Path(path)
     marks = read_marks(target)
-    unfinished = target.with_name(f".{target.name}.unfinished")
     # With its byte order mark, spreadsheets read the file as UTF-8.
-    with unfinished.open("w", encoding="utf-8-sig", newline="") as stream:
+    with whole_or_not(target) as new, new.open("w", encoding="utf-8-sig", newline="") as stream:
         writer = csv.writer(stream)
         header = _header(candidates)
         writer.writerow([*header, KEEP, CLASS])
@@ -144,7 +144,6 @@ def write_candidates(candidates: Candidates, path: str | Path) -> int:
             writer.writerow([*_cells(candidates, number), *left.pop(word, ("", ""))])
         for word, mark in left.items():
             writer.writerow([word, *[""] * (len(header) - 1), *mark])
-    unfinished.replace(target)
     return len(marks)
 
 

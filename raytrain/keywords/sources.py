@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from raytrain.config.schema import DropKind
+from raytrain.config.sections import DropKind
 from raytrain.corpus.labelled import read_corpus
 from raytrain.corpus.unlabelled import count_texts, has_column, iter_texts
 from raytrain.keywords.held import interleave

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from raytrain.errors import ArtifactError
 from raytrain.network.crf import CRF
 from raytrain.network.encoders import build_transformer
 from raytrain.network.layers import (
@@ -19,6 +18,7 @@ from raytrain.network.layers import (
     PaddingMask,
 )
 from raytrain.network.recurrent import BiLSTM
+from raytrain.network.weights import find_part
 from raytrain.tasks import ARCHITECTURES
 
 keras = tf.keras
@@ -32,7 +32,7 @@ def build_model(
     architecture: str,
     kind: str,
     config: dict[str, Any],
-    num_classes: int,
+    num_labels: int,
     embedding: tuple[int | None, int],
     train_encoder: bool,
     dropout: float,
@@ -45,7 +45,7 @@ def build_model(
         architecture: One of `tasks.ARCHITECTURES`.
         kind: `bert` or `albert`.
         config: Google's config json, as a dict.
-        num_classes: Of a classifier: two classes give one logit (sigmoid), more give one each (softmax).
+        num_labels: Of a classifier: two classes give one logit (sigmoid), more give one each (softmax).
             Of a tagger: the tags.
         embedding: Rows and columns of the word embedding; None lets what is assigned to it say the rows.
         train_encoder: False freezes the encoder, and it then runs without dropout.
@@ -55,8 +55,8 @@ def build_model(
 
     Returns:
         A keras.Model of {token_ids, segment_ids, word_ids}, each (batch, length) int32, and where keywords
-        count keyword_counts (batch, num_keyword_classes), to logits (batch, 1 or num_classes), a tagger's to
-        emissions (batch, length, num_classes), float32 whatever the policy; its attribute `dropout_seed` is
+        count keyword_counts (batch, num_keyword_classes), to logits (batch, 1 or num_labels), a tagger's to
+        emissions (batch, length, num_labels), float32 whatever the policy; its attribute `dropout_seed` is
         set by each training step.
     """
     dropout_seed = DropoutSeed()
@@ -66,7 +66,7 @@ def build_model(
     head = build_head(
         architecture,
         config["hidden_size"],
-        num_classes,
+        num_labels,
         embedding,
         dropout,
         seed,
@@ -89,7 +89,7 @@ def build_model(
 def build_head(
     architecture: str,
     hidden_size: int,
-    num_classes: int,
+    num_labels: int,
     embedding: tuple[int | None, int],
     dropout: float,
     seed: int,
@@ -118,7 +118,7 @@ def build_head(
         mask = PaddingMask(name="mask")(inputs["token_ids"])
         fused = [states, _word_embedding(*embedding)(inputs["word_ids"])]
         if architecture in ARCHITECTURES["tag"]:
-            emissions = _tagging_head(fused, mask, architecture, num_classes, drop, seeds)
+            emissions = _tagging_head(fused, mask, architecture, num_labels, drop, seeds)
             return _finish_head(inputs, emissions, dropout_seed)
         vector = _fusion_head(fused, mask, num_bilstms=2 if architecture == "rnn_cnn" else 0, seeds=seeds)
     vector = drop(vector)
@@ -129,7 +129,7 @@ def build_head(
     if architecture != "finetune":
         dense = Dense(32, activation="relu", name="dense", kernel_initializer=_glorot(seeds))
         vector = dense(vector)
-    units = 1 if num_classes == 2 else num_classes
+    units = 1 if num_labels == 2 else num_labels
     output = keras.layers.Dense(units, name="logits", kernel_initializer=_glorot(seeds), dtype="float32")
     return _finish_head(inputs, output(vector), dropout_seed)
 
@@ -148,10 +148,10 @@ def _finish_head(inputs, output, dropout_seed: DropoutSeed) -> keras.Model:
     return head
 
 
-def _keyword_input(num_classes: int) -> dict[str, Any]:
-    if not num_classes:
+def _keyword_input(num_keyword_classes: int) -> dict[str, Any]:
+    if not num_keyword_classes:
         return {}
-    return {"keyword_counts": keras.Input((num_classes,), name="keyword_counts")}
+    return {"keyword_counts": keras.Input((num_keyword_classes,), name="keyword_counts")}
 
 
 def _log_counts(counts):
@@ -207,67 +207,4 @@ def _bilstm(number: int, seeds) -> BiLSTM:
 
 def crf_layer(model: keras.Model) -> CRF | None:
     """The layer that holds a tagger's transitions; None where it has none."""
-    return next((layer for layer in _part(model, "head").layers if layer.name == "crf"), None)
-
-
-def _named_variables(layers) -> dict[str, tf.Variable]:
-    """Names by layer and position: Keras's own names count every layer the process has built."""
-    named = {}
-    for layer in layers:
-        for position, weight in enumerate(layer.weights):
-            leaf = weight.name.rsplit("/", 1)[-1].split(":")[0]
-            named[f"{layer.name}.{position}.{leaf}"] = weight
-    return named
-
-
-def encoder_variables(model: keras.Model) -> dict[str, tf.Variable]:
-    """The encoder's variables by name, each starting with `encoder.`; none where a head stands alone."""
-    encoder = _part(model, "encoder")
-    named = _named_variables(encoder.layers) if encoder is not None else {}
-    return {f"encoder.{name}": weight for name, weight in named.items()}
-
-
-def head_variables(model: keras.Model) -> dict[str, tf.Variable]:
-    """The head's variables by name."""
-    head = _part(model, "head")
-    return _named_variables(head.layers) if head is not None else {}
-
-
-def _part(model: keras.Model, name: str) -> keras.Model | None:
-    """The encoder or the head of a model, which may itself be one of them."""
-    parts = [model, *model.layers]
-    return next((part for part in parts if part.name == name), None)
-
-
-def trains_encoder(model: keras.Model) -> bool:
-    encoder = _part(model, "encoder")
-    return encoder is not None and encoder.trainable
-
-
-def learned_variables(model: keras.Model) -> dict[str, tf.Variable]:
-    """What a fold learns, by name: the head, and the encoder where it trains."""
-    learned = head_variables(model)
-    return learned | encoder_variables(model) if trains_encoder(model) else learned
-
-
-def read_variables(variables: dict[str, tf.Variable]) -> dict[str, np.ndarray]:
-    return {name: variable.numpy() for name, variable in variables.items()}
-
-
-def assign_variables(variables: dict[str, tf.Variable], values: dict[str, np.ndarray], source: str) -> None:
-    """Sets variables by name; names and shapes must be the same on both sides.
-
-    Raises:
-        ArtifactError: Naming `source` and everything missing, left over or of another shape.
-    """
-    problems = [f"no weight {name}" for name in variables.keys() - values.keys()]
-    problems += [f"a weight {name} that the model lacks" for name in values.keys() - variables.keys()]
-    problems += [
-        f"{name}: expected shape {tuple(variables[name].shape)}, found {values[name].shape}"
-        for name in variables.keys() & values.keys()
-        if not variables[name].shape.is_compatible_with(values[name].shape)
-    ]
-    if problems:
-        raise ArtifactError(f"{source}: its weights are not those of the model", sorted(problems))
-    for name, variable in variables.items():
-        variable.assign(values[name])
+    return next((layer for layer in find_part(model, "head").layers if layer.name == "crf"), None)

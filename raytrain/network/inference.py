@@ -6,7 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from raytrain.network.build import encoder_variables, input_specs
+from raytrain.network.build import input_specs
+from raytrain.network.weights import encoder_variables
 from raytrain.text.batches import FeatureRows, sequential_batches
 from raytrain.text.ragged import bounds_of
 

@@ -12,10 +12,10 @@ import tensorflow as tf
 from safetensors.numpy import load_file, save_file
 
 from raytrain.errors import RaytrainError
-from raytrain.network.build import assign_variables, learned_variables, read_variables
 from raytrain.network.objectives import Objective
 from raytrain.network.schedule import TrainSettings, rate_factor
 from raytrain.network.step import Piece, TrainStep
+from raytrain.network.weights import assign_variables, learned_variables, read_variables
 from raytrain.scores.classes import is_better
 from raytrain.text.batches import FeatureRows, plan_epoch
 

@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from raytrain.network.build import crf_layer, head_variables, read_variables
+from raytrain.network.build import crf_layer
 from raytrain.network.crf import tagging_losses
 from raytrain.network.inference import predict_emissions, predict_logits
 from raytrain.network.schedule import TrainSettings
+from raytrain.network.weights import head_variables, read_variables
 from raytrain.scores.classes import proba_from_logits, score_proba
 from raytrain.scores.spans import score_tags
 from raytrain.scores.tagging import find_and_count, transitions_of

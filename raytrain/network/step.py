@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from raytrain.network.build import head_variables, input_specs, learned_variables
+from raytrain.network.build import input_specs
 from raytrain.network.objectives import Objective
 from raytrain.network.optimizer import Adam
 from raytrain.network.schedule import TrainSettings
+from raytrain.network.weights import head_variables, learned_variables
 
 keras = tf.keras
 

@@ -1,9 +1,7 @@
-"""An encoder's weights on disk: Google's checkpoints, the first albert_zh's, Hugging Face's; and back."""
+"""A model's variables by name; an encoder's, from a checkpoint and to one."""
 
 import json
 import re
-import shutil
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,49 +10,23 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from bert4keras.models import ALBERT, BERT
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
-from raytrain.errors import CheckpointError
-from raytrain.text.wordpiece import Vocab
+from raytrain.errors import ArtifactError, CheckpointError
+from raytrain.storage.files import whole_or_not
+from raytrain.text.vocab import Vocab, vocab_file
 
-_GROUP = "bert/encoder/transformer/group_0/inner_group_0"
-# The first albert_zh release (github.com/brightmart/albert_zh) and Google's names for the same variables.
-_LAYER_SHARED = {
-    "bert/encoder/layer_shared/attention/self/": f"{_GROUP}/attention_1/self/",
-    "bert/encoder/layer_shared/attention/output/dense/": f"{_GROUP}/attention_1/output/dense/",
-    "bert/encoder/layer_shared/attention/output/LayerNorm/": f"{_GROUP}/LayerNorm/",
-    "bert/encoder/layer_shared/intermediate/dense/": f"{_GROUP}/ffn_1/intermediate/dense/",
-    "bert/encoder/layer_shared/output/dense/": f"{_GROUP}/ffn_1/intermediate/output/dense/",
-    "bert/encoder/layer_shared/output/LayerNorm/": f"{_GROUP}/LayerNorm_1/",
-}
-_WORDS = "bert/embeddings/word_embeddings"
-# Hugging Face's module paths and Google's scopes, the first that fits.
-_HUGGING_FACE = {
-    "bert": {r"encoder\.layer\.(\d+)\.": r"encoder/layer_\1/"},
-    "albert": {
-        r"encoder\.albert_layer_groups\.0\.albert_layers\.0\.attention\.LayerNorm\.": "group/LayerNorm/",
-        r"encoder\.albert_layer_groups\.0\.albert_layers\.0\.attention\.dense\.": (
-            "group/attention_1/output/dense/"
-        ),
-        r"encoder\.albert_layer_groups\.0\.albert_layers\.0\.attention\.": "group/attention_1/self/",
-        r"encoder\.albert_layer_groups\.0\.albert_layers\.0\.ffn\.": "group/ffn_1/intermediate/dense/",
-        r"encoder\.albert_layer_groups\.0\.albert_layers\.0\.ffn_output\.": (
-            "group/ffn_1/intermediate/output/dense/"
-        ),
-        r"encoder\.albert_layer_groups\.0\.albert_layers\.0\.full_layer_layer_norm\.": "group/LayerNorm_1/",
-    },
-}
+keras = tf.keras
+
 _READ_ERRORS = (
-    *(
-        tf.errors.OpError,
-        SafetensorError,
-        OSError,
-        IndexError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        KeyError,
-    ),
+    tf.errors.OpError,
+    SafetensorError,
+    OSError,
+    IndexError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    KeyError,
 )
 _SLOTS = re.compile(r"/(adam|lamb)_[mv](_\d+)?$|/(Adam|LAMB)(_\d+)?$")
 
@@ -74,108 +46,6 @@ class Weights:
     layout: str
     shapes: dict[str, tuple[int, ...]]
     read: Callable[[str], np.ndarray]
-
-
-def open_weights(kind: str, path: str) -> Weights:
-    """Opens a checkpoint without reading its arrays.
-
-    Args:
-        kind: `bert` or `albert`.
-        path: As in `EncoderFiles.weights`.
-
-    Raises:
-        CheckpointError: It is none.
-    """
-    if path.endswith(".safetensors"):
-        return _open_safetensors(kind, path)
-    if Path(path).is_dir():  # TensorFlow would follow a file in it to any other place
-        raise CheckpointError(f"{path}: not a TensorFlow checkpoint: a directory")
-    try:
-        reader = tf.train.load_checkpoint(path)
-        shapes = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
-    except (tf.errors.OpError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a TensorFlow checkpoint: {error}") from error
-    if any(name.startswith("bert/encoder/layer_shared/") for name in shapes):
-        return _open_layer_shared(path, shapes, reader.get_tensor)
-    layout = f"Google's {kind.upper()}, a TensorFlow checkpoint"
-    return Weights(path, layout, shapes, reader.get_tensor)
-
-
-def _open_layer_shared(
-    path: str, shapes: dict[str, tuple[int, ...]], read: Callable[[str], np.ndarray]
-) -> Weights:
-    """The first albert_zh release: other names, and an embedding of two factors added up behind them.
-
-    Google's ALBERT adds positions, segments and norm to the narrow embedding and widens the sum; here they
-    are as wide as the layers. So what the model takes as its embedding is the factors' product.
-    """
-    sources = {_renamed(name): name for name in shapes}
-    factors = [_WORDS, f"{_WORDS}_2"]
-    found = {name: shapes[source] for name, source in sources.items()}
-    if all(len(shapes.get(factor, ())) == 2 for factor in factors):
-        found[_WORDS] = (shapes[_WORDS][0], shapes[factors[1]][-1])
-        del found[factors[1]]
-
-    def read_renamed(name: str) -> np.ndarray:
-        array = read(sources[name])
-        return array @ read(factors[1]) if name == _WORDS and factors[1] in shapes else array
-
-    return Weights(
-        path, "albert_zh's first ALBERT (layer_shared), a TensorFlow checkpoint", found, read_renamed
-    )
-
-
-def _renamed(name: str) -> str:
-    for old, new in _LAYER_SHARED.items():
-        if name.startswith(old):
-            return new + name.removeprefix(old)
-    return name
-
-
-def _open_safetensors(kind: str, path: str) -> Weights:
-    """Hugging Face's layout of BERT and ALBERT, also from under a task's model; kernels are transposed."""
-    try:
-        # TensorFlow's arrays, because NumPy has no bfloat16.
-        opened = safe_open(path, framework="tf")
-        names = list(opened.keys())
-        sources = {_google_name(kind, name): name for name in names}
-        shapes = {name: tuple(opened.get_slice(source).get_shape()) for name, source in sources.items()}
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: not a safetensors file: {error}") from error
-    if len(sources) < len(names):
-        twice = sorted(set(names) - set(sources.values()))
-        raise CheckpointError(f"{path}: holds one variable under two names", twice)
-
-    def is_turned(name: str) -> bool:
-        return name.endswith("/kernel") and name != sources[name]
-
-    def read(name: str) -> np.ndarray:
-        tensor = opened.get_tensor(sources[name])
-        if not tensor.dtype.is_floating:
-            raise ValueError(f"expected floats, found {tensor.dtype.name}")
-        array = tf.cast(tensor, tf.float32).numpy()
-        return array.T if is_turned(name) else array
-
-    turned = {name: shape[::-1] if is_turned(name) else shape for name, shape in shapes.items()}
-    return Weights(path, f"Hugging Face's {kind.upper()}, safetensors", turned, read)
-
-
-def _google_name(kind: str, name: str) -> str:
-    """Google's name of a parameter of Hugging Face's; the name itself where Google has none."""
-    inner = name.removeprefix(f"{kind}.")
-    if not inner.startswith(("embeddings.", "encoder.")) or inner.endswith(
-        ("position_ids", "token_type_ids")
-    ):
-        return name
-    for pattern, scope in _HUGGING_FACE[kind].items():
-        inner = re.sub(f"^{pattern}", scope, inner)
-    inner = inner.replace("group/", f"{_GROUP.removeprefix('bert/')}/", 1)
-    path, leaf = inner.replace(".", "/").rsplit("/", 1)
-    if path.endswith("_embeddings"):
-        return f"bert/{path}"
-    is_norm = "LayerNorm" in path
-    leaf = {"weight": "gamma" if is_norm else "kernel", "bias": "beta" if is_norm else "bias"}.get(leaf, leaf)
-    return f"bert/{path}/{leaf}"
 
 
 def named_variables(transformer: BERT) -> dict[str, tf.Variable]:
@@ -261,28 +131,86 @@ def save_encoder(directory: Path, transformer: BERT, config: dict[str, Any], voc
         CheckpointError: The directory exists or cannot be written.
     """
     kind = "albert" if isinstance(transformer, ALBERT) else "bert"
-    unfinished = directory.with_name(f"{directory.name}.{uuid.uuid4().hex[:8]}.unfinished")
     variables = named_variables(transformer)
     try:
         if directory.exists():
             raise FileExistsError(17, "it exists already")
-        unfinished.mkdir(parents=True)
-        text = json.dumps({**config, "model_type": kind}, indent=2)
-        (unfinished / f"{kind}_config.json").write_text(f"{text}\n", encoding="utf-8")
-        if isinstance(vocab, bytes):
-            (unfinished / "spiece.model").write_bytes(vocab)
-        else:
-            lines = "".join(f"{token}\n" for token in vocab)
-            (unfinished / "vocab.txt").write_text(lines, encoding="utf-8")
-        tf.raw_ops.SaveV2(
-            prefix=str(unfinished / f"{kind}_model.ckpt"),
-            tensor_names=list(variables),
-            shape_and_slices=[""] * len(variables),
-            tensors=[variable.read_value() for variable in variables.values()],
-        )
-        unfinished.rename(directory)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with whole_or_not(directory) as unfinished:
+            unfinished.mkdir()
+            text = json.dumps({**config, "model_type": kind}, indent=2)
+            (unfinished / f"{kind}_config.json").write_text(f"{text}\n", encoding="utf-8")
+            name, data = vocab_file(vocab)
+            (unfinished / name).write_bytes(data)
+            tf.raw_ops.SaveV2(
+                prefix=str(unfinished / f"{kind}_model.ckpt"),
+                tensor_names=list(variables),
+                shape_and_slices=[""] * len(variables),
+                tensors=[variable.read_value() for variable in variables.values()],
+            )
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise CheckpointError(f"{directory}: cannot be written: {reason}") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _named_variables(layers) -> dict[str, tf.Variable]:
+    """Names by layer and position: Keras's own names count every layer the process has built."""
+    named = {}
+    for layer in layers:
+        for position, weight in enumerate(layer.weights):
+            leaf = weight.name.rsplit("/", 1)[-1].split(":")[0]
+            named[f"{layer.name}.{position}.{leaf}"] = weight
+    return named
+
+
+def encoder_variables(model: keras.Model) -> dict[str, tf.Variable]:
+    """The encoder's variables by name, each starting with `encoder.`; none where a head stands alone."""
+    encoder = find_part(model, "encoder")
+    named = _named_variables(encoder.layers) if encoder is not None else {}
+    return {f"encoder.{name}": weight for name, weight in named.items()}
+
+
+def head_variables(model: keras.Model) -> dict[str, tf.Variable]:
+    """The head's variables by name."""
+    head = find_part(model, "head")
+    return _named_variables(head.layers) if head is not None else {}
+
+
+def find_part(model: keras.Model, name: str) -> keras.Model | None:
+    """The encoder or the head of a model, which may itself be one of them."""
+    parts = [model, *model.layers]
+    return next((part for part in parts if part.name == name), None)
+
+
+def has_trainable_encoder(model: keras.Model) -> bool:
+    encoder = find_part(model, "encoder")
+    return encoder is not None and encoder.trainable
+
+
+def learned_variables(model: keras.Model) -> dict[str, tf.Variable]:
+    """What a fold learns, by name: the head, and the encoder where it trains."""
+    learned = head_variables(model)
+    return learned | encoder_variables(model) if has_trainable_encoder(model) else learned
+
+
+def read_variables(variables: dict[str, tf.Variable]) -> dict[str, np.ndarray]:
+    return {name: variable.numpy() for name, variable in variables.items()}
+
+
+def assign_variables(variables: dict[str, tf.Variable], values: dict[str, np.ndarray], source: str) -> None:
+    """Sets variables by name; names and shapes must be the same on both sides.
+
+    Raises:
+        ArtifactError: Naming `source` and everything missing, left over or of another shape.
+    """
+    problems = [f"no weight {name}" for name in variables.keys() - values.keys()]
+    problems += [f"a weight {name} that the model lacks" for name in values.keys() - variables.keys()]
+    problems += [
+        f"{name}: expected shape {tuple(variables[name].shape)}, found {values[name].shape}"
+        for name in variables.keys() & values.keys()
+        if not variables[name].shape.is_compatible_with(values[name].shape)
+    ]
+    if problems:
+        raise ArtifactError(f"{source}: its weights are not those of the model", sorted(problems))
+    for name, variable in variables.items():
+        variable.assign(values[name])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from raytrain.errors import ArchiveError
-from raytrain.storage.directory import is_inside
+from raytrain.storage.files import is_inside
 
 # The largest known encoder's archive unpacks to about a gigabyte.
 MAX_BYTES = 16 << 30

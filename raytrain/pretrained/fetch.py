@@ -18,7 +18,8 @@ from raytrain.errors import ArchiveError, CheckpointError
 from raytrain.pretrained.archives import is_archive, unpack
 from raytrain.pretrained.download import discard, download
 from raytrain.pretrained.zoo import ZOO, ZooEntry, nearest_name
-from raytrain.storage.directory import Directory, hash_file, home_directory, json_bytes
+from raytrain.storage.directory import Directory
+from raytrain.storage.files import hash_file, home_directory, json_bytes
 
 
 def checkpoints_directory() -> Path:

@@ -10,8 +10,9 @@ from rich.text import Text
 from raytrain.errors import CheckpointError
 from raytrain.network.encoders import build_transformer
 from raytrain.network.layers import DropoutSeed
-from raytrain.network.weights import Weights, compare_weights, load_weights, named_variables, open_weights
+from raytrain.network.weights import Weights, compare_weights, load_weights, named_variables
 from raytrain.pretrained.directory import EncoderFiles, read_encoder
+from raytrain.pretrained.weights import open_weights
 from raytrain.text.encode import tokenizer_of
 from raytrain.text.sentencepiece import SentencePieceTokenizer
 

@@ -1,14 +1,10 @@
 """Directories on any storage that pyarrow.fs opens: local, NFS, s3://, gs://, hdfs://."""
 
 import contextlib
-import hashlib
 import io
-import json
-import math
-import os
 import uuid
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pyarrow import NativeFile
@@ -91,11 +87,6 @@ class Directory:
         selector = pafs.FileSelector(self.path, recursive=True, allow_not_found=True)
         infos = self._outlast("listing its files", lambda: self._fs.get_file_info(selector))
         return sorted(info.path[len(self.path) :].lstrip("/") for info in infos if info.is_file)
-
-    @property
-    def filesystem(self) -> pafs.FileSystem:
-        """Where it lies, as Ray Train takes it."""
-        return self._fs
 
     def names(self) -> list[str]:
         """Names of the files and directories right below, sorted."""
@@ -218,45 +209,3 @@ class _PatientStream(io.RawIOBase):
     def close(self) -> None:
         self._file = None
         super().close()
-
-
-def home_directory() -> Path:
-    """Where this user's caches lie: RAYTRAIN_HOME, else `raytrain` in the XDG cache directory."""
-    home = os.environ.get("RAYTRAIN_HOME")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(home).expanduser().absolute() if home else cache / "raytrain"
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def hash_file(path: Path) -> str:
-    """The sha256 of a file's content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def is_inside(name: str) -> bool:
-    """Whether a relative name of others stays below the directory that it is relative to."""
-    path = PurePosixPath(name)
-    return bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
-
-
-def json_bytes(value: Any, indent: int | None = 1) -> bytes:
-    """JSON as files hold it: strict, so that NaN (a metric that is not defined) becomes null.
-
-    Args:
-        value: Plain values.
-        indent: None for one line, as JSON Lines need it.
-    """
-    text = json.dumps(_without_nan(value), ensure_ascii=False, indent=indent, allow_nan=False)
-    return f"{text}\n".encode()
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

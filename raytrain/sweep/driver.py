@@ -15,19 +15,20 @@ from raytrain.config.schema import Config
 from raytrain.crossval.directory import check_inputs, lock_run
 from raytrain.crossval.driver import announce, frozen_states
 from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary
-from raytrain.crossval.plan import PreparedRun, load_plan, prepare_run
-from raytrain.ensemble.artifact import parquet_bytes
+from raytrain.crossval.plan import load_plan
+from raytrain.crossval.prepare import PreparedRun, prepare_run
 from raytrain.errors import ConfigError, InputError, SweepError
-from raytrain.folds.resources import FoldResources, cluster_nodes, plan_resources
+from raytrain.folds.resources import FoldResources, cluster_nodes, divide_resources
 from raytrain.folds.tracking import tracking
 from raytrain.messages import logging_console
 from raytrain.storage.directory import Directory
+from raytrain.storage.files import parquet_bytes
 from raytrain.sweep.pictures import write_pictures
 from raytrain.sweep.points import ListedPoints, OptunaPoints, PointSource
 from raytrain.sweep.records import TrialRecord, begin_sweep, best_trial, read_trials, trials_table
 from raytrain.sweep.space import SearchSpace, input_points, read_space, with_point
 from raytrain.sweep.table import TrialTable, best_table
-from raytrain.sweep.trial import TrialInputs, input_key
+from raytrain.sweep.trial import TrialBasis, input_key
 from raytrain.sweep.tune import run_trials
 
 
@@ -64,9 +65,9 @@ def run_sweep(config: Config, console: Console | None = None) -> Config:
         try:
             with (
                 tracking(sweep, config) as tracker,
-                _trial_inputs(sweep, config, space, variants, console) as (inputs, resources),
+                _trial_bases(sweep, config, space, variants, console) as (bases, resources),
             ):
-                run_trials(sweep, config, source, inputs, resources, table, tracker)
+                run_trials(sweep, config, source, bases, resources, table, tracker)
         finally:
             _sum_up(sweep, config, list(records.values()), pretrained, console)
     best = best_trial(list(records.values()), config.sweep.metric)
@@ -128,20 +129,20 @@ def _resources(config: Config, space: SearchSpace) -> FoldResources:
     num_trials = len(space.grid()) if options.search == "grid" else options.num_trials
     at_once = min(num_trials, options.max_concurrent_trials or num_trials)
     cluster = config.cluster.model_copy(update={"workers_per_fold": 1, "max_concurrent_folds": at_once})
-    return plan_resources(cluster, at_once, at_once, cluster_nodes(cluster.autoscaler))
+    return divide_resources(cluster, at_once, at_once, cluster_nodes(cluster.autoscaler))
 
 
 @contextlib.contextmanager
-def _trial_inputs(
+def _trial_bases(
     sweep: Directory,
     config: Config,
     space: SearchSpace,
     variants: dict[str, tuple[Config, PreparedRun]],
     console: Console,
-) -> Iterator[tuple[dict[str, TrialInputs], FoldResources]]:
+) -> Iterator[tuple[dict[str, TrialBasis], FoldResources]]:
     """Encodes the corpus once for every set of features that trials read, and a frozen encoder's output."""
     resources = _resources(config, space)
-    inputs: dict[str, TrialInputs] = {}
+    bases: dict[str, TrialBasis] = {}
     with contextlib.ExitStack() as stack:
         for key, (own, prepared) in variants.items():
             plan = load_plan(sweep, own, prepared)
@@ -149,8 +150,8 @@ def _trial_inputs(
             states = None
             if not all(trains_encoder(own, name, plan.pretrained) for name in space.architectures):
                 states = stack.enter_context(frozen_states(plan, resources, console))
-            inputs[key] = TrialInputs(plan, config, ray.put(plan.shared_data()), states)
-        yield inputs, resources
+            bases[key] = TrialBasis(plan, config, ray.put(plan.fold_data()), states)
+        yield bases, resources
 
 
 def _sum_up(

@@ -8,7 +8,8 @@ import optuna
 from ray.tune.search import Searcher
 
 from raytrain.scores.classes import LOWER_IS_BETTER
-from raytrain.sweep.space import Domain, Point, SearchSpace
+from raytrain.sweep.domain import Domain
+from raytrain.sweep.space import Point, SearchSpace
 
 
 class PointSource(Protocol):

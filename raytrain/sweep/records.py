@@ -12,7 +12,8 @@ from raytrain.config.keys import binding_keys
 from raytrain.config.schema import Config
 from raytrain.errors import ArtifactError, ConfigError
 from raytrain.scores.classes import LOWER_IS_BETTER
-from raytrain.storage.directory import Directory, json_bytes
+from raytrain.storage.directory import Directory
+from raytrain.storage.files import json_bytes
 from raytrain.sweep.space import Point, with_point
 from raytrain.tasks import TASK_METRICS
 

@@ -1,7 +1,6 @@
 """The space of a sweep: what may be searched, checked whole before anything starts, and drawn from."""
 
 import itertools
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,34 +11,14 @@ from raytrain.config.defaults import trains_encoder
 from raytrain.config.load import config_keys, nearest_key, validate_config
 from raytrain.config.schema import Config
 from raytrain.errors import ConfigError
+from raytrain.sweep.domain import Domain, default_rates, random_value, read_domain
 from raytrain.tasks import ARCHITECTURES
 
-RANGES = ("uniform", "loguniform", "randint")
 INPUT_SECTIONS = ("encoder.", "words.")
 # What decides where and on what is trained, not how.
 _FIXED = ("name", "storage", "seed", "task", "baseline", "data", "folds", "cache", "cluster", "sweep")
 
 Point = dict[str, Any]  # config key to value
-
-
-@dataclass(frozen=True)
-class Domain:
-    """Values of one key.
-
-    Attributes:
-        kind: `choice`, `uniform`, `loguniform`, or `randint`, whose upper end is left out as in Ray Tune.
-        values: The choices, or the two ends.
-    """
-
-    kind: str
-    values: tuple[Any, ...]
-
-    def extremes(self) -> tuple[Any, ...]:
-        """Values which, if they are valid, all are: of a range of numbers one that is no integer, too."""
-        if self.kind == "choice":
-            return self.values
-        low, high = self.values
-        return (low, high - 1) if self.kind == "randint" else (low, high, low + (high - low) / math.pi)
 
 
 Draw = Callable[[str, Domain], Any]  # (name, domain) to a value; a name has one domain
@@ -80,7 +59,7 @@ class SearchSpace:
     def sample(self, num_points: int, seed: int) -> list[Point]:
         """Independent random points; a longer list of the same seed begins with the shorter one."""
         rng = np.random.default_rng(seed)
-        return [self.draw(lambda _, domain: _random(domain, rng)) for _ in range(num_points)]
+        return [self.draw(lambda _, domain: random_value(domain, rng)) for _ in range(num_points)]
 
     def grid(self) -> list[Point]:
         """Every combination. Raises ConfigError where a key has a range instead of a list."""
@@ -98,28 +77,6 @@ class SearchSpace:
         domains = self.shared | self.own[architecture]
         for values in itertools.product(*(domain.values for domain in domains.values())):
             yield {"model.architecture": architecture, **dict(zip(domains, values, strict=True))}
-
-
-def _random(domain: Domain, rng: np.random.Generator) -> Any:
-    if domain.kind == "choice":
-        return domain.values[int(rng.integers(len(domain.values)))]
-    low, high = domain.values
-    if domain.kind == "randint":
-        return int(rng.integers(low, high))
-    if domain.kind == "loguniform":
-        return float(math.exp(rng.uniform(math.log(low), math.log(high))))
-    return float(rng.uniform(low, high))
-
-
-def default_rates(architecture: str, pretrained: bool, train_encoder: bool) -> dict[str, Domain]:
-    """Learning rates worth searching: a frozen encoder's head wants a hundred times a finetuned encoder's."""
-    encoder = Domain("loguniform", (5e-6, 1e-4) if pretrained else (1e-4, 2e-3))
-    rates = {"train.encoder_learning_rate": encoder} if train_encoder else {}
-    if architecture != "finetune" or not train_encoder:
-        rates["train.learning_rate"] = Domain("loguniform", (3e-4, 1e-2))
-    if architecture.endswith("crf"):
-        rates["train.crf_learning_rate"] = Domain("loguniform", (1e-3, 1e-1))
-    return rates
 
 
 def read_space(config: Config, pretrained: bool) -> SearchSpace:
@@ -166,13 +123,13 @@ def _read_key(
         if is_input:
             problems.append(f"{where}: expected one list for all architectures; they share the features")
         for name, part in value.items():
-            domain = _read_domain(part, f"{where}.{name}", problems)
+            domain = read_domain(part, f"{where}.{name}", problems)
             if name not in space.own:
                 problems.append(f"{where}.{name}: no trial has this architecture")
             elif domain is not None:
                 space.own[name][key] = domain
         return
-    domain = _read_domain(value, where, problems)
+    domain = read_domain(value, where, problems)
     if domain is not None and domain.kind != "choice" and is_input:
         problems.append(f"{where}: expected a list, because the corpus is encoded for each of its values")
     elif domain is not None:
@@ -182,7 +139,7 @@ def _read_key(
 def _architectures(value: Any, config: Config, problems: list[str]) -> tuple[str, ...]:
     if value is None:
         return tuple(config.model.architectures)
-    domain = _read_domain(value, "sweep.space.model.architecture", problems)
+    domain = read_domain(value, "sweep.space.model.architecture", problems)
     names = domain.values if domain is not None and domain.kind == "choice" else ()
     known = ARCHITECTURES[config.task]
     unknown = [name for name in names if name not in known]
@@ -203,32 +160,6 @@ def _refuse_key(key: str, problems: list[str]) -> bool:
     else:
         return False
     return True
-
-
-def _read_domain(value: Any, where: str, problems: list[str]) -> Domain | None:
-    if isinstance(value, list):
-        value = {"choice": value}
-    if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in ("choice", *RANGES):
-        kinds = ", ".join(f"{{{kind}: [a, b]}}" for kind in RANGES)
-        problems.append(f"{where}: expected a list of values, or {kinds}; found {value!r}")
-        return None
-    [(kind, values)] = value.items()
-    if kind == "choice":
-        if isinstance(values, list) and values:
-            return Domain(kind, tuple(values))
-        problems.append(f"{where}: expected at least one value, found {values!r}")
-        return None
-    number = int if kind == "randint" else int | float
-    is_pair = isinstance(values, list) and len(values) == 2
-    if not is_pair or not all(isinstance(v, number) and not isinstance(v, bool) for v in values):
-        problems.append(f"{where}.{kind}: expected two numbers, both ends; found {values!r}")
-    elif not values[0] < values[1]:
-        problems.append(f"{where}.{kind}: the range is empty: {values[0]} is not below {values[1]}")
-    elif kind == "loguniform" and values[0] <= 0:
-        problems.append(f"{where}.{kind}: has no logarithm at {values[0]}; expected an end above 0")
-    else:
-        return Domain(kind, tuple(values))
-    return None
 
 
 def _unfit_values(space: SearchSpace, config: Config) -> list[str]:

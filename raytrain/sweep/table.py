@@ -68,12 +68,12 @@ class TrialTable:
         running = [record for record in records if record.state == "running"]
         best = rank_trials(records, self._config.sweep.metric)
         rows = running + [record for record in best if record.state != "running"]
-        table = score_table(rows[:room], self._config)
+        table = trial_table(rows[:room], self._config)
         counts = _count_states(records) or "starting"
         return Group(table, Text(f"{counts}  ·  {clock(self.elapsed)} elapsed", style="dim"))
 
 
-def score_table(records: Sequence[TrialRecord], config: Config) -> Table:
+def trial_table(records: Sequence[TrialRecord], config: Config) -> Table:
     """A row a trial: its values, and the sweep's metric over the folds so far; the others are in the file."""
     keys = list(dict.fromkeys(key for record in records for key in record.point))
     metric = config.sweep.metric
@@ -99,7 +99,7 @@ def score_table(records: Sequence[TrialRecord], config: Config) -> Table:
 
 def best_table(records: Sequence[TrialRecord], config: Config) -> Table:
     """The best ten, those with all folds first."""
-    table = score_table(rank_trials(records, config.sweep.metric)[:SHOWN], config)
+    table = trial_table(rank_trials(records, config.sweep.metric)[:SHOWN], config)
     what = f"the best of {len(records)} trials by {TITLES[config.sweep.metric]}"
     table.title = f"{what} ({_count_states(records)})"
     table.title_justify = "left"

@@ -22,13 +22,13 @@ from raytrain.tasks import TASK_METRICS
 
 
 @dataclass(frozen=True)
-class TrialInputs:
+class TrialBasis:
     """What all trials that read the same features share.
 
     Attributes:
         plan: What the folds need beside a config.
         config: The sweep's, from which every trial starts.
-        data: ObjectRef of `plan.shared_data`.
+        data: ObjectRef of `plan.fold_data`.
         hidden_states: The frozen encoder's output, or None.
     """
 
@@ -38,14 +38,14 @@ class TrialInputs:
     hidden_states: HiddenStates | None
 
 
-def trial_specs(inputs: TrialInputs, point: Point, num_folds: int) -> list[FoldSpec]:
+def trial_specs(basis: TrialBasis, point: Point, num_folds: int) -> list[FoldSpec]:
     """The first `num_folds` folds of the run that the point's config would make."""
-    config = with_point(inputs.config, point)
-    plan = replace(inputs.plan, config=config, class_weight=class_weights(config, inputs.plan.corpus))
-    specs = build_specs(plan, inputs.data)[:num_folds]
-    if specs[0].model["train_encoder"]:
+    config = with_point(basis.config, point)
+    plan = replace(basis.plan, config=config, class_weight=class_weights(config, basis.plan.corpus))
+    specs = build_specs(plan, basis.data)[:num_folds]
+    if specs[0].model.train_encoder:
         return specs
-    return [replace(spec, hidden_states=inputs.hidden_states) for spec in specs]
+    return [replace(spec, hidden_states=basis.hidden_states) for spec in specs]
 
 
 def input_key(config: Config) -> str:
@@ -56,7 +56,7 @@ def input_key(config: Config) -> str:
 
 def run_trial(
     config: dict[str, Any],
-    inputs: dict[str, TrialInputs],
+    bases: dict[str, TrialBasis],
     earlier: dict[int, TrialRecord],
     num_folds: int,
     threads: int,
@@ -68,7 +68,7 @@ def run_trial(
 
     Args:
         config: The trial's `number` and its `point`.
-        inputs: By `input_key`.
+        bases: By `input_key`.
         earlier: What is known of trials, by number.
         num_folds: How many folds it trains, unless the scheduler ends it before.
         threads: CPUs that it owns.
@@ -78,7 +78,7 @@ def run_trial(
         RaytrainError: The loss is no longer finite; or an earlier session said so.
     """
     known = earlier.get(config["number"], TrialRecord(config["number"], config["point"]))
-    task = next(iter(inputs.values())).config.task
+    task = next(iter(bases.values())).config.task
     scores = {name: list(known.scores.get(name, [])) for name in TASK_METRICS[task]}
     seconds = list(known.seconds)
     for count in range(1, known.num_folds + 1):
@@ -89,8 +89,8 @@ def run_trial(
         return
     with quick_imports():
         import raytrain.network.loop  # noqa: F401
-    full = with_point(next(iter(inputs.values())).config, config["point"])
-    specs = trial_specs(inputs[input_key(full)], config["point"], num_folds)[known.num_folds :]
+    full = with_point(next(iter(bases.values())).config, config["point"])
+    specs = trial_specs(bases[input_key(full)], config["point"], num_folds)[known.num_folds :]
     set_up_tensorflow(threads, gpu_share, specs[0].precision)
     for metrics, duration in _train_folds(specs):
         for name, values in scores.items():

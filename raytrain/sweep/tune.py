@@ -24,14 +24,14 @@ from raytrain.sweep.hooks import TrialRecorder
 from raytrain.sweep.points import PointSearcher, PointSource
 from raytrain.sweep.records import TrialRecord
 from raytrain.sweep.table import TrialTable
-from raytrain.sweep.trial import TrialInputs, run_trial
+from raytrain.sweep.trial import TrialBasis, run_trial
 
 
 def run_trials(
     sweep: Directory,
     config: Config,
     source: PointSource,
-    inputs: dict[str, TrialInputs],
+    bases: dict[str, TrialBasis],
     resources: FoldResources,
     table: TrialTable,
     tracker: Tracker,
@@ -42,7 +42,7 @@ def run_trials(
         sweep: The sweep's directory.
         config: The config that every trial starts from.
         source: Says which point comes next.
-        inputs: What trials learn from, by `sweep.trial.input_key`.
+        bases: What trials learn from, by `sweep.trial.input_key`.
         resources: What each trial takes of the cluster.
         table: The trials there are, drawn while they run.
         tracker: Where their scores are logged.
@@ -65,7 +65,7 @@ def run_trials(
     # What Tune needs to go on by itself is not kept: our records are enough, and wait for their storage.
     with tempfile.TemporaryDirectory() as scratch, table.shown():
         tuner = tune.Tuner(
-            _trainable(config, inputs, earlier, resources),
+            _trainable(config, bases, earlier, resources),
             tune_config=_tune_config(config, searcher, resources),
             run_config=tune.RunConfig(
                 name="tune",
@@ -106,14 +106,14 @@ def _scheduler(config: Config) -> TrialScheduler:
 
 def _trainable(
     config: Config,
-    inputs: dict[str, TrialInputs],
+    bases: dict[str, TrialBasis],
     earlier: dict[int, TrialRecord],
     resources: FoldResources,
 ) -> Any:
     """`run_trial` with what all trials share, and what each of them takes of the cluster."""
     trainable = tune.with_parameters(
         run_trial,
-        inputs=inputs,
+        bases=bases,
         earlier=earlier,
         num_folds=config.sweep.num_folds,
         threads=resources.cpus,

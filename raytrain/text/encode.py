@@ -12,7 +12,8 @@ import pyarrow as pa
 from raytrain.text.ragged import bounds_of, ranges
 from raytrain.text.segmentation import cut_texts
 from raytrain.text.sentencepiece import SentencePieceTokenizer
-from raytrain.text.wordpiece import Vocab, WordPieceTokenizer, build_tokenizer
+from raytrain.text.vocab import Vocab
+from raytrain.text.wordpiece import WordPieceTokenizer, build_tokenizer
 from raytrain.text.words import FIRST_WORD, UNKNOWN_WORD, build_segmenter
 
 # Below this many texts other processes cost more than they save: each loads jieba's dictionary anew.

@@ -8,7 +8,8 @@ import numpy as np
 from raytrain.corpus.tags import Spans
 from raytrain.text.encode import EncodedTexts, segment_texts, shared_tokenizer
 from raytrain.text.ragged import bounds_of, ranges
-from raytrain.text.wordpiece import Tokens, Vocab
+from raytrain.text.vocab import Vocab
+from raytrain.text.wordpiece import Tokens
 from raytrain.text.words import UNKNOWN_WORD, build_segmenter
 
 OVERLAP = 0.25  # share of a window that the next one reads again, for what it needs to see around a cut

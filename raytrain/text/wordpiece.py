@@ -12,11 +12,7 @@ from tokenizers.models import WordPiece
 
 from raytrain.errors import CheckpointError
 from raytrain.text.ragged import bounds_of, integers, number, ranges
-
-# WordPiece's tokens, token i with id i; or the bytes of a SentencePiece model.
-Vocab = Sequence[str] | bytes
-
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+from raytrain.text.vocab import SPECIAL_TOKENS
 
 # The blocks that BERT's tokenizer sets apart as single characters (google-research/bert, tokenization.py).
 _CJK = (

@@ -20,7 +20,8 @@ from raytrain.crossval.directory import (
 )
 from raytrain.errors import ArtifactError, ConfigError, StorageError
 from raytrain.pretrained.directory import EncoderFiles
-from raytrain.storage.directory import Directory, json_bytes
+from raytrain.storage.directory import Directory
+from raytrain.storage.files import json_bytes
 
 NUM_ROWS = 12
 CORPUS = Corpus(

@@ -5,10 +5,9 @@ import pyarrow as pa
 import pytest
 from tiny_run import silent_console
 
-from raytrain.config.defaults import learning_rates, reads_words, trains_encoder
 from raytrain.config.load import load_config
 from raytrain.corpus.corpus import Corpus
-from raytrain.crossval.inputs import class_weights, find_encoder, read_shared_inputs
+from raytrain.crossval.inputs import class_weights, find_encoder, read_shared
 from raytrain.errors import CheckpointError, ConfigError, CorpusError
 from raytrain.text.words import build_segmenter
 
@@ -36,7 +35,7 @@ def corpus_of(labels=(0, 0, 0, 1), names=("真", "假"), texts=TEXTS, pairs=None
 
 def shared(*overrides, corpus=None):
     config, corpus = config_of(*overrides), corpus or corpus_of()
-    return read_shared_inputs(config, corpus, find_encoder(config, corpus, silent_console()))
+    return read_shared(config, corpus, find_encoder(config, corpus, silent_console()))
 
 
 def test_mini_encoder_has_the_corpus_s_characters():
@@ -49,48 +48,6 @@ def test_mini_encoder_has_the_corpus_s_characters():
 def test_named_encoder_is_read_from_its_directory(tmp_path):
     with pytest.raises(CheckpointError, match="absent"):
         find_encoder(config_of(f"encoder.checkpoint={tmp_path}/absent"), corpus_of(), silent_console())
-
-
-@pytest.mark.parametrize(
-    ("architecture", "pretrained", "override", "expected"),
-    [
-        ("finetune", True, "null", True),
-        ("finetune", False, "null", True),
-        ("textcnn", True, "null", False),
-        ("rnn_cnn", True, "null", False),
-        ("textcnn", False, "null", True),
-        ("textcnn", True, "true", True),
-        ("textcnn", False, "false", False),
-        ("finetune", True, "false", False),
-    ],
-)
-def test_whether_the_encoder_trains(architecture, pretrained, override, expected):
-    config = config_of(f"model.train_encoder={override}")
-    assert trains_encoder(config, architecture, pretrained) is expected
-
-
-@pytest.mark.parametrize(
-    ("architecture", "pretrained", "overrides", "expected"),
-    [
-        ("finetune", True, [], (1e-5, 1e-5)),
-        ("finetune", False, [], (5e-4, 5e-4)),
-        ("textcnn", True, [], (1e-3, 1e-5)),
-        ("rnn_cnn", False, [], (1e-3, 5e-4)),
-        ("finetune", True, ["model.train_encoder=false"], (1e-3, 1e-5)),
-        ("finetune", True, ["train.learning_rate=0.02"], (0.02, 1e-5)),
-        ("finetune", True, ["train.encoder_learning_rate=3e-5"], (3e-5, 3e-5)),
-        ("textcnn", True, ["train.encoder_learning_rate=3e-5"], (1e-3, 3e-5)),
-    ],
-)
-def test_default_learning_rates(architecture, pretrained, overrides, expected):
-    assert learning_rates(config_of(*overrides), architecture, pretrained) == expected
-
-
-@pytest.mark.parametrize(
-    ("architecture", "expected"), [("finetune", False), ("textcnn", True), ("rnn_cnn", True)]
-)
-def test_which_architectures_read_words(architecture, expected):
-    assert reads_words(architecture) is expected
 
 
 def test_no_class_weights_by_default():

@@ -5,8 +5,10 @@ from collections import namedtuple
 
 import pytest
 
-from raytrain.network.build import build_model, encoder_variables, learned_variables
 from raytrain.crossval.preflight import encoder_parameters, learned_bytes, needed_bytes, storage_problem
+from raytrain.folds.spec import ModelSettings
+from raytrain.network.build import build_model
+from raytrain.network.weights import encoder_variables, learned_variables
 from raytrain.storage.directory import Directory
 
 Usage = namedtuple("Usage", "total used free")
@@ -35,17 +37,9 @@ def test_parameters_are_those_of_the_built_encoder(encoder_config, kind):
 def test_what_a_fold_learns_is_never_guessed_too_small(encoder_config, architecture, size):
     hidden, dim = size
     config = encoder_config("albert") | {"hidden_size": hidden, "intermediate_size": hidden}
-    arguments = {
-        "architecture": architecture,
-        "kind": "albert",
-        "config": config,
-        "num_classes": 2,
-        "embedding": (50, dim),
-        "train_encoder": True,
-        "dropout": 0.1,
-    }
-    learned = 4 * count(learned_variables(build_model(**arguments, seed=0)))
-    assert learned <= learned_bytes(arguments) <= 2 * learned + 20e6
+    model = ModelSettings(architecture, "albert", config, 2, (50, dim), train_encoder=True, dropout=0.1)
+    learned = 4 * count(learned_variables(build_model(**vars(model), seed=0)))
+    assert learned <= learned_bytes(model) <= 2 * learned + 20e6
 
 
 def test_a_run_needs_results_their_copies_and_checkpoints_of_the_folds_in_training():

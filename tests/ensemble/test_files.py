@@ -9,7 +9,7 @@ import pytest
 
 from raytrain.corpus import cells
 from raytrain.ensemble.files import predict_file, whole_or_not
-from raytrain.ensemble.proba_output import open_proba
+from raytrain.ensemble.outputs import open_proba
 from raytrain.errors import InputError
 
 PROBA = np.array([[0.25, 0.75], [0.9, 0.1], [0.5, 0.5]])

@@ -12,15 +12,11 @@ from raytrain.ensemble.artifact import load_ensemble
 from raytrain.errors import ArtifactError
 from raytrain.text.encode import build_features, encode_texts
 from raytrain.scores.classes import proba_from_logits
-from raytrain.network.build import (
-    WORD_EMBEDDING,
-    build_model,
-    encoder_variables,
-    head_variables,
-    read_variables,
-)
+from raytrain.network.build import WORD_EMBEDDING, build_model
+from raytrain.network.weights import encoder_variables, head_variables, read_variables
 from raytrain.ensemble.models import Predictor
-from raytrain.storage.directory import Directory, json_bytes, sha256
+from raytrain.storage.directory import Directory
+from raytrain.storage.files import json_bytes, sha256
 from raytrain.network.inference import predict_logits
 
 MAXLEN, FOLDS = 20, 2

@@ -10,7 +10,7 @@ from raytrain.ensemble.manifest import (
     FileEntry,
     FoldFile,
     Manifest,
-    ModelArguments,
+    ModelEntry,
     WordsEntry,
 )
 from raytrain.ensemble.words import ArtifactWords, read_words
@@ -38,7 +38,7 @@ def read(tmp_path):
             architectures={
                 "textcnn": ArchitectureEntry.model_construct(
                     folds=[FoldFile(file="a", fold=0, repeat=0, keywords=keywords)],
-                    model=ModelArguments.model_construct(embedding=[rows, 2]),
+                    model=ModelEntry.model_construct(embedding=[rows, 2]),
                 )
             },
             files=[FileEntry.model_construct(name=f"words/{kind}") for kind in contents],

@@ -18,7 +18,7 @@ from raytrain.errors import RaytrainError, StorageError, WorkerMemoryError
 from raytrain.folds.attempts import FoldOutcome, judge, run_fold
 from raytrain.folds.log import FoldLog, read_log
 from raytrain.folds.result import commit_fold
-from raytrain.folds.spec import FoldSpec
+from raytrain.folds.spec import FoldData, FoldSpec, ModelSettings
 from raytrain.storage.directory import Directory
 
 
@@ -33,7 +33,7 @@ def spec(tmp_path):
         location=str(tmp_path / "run" / "folds" / "finetune" / "r0-fold-00"),
         identity="this run",
         settings=plain_settings(batch_size=8, epochs=1),
-        model={},
+        model=ModelSettings("finetune", "bert", {}, 2, (2, 1), train_encoder=True, dropout=0.0),
         data=None,
         encoder_weights=None,
         precision="float32",
@@ -43,7 +43,8 @@ def spec(tmp_path):
 def commit(spec, stopped_early=False):
     weights = {"logits": np.ones(3, np.float32)}
     facts = {"stopped_early": stopped_early}
-    data = {"ids": pa.array(["a", "b", "c"]), "folds": np.array([[0, 1, 0]])}
+    ids, targets = pa.array(["a", "b", "c"]), np.array([0, 1, 0])
+    data = FoldData(pa.table({}), targets, ids, embedding=None, folds=targets[None])
     oof = pa.table({"row": [0, 2], "id": ["a", "c"], "proba_0": [0.5, 0.5], "proba_1": [0.5, 0.5]})
     commit_fold(spec, data, weights, oof, {"accuracy": 1.0}, [{"epoch": 1}], 1.0, facts)
     return "committed"
@@ -64,7 +65,7 @@ def failing(errors, then=commit):
 
 def run(spec, fit, max_failures=2):
     told = []
-    outcome = run_fold(spec, max_failures, fit, lambda **event: told.append(event["retry"]))
+    outcome = run_fold(spec, max_failures, fit, lambda event: told.append(event.what))
     return outcome, told
 
 

@@ -14,7 +14,8 @@ from tiny_run import silent_console
 from raytrain.errors import FoldError
 from raytrain.folds import launch
 from raytrain.folds.attempts import FoldOutcome
-from raytrain.folds.launch import Schedule, run_folds
+from raytrain.folds.launch import Capacity, run_folds
+from raytrain.folds.log import MemoryTaken, Started
 from raytrain.folds.resources import FoldResources
 from raytrain.folds.result import FoldResult
 from raytrain.network.schedule import TrainSettings
@@ -47,9 +48,9 @@ class StubLauncher(launch.FoldLauncher):
         with self._lock:
             self._running += 1
             self.seen.append((spec.name, self._running, resources.gpus))
-        self.push(spec.name, {"node": "here", "sent": 0.0})
+        self.push(spec.name, Started("here"), 0.0)
         if spec.name.startswith("probing"):
-            self.push(spec.name, {"peak_bytes": 3 << 30, "card_bytes": 16 << 30, "sent": 1.0})
+            self.push(spec.name, MemoryTaken(3 << 30, 16 << 30), 1.0)
         while spec.deadline is not None and time.time() < spec.deadline:
             time.sleep(0.01)
         with self._lock:
@@ -80,9 +81,9 @@ def stubs(local_ray, monkeypatch):
 def run(names, slots=2, kept=(), **options):
     probe = options.pop("probe", False)
     resources = FoldResources(1, 1.0 if probe else 0.0, 1, slots, probe)
-    schedule = Schedule(resources, options.pop("recount", lambda needs, left: slots), **options)
+    capacity = Capacity(resources, options.pop("recount", lambda needs, left: slots), **options)
     earlier = {name: FoldResult(name, {}, {}) for name in kept}
-    return run_folds([Stub(name) for name in names], earlier, schedule, 0, silent_console(), Quiet())
+    return run_folds([Stub(name) for name in names], earlier, capacity, 0, silent_console(), Quiet())
 
 
 def test_results_come_in_the_order_of_the_folds(stubs):
@@ -133,14 +134,14 @@ def test_a_probe_that_tells_nothing_leaves_whole_cards(stubs):
 def test_events_are_taken_in_the_order_they_were_sent():
     launcher = launch.FoldLauncher(one_machine=True)
     for sent in (3.0, 1.0, 2.0):
-        launcher.push("fold", {"step": sent, "sent": sent})
-    assert [event["step"] for _, event in launcher.drain()] == [1.0, 2.0, 3.0]
+        launcher.push("fold", Started(f"at {sent}"), sent)
+    assert [event.node for _, event in launcher.drain()] == ["at 1.0", "at 2.0", "at 3.0"]
     assert launcher.drain() == []
 
 
 def test_slots_follow_the_cluster(monkeypatch):
     monkeypatch.setattr(launch, "_REPLAN_SECONDS", 0.0)
     counts = iter([4, 0])
-    schedule = Schedule(FoldResources(1, 0.0, 1, 2), lambda needs, left: next(counts))
-    assert schedule.slots(10) == 4  # machines were added
-    assert schedule.slots(10) == 1  # and all were lost: one fold waits for a machine
+    capacity = Capacity(FoldResources(1, 0.0, 1, 2), lambda needs, left: next(counts))
+    assert capacity.slots(10) == 4  # machines were added
+    assert capacity.slots(10) == 1  # and all were lost: one fold waits for a machine

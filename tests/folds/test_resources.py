@@ -4,15 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raytrain.config.load import load_config
-from raytrain.config.schema import Autoscaler
+from raytrain.config.sections import Autoscaler
 from raytrain.errors import ClusterError, ConfigError
 from raytrain.folds.resources import (
     FoldResources,
     Node,
     cards_hold,
-    describe_plan,
+    describe_resources,
+    divide_resources,
     even_slots,
-    plan_resources,
     possible_nodes,
 )
 
@@ -22,7 +22,7 @@ CARD = 16 << 30
 def plan(nodes, num_runs=10, num_missing=None, **cluster):
     overrides = [f"cluster.{key}={value}" for key, value in cluster.items()]
     config = load_config(None, ["data.path=x.csv", *overrides]).cluster
-    return plan_resources(config, num_runs, num_runs if num_missing is None else num_missing, nodes)
+    return divide_resources(config, num_runs, num_runs if num_missing is None else num_missing, nodes)
 
 
 def test_ten_folds_with_room_for_six_run_five_and_five():
@@ -83,13 +83,13 @@ def test_machines_that_may_come_count():
     coming = [Node(8, 1, alive=False)] * 10
     resources = plan([Node(0, 0), *coming])
     assert (resources.gpus, resources.slots) == (1.0, 10)
-    text = describe_plan(resources, 10, [Node(0, 0), *coming])
+    text = describe_resources(resources, 10, [Node(0, 0), *coming])
     assert "0 CPU and 0 GPU on 1 node" in text and "may add 80 CPU and 10 GPU on 10 nodes" in text
 
 
 def test_the_plan_tells_waves():
     nodes = [Node(8, 1)] * 6
-    text = describe_plan(plan(nodes), 10, nodes)
+    text = describe_resources(plan(nodes), 10, nodes)
     assert text == (
         "a fold takes 8 CPU, 1 GPU; the cluster has 48 CPU and 6 GPU on 6 nodes "
         "(the largest: 8 CPU, 1 GPU): 10 folds in 2 waves of 5"

@@ -3,11 +3,12 @@ import io
 import pytest
 from rich.console import Console
 
+from raytrain.folds.log import EpochEnded, Stepped
 from raytrain.folds.table import FoldTable
 
 NAMES = [f"finetune/r0-fold-0{i}" for i in range(4)]
-STEP = {"step": 5, "num_steps": 10, "loss": 0.51239, "rate": 1234.5}
-EPOCH = {"epoch": 2, "loss": 0.4, "accuracy": 0.87654, "auc": 0.9}
+STEP = Stepped(5, 10, loss=0.51239, rate=1234.5)
+EPOCH = EpochEnded({"epoch": 2, "loss": 0.4, "accuracy": 0.87654, "auc": 0.9})
 
 
 def plain_console():
@@ -131,7 +132,7 @@ def test_time_left_is_known_once_work_is_done(monkeypatch):
     with table.shown():
         assert "0:00 elapsed, – left" in picture(table)
         now = 160.0
-        table.update(NAMES[1], {**EPOCH, "epoch": 1})
+        table.update(NAMES[1], EpochEnded({**EPOCH.metrics, "epoch": 1}))
         # Half a fold took a minute; two and a half are left. What was kept took no time.
         assert "1:00 elapsed, 5:00 left" in picture(table)
         table.update(NAMES[1], STEP)
@@ -140,5 +141,5 @@ def test_time_left_is_known_once_work_is_done(monkeypatch):
 
 def test_step_of_a_fold_without_steps_does_not_fail():
     table = table_of()
-    table.update(NAMES[0], {**STEP, "step": 0, "num_steps": 0})
+    table.update(NAMES[0], Stepped(0, 0, loss=0.51239, rate=1234.5))
     assert row_of(table, NAMES[0])[:2] == ["training", "0/3"]

@@ -195,24 +195,3 @@ def test_a_file_that_is_none_of_ours_is_not_overwritten(tmp_path, train):
     with pytest.raises(CorpusError, match="choose another name"):
         write_candidates(find_candidates(sources_of(train)), path)
     assert path.read_text(encoding="utf-8") == "a,b\n1,2\n"
-
-
-def test_bad_rows_of_a_labelled_file_are_told_before_anything_is_counted(tmp_path):
-    path = tmp_path / "train.csv"
-    path.write_text("text,label\n好,1\n坏,\n,0\n", encoding="utf-8")
-    with pytest.raises(CorpusError) as caught:
-        open_source(str(path), ["text"], "label")
-    assert len(caught.value.problems) == 2
-    assert open_source(str(path), ["text"], None).num_rows == 3
-
-
-def test_an_unknown_text_column_is_told_with_what_was_likely_meant(train):
-    with pytest.raises(CorpusError, match="did you mean 'text'"):
-        open_source(train, ["txet"], "label")
-
-
-@pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
-def test_a_file_without_the_label_column_has_no_labels(tmp_path, name):
-    lines = {"a.jsonl": '{"text": "停水"}\n', "a.csv": "text\n停水\n"}
-    (tmp_path / name).write_text(lines[name], encoding="utf-8")
-    assert open_source(str(tmp_path / name), ["text"], "label").labels is None

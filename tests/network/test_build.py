@@ -1,26 +1,19 @@
 import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
 
 import functools
-import json
 import re
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from bert4keras.models import build_transformer_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raytrain.network.encoders import build_transformer
 from raytrain.errors import ArtifactError
 from raytrain.network.layers import DropoutSeed
-from raytrain.network.build import (
-    assign_variables,
-    build_model,
-    encoder_variables,
-    head_variables,
-    read_variables,
-)
+from raytrain.network.build import build_model
+from raytrain.network.weights import assign_variables, encoder_variables, head_variables, read_variables
 
 ARCHITECTURES = ("finetune", "textcnn", "rnn_cnn")
 KINDS = ("bert", "albert")
@@ -29,12 +22,10 @@ NUM_WORDS = 20
 
 @pytest.fixture(scope="module")
 def build(encoder_config):
-    def build(
-        architecture, kind, num_classes=2, train_encoder=True, dropout=0.1, seed=7, encoder_dropout=0.1
-    ):
+    def build(architecture, kind, num_labels=2, train_encoder=True, dropout=0.1, seed=7, encoder_dropout=0.1):
         config = encoder_config(kind, encoder_dropout)
         shape = (NUM_WORDS, 4)
-        return build_model(architecture, kind, config, num_classes, shape, train_encoder, dropout, seed)
+        return build_model(architecture, kind, config, num_labels, shape, train_encoder, dropout, seed)
 
     return build
 
@@ -56,7 +47,7 @@ def runner(build):
 
     @functools.cache
     def make(architecture, kind):
-        model = build(architecture, kind, num_classes=3)
+        model = build(architecture, kind, num_labels=3)
         initial = read_variables(variables_of(model))
         randomize(model)
         spec = tf.TensorSpec((None, None), tf.int32)
@@ -139,11 +130,11 @@ def test_word_ids_count_in_fusion_heads_alone(runner, vocab, architecture, count
     assert (difference > 1e-3) == count
 
 
-@pytest.mark.parametrize(("num_classes", "units"), [(2, 1), (5, 5)])
+@pytest.mark.parametrize(("num_labels", "units"), [(2, 1), (5, 5)])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("architecture", ["finetune", "textcnn"])
-def test_two_classes_have_one_logit_and_five_have_five(build, vocab, architecture, kind, num_classes, units):
-    model = build(architecture, kind, num_classes)
+def test_two_classes_have_one_logit_and_five_have_five(build, vocab, architecture, kind, num_labels, units):
+    model = build(architecture, kind, num_labels)
     assert model(batch_of(texts_of([5, 9, 3], 0, len(vocab)))).shape == (3, units)
 
 
@@ -151,7 +142,7 @@ def test_two_classes_have_one_logit_and_five_have_five(build, vocab, architectur
 def test_initial_weights_and_names_depend_on_the_seed_alone(runner, build, architecture):
     """Not on the models that the process has built before."""
     one = runner(architecture, "albert").initial
-    two = read_variables(variables_of(build(architecture, "albert", num_classes=3)))
+    two = read_variables(variables_of(build(architecture, "albert", num_labels=3)))
     assert list(one) == list(two)
     for name, value in one.items():
         np.testing.assert_array_equal(value, two[name], err_msg=name)
@@ -161,7 +152,7 @@ def test_initial_weights_and_names_depend_on_the_seed_alone(runner, build, archi
 def test_initial_weights_of_another_seed_differ(runner, build, kind):
     """Everything that is drawn: kernels and the encoder's embeddings; the rest starts as constants."""
     one = runner("textcnn", kind).initial
-    two = read_variables(variables_of(build("textcnn", kind, num_classes=3, seed=8)))
+    two = read_variables(variables_of(build("textcnn", kind, num_labels=3, seed=8)))
     drawn = {name for name in one if re.search(r"kernel|Embedding-.*embeddings", name)}
     assert {name for name in one if (one[name] != two[name]).mean() > 0.9} == drawn
 
@@ -233,7 +224,7 @@ def test_dropout_of_one_seed_is_the_same_in_another_model(build, vocab):
     np.testing.assert_array_equal(*outputs)
 
 
-# ── bert4keras's own encoder, checkpoints ──────────────────────────────────────────────────────────
+# ── an encoder alone ───────────────────────────────────────────────────────────────────────────────
 
 
 def transformer_of(encoder_config, kind, seed=7, dropout=0.1):
@@ -245,27 +236,11 @@ def albert(encoder_config):
     return transformer_of(encoder_config, "albert")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_encoder_equals_bert4keras_own(encoder_config, vocab, tmp_path, kind):
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(encoder_config(kind)))
-    theirs = build_transformer_model(str(path), model=kind)
-    ours = transformer_of(encoder_config, kind).model
-    rng = np.random.default_rng(1)
-    weights = [rng.normal(0, 0.5, weight.shape) for weight in ours.get_weights()]
-    ours.set_weights(weights)
-    theirs.set_weights(weights)
-    batch = batch_of(texts_of([20, 7, 1], 5, len(vocab)))
-    inputs = [batch["token_ids"], batch["segment_ids"]]
-    real = batch["token_ids"] != 0
-    np.testing.assert_allclose(ours(inputs).numpy()[real], theirs(inputs).numpy()[real], atol=1e-5)
-
-
 # ── weights by name ────────────────────────────────────────────────────────────────────────────────
 
 
 def test_variables_round_trip_by_name(runner, build):
-    source, target = runner("textcnn", "albert").model, build("textcnn", "albert", num_classes=3)
+    source, target = runner("textcnn", "albert").model, build("textcnn", "albert", num_labels=3)
     values = read_variables(variables_of(source))
     assign_variables(variables_of(target), values, "here")
     for name, value in read_variables(variables_of(target)).items():

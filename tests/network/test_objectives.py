@@ -13,7 +13,8 @@ from raytrain.text.batches import FeatureRows
 from raytrain.scores.decoding import no_transitions, weigh
 from raytrain.text.encode import build_features
 from raytrain.network.inference import predict_emissions
-from raytrain.network.build import build_model, crf_layer, head_variables, read_variables
+from raytrain.network.build import build_model, crf_layer
+from raytrain.network.weights import head_variables, read_variables
 from raytrain.network.objectives import Tagging
 from raytrain.scores.tagging import find_and_count, transitions_of
 from raytrain.scores.spans import score_tags
@@ -83,15 +84,6 @@ def test_taggers_learn(fold, architecture):
     }
 
 
-@pytest.mark.parametrize("architecture", ["bilstm_crf", "bilstm", "crf"])
-def test_an_emission_does_not_depend_on_batch_mates_or_padding(corpus, build, architecture):
-    features, _ = corpus
-    model, rows = build(architecture), np.arange(len(features))
-    together = predict_emissions(model, features, rows)
-    alone = np.concatenate([predict_emissions(model, features, rows[i : i + 1]) for i in rows])
-    np.testing.assert_allclose(together, alone, atol=1e-5)
-
-
 def test_only_a_crf_has_transitions(build):
     layers = {name: crf_layer(build(name)) for name in ("bilstm_crf", "bilstm", "crf")}
     assert layers["bilstm"] is None
@@ -119,15 +111,6 @@ def test_loss_of_a_softmax_is_the_mean_cross_entropy_of_tokens(corpus, fold):
         expected -= lattice.log_likelihoods(tagged.tags[base : base + len(own)])[0]
         num_tokens += len(own)
     assert found == pytest.approx(expected / num_tokens, rel=1e-4)
-
-
-def test_transitions_have_a_learning_rate_of_their_own(fold, eagerly):
-    training = fold("bilstm_crf", crf_learning_rate=0.25, learning_rate=1e-3, encoder_learning_rate=1e-4)
-    rates = training._update.optimizer.rates
-    assert {rate for name, rate in rates.items() if name.startswith("crf.")} == {0.25}
-    assert {rate for name, rate in rates.items() if name.startswith("emissions.")} == {1e-3}
-    assert {rate for name, rate in rates.items() if name.startswith("encoder.")} == {1e-4}
-    assert sum(name.startswith("crf.") for name in rates) == 3
 
 
 def test_resumed_tagger_equals_uninterrupted(fold, tmp_path):

@@ -10,7 +10,6 @@ from bert4keras.layers import MultiHeadAttention
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytrain.network.encoders import build_transformer
 from raytrain.network.layers import DropoutSeed
 from raytrain.network.transformer import (
     FeedForward,
@@ -189,26 +188,3 @@ def test_a_query_elsewhere_attends_as_one_within():
     whole = layer([values], mask=[mask])
     part = layer([values[:, :2], values], mask=[mask[:, :2], mask])
     np.testing.assert_allclose(part, whole[:, :2], atol=1e-5)
-
-
-# ── the last layer at one position ─────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("kind", ["bert", "albert"])
-def test_the_first_position_alone_is_that_of_the_whole_layer(encoder_config, vocab, kind):
-    token_ids = tf.constant([[2, 5, 6, 7, 3], [2, 8, 3, 0, 0]])
-    segment_ids = tf.zeros_like(token_ids)
-    outputs, gradients = [], []
-    for first_only in (False, True):
-        model = build_transformer(kind, encoder_config(kind), 7, DropoutSeed(), first_only).model
-        rng = np.random.default_rng(1)
-        model.set_weights([rng.normal(0, 0.5, weight.shape) for weight in model.get_weights()])
-        with tf.GradientTape() as tape:
-            states = model([token_ids, segment_ids], training=False)
-            loss = tf.reduce_sum(states[:, 0] * tf.range(8.0))
-        outputs.append(states.numpy())
-        gradients.append([tf.convert_to_tensor(g) for g in tape.gradient(loss, model.trainable_weights)])
-    assert outputs[1].shape == (2, 1, 8)
-    np.testing.assert_allclose(outputs[1], outputs[0][:, :1], atol=1e-5)
-    for one, other in zip(*gradients, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-4, rtol=1e-4)

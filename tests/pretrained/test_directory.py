@@ -6,9 +6,10 @@ import pytest
 from sentencepiece_model import tiny_model
 
 from raytrain.errors import CheckpointError
-from raytrain.pretrained.directory import SIZES, mini_encoder, read_encoder
+from raytrain.pretrained.config import SIZES
+from raytrain.pretrained.directory import mini_encoder, read_encoder
 from raytrain.text.sentencepiece import SentencePieceTokenizer
-from raytrain.text.wordpiece import SPECIAL_TOKENS
+from raytrain.text.vocab import SPECIAL_TOKENS
 
 REAL = Path(__file__).parents[3] / "shared/checkpoints/albert_tiny_zh"
 VOCAB = [*SPECIAL_TOKENS, "天", "气", "好"]

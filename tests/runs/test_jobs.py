@@ -37,41 +37,10 @@ def test_help_exits_0(job):
     assert done.returncode == 0 and "usage: python jobs/" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["data.path=nowhere.csv"], "nowhere.csv"),
-        (["data.pth=x.csv"], "did you mean data.path?"),
-        (["nonsense"], "expected key.path=value"),
-        (["--config", "nowhere.yaml"], "nowhere.yaml"),
-        (["data.path=x.csv", "folds.num_folds=1", "train.epochs=0"], "train.epochs"),
-    ],
-)
-def test_kfold_input_error_exits_2_with_one_message(arguments, message):
-    done = run_job("kfold.py", *arguments)
+def test_an_input_error_exits_2_with_one_message():
+    done = run_job("kfold.py", "data.path=nowhere.csv")
     assert done.returncode == 2
-    assert message in done.stderr and "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["data.path=nowhere.csv"], "nowhere.csv"),
-        (["data.path=x.csv", "sweep.search=luck"], "sweep.search"),
-        (["data.path=x.csv", "sweep.num_trails=3"], "did you mean sweep.num_trials?"),
-    ],
-)
-def test_sweep_input_error_exits_2_with_one_message(arguments, message):
-    done = run_job("sweep.py", *arguments)
-    assert done.returncode == 2
-    assert message in done.stderr and "Traceback" not in done.stderr
-
-
-def test_predict_without_an_ensemble_exits_2(tmp_path):
-    texts = write_csv(tmp_path / "texts.csv", make_rows(2))
-    done = run_job("predict.py", "--ensemble", str(tmp_path), "--input", str(texts), "--output", "out.csv")
-    assert done.returncode == 2
-    assert "manifest.json" in done.stderr and "Traceback" not in done.stderr
+    assert "nowhere.csv" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_keywords_go_from_texts_to_a_file_to_mark(tmp_path):
@@ -82,32 +51,6 @@ def test_keywords_go_from_texts_to_a_file_to_mark(tmp_path):
     header = output.read_text(encoding="utf-8-sig").splitlines()[0]
     assert header == "word,count,texts,count_a,count_b,association,tells,keep,class"
     assert (tmp_path / "candidates.png").exists() or "no font with Chinese characters" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--input", "nowhere.csv"], "nowhere.csv"),
-        (["--column", "txet"], "did you mean 'text'?"),
-        (["--label", "class"], "--label: expected a file with the column 'class'"),
-        (["--pos", "名词"], "expected jieba's tags"),
-        (["--user-dict", "bad.txt"], "line 2: expected `word [frequency] [tag]`"),
-        (["--picture", "a.pdf"], ".png or .svg"),
-        (["--output", "a.xlsx"], "ends in .csv"),
-        (["--output", "nowhere/a.csv"], "does not exist"),
-        (["--min-count", "0"], "--min-count"),
-    ],
-)
-def test_keywords_input_error_exits_2_with_one_message(tmp_path, arguments, message):
-    write_csv(tmp_path / "texts.csv", make_rows(4))
-    (tmp_path / "bad.txt").write_text("停水\n停水 三 n\n", encoding="utf-8")
-    given = ["--input", "texts.csv", "--output", "out.csv", *arguments]
-    done = subprocess.run(
-        command("keywords.py", *given), capture_output=True, text=True, cwd=tmp_path, env=environment()
-    )
-    assert done.returncode == 2
-    assert message in done.stderr and "Traceback" not in done.stderr
-    assert not (tmp_path / "out.csv").exists()
 
 
 def test_checkpoints_are_listed_fetched_and_shown(tmp_path, monkeypatch):
@@ -124,22 +67,6 @@ def test_checkpoints_are_listed_fetched_and_shown(tmp_path, monkeypatch):
     assert listed.returncode == 0 and here == ["albert_tiny_zh"]
     shown = run_job("checkpoints.py", "show", "albert_tiny_zh")
     assert shown.returncode == 0 and "WordPiece, 37 tokens" in shown.stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "usage"),
-        (["fetch", "albert_bse_zh"], "did you mean albert_base_zh?"),
-        (["fetch", "albert_base_zh", "--mirror", "nowhere"], "nowhere/albert_base_zh.tar.gz"),
-        (["show", "nowhere"], "nowhere"),
-    ],
-)
-def test_checkpoints_input_error_exits_2_with_one_message(tmp_path, monkeypatch, arguments, message):
-    monkeypatch.setenv("RAYTRAIN_HOME", str(tmp_path))
-    done = run_job("checkpoints.py", *arguments)
-    assert done.returncode == 2
-    assert message in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.slow

@@ -16,7 +16,6 @@ from raytrain.crossval.driver import train_run
 from raytrain.errors import ConfigError, StorageError, SweepError
 from raytrain.sweep import hooks as trial_recorder
 from raytrain.sweep.driver import run_sweep
-from raytrain.sweep.tune import _Ending
 
 pytestmark = pytest.mark.slow
 
@@ -233,17 +232,3 @@ def test_a_bad_space_starts_nothing(local_ray, tmp_path):
             config_of(tmp_path, sweep__space="{train.learning_rate: {loguniform: [0, 1]}}"), silent_console()
         )
     assert not (tmp_path / "runs" / "tiny" / "sweep.json").exists()
-
-
-def test_a_sweep_ends_at_its_time_or_at_ctrl_c(interruptible):
-    assert not _Ending(None).stop_all()
-    assert not _Ending(1000.0).stop_all()
-    assert _Ending(1e-9).stop_all()
-    ending = _Ending(None)
-    with ending.heeded():
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.01)
-        assert ending.stop_all() and ending.interrupted
-        with pytest.raises(KeyboardInterrupt):  # the second one
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.01)

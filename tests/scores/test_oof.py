@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 
 from raytrain.scores.decoding import Transitions, best_tags, mean_transitions
-from raytrain.scores.oof import ClassScoring, TagScoring, assemble_oof, mean_oof
+from raytrain.scores.oof import assemble_oof, mean_oof
+from raytrain.scores.scoring import ClassScoring, TagScoring
 from raytrain.text.windows import encode_windows, tag_windows
 
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"我在北京大学"]

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raytrain.errors import ConfigError, StorageError
-from raytrain.storage.directory import Directory, json_bytes, sha256
+from raytrain.storage.directory import Directory
+from raytrain.storage.files import json_bytes, sha256
 
 
 @pytest.fixture(params=["local", "mock"])

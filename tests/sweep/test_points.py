@@ -1,8 +1,9 @@
 import pytest
 from ray.tune.search import Searcher
 
+from raytrain.sweep.domain import Domain
 from raytrain.sweep.points import ListedPoints, OptunaPoints, PointSearcher
-from raytrain.sweep.space import Domain, SearchSpace
+from raytrain.sweep.space import SearchSpace
 
 SPACE = SearchSpace(
     ("finetune", "textcnn"),

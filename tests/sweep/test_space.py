@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from raytrain.config.load import load_config
 from raytrain.errors import ConfigError
-from raytrain.sweep.space import Domain, default_rates, input_points, read_space, with_point
+from raytrain.sweep.domain import Domain, default_rates
+from raytrain.sweep.space import input_points, read_space, with_point
 
 ARCHITECTURES = ["finetune", "textcnn", "rnn_cnn"]
 

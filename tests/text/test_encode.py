@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from jieba import finalseg
 
 from raytrain.text.encode import build_features, encode_texts, join_encoded, truncated_lengths
-from raytrain.text.wordpiece import SPECIAL_TOKENS, build_tokenizer
+from raytrain.text.vocab import SPECIAL_TOKENS
+from raytrain.text.wordpiece import build_tokenizer
 from raytrain.text.words import FIRST_WORD, UNKNOWN_WORD, build_segmenter
 
 VOCAB = [

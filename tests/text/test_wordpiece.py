@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raytrain.errors import CheckpointError
-from raytrain.text.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer, build_tokenizer, build_vocab
+from raytrain.text.vocab import SPECIAL_TOKENS
+from raytrain.text.wordpiece import WordPieceTokenizer, build_tokenizer, build_vocab
 
 REAL_VOCAB = Path(__file__).parents[3] / "shared/checkpoints/albert_tiny_zh/vocab.txt"
 VOCAB = [

@@ -1,4 +1,8 @@
-"""Predicted probabilities on disk: CSV, JSON Lines or Parquet."""
+"""Predictions on disk.
+
+Of a classifier probabilities, as CSV, JSON Lines or Parquet. Of a tagger spans, as JSON Lines with text,
+type, place and confidence; or BIO, a character a line.
+"""
 
 import contextlib
 import csv
@@ -11,9 +15,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from raytrain.corpus.bio import write_sentence
+from raytrain.corpus.spans import span_record
+from raytrain.corpus.tags import type_names
+from raytrain.scores.tagging import TaggedTexts
+
 PROBA_SUFFIXES = (".csv", ".jsonl", ".parquet")
+SPAN_SUFFIXES = (".jsonl", ".bio")
 
 WriteProba = Callable[[Sequence[Any], np.ndarray], None]
+WriteSpans = Callable[[Sequence[Any], Sequence[str], TaggedTexts], None]
 
 
 @contextlib.contextmanager
@@ -64,3 +75,41 @@ def _parquet_writer(path: Path, labels: Sequence[int | str], names: Sequence[str
             opened[0].write_table(table)
 
         yield write
+
+
+@contextlib.contextmanager
+def open_spans(path: Path, tags: Sequence[str]) -> Iterator[WriteSpans]:
+    """Yields write(ids, texts, tagged).
+
+    Args:
+        path: Ends in one of `SPAN_SUFFIXES`.
+        tags: Their names in order.
+    """
+    write = {".jsonl": _write_jsonl, ".bio": _write_bio}[path.suffix]
+    with path.open("w", encoding="utf-8") as stream:
+        yield lambda ids, texts, tagged: stream.writelines(write(ids, texts, tagged, tags))
+
+
+def spans_of(texts: Sequence[str], tagged: TaggedTexts, types: Sequence[str]) -> list[list[dict[str, Any]]]:
+    """Each text's spans in order: text, type, start, end and confidence, 0 to 1."""
+    found: list[list[dict[str, Any]]] = [[] for _ in texts]
+    spans = tagged.spans
+    parts = (spans.rows, spans.starts, spans.ends, spans.types, tagged.confidences)
+    for row, start, end, kind, confidence in zip(*(part.tolist() for part in parts), strict=True):
+        found[row].append(span_record(texts[row], start, end, types[kind], confidence))
+    return found
+
+
+def _write_jsonl(
+    ids: Sequence[Any], texts: Sequence[str], tagged: TaggedTexts, tags: Sequence[str]
+) -> Iterator[str]:
+    for row_id, text, spans in zip(ids, texts, spans_of(texts, tagged, type_names(tags)), strict=True):
+        yield json.dumps({"id": row_id, "text": text, "spans": spans}, ensure_ascii=False) + "\n"
+
+
+def _write_bio(
+    ids: Sequence[Any], texts: Sequence[str], tagged: TaggedTexts, tags: Sequence[str]
+) -> Iterator[str]:
+    for row, text in enumerate(texts):
+        own = tagged.tags[tagged.bounds[row] : tagged.bounds[row + 1]].tolist()
+        yield write_sentence(text, [tags[tag] for tag in own])

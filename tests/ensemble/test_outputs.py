@@ -5,7 +5,7 @@ import pytest
 
 from raytrain.corpus.tagged import read_tagged_corpus
 from raytrain.corpus.tags import Spans, lay_tags
-from raytrain.ensemble.span_output import open_spans, spans_of
+from raytrain.ensemble.outputs import open_spans, spans_of
 from raytrain.scores.tagging import TaggedTexts
 
 NAMES = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]

@@ -1,0 +1,229 @@
+"""The sections of a config: each key's type, range, default and meaning."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from raytrain.tasks import Architecture, Monitor
+
+AUTO = "auto"  # of words.keywords
+DropKind = Literal["empty_text", "missing_label", "malformed_row", "duplicate_id", "rare_class"]
+Positive = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+Precision = Literal["auto", "float32", "bfloat16", "mixed_bfloat16"]
+
+
+def yaml_value(value: Any) -> str:
+    """A value as YAML writes it."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+class DataConfig(Section):
+    path: str = Field(
+        description="labelled texts: .csv .tsv .jsonl .parquet, for task=tag .bio .jsonl .parquet; also .gz "
+        ".bz2 .xz .zst"
+    )
+    text: str | list[str] = Field("text", description="the text column, or two for a text pair")
+    label: str = Field("label", description="the label column; strings or integers")
+    spans: str = Field(
+        "spans", description="task=tag: the column of spans, each {start, end, label}; not of .bio"
+    )
+    scheme: Literal["auto", "bio", "bioes"] = Field(
+        "auto", description="task=tag: of .bio; auto: bioes where a tag begins with E- or S-"
+    )
+    strict: bool = Field(
+        True, description="task=tag: refuse an I- that continues no span; false: it begins one"
+    )
+    id: str | None = Field(None, description="the id column; row number where null")
+    test: str | None = Field(None, description="unlabelled rows to predict with the ensemble")
+    drop: list[DropKind] = Field(
+        [], description="kinds of bad rows to drop (and count in corpus.json) instead of refusing them"
+    )
+
+    @model_validator(mode="after")
+    def _one_or_two_columns(self) -> "DataConfig":
+        if isinstance(self.text, list) and len(self.text) not in (1, 2):
+            raise ValueError(f"text takes one column, or two for a text pair; found {len(self.text)}")
+        return self
+
+    @property
+    def text_columns(self) -> list[str]:
+        return [self.text] if isinstance(self.text, str) else list(self.text)
+
+
+class FoldsConfig(Section):
+    num_folds: int = Field(10, ge=2, description="each row is valid in one fold, train in the others")
+    repeats: Positive = Field(1, description="how often the corpus is folded anew, with another shuffle")
+    group: str | None = Field(None, description="column whose equal values never straddle folds")
+
+
+class EncoderConfig(Section):
+    checkpoint: str = Field(
+        "mini",
+        description="a name that `checkpoints list` shows, a directory, an archive, or mini (untrained)",
+    )
+    pretrained: bool = Field(True, description="false: the checkpoint's shape and vocabulary, untrained")
+    maxlen: int = Field(128, ge=4, description="longest text in tokens, [CLS] and [SEP] included")
+
+
+class WordsConfig(Section):
+    vectors: str | None = Field(
+        None, description="word2vec text or binary (.bin) file; null: learned from random"
+    )
+    user_dict: str | None = Field(None, description="extra words for jieba, in its dictionary format")
+    keywords: str | None = Field(
+        None,
+        description="auto: each fold chooses; or a file of the command `keywords` with the words to keep",
+    )
+    num_keywords: Positive = Field(100, description="most words of each class that keywords=auto keeps")
+    dim: Positive = Field(200, description="size of the word embedding where no vectors are given")
+    min_count: Positive = Field(2, description="rarer words count as unknown, unless they have a vector")
+
+
+class ModelConfig(Section):
+    architecture: Architecture | list[Architecture] = Field(
+        "finetune",
+        description="finetune | textcnn | rnn_cnn, or a list of them to average; task=tag: bilstm_crf (the "
+        "default there) | bilstm | crf",
+    )
+    train_encoder: bool | None = Field(
+        None,
+        description="null: finetune and task=tag train it, the others freeze it unless it is untrained",
+    )
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "ModelConfig":
+        names = self.architectures
+        if not names or len(set(names)) != len(names):
+            raise ValueError(f"architecture lists each name once; found {names}")
+        return self
+
+    @property
+    def architectures(self) -> list[Architecture]:
+        if isinstance(self.architecture, list):
+            return list(self.architecture)
+        return [self.architecture]
+
+
+class TrainConfig(Section):
+    epochs: Positive = Field(3, description="passes over a fold's training rows")
+    batch_size: Positive = Field(32, description="texts per step, over all workers of the fold")
+    learning_rate: Rate | None = Field(
+        None,
+        description="of the head; null: finetune takes the encoder's, the others 1e-3",
+    )
+    encoder_learning_rate: Rate | None = Field(
+        None, description="null: 1e-5 where the encoder is pretrained, 5e-4 where it is not"
+    )
+    crf_learning_rate: Rate | None = Field(
+        None, description="of a CRF's transitions; null: 1e-2, for they would hardly move at an encoder's"
+    )
+    schedule: Literal["constant", "linear", "cosine", "plateau"] = Field(
+        "linear", description="of all learning rates, after the warm-up"
+    )
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps over which the rates rise")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled; not on biases and norms")
+    clip_norm: float | None = Field(1.0, gt=0, description="cap on the gradients' global norm")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread evenly")
+    class_weight: Literal["balanced"] | dict[str, float] | None = Field(
+        None, description="balanced, or a weight per label, e.g. {rumour: 2.0}"
+    )
+    precision: Precision = Field(
+        "auto",
+        description="of products; auto: bfloat16 where the hardware has it, else float32; "
+        "mixed_bfloat16: as cards compute bfloat16, on CPUs too",
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="of the head, before its dense layers")
+    early_stopping: Positive | None = Field(
+        None, description="epochs without a better `monitor` after which a fold ends"
+    )
+    monitor: Monitor = Field("log_loss", description="what plateau, early_stopping and select: best watch")
+    select: Literal["last", "best"] = Field(
+        "last", description="the epoch whose weights are kept; best makes OOF optimistic"
+    )
+
+    @field_validator("class_weight", mode="before")
+    @classmethod
+    def _labels_as_strings(cls, value: Any) -> Any:
+        """YAML reads the label 1 as a number."""
+        if not isinstance(value, dict):
+            return value
+        return {yaml_value(label): weight for label, weight in value.items()}
+
+
+class CacheConfig(Section):
+    directory: str | None = Field(
+        None, description="of frozen encoders' output; null: RAYTRAIN_HOME, else the user's cache"
+    )
+    max_gb: float = Field(
+        20.0, ge=0, description="bound on it; what does not fit is computed in every step. 0: no cache"
+    )
+
+
+class Autoscaler(Section):
+    nodes: Positive
+    cpus: Positive
+    gpus: int = Field(0, ge=0)
+
+
+class ClusterConfig(Section):
+    address: str | None = Field(None, description="of a Ray cluster; null: RAY_ADDRESS, else local Ray")
+    gpus_per_fold: float | Literal["auto"] | None = Field(
+        None,
+        description="per worker; null: 1 where the cluster has GPUs, else 0; fractions pack; "
+        "auto: as many share a card as the first fold's peak memory allows",
+    )
+    cpus_per_fold: Positive | None = Field(
+        None, description="per worker; null: an even share of the CPUs, over the folds or the GPUs"
+    )
+    workers_per_fold: Positive = Field(1, description="data-parallel workers of one fold")
+    max_concurrent_folds: Positive | None = Field(None, description="null: as many as fit")
+    max_failures: int = Field(2, ge=0, description="retries of a fold run before it is given up")
+    time_budget: float | None = Field(
+        None,
+        gt=0,
+        description="seconds after which folds in training stop, are evaluated and committed as they are",
+    )
+    autoscaler: Autoscaler | None = Field(
+        None,
+        description="machines that may be added, e.g. {nodes: 10, cpus: 8, gpus: 1}; "
+        "null: as in the file that ray up leaves on the head",
+    )
+
+    @field_validator("gpus_per_fold", mode="before")
+    @classmethod
+    def _share_of_a_card(cls, value: Any) -> Any:
+        if value in (None, "auto") or (isinstance(value, int | float) and 0 <= value <= 1):
+            return value
+        raise ValueError(f"expected a number from 0 to 1, auto or null; found {value!r}")
+
+
+class SweepConfig(Section):
+    num_trials: Positive = Field(20, description="trials of a sweep; a grid has as many as it has points")
+    num_folds: Positive = Field(3, description="folds that a trial trains: the first ones of the run's own")
+    space: dict[str, Any] = Field(
+        {},
+        description="config key to a list, {uniform: [a, b]}, {loguniform: [a, b]} or {randint: [a, b]}, "
+        "or to one of these for each architecture; learning rates have ranges of their own",
+    )
+    search: Literal["optuna", "random", "grid"] = Field("optuna", description="which point comes next")
+    scheduler: Literal["asha", "median", "none"] = Field(
+        "asha", description="which trials are pruned after a fold"
+    )
+    metric: Monitor = Field(
+        "macro_f1", description="mean over a trial's folds by which it is judged; task=tag: f1"
+    )
+    time_budget: float | None = Field(None, gt=0, description="seconds after which no trial goes on")
+    max_concurrent_trials: Positive | None = Field(None, description="null: as many as fit")
+    then: Literal["kfold"] | None = Field(None, description="kfold: train the best config in full, too")
+
+
+class TrackingConfig(Section):
+    tensorboard: bool = Field(True, description="event files in the run's folder tensorboard/")
+    mlflow: str | None = Field(None, description="an MLflow tracking URI (extra mlflow)")

@@ -1,0 +1,70 @@
+"""Spans of a text as files of rows have them: {start, end, label}, read and written."""
+
+import re
+from typing import Any
+
+from raytrain.corpus.tags import OUTSIDE
+
+_LABEL = re.compile(r"[^\s\ud800-\udfff]+")
+_ADVICE = "write {start, end, label}, places counted in characters from 0, `end` behind the last"
+
+
+def span_record(text: str, start: int, end: int, kind: str, confidence: float) -> dict[str, Any]:
+    """A predicted span as it is written; `tags_of` reads it back.
+
+    Args:
+        text: The whole text.
+        start: Place of its first character.
+        end: Place behind its last.
+        kind: Its type.
+        confidence: 0 to 1.
+    """
+    place = {"text": text[start:end], "type": kind, "start": start, "end": end}
+    return {**place, "confidence": round(confidence, 6)}
+
+
+def tags_of(spans: Any, text: str) -> tuple[list[str], list[str]]:
+    """Lays a text's spans on its characters.
+
+    Args:
+        spans: What stands in the file's column.
+        text: Its text.
+
+    Returns:
+        The text's tags in BIO, and what is wrong with its spans, a line each.
+    """
+    tags = [OUTSIDE] * len(text)
+    if not isinstance(spans, list):
+        return tags, [f"expected a list of spans, found {spans!r:.60}; {_ADVICE}"]
+    problems = []
+    for span in spans:
+        problem = _span_problem(span, text)
+        if not problem:
+            start, end, label = span["start"], span["end"], _label_of(span)
+            if any(tag != OUTSIDE for tag in tags[start:end]):
+                problem = (
+                    f"expected spans that do not overlap, found {span!r:.80} over another; keep one of them"
+                )
+            else:
+                tags[start:end] = [f"B-{label}", *[f"I-{label}"] * (end - start - 1)]
+        if problem:
+            problems.append(problem)
+    return tags, problems
+
+
+def _span_problem(span: Any, text: str) -> str:
+    if not isinstance(span, dict) or not {"start", "end"} <= span.keys() or _label_of(span) is None:
+        return f"expected a span, found {span!r:.80}; {_ADVICE}"
+    start, end, label = span["start"], span["end"], _label_of(span)
+    if any(not isinstance(place, int) or isinstance(place, bool) for place in (start, end)):
+        return f"expected places as integers, found {span!r:.80}; {_ADVICE}"
+    if not 0 <= start < end <= len(text):
+        return f"expected a span inside the text's {len(text)} characters, found {span!r:.80}; {_ADVICE}"
+    if not isinstance(label, str) or not _LABEL.fullmatch(label):
+        return f"expected a label without blanks, found {label!r:.60}; name the type of the span"
+    return ""
+
+
+def _label_of(span: dict[str, Any]) -> Any:
+    """Its label, which predicted spans call their type."""
+    return span.get("label", span.get("type"))

@@ -1,0 +1,76 @@
+"""Reading and checking what a run is made of, before Ray is started."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console
+
+from raytrain.config.schema import Config
+from raytrain.corpus.corpus import Corpus
+from raytrain.corpus.labelled import read_corpus
+from raytrain.corpus.tagged import read_tagged_corpus
+from raytrain.corpus.unlabelled import count_texts
+from raytrain.crossval.directory import check_inputs, find_folds
+from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary
+from raytrain.pretrained.directory import EncoderFiles
+from raytrain.storage.directory import Directory
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """What can be known, and wrong, before Ray is started.
+
+    Attributes:
+        corpus: The labelled texts.
+        encoder: The encoder's files, fetched where need be.
+        class_weight: Weight per label index, or None.
+        hashes: Config key to hash of its input file.
+        folds: (repeats, num_rows) the fold in which each row is valid.
+    """
+
+    corpus: Corpus
+    encoder: EncoderFiles
+    class_weight: tuple[float, ...] | None
+    hashes: dict[str, str]
+    folds: np.ndarray
+
+
+def prepare_run(run: Directory, config: Config, console: Console) -> PreparedRun:
+    """Reads and checks all that a run is made of.
+
+    Raises:
+        InputError: The corpus, a dictionary, the encoder or a weight per class cannot be used, or the
+            run was begun with other inputs.
+    """
+    corpus = read_texts(config)
+    read_dictionary(config, corpus)
+    encoder = find_encoder(config, corpus, console)
+    class_weight = class_weights(config, corpus)
+    hashes = check_inputs(run, config, corpus, encoder)
+    return PreparedRun(corpus, encoder, class_weight, hashes, find_folds(run, config, corpus))
+
+
+def read_texts(config: Config) -> Corpus:
+    """Reads the corpus, and looks through the texts to predict. Raises CorpusError as `read_corpus` does."""
+    corpus = _READERS[config.task](config)
+    if config.data.test is not None:
+        count_texts(config.data.test, config.data.text_columns, config.data.id)
+    return corpus
+
+
+def _read_labelled(config: Config) -> Corpus:
+    data, folds = config.data, config.folds
+    return read_corpus(
+        data.path, data.text_columns, data.label, data.id, folds.group, folds.num_folds, data.drop
+    )
+
+
+def _read_tagged(config: Config) -> Corpus:
+    data, group = config.data, config.folds.group
+    [text] = data.text_columns
+    return read_tagged_corpus(
+        data.path, text, data.spans, data.id, group, data.scheme, data.strict, data.drop
+    )
+
+
+_READERS = {"classify": _read_labelled, "tag": _read_tagged}

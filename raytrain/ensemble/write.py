@@ -1,0 +1,105 @@
+"""Gathering committed folds into an artifact."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from raytrain.config.schema import Config
+from raytrain.ensemble.manifest import SCHEMA_VERSION, ModelEntry
+from raytrain.ensemble.words import add_words, keyword_entry, keyword_files
+from raytrain.folds.result import read_fold_weights, save_weights
+from raytrain.folds.spec import FoldSpec, ModelSettings, Shared
+from raytrain.provenance import package_versions
+from raytrain.scores.tables import is_complete
+from raytrain.storage.directory import Directory
+from raytrain.storage.files import json_bytes, parquet_bytes, sha256
+from raytrain.text.vocab import vocab_file
+
+# What the manifest tells of each fold: how it ended and where it ran.
+FOLD_FACTS = ("stopped_early", "accumulation", "seconds", "node", "device", "packages")
+
+
+def write_ensemble(
+    run: Directory,
+    config: Config,
+    shared: Shared,
+    labels: Sequence[int | str],
+    specs: Sequence[FoldSpec],
+    records: Sequence[Mapping[str, Any]],
+    summary: Mapping[str, Any],
+    oof: pa.Table,
+    encoder_weights: Mapping[str, np.ndarray] | None,
+) -> None:
+    """Gathers the committed folds into run/ensemble; the manifest is written last.
+
+    Args:
+        run: The run's directory.
+        config: The resolved config.
+        shared: Encoder files and words.
+        labels: The labels in order.
+        specs: The committed fold runs.
+        records: What each left in its result.json.
+        summary: Scores, as in summary.json.
+        oof: Of `scores.oof.oof_table`.
+        encoder_weights: The frozen encoder's arrays by name, where any architecture froze it.
+    """
+    directory = run / "ensemble"
+    directory.delete()
+    files: list[dict[str, Any]] = []
+
+    def add(name: str, data: bytes) -> str:
+        directory.write_bytes(name, data)
+        files.append({"name": name, "bytes": len(data), "sha256": sha256(data)})
+        return name
+
+    encoder, words = _add_encoder(add, shared, encoder_weights), add_words(add, shared)
+    architectures: dict[str, Any] = {}
+    for spec, record in zip(specs, records, strict=True):
+        name = add(f"{spec.name}.safetensors", read_fold_weights(spec.location))
+        entry = architectures.setdefault(spec.architecture, {"model": _model_entry(spec.model), "folds": []})
+        facts = {key: record[key] for key in FOLD_FACTS if key in record} | keyword_entry(spec, shared)
+        entry["folds"].append({"file": name, "fold": spec.fold, "repeat": spec.repeat, **facts})
+    for name, data in keyword_files(specs, shared).items():
+        add(name, data)
+    add("oof.parquet", parquet_bytes(oof))
+    version = 2 if shared.keywords is not None else 1
+    if config.task == "tag" or shared.characters:
+        version = SCHEMA_VERSION
+    manifest = {
+        "schema_version": version,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "name": config.name,
+        "complete": is_complete(summary),
+        "task": config.task,
+        "labels": list(labels),
+        "config": config.model_dump(mode="json"),
+        "encoder": encoder,
+        "words": words,
+        "architectures": architectures,
+        "metrics": summary,
+        "packages": package_versions(),
+        "files": sorted(files, key=lambda entry: entry["name"]),
+    }
+    directory.write_bytes("manifest.json", json_bytes(manifest))
+
+
+def _add_encoder(
+    add: Callable[[str, bytes], str], shared: Shared, weights: Mapping[str, np.ndarray] | None
+) -> dict[str, str | None]:
+    """Config and vocabulary; the weights once, where they are frozen."""
+    name, data = vocab_file(shared.encoder.vocab)
+    return {
+        "kind": shared.encoder.kind,
+        "config": add("encoder/config.json", json_bytes(shared.encoder.config)),
+        "vocab": add(f"encoder/{name}", data),
+        "weights": None if weights is None else add("encoder/weights.safetensors", save_weights(weights)),
+    }
+
+
+def _model_entry(model: ModelSettings) -> dict[str, Any]:
+    """As much of it as stands in the manifest, by the names there."""
+    own = {name: getattr(model, name) for name in ModelEntry.model_fields}
+    return ModelEntry.model_validate(own).model_dump(by_alias=True, exclude_defaults=True)

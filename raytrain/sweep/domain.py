@@ -1,0 +1,77 @@
+"""What one searched key may be: a range or a list."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+RANGES = ("uniform", "loguniform", "randint")
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Values of one key.
+
+    Attributes:
+        kind: `choice`, `uniform`, `loguniform`, or `randint`, whose upper end is left out as in Ray Tune.
+        values: The choices, or the two ends.
+    """
+
+    kind: str
+    values: tuple[Any, ...]
+
+    def extremes(self) -> tuple[Any, ...]:
+        """Values which, if they are valid, all are: of a range of numbers one that is no integer, too."""
+        if self.kind == "choice":
+            return self.values
+        low, high = self.values
+        return (low, high - 1) if self.kind == "randint" else (low, high, low + (high - low) / math.pi)
+
+
+def random_value(domain: Domain, rng: np.random.Generator) -> Any:
+    if domain.kind == "choice":
+        return domain.values[int(rng.integers(len(domain.values)))]
+    low, high = domain.values
+    if domain.kind == "randint":
+        return int(rng.integers(low, high))
+    if domain.kind == "loguniform":
+        return float(math.exp(rng.uniform(math.log(low), math.log(high))))
+    return float(rng.uniform(low, high))
+
+
+def default_rates(architecture: str, pretrained: bool, train_encoder: bool) -> dict[str, Domain]:
+    """Learning rates worth searching: a frozen encoder's head wants a hundred times a finetuned encoder's."""
+    encoder = Domain("loguniform", (5e-6, 1e-4) if pretrained else (1e-4, 2e-3))
+    rates = {"train.encoder_learning_rate": encoder} if train_encoder else {}
+    if architecture != "finetune" or not train_encoder:
+        rates["train.learning_rate"] = Domain("loguniform", (3e-4, 1e-2))
+    if architecture.endswith("crf"):
+        rates["train.crf_learning_rate"] = Domain("loguniform", (1e-3, 1e-1))
+    return rates
+
+
+def read_domain(value: Any, where: str, problems: list[str]) -> Domain | None:
+    if isinstance(value, list):
+        value = {"choice": value}
+    if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in ("choice", *RANGES):
+        kinds = ", ".join(f"{{{kind}: [a, b]}}" for kind in RANGES)
+        problems.append(f"{where}: expected a list of values, or {kinds}; found {value!r}")
+        return None
+    [(kind, values)] = value.items()
+    if kind == "choice":
+        if isinstance(values, list) and values:
+            return Domain(kind, tuple(values))
+        problems.append(f"{where}: expected at least one value, found {values!r}")
+        return None
+    number = int if kind == "randint" else int | float
+    is_pair = isinstance(values, list) and len(values) == 2
+    if not is_pair or not all(isinstance(v, number) and not isinstance(v, bool) for v in values):
+        problems.append(f"{where}.{kind}: expected two numbers, both ends; found {values!r}")
+    elif not values[0] < values[1]:
+        problems.append(f"{where}.{kind}: the range is empty: {values[0]} is not below {values[1]}")
+    elif kind == "loguniform" and values[0] <= 0:
+        problems.append(f"{where}.{kind}: has no logarithm at {values[0]}; expected an end above 0")
+    else:
+        return Domain(kind, tuple(values))
+    return None

@@ -1,0 +1,105 @@
+import csv
+import signal
+
+import pytest
+from tiny_run import make_rows, silent_console, write_csv
+
+from raytrain.commands.kfold import EXAMPLE, tell_ensemble
+from raytrain.commands.program import main
+from raytrain.commands.shared import AS_PROGRAM, AS_SCRIPT
+from raytrain.config.load import load_config
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A working folder, and the signal handler given back."""
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+    yield tmp_path
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Trains nothing; the configs that would have been trained."""
+    configs = []
+    monkeypatch.setattr("raytrain.crossval.driver.train_run", lambda config, console: configs.append(config))
+    return configs
+
+
+def run(*arguments):
+    try:
+        return main(["kfold", *arguments])
+    except SystemExit as error:
+        return error.code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data.path=nowhere.csv"], "nowhere.csv"),
+        (["data.pth=x.csv"], "did you mean data.path?"),
+        (["data.label=y"], "say e.g. data.path=FILE.csv"),
+        (["nonsense"], "expected key.path=value"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["data.path=x.csv", "folds.num_folds=1", "train.epochs=0"], "train.epochs"),
+        (["--epochs", "3"], "usage: raytrain kfold"),
+    ],
+)
+def test_kfold_input_error_exits_2_with_one_message(capsys, arguments, message):
+    assert run(*arguments) == 2
+    said = capsys.readouterr().err
+    assert message in said and "Traceback" not in said
+
+
+def test_without_data_the_bundled_example_is_written_and_trained(trained, folder):
+    assert run("train.epochs=1", "name=mine") == 0
+    [config] = trained
+    assert config == load_config(EXAMPLE, ["train.epochs=1", "name=mine"])
+    with (folder / config.data.path).open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert (
+        len(rows) == 2000 and {config.data.id, *config.data.text_columns, config.data.label} <= rows[0].keys()
+    )
+
+
+def test_with_data_of_ones_own_nothing_is_written(trained, folder):
+    assert run("data.path=mine.csv") == 0
+    (folder / "a.yaml").write_text("data: {path: other.csv}\n", encoding="utf-8")
+    assert run("--config", "a.yaml", "seed=7") == 0
+    assert [(config.data.path, config.seed, config.name) for config in trained] == [
+        ("mine.csv", 42, "run"),
+        ("other.csv", 7, "run"),
+    ]
+    assert [path.name for path in folder.iterdir()] == ["a.yaml"]
+
+
+def test_what_predicts_is_said_at_the_end(trained, capsys):
+    assert run("data.path=mine.csv", "name=a", "storage=s3://b/runs/") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "ensemble: s3://b/runs/a/ensemble",
+        "predict with: raytrain predict --ensemble s3://b/runs/a/ensemble --input FILE --output FILE.csv",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("task", "named", "command", "output"),
+    [
+        ("classify", AS_PROGRAM, "raytrain predict", "FILE.csv"),
+        ("tag", AS_SCRIPT, "python jobs/predict.py", "FILE.jsonl"),
+    ],
+)
+def test_the_command_is_that_of_the_task_and_of_the_way_that_was_taken(task, named, command, output):
+    console = silent_console()
+    tell_ensemble(load_config(data__path="a", task=task, storage="[red]x"), console, named)
+    said = console.file.getvalue()
+    assert f"predict with: {command} --ensemble [red]x/run/ensemble" in said and said.endswith(f"{output}\n")
+
+
+def test_a_corpus_that_cannot_be_used_is_told_whole(folder, capsys):
+    rows = make_rows(6)
+    rows[1]["text"], rows[3]["label"] = "", ""
+    write_csv(folder / "a.csv", rows)
+    assert run("data.path=a.csv", "data.id=id", "folds.num_folds=2") == 2
+    said = capsys.readouterr().err
+    assert "row 3, column text" in said and "row 5, column label" in said

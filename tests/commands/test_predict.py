@@ -1,0 +1,100 @@
+import signal
+
+import pytest
+from tiny_run import make_rows, write_csv
+
+from raytrain.commands.program import main
+
+GIVEN = ["--ensemble", "runs/mine/ensemble", "--input", "posts.csv", "--output", "out.csv"]
+
+
+@pytest.fixture(autouse=True)
+def sigterm():
+    """Gives this process its signal handler back."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Predicts nothing: says of 1,200 rows that some have no text; what it was asked, call by call."""
+    calls = []
+
+    def predict_file(*arguments, on_progress):
+        calls.append(arguments)
+        on_progress(1, 2)
+        return 1200, predict_file.num_empty
+
+    predict_file.num_empty = 0
+    monkeypatch.setattr("raytrain.ensemble.files.predict_file", predict_file)
+    predict_file.calls = calls
+    return predict_file
+
+
+def run(*arguments):
+    try:
+        return main(["predict", *arguments])
+    except SystemExit as error:
+        return error.code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "columns", "id", "batch_size"),
+    [
+        ([], None, None, 64),
+        (["--column", "微博"], ["微博"], None, 64),
+        (["--column", "a", "--column", "b", "--id", "编号"], ["a", "b"], "编号", 64),
+        (["--batch-size", "1"], None, None, 1),
+    ],
+)
+def test_a_file_is_predicted_as_asked(asked, arguments, columns, id, batch_size):
+    assert run(*GIVEN, *arguments) == 0
+    assert asked.calls == [("runs/mine/ensemble", "posts.csv", "out.csv", columns, id, batch_size)]
+
+
+@pytest.mark.parametrize(
+    ("num_empty", "said"),
+    [(0, "out.csv: 1,200 rows\n"), (1001, "out.csv: 1,200 rows, 1,001 of them with an empty text\n")],
+)
+def test_what_was_written_is_said_and_nothing_else_on_standard_output(asked, capsys, num_empty, said):
+    asked.num_empty = num_empty
+    assert run(*GIVEN) == 0
+    assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize("size", ["0", "-3", "many", "1.5"])
+def test_a_batch_has_at_least_a_text(asked, capsys, size):
+    assert run(*GIVEN, "--batch-size", size) == 2
+    assert "--batch-size" in capsys.readouterr().err and asked.calls == []
+
+
+@pytest.mark.parametrize("missing", ["--ensemble", "--input", "--output"])
+def test_what_is_missing_is_asked_for(asked, capsys, missing):
+    place = GIVEN.index(missing)
+    assert run(*GIVEN[:place], *GIVEN[place + 2 :]) == 2
+    assert f"required: {missing}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: None, "manifest.json"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), "manifest.json is damaged"),
+        (lambda folder: (folder / "ensemble").mkdir(), "manifest.json"),
+    ],
+)
+def test_an_ensemble_that_is_none_exits_2_and_writes_nothing(tmp_path, capsys, make, message):
+    texts, output = write_csv(tmp_path / "texts.csv", make_rows(2)), tmp_path / "out.csv"
+    make(tmp_path)
+    assert run("--ensemble", str(tmp_path), "--input", str(texts), "--output", str(output)) == 2
+    said = capsys.readouterr().err
+    assert message in said and "Traceback" not in said
+    assert not output.exists()
+
+
+def test_an_output_in_no_folder_is_told(tmp_path, capsys):
+    assert (
+        run("--ensemble", str(tmp_path), "--input", "x.csv", "--output", str(tmp_path / "no" / "a.csv")) == 2
+    )
+    assert "folder does not exist" in capsys.readouterr().err

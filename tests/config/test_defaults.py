@@ -1,0 +1,67 @@
+import pytest
+
+from raytrain.config.defaults import CRF_LEARNING_RATE, learning_rates, reads_words, trains_encoder
+from raytrain.config.load import load_config
+from raytrain.tasks import ARCHITECTURES
+
+
+def config_of(*overrides):
+    return load_config(None, ["data.path=a.csv", *overrides])
+
+
+@pytest.mark.parametrize(
+    ("architecture", "pretrained", "override", "expected"),
+    [
+        ("finetune", True, "null", True),
+        ("finetune", False, "null", True),
+        ("textcnn", True, "null", False),
+        ("rnn_cnn", True, "null", False),
+        ("textcnn", False, "null", True),
+        ("textcnn", True, "true", True),
+        ("textcnn", False, "false", False),
+        ("finetune", True, "false", False),
+        ("bilstm_crf", True, "null", True),
+        ("bilstm", True, "null", True),
+        ("crf", True, "null", True),
+        ("crf", True, "false", False),
+    ],
+)
+def test_whether_the_encoder_trains(architecture, pretrained, override, expected):
+    config = config_of(f"model.train_encoder={override}")
+    assert trains_encoder(config, architecture, pretrained) is expected
+
+
+@pytest.mark.parametrize(
+    ("architecture", "pretrained", "overrides", "expected"),
+    [
+        ("finetune", True, [], (1e-5, 1e-5)),
+        ("finetune", False, [], (5e-4, 5e-4)),
+        ("textcnn", True, [], (1e-3, 1e-5)),
+        ("rnn_cnn", False, [], (1e-3, 5e-4)),
+        ("crf", True, [], (1e-3, 1e-5)),
+        ("finetune", True, ["model.train_encoder=false"], (1e-3, 1e-5)),
+        ("finetune", True, ["train.learning_rate=0.02"], (0.02, 1e-5)),
+        ("finetune", True, ["train.encoder_learning_rate=3e-5"], (3e-5, 3e-5)),
+        ("textcnn", True, ["train.encoder_learning_rate=3e-5"], (1e-3, 3e-5)),
+        ("textcnn", False, ["train.learning_rate=0.02", "train.encoder_learning_rate=0.03"], (0.02, 0.03)),
+    ],
+)
+def test_default_learning_rates(architecture, pretrained, overrides, expected):
+    assert learning_rates(config_of(*overrides), architecture, pretrained) == expected
+
+
+@pytest.mark.parametrize(
+    ("architecture", "expected"), [("finetune", False), ("textcnn", True), ("rnn_cnn", True)]
+)
+def test_which_architectures_read_words(architecture, expected):
+    assert reads_words(architecture) is expected
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES["tag"])
+def test_every_tagger_reads_words(architecture):
+    assert reads_words(architecture)
+
+
+def test_transitions_learn_a_thousand_times_faster_than_a_pretrained_encoder():
+    _, encoder = learning_rates(config_of("task=tag"), "crf", pretrained=True)
+    assert pytest.approx(1000 * encoder) == CRF_LEARNING_RATE

@@ -1,0 +1,251 @@
+import json
+import logging
+import math
+import pickle
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from plain_settings import plain_settings
+
+from raytrain.folds import log
+from raytrain.folds.log import (
+    EpochEnded,
+    FoldLog,
+    FoldReporter,
+    MemoryTaken,
+    Retried,
+    SilentReporter,
+    Started,
+    Stepped,
+    read_log,
+)
+from raytrain.folds.spec import FoldSpec, ModelSettings
+
+
+class Clock:
+    """Seconds that pass only when they are told to."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+    def time(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(log, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def root_handlers():
+    """Gives the root logger its handlers back."""
+    before = list(logging.getLogger().handlers)
+    yield
+    logging.getLogger().handlers[:] = before
+
+
+@pytest.fixture
+def told():
+    """What an actor would be told."""
+    return []
+
+
+@pytest.fixture
+def spec(tmp_path, told):
+    push = SimpleNamespace(remote=lambda name, event, sent: told.append((name, event, sent)))
+    return FoldSpec(
+        name="finetune/r0-fold-00",
+        architecture="finetune",
+        fold=0,
+        repeat=0,
+        seed=42,
+        location=str(tmp_path / "run" / "folds" / "finetune" / "r0-fold-00"),
+        identity="this run",
+        settings=plain_settings(batch_size=8, epochs=2),
+        model=ModelSettings("finetune", "bert", {}, 2, (2, 1), train_encoder=True, dropout=0.0),
+        data=None,
+        encoder_weights=None,
+        precision="float32",
+        progress=SimpleNamespace(push=push),
+    )
+
+
+@pytest.fixture
+def reporter(spec, clock):
+    return FoldReporter(spec)
+
+
+def steps_of(told):
+    return [event for _, event, _ in told if isinstance(event, Stepped)]
+
+
+def test_a_fold_that_has_not_begun_has_no_log(tmp_path):
+    assert read_log(str(tmp_path / "absent")) == []
+    (tmp_path / "begun").mkdir()
+    assert read_log(str(tmp_path / "begun")) == []
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.text("abc 键", min_size=1, max_size=5),
+            st.none() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])),
+            max_size=3,
+        ),
+        max_size=4,
+    )
+)
+def test_any_line_comes_back_whole_and_in_order(tmp_path_factory, lines):
+    """Line ends of every kind stand in messages, and are no ends of lines."""
+    location = str(tmp_path_factory.mktemp("fold"))
+    for number, fields in enumerate(lines):
+        FoldLog(location).add(f"line {number}", **fields)
+    found = read_log(location)
+    assert [{key: value for key, value in entry.items() if key != "time"} for entry in found] == [
+        {"event": f"line {number}", **fields} for number, fields in enumerate(lines)
+    ]
+
+
+def test_a_line_has_the_time_in_utc_to_the_millisecond(tmp_path):
+    before = datetime.now(UTC)
+    FoldLog(str(tmp_path)).add("start")
+    [entry] = read_log(str(tmp_path))
+    time = datetime.fromisoformat(entry["time"])
+    assert time.utcoffset().total_seconds() == 0 and entry["time"].count(".") == 1
+    assert abs((time - before).total_seconds()) < 60
+
+
+def test_the_next_attempt_goes_on_in_the_same_file(tmp_path):
+    first = FoldLog(str(tmp_path))
+    first.add("start")
+    first.add("failure", error="SIGKILL")
+    FoldLog(str(tmp_path)).add("start")
+    assert [entry["event"] for entry in read_log(str(tmp_path))] == ["start", "failure", "start"]
+    assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
+
+
+def test_a_score_that_is_not_defined_is_null(tmp_path):
+    FoldLog(str(tmp_path)).add("epoch", auc=math.nan, loss=math.inf, accuracy=0.5)
+    [line] = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert json.loads(line, parse_constant=pytest.fail)["auc"] is None
+    assert [read_log(str(tmp_path))[0][key] for key in ("auc", "loss", "accuracy")] == [None, None, 0.5]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Started("10.0.0.1"),
+        Stepped(1, 2, 0.5, 30.0),
+        EpochEnded({"epoch": 1}),
+        MemoryTaken(1, 2),
+        Retried("x"),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+def test_events_arrive_as_they_were_sent(event):
+    assert pickle.loads(pickle.dumps(event)) == event
+
+
+def test_steps_are_told_twice_a_second_and_the_last_always(reporter, told, clock):
+    for step in range(1, 11):
+        clock.now += 0.2
+        reporter.on_step(step, 10, loss=1 / step)
+    assert [event.step for event in steps_of(told)] == [3, 6, 9, 10]
+    assert [event.loss for event in steps_of(told)] == [1 / 3, 1 / 6, 1 / 9, 1 / 10]
+    assert {event.num_steps for event in steps_of(told)} == {10}
+
+
+def test_the_rate_is_that_since_the_last_word(reporter, told, clock):
+    clock.now += 2.0
+    reporter.on_step(5, 20, loss=1.0)
+    clock.now += 0.5
+    reporter.on_step(10, 20, loss=1.0)
+    assert [event.rate for event in steps_of(told)] == pytest.approx([5 * 8 / 2.0, 5 * 8 / 0.5])
+
+
+def test_a_word_carries_the_fold_and_the_time_at_which_it_was_sent(reporter, told, clock):
+    clock.now += 7
+    reporter.on_memory(3 << 30, 16 << 30)
+    assert told == [("finetune/r0-fold-00", MemoryTaken(3 << 30, 16 << 30), 1007.0)]
+
+
+def test_the_first_step_is_logged_once(reporter, spec, clock):
+    for step in (4, 5, 1):
+        clock.now += 1
+        reporter.on_step(step, 5, loss=1.0)
+    assert [(entry["event"], entry["step"]) for entry in read_log(spec.location)] == [("training", 4)]
+
+
+def test_an_epoch_is_told_and_logged_with_its_scores(reporter, spec, told):
+    metrics = {"epoch": 1, "loss": 0.5, "accuracy": 0.75, "auc": math.nan}
+    reporter.on_epoch(metrics)
+    assert [event for _, event, _ in told] == [EpochEnded(metrics)]
+    [entry] = read_log(spec.location)
+    assert (entry["event"], entry["accuracy"], entry["auc"]) == ("epoch", 0.75, None)
+
+
+def test_a_whole_fold_in_its_log(reporter, spec, told, root_handlers):
+    reporter.on_start(0, 0, {"node": {"address": "10.0.0.1"}, "precision": "float32"})
+    reporter.on_pause("preempted", 1, 3)
+    reporter.on_commit(2, 0, 12.5)
+    entries = read_log(spec.location)
+    assert [entry["event"] for entry in entries] == ["start", "preempted", "committed"]
+    assert (entries[0]["accumulation"], entries[0]["precision"]) == (1, "float32")
+    assert (entries[1]["epoch"], entries[1]["step"], entries[2]["seconds"]) == (1, 3, 12.5)
+    assert told[0][1] == Started("10.0.0.1")
+
+
+def test_warnings_of_libraries_are_logged_once_the_fold_has_begun(reporter, spec, root_handlers):
+    library = logging.getLogger("some.library")
+    library.warning("too early")
+    reporter.on_start(0, 0, {"node": {"address": "here"}})
+    library.warning("%d 个警告", 3)
+    library.info("not worth it")
+    library.error("bad")
+    found = [(e["event"], e.get("source"), e.get("message")) for e in read_log(spec.location)[1:]]
+    assert found == [("warning", "some.library", "3 个警告"), ("error", "some.library", "bad")]
+
+
+def test_what_is_said_of_the_storage_itself_is_not_written_to_it(reporter, spec, root_handlers):
+    reporter.on_start(0, 0, {"node": {"address": "here"}})
+    logging.getLogger("raytrain.storage.directory").warning("away")
+    assert len(read_log(spec.location)) == 1
+
+
+def test_a_warning_that_cannot_be_logged_harms_nothing(reporter, root_handlers, monkeypatch, capsys):
+    reporter.on_start(0, 0, {"node": {"address": "here"}})
+
+    def refuse(*_, **__):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(reporter.log, "add", refuse)
+    logging.getLogger("some.library").warning("x")
+    assert "the disk is full" in capsys.readouterr().err
+
+
+def test_a_fold_that_nobody_listens_to_is_logged_all_the_same(spec, clock):
+    reporter = FoldReporter(FoldSpec(**{**vars(spec), "progress": None}))
+    reporter.on_epoch({"epoch": 1, "loss": 0.5})
+    assert [entry["event"] for entry in read_log(spec.location)] == ["epoch"]
+
+
+def test_the_other_workers_say_nothing(spec, told, root_handlers):
+    before = list(logging.getLogger().handlers)
+    silent = SilentReporter()
+    silent.on_start(0, 0, {"node": {"address": "here"}})
+    silent.on_step(1, 1, 0.5)
+    silent.on_memory(1, 2)
+    silent.on_epoch({"epoch": 1})
+    silent.on_pause("preempted", 0, 1)
+    silent.on_commit(1, 0, 1.0)
+    assert told == [] and read_log(spec.location) == []
+    assert logging.getLogger().handlers == before
