@@ -16,6 +16,14 @@ SENTENCES = [
 ]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Spreads files over processes, where there are several; all that starts Ray goes to one of them."""
+    for item in items:
+        needs_ray = item.get_closest_marker("slow") is not None
+        item.add_marker(pytest.mark.xdist_group("ray" if needs_ray else item.path.name))
+
+
 @pytest.fixture(scope="session")
 def sentences():
     return SENTENCES
@@ -68,9 +76,9 @@ def ragged():
     return make
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def local_ray():
-    """One Ray on this machine for all whole runs of a test file."""
+    """One Ray on this machine for all whole runs."""
     import ray
 
     from raytrain.cluster import connect

@@ -270,8 +270,8 @@ def test_a_value_of_a_wrong_kind_names_its_key(override):
 
 
 def test_each_problem_is_told_once():
-    problems = problems_of("train.class_weight={a: heavy, b: light}", "data.text=[1, 2, 3]", "seed=x")
-    assert len(problems) == len(set(problems))
+    problems = problems_of("data.text=[a, b, c]", "seed=x")
+    assert sorted(problem.split(":")[0] for problem in problems) == ["data", "seed"]
 
 
 def test_a_directory_is_no_config(tmp_path):

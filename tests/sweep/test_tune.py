@@ -62,9 +62,9 @@ def test_nothing_is_pruned_where_that_is_not_wanted_or_there_is_one_fold(options
 
 @pytest.mark.parametrize(
     ("metric", "scores"),
-    [("accuracy", [0.5, 0.6, 0.7, 0.1, 0.9]), ("log_loss", [0.5, 0.4, 0.3, 0.9, 0.1])],
+    [("accuracy", [0.5, 0.6, 0.1, 0.1, 0.9]), ("log_loss", [0.5, 0.4, 0.9, 0.9, 0.1])],
 )
-def test_the_median_prunes_what_is_worse_once_there_are_three(metric, scores):
+def test_the_median_prunes_what_is_worse_once_there_are_three_others(metric, scores):
     found = decisions(scores, scheduler="median", metric=metric)
     assert found == [GOES_ON, GOES_ON, GOES_ON, STOPS, GOES_ON]
 
