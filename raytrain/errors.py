@@ -32,11 +32,14 @@ class InputError(RaytrainError):
         super().__init__(summary, self.problems)
 
     def __str__(self) -> str:
-        lines = [self.summary, *(f"  - {problem}" for problem in self.problems[:SHOWN_PROBLEMS])]
-        hidden = len(self.problems) - SHOWN_PROBLEMS
-        if hidden > 0:
-            lines.append(f"  … and {hidden:,} more problems")
-        return "\n".join(lines)
+        return "\n".join([self.summary, *_listed(self.problems, "problems")])
+
+
+def _listed(lines: Sequence[str], what: str) -> list[str]:
+    """The first `SHOWN_PROBLEMS` of them, and how many more there are."""
+    hidden = len(lines) - SHOWN_PROBLEMS
+    shown = [f"  - {line}" for line in lines[:SHOWN_PROBLEMS]]
+    return [*shown, f"  … and {hidden:,} more {what}"] if hidden > 0 else shown
 
 
 class ConfigError(InputError):
@@ -83,8 +86,7 @@ class SweepError(RaytrainError):
         super().__init__(self.failures)
 
     def __str__(self) -> str:
-        lines = [f"  - {failure}" for failure in self.failures[:SHOWN_PROBLEMS]]
-        return "\n".join(["no trial trained all its folds, so there is no best one", *lines])
+        return "\n".join(["no trial trained all its folds, so there is no best one", *_listed(self.failures, "failures")])
 
 
 class FoldError(RaytrainError):

@@ -14,7 +14,7 @@ from yaml import YAMLError
 
 from raytrain.config.schema import Config
 from raytrain.config.sections import yaml_value
-from raytrain.errors import ConfigError
+from raytrain.errors import ConfigError, StorageError
 
 
 def load_config(path: str | Path | None = None, overrides: Sequence[str] = (), **values: Any) -> Config:
@@ -48,20 +48,26 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = (), *
         for key, value in values.items():
             OmegaConf.update(merged, key.replace("__", "."), _plain(value))
         whole = OmegaConf.to_container(merged, resolve=True)
+    except StorageError:
+        raise
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the config file: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: the config file is not UTF-8: {error}") from error
     except (YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
-        where = path if path is not None else "the command line"
+        where = path if path is not None else "the given values" if values else "the command line"
         raise ConfigError(f"{where}: not valid YAML or overrides: {error}") from error
     return validate_config(typing.cast(dict[str, Any], whole))
 
 
 def _plain(value: Any) -> Any:
-    """Paths as strings, as YAML has them."""
+    """As YAML has it: paths as strings, NumPy's numbers and arrays as Python's."""
+    if callable(getattr(value, "tolist", None)):
+        value = value.tolist()
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
+    if isinstance(value, dict):
+        return {_plain(key): _plain(part) for key, part in value.items()}
     return str(value) if isinstance(value, Path) else value
 
 

@@ -184,6 +184,9 @@ class ClusterConfig(Section):
     )
     workers_per_fold: Positive = Field(1, description="data-parallel workers of one fold")
     max_concurrent_folds: Positive | None = Field(None, description="null: as many as fit")
+    folds_per_worker: Positive | None = Field(
+        None, description="folds that a worker trains before a new one takes its place; null: no bound"
+    )
     max_failures: int = Field(2, ge=0, description="retries of a fold run before it is given up")
     time_budget: float | None = Field(
         None,

@@ -177,7 +177,7 @@ def _prepare_cluster(
     def recount(needs: FoldResources, num_left: int) -> int:
         return count_slots(needs, cluster, num_left, cluster_nodes(cluster.autoscaler))
 
-    return Capacity(resources, recount, deadline, one_machine=len(nodes) == 1)
+    return Capacity(resources, recount, deadline, len(nodes) == 1, cluster.folds_per_worker)
 
 
 def _hidden_states(

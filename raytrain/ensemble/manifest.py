@@ -133,6 +133,8 @@ class Manifest(_Entry):
         names, problems = [str(label) for label in self.labels], []
         if any(re.search("[\ud800-\udfff]", name) for name in names):
             problems.append("its labels hold half of a character (a lone surrogate)")
+        if len(set(names)) < len(names):
+            problems.append(f"its labels repeat themselves: {names[:9]}")
         if self.task == "tag" and names != tag_names(type_names(names)):
             problems.append(f"its labels are not O and a B- and an I- of each type, in order: {names[:9]}")
         return problems

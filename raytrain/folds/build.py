@@ -11,15 +11,43 @@ if TYPE_CHECKING:
     from raytrain.network.loop import FoldTraining
 
 
-def build_training(spec: FoldSpec, data: FoldData, rank: int, num_workers: int) -> "FoldTraining":
-    """The fold's model with all it starts from, ready to train.
+class Builder:
+    """Builds one fold's training after another; what is compiled for one serves the next that is alike.
 
     Args:
-        spec: The fold.
-        data: What `spec.data` refers to.
         rank: This worker's number among `num_workers`.
-        num_workers: Workers of the fold.
+        num_workers: Workers of a fold.
     """
+
+    def __init__(self, rank: int = 0, num_workers: int = 1):
+        self.rank, self.num_workers = rank, num_workers
+        self._built_for: Any = None
+        self._training: FoldTraining | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was built yet."""
+        return self._built_for is None
+
+    def build(self, spec: FoldSpec, data: FoldData) -> "FoldTraining":
+        """The fold's model with all it starts from, ready to train; equal to one in a fresh process.
+
+        Args:
+            spec: The fold.
+            data: What `spec.data` refers to.
+        """
+        alike = (spec.model, spec.settings, spec.task, spec.accumulation, spec.data, spec.hidden_states)
+        if self._training is not None and alike == self._built_for:
+            self._training.features = fold_features(spec, data)
+            self._training.restart(*spec.rows(data), spec.seed, build_initial_model(spec, data))
+            return self._training
+        self._training = None  # before the next is built: there may be memory for one
+        self._training = _build_training(spec, data, self.rank, self.num_workers)
+        self._built_for = alike
+        return self._training
+
+
+def _build_training(spec: FoldSpec, data: FoldData, rank: int, num_workers: int) -> "FoldTraining":
     import contextlib
 
     import tensorflow as tf

@@ -1,7 +1,6 @@
 """Launching fold runs as the cluster has room, and watching them."""
 
 import contextlib
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -11,53 +10,21 @@ from typing import Any
 import ray
 from rich.console import Console
 
-from raytrain.cluster import on_this_node, quicken_controllers
+from raytrain.cluster import on_this_node
 from raytrain.errors import FoldError, StorageError
-from raytrain.folds.attempts import FoldOutcome, run_fold
+from raytrain.folds.attempts import FoldOutcome
+from raytrain.folds.crews import FoldLauncher
 from raytrain.folds.log import EpochEnded, Event, MemoryTaken
 from raytrain.folds.resources import FoldResources
 from raytrain.folds.result import FoldResult
 from raytrain.folds.spec import FoldSpec
 from raytrain.folds.table import FoldTable
 from raytrain.folds.tracking import Tracker
-from raytrain.folds.trainer import FoldTrainer
 
 _POLL_SECONDS = 0.5
 _REPLAN_SECONDS = 10.0
 SHOWN_METRIC = {"classify": ("accuracy", "acc"), "tag": ("f1", "F1")}
 LAUNCHED_TOGETHER = 32  # folds of one launcher: their controllers share a process
-
-
-class FoldLauncher:
-    """Runs each fold's blocking `fit` in a thread of its own, and collects what the folds report.
-
-    It lives in a Ray actor. In threads of the driver `fit` would still be inside Ray when Ctrl-C
-    wants to shut Ray down, and that ends in a crash.
-    """
-
-    def __init__(self, one_machine: bool) -> None:
-        quicken_controllers(one_machine)
-        self._events: deque[tuple[float, str, Event]] = deque()
-
-    def push(self, name: str, event: Event, sent: float) -> None:
-        """Takes what a fold tells, and the Unix time at which it was sent."""
-        self._events.append((sent, name, event))
-
-    def drain(self) -> list[tuple[str, Event]]:
-        """What was pushed since the last time, in the order it was sent: the threads here mix it up."""
-        events = [self._events.popleft() for _ in range(len(self._events))]
-        events.sort(key=lambda event: event[0])
-        return [(name, event) for _, name, event in events]
-
-    def run_fold(self, spec: FoldSpec, resources: FoldResources, max_failures: int) -> FoldOutcome:
-        """Runs one fold to its end."""
-
-        def fit(attempt: FoldSpec) -> str:
-            with tempfile.TemporaryDirectory() as scratch:
-                result: Any = FoldTrainer(attempt, resources.scaling(), scratch).fit()
-            return str(result.return_value)
-
-        return run_fold(spec, max_failures, fit, lambda event: self.push(spec.name, event, time.time()))
 
 
 @dataclass
@@ -69,12 +36,14 @@ class Capacity:
         recount: How many folds the cluster holds now, of so many that are left; given what a fold takes.
         deadline: Unix time after which no fold is started, or None.
         one_machine: Whether no other machine is there or may come.
+        folds_per_worker: Folds that a worker trains before it gives way to a new one; None is no bound.
     """
 
     resources: FoldResources
     recount: Callable[[FoldResources, int], int]
     deadline: float | None = None
     one_machine: bool = False
+    folds_per_worker: int | None = None
 
     def __post_init__(self) -> None:
         self._counted = time.monotonic()
@@ -199,8 +168,8 @@ class _Launch:
                 return launcher
         actor: Any = ray.remote(FoldLauncher)
         launcher = actor.options(
-            num_cpus=0, max_concurrency=LAUNCHED_TOGETHER + 2, scheduling_strategy=on_this_node()
-        ).remote(self._capacity.one_machine)
+            num_cpus=0, max_concurrency=3 * LAUNCHED_TOGETHER, scheduling_strategy=on_this_node()
+        ).remote(self._capacity.one_machine, self._capacity.folds_per_worker)
         self._launchers[launcher] = 0
         return launcher
 

@@ -115,12 +115,20 @@ class FoldReporter:
         for gauge in self._gauges.values():
             gauge.set_default_tags(tags)
         self._epoch = 0.0
+        self._handler = _LogHandler(self.log)
+
+    def __enter__(self) -> "FoldReporter":
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        logging.getLogger().removeHandler(self._handler)
 
     def on_start(self, epoch: int, step: int, facts: Mapping[str, Any]) -> None:
         """Tells where the fold begins and on what; from now on libraries' warnings go to its log as well."""
+        self._time, self._step = time.monotonic(), step
         self._push(Started(facts["node"]["address"]))
         self.log.add("start", epoch=epoch, step=step, accumulation=self._spec.accumulation, **facts)
-        logging.getLogger().addHandler(_LogHandler(self.log))
+        logging.getLogger().addHandler(self._handler)
 
     def _push(self, event: Event) -> None:
         """Tells the driver, which waits for nothing."""
@@ -133,8 +141,6 @@ class FoldReporter:
         if not self._trains:  # tracing, and on cards the compilation of kernels, lie behind
             self._trains = True
             self.log.add("training", step=step)
-        if step < self._step:
-            self._time, self._step = now, 0
         if now - self._time >= PROGRESS_SECONDS or step == num_steps:
             batch_size = self._spec.settings.batch_size
             rate = (step - self._step) * batch_size / max(now - self._time, 1e-9)
@@ -152,6 +158,7 @@ class FoldReporter:
     def on_epoch(self, metrics: dict[str, float]) -> None:
         """Tells and logs the scores of an epoch."""
         self._epoch = metrics["epoch"]
+        self._time, self._step = time.monotonic(), 0
         self._gauges["epoch"].set(self._epoch)
         self._push(EpochEnded(metrics))
         self.log.add("epoch", **metrics)
@@ -169,6 +176,9 @@ class SilentReporter(FoldReporter):
     """Of the other workers: tells nothing."""
 
     def __init__(self) -> None:
+        pass
+
+    def __exit__(self, *exception: Any) -> None:
         pass
 
     def on_start(self, epoch: int, step: int, facts: Mapping[str, Any]) -> None:

@@ -1,21 +1,22 @@
-"""A fold's Ray Train run: the trainer that starts its workers."""
+"""A crew's Ray Train run: the trainer that starts its workers."""
 
 import asyncio
 import importlib
 import json
 import os
 import socket
+import tempfile
 from typing import Any
 
 import ray
 import ray.train
+from ray.actor import ActorHandle
 from ray.train.backend import Backend, BackendConfig
 from ray.train.v2.api.config import FailureConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.v2.tensorflow.tensorflow_trainer import TensorflowTrainer
 
-from raytrain.folds.spec import FoldSpec
-from raytrain.folds.worker import train_fold
+from raytrain.folds.worker import train_folds
 
 # What a leaner start needs of Ray's private modules, all of it here. Where a Ray has moved one, folds start
 # as the stock trainer does, some seconds later each.
@@ -71,31 +72,37 @@ def _free_address() -> str:
         return f"{ray.util.get_node_ip_address()}:{probe.getsockname()[1]}"
 
 
-class FoldTrainer(TensorflowTrainer):
+class CrewTrainer(TensorflowTrainer):
     """A TensorflowTrainer whose constructor leaves TensorFlow out of the driver.
 
     A failure ends it: what is tried again, and how, is for `folds.attempts.run_fold` to say. A node that is
     about to be taken away is no failure; Ray then trains on where there is room.
 
     Args:
-        spec: The fold.
+        launcher: The actor that hands the folds out.
+        number: The crew's.
         scaling: Its workers and what each takes.
-        scratch: A directory of this machine: Ray wants one, and what lasts is written by ours.
     """
 
-    def __init__(self, spec: FoldSpec, scaling: ray.train.ScalingConfig, scratch: str):
+    def __init__(self, launcher: ActorHandle, number: int, scaling: ray.train.ScalingConfig):
+        # Ray wants a directory; what lasts is written by ours.
+        self._scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         DataParallelTrainer.__init__(
             self,
-            train_fold,
-            train_loop_config={"spec": spec},
+            train_folds,
+            train_loop_config={"launcher": launcher, "crew": number},
             backend_config=LightTensorflowConfig(),
             scaling_config=scaling,
             run_config=ray.train.RunConfig(
-                name=spec.name.replace("/", "-"),
-                storage_path=scratch,
+                name=f"crew-{number}",
+                storage_path=self._scratch.name,
                 failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
             ),
         )
+
+    def fit(self) -> ray.train.Result:
+        with self._scratch:
+            return super().fit()
 
     def _create_default_callbacks(self) -> list[Any]:
         """Ray's, without the processes for datasets, of which a fold has none, and for dead controllers."""

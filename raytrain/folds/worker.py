@@ -12,7 +12,7 @@ import ray.train.collective
 
 from raytrain.devices import card_memory, quick_imports, set_up_tensorflow
 from raytrain.errors import ClusterError, WorkerMemoryError
-from raytrain.folds.build import build_training
+from raytrain.folds.build import Builder
 from raytrain.folds.checkpoint import load_checkpoint, save_checkpoint
 from raytrain.folds.log import FoldReporter, SilentReporter
 from raytrain.folds.result import commit_fold
@@ -26,12 +26,37 @@ if TYPE_CHECKING:
 Outcome = Literal["committed", "stopped"]
 
 TIME_BUDGET = "time budget"
+IDLE_SECONDS = 5.0  # a crew without work gives its resources back after that
 WATCH_SECONDS = 1.0
 WATCH_STEPS = 4  # several workers agree on a pause, which costs them a round trip
 
 
-def train_fold(loop_config: dict[str, FoldSpec]) -> Outcome:
-    """The training function of one fold; every worker of the fold runs it.
+def train_folds(loop_config: dict[str, Any]) -> None:
+    """The training function of a crew; each of its workers runs it.
+
+    Args:
+        loop_config: `launcher`, the actor that hands the folds out, and the number of the `crew`.
+    """
+    launcher, crew, last = loop_config["launcher"], loop_config["crew"], 0
+    context = ray.train.get_context()
+    builder = Builder(context.get_world_rank(), context.get_world_size())
+    while True:
+        # A worker whose node is about to be taken away begins no other fold.
+        patience = 0.0 if last and ray.train.get_preemption_info() is not None else IDLE_SECONDS
+        if (given := ray.get(launcher.next_fold.remote(crew, last, patience))) is None:
+            return
+        last, spec = given
+        outcome = train_fold(spec, builder)
+        if builder.rank == 0:
+            ray.get(launcher.tell.remote(crew, outcome))
+
+
+def train_fold(spec: FoldSpec, builder: Builder) -> Outcome:
+    """Trains one fold; every worker of it does.
+
+    Args:
+        spec: The fold.
+        builder: This process's.
 
     Returns:
         `stopped` where the deadline came before the fold had learned anything; else it is committed.
@@ -42,7 +67,7 @@ def train_fold(loop_config: dict[str, FoldSpec]) -> Outcome:
         RaytrainError: The loss is no longer finite.
     """
     try:
-        return _train(loop_config["spec"])
+        return _train(spec, builder)
     except Exception as error:
         # Known by name, and passed on as text: with TensorFlow's own the driver would import TensorFlow.
         if type(error).__name__ == "ResourceExhaustedError":
@@ -50,10 +75,8 @@ def train_fold(loop_config: dict[str, FoldSpec]) -> Outcome:
         raise
 
 
-def _train(spec: FoldSpec) -> Outcome:
+def _train(spec: FoldSpec, builder: Builder) -> Outcome:
     started = time.monotonic()
-    context = ray.train.get_context()
-    rank, num_workers = context.get_world_rank(), context.get_world_size()
     if not Directory(spec.run).exists("config.yaml"):
         raise ClusterError(
             f"node {ray.util.get_node_ip_address()} does not see {spec.run}, which the driver writes",
@@ -61,16 +84,29 @@ def _train(spec: FoldSpec) -> Outcome:
                 "storage must be a place that all nodes reach: a shared directory, or a URI as s3://bucket/runs"
             ],
         )
-    with quick_imports():
-        import raytrain.network.loop  # noqa: F401
-    set_up_tensorflow(spec.threads, spec.gpu_share, spec.precision)
-    is_chief = rank == 0
-    reporter = FoldReporter(spec) if is_chief else SilentReporter()
-    training = build_training(spec, ray.get(spec.data), rank, num_workers)
-    load_checkpoint(spec.location, training)
-    facts = describe_worker()
-    reporter.on_start(training.epoch, training.step, facts)
-    _run_epochs(spec, training, reporter, is_chief, num_workers)
+    if builder.is_new:
+        with quick_imports():
+            import raytrain.network.loop  # noqa: F401
+        set_up_tensorflow(spec.threads, spec.gpu_share, spec.precision)
+    is_chief = builder.rank == 0
+    with FoldReporter(spec) if is_chief else SilentReporter() as reporter:
+        training = builder.build(spec, ray.get(spec.data))
+        load_checkpoint(spec.location, training)
+        facts = describe_worker()
+        reporter.on_start(training.epoch, training.step, facts)
+        _run_epochs(spec, training, reporter, is_chief, builder.num_workers)
+        return _end(spec, training, reporter, is_chief, started, facts)
+
+
+def _end(
+    spec: FoldSpec,
+    training: "FoldTraining",
+    reporter: FoldReporter,
+    is_chief: bool,
+    started: float,
+    facts: dict[str, Any],
+) -> Outcome:
+    """Commits what was learned."""
     if not (training.epoch or training.step):
         return "stopped"
     stopped_early = not training.finished

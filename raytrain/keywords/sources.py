@@ -64,9 +64,16 @@ def _stream(path: str, text_columns: Sequence[str]) -> Iterator[tuple[list[str],
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
-    """The files' names without folders and suffixes, numbered where two would be alike."""
+    """The files' names without folders and suffixes, numbered where two would be alike.
+
+    >>> short_names(["a/posts.csv", "b/posts.csv", "titles.tsv"])
+    ['posts_1', 'posts_2', 'titles']
+    """
     names = [Path(path).name.split(".")[0] for path in paths]
-    return [f"{name}_{i}" if names.count(name) > 1 else name for i, name in enumerate(names, start=1)]
+    numbered = [f"{name}_{i}" if names.count(name) > 1 else name for i, name in enumerate(names, start=1)]
+    while len(set(numbered)) < len(numbered):  # a number made one what another is called
+        numbered = [f"{name}_{i}" for i, name in enumerate(numbered, start=1)]
+    return numbered
 
 
 def chunks_of_sources(sources: Sequence[Source], groups: Sequence[dict[Any, int]]) -> Iterator[Chunk]:

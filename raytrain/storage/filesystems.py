@@ -23,6 +23,8 @@ def open_uri(uri: str) -> tuple[pafs.FileSystem, str]:
             root, parts = root_of(uri), urlsplit(uri)
             if not parts.hostname:
                 raise ValueError("it names no bucket")
+            if parts.fragment or "#" in uri:
+                raise ValueError("expected a path without #; write it as %23")
             found = outlast(lambda: _open_s3(root, _aws_settings()), "opening it", uri, root)
             return found, f"{parts.netloc.rpartition('@')[2]}{unquote(parts.path.rstrip('/'))}"
         # Google's client else tries for a quarter of an hour, deaf to signals.

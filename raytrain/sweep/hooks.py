@@ -101,9 +101,9 @@ def _reason(trial: Trial) -> str:
     except OSError:
         return "it failed, and Ray Tune left no error"
     for line in reversed(lines):
-        found = re.match(r"(?:\w+\.)*(\w*(?:Error|Exception)): (.+)", line)
+        found = re.fullmatch(r"(?:[A-Za-z_]\w*\.)*([A-Z]\w*)(?:: (.+))?", line)
         if found:
             name, message = found.groups()
-            return message if name == RaytrainError.__name__ else f"{name}: {message}"
+            return name if message is None else message if name == RaytrainError.__name__ else f"{name}: {message}"
     told = [line.strip() for line in lines if line.strip() and not line.startswith("Failure #")]
     return told[0] if told else "it failed, and Ray Tune left no error"

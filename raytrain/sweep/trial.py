@@ -13,7 +13,7 @@ from raytrain.crossval.inputs import class_weights
 from raytrain.crossval.plan import Plan, build_specs
 from raytrain.devices import quick_imports, set_up_tensorflow
 from raytrain.errors import RaytrainError
-from raytrain.folds.build import build_initial_model, build_training, fold_features
+from raytrain.folds.build import Builder
 from raytrain.folds.hidden_states import HiddenStates
 from raytrain.folds.spec import FoldSpec
 from raytrain.sweep.records import ENDED, TrialRecord
@@ -102,14 +102,10 @@ def run_trial(
 def _train_folds(specs: Sequence[FoldSpec]) -> Iterator[tuple[dict[str, float], float]]:
     """Trains folds with one model, compiled once. Yields each one's metrics and seconds."""
     data = ray.get(specs[0].data)
-    training: Any = None
+    builder = Builder()
     for spec in specs:
         started = time.monotonic()
-        if training is None:
-            training = build_training(spec, data, rank=0, num_workers=1)
-        else:
-            training.features = fold_features(spec, data)
-            training.restart(*spec.rows(data), spec.seed, build_initial_model(spec, data))
+        training = builder.build(spec, data)
         while not training.finished:
             training.run_epoch()
         _, _, metrics = training.selected()

@@ -88,6 +88,16 @@ def run_trials(
         raise KeyboardInterrupt
 
 
+class _Median(MedianStoppingRule):  # type: ignore[misc]
+    """Lets a trial go on while there are too few others to judge it by.
+
+    Ray's pauses it for others to catch up, and a trial that is paused begins anew.
+    """
+
+    def _on_insufficient_samples(self, *given: Any) -> str:
+        return str(TrialScheduler.CONTINUE)
+
+
 def _scheduler(config: Config) -> TrialScheduler:
     """Prunes by the mean over the folds so far, after each fold."""
     options = config.sweep
@@ -98,9 +108,7 @@ def _scheduler(config: Config) -> TrialScheduler:
     if options.scheduler == "asha" and options.num_folds > 1:
         return ASHAScheduler("folds", max_t=options.num_folds, grace_period=1, reduction_factor=2, **order)
     if options.scheduler == "median":
-        return MedianStoppingRule(
-            "folds", grace_period=1, min_samples_required=3, min_time_slice=10**9, **order
-        )  # it would pause trials, which begin anew then
+        return _Median("folds", grace_period=1, min_samples_required=3, **order)
     return FIFOScheduler()
 
 

@@ -149,10 +149,10 @@ def test_a_node_that_is_taken_away_with_warning_costs_no_step(calm, cluster, tmp
 
 
 def starved(loop_config):
-    """A fold whose worker has no memory for more than two texts at once."""
+    """A crew whose workers have no memory for more than two texts at once."""
     import tensorflow as tf
 
-    from raytrain.folds import worker as fold_run
+    from raytrain.folds import worker
     from raytrain.network import loop as training
 
     lay = training.FoldTraining._lay
@@ -163,13 +163,13 @@ def starved(loop_config):
         return lay(self, rows, weights)
 
     training.FoldTraining._lay = lay_two
-    return fold_run.train_fold(loop_config)
+    return worker.train_folds(loop_config)
 
 
 class StarvedLauncher(launch.FoldLauncher):
-    def run_fold(self, spec, resources, max_failures):
-        fold_trainer.train_fold = starved
-        return super().run_fold(spec, resources, max_failures)
+    def _trainer(self, number, resources):
+        fold_trainer.train_folds = starved
+        return super()._trainer(number, resources)
 
 
 def test_short_memory_is_answered_by_smaller_pieces(cluster, tmp_path, monkeypatch):

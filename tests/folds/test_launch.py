@@ -40,8 +40,8 @@ class Stub:
 class StubLauncher(launch.FoldLauncher):
     """Ends each fold once as many run as `resources.slots`, or at once where it is the last."""
 
-    def __init__(self, one_machine):
-        super().__init__(one_machine)
+    def __init__(self, one_machine, folds_per_worker):
+        super().__init__(one_machine, folds_per_worker)
         self._lock, self._running, self.seen = threading.Lock(), 0, []
 
     def run_fold(self, spec, resources, max_failures):

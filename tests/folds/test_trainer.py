@@ -1,4 +1,4 @@
-"""What a fold's trainer takes of Ray's private modules, and what it does where a Ray lacks it."""
+"""What a crew's trainer takes of Ray's private modules, and what it does where a Ray lacks it."""
 
 import pytest
 import ray.train
@@ -6,21 +6,12 @@ from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from raytrain.folds import trainer
-from raytrain.folds.spec import FoldSpec
-from raytrain.folds.trainer import PRIVATE, FoldTrainer, find_private, found_no_room
+from raytrain.folds.trainer import PRIVATE, CrewTrainer, find_private, found_no_room
 
 
 @pytest.fixture
-def fold_trainer(tmp_path):
-    spec = FoldSpec(
-        *("finetune/r0-fold-00", "finetune", 0, 0, 42, str(tmp_path), "identity"),
-        {},
-        {},
-        None,
-        None,
-        "float32",
-    )
-    return FoldTrainer(spec, ray.train.ScalingConfig(num_workers=1), str(tmp_path))
+def crew_trainer():
+    return CrewTrainer(None, 0, ray.train.ScalingConfig(num_workers=1))
 
 
 @pytest.mark.parametrize("name", PRIVATE)
@@ -39,21 +30,21 @@ def test_a_class_that_is_gone_is_none(monkeypatch):
     assert find_private("TrainController") is None and find_private("DatasetsCallback") is None
 
 
-def test_callbacks_that_a_fold_does_not_need_are_left_out_where_they_are_known(fold_trainer, monkeypatch):
+def test_callbacks_that_a_fold_does_not_need_are_left_out_where_they_are_known(crew_trainer, monkeypatch):
     stock = [
-        type(callback).__name__ for callback in DataParallelTrainer._create_default_callbacks(fold_trainer)
+        type(callback).__name__ for callback in DataParallelTrainer._create_default_callbacks(crew_trainer)
     ]
-    lean = [type(callback).__name__ for callback in fold_trainer._create_default_callbacks()]
+    lean = [type(callback).__name__ for callback in crew_trainer._create_default_callbacks()]
     assert set(stock) - set(lean) == {"DatasetsCallback", "PlacementGroupCleanerCallback"}
     monkeypatch.setattr(trainer, "find_private", lambda name: None)
-    assert [type(callback).__name__ for callback in fold_trainer._create_default_callbacks()] == stock
+    assert [type(callback).__name__ for callback in crew_trainer._create_default_callbacks()] == stock
 
 
-def test_without_its_controller_the_stock_trainer_runs(fold_trainer, monkeypatch):
+def test_without_its_controller_the_stock_trainer_runs(crew_trainer, monkeypatch):
     ran = []
     monkeypatch.setattr(trainer, "find_private", lambda name: None)
     monkeypatch.setattr(
         DataParallelTrainer, "_initialize_and_run_controller", lambda self, **given: ran.append(given)
     )
-    fold_trainer._initialize_and_run_controller(scaling=1)
+    crew_trainer._initialize_and_run_controller(scaling=1)
     assert ran == [{"scaling": 1}]

@@ -1,0 +1,194 @@
+"""Crews: workers that train one fold after another, and the actor that hands the folds out.
+
+A worker's start costs more than a small fold's training: a process, imports, a graph that is traced and
+compiled. So a crew keeps its workers. The outcome of a fold does not depend on who trained what before.
+"""
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+from raytrain.cluster import quicken_controllers
+from raytrain.folds.attempts import FoldOutcome, run_fold
+from raytrain.folds.log import Event
+from raytrain.folds.resources import FoldResources
+from raytrain.folds.spec import FoldSpec
+from raytrain.folds.trainer import CrewTrainer
+from raytrain.folds.worker import Outcome
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a crew's workers own, and how they compute: only folds that want the same can be theirs."""
+
+    cpus: int
+    gpus: float
+    workers: int
+    precision: str
+
+
+class Crew:
+    """One Ray Train run, in a thread: its workers ask for a fold, train it, tell its end, and ask again.
+
+    Args:
+        needs: What its workers own.
+        most: Folds that it may train; None is as many as there are.
+
+    Attributes:
+        architecture: Of the last fold; another one is traced anew.
+    """
+
+    def __init__(self, needs: Needs, most: int | None):
+        self.needs, self.architecture = needs, ""
+        self._most, self._number = most, 0
+        self._spec: FoldSpec | None = None
+        self._outcome: Outcome | None = None
+        self._closed = False
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def start(self, trainer: CrewTrainer) -> None:
+        self._thread = threading.Thread(target=self._run, args=(trainer,), daemon=True)
+        self._thread.start()
+
+    def _run(self, trainer: CrewTrainer) -> None:
+        error: BaseException | None = None
+        try:
+            trainer.fit()
+        except BaseException as raised:
+            error = raised
+        with self._changed:
+            self._closed, self._error = True, error
+            self._changed.notify_all()
+
+    @property
+    def _is_spent(self) -> bool:
+        return self._most is not None and self._number >= self._most
+
+    def take(self, spec: FoldSpec) -> bool:
+        """Takes a fold to train next; False where it is busy, or takes no more."""
+        with self._changed:
+            if self._closed or self._spec is not None or self._is_spent:
+                return False
+            self._spec, self._outcome, self.architecture = spec, None, spec.architecture
+            self._number += 1
+            self._changed.notify_all()
+        return True
+
+    def wait(self) -> Outcome:
+        """Waits for the end of the fold that it took. Raises what ended the crew before."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._outcome is not None or self._closed)
+            if self._outcome is not None:
+                return self._outcome
+        raise self._error or RuntimeError("the workers ended before they had trained the fold")
+
+    def next_fold(self, last: int, patience: float) -> tuple[int, FoldSpec] | None:
+        """What its workers train next; the same fold again where they are others than before.
+
+        Args:
+            last: Number of the fold that the asking worker trained last, 0 where it has trained none.
+            patience: Seconds that a fold is waited for.
+
+        Returns:
+            The fold and its number, from 1; None where the workers are to end.
+        """
+        with self._changed:
+
+            def is_there() -> bool:
+                return self._closed or (self._spec is not None and self._number > last)
+
+            if not self._is_spent or self._spec is not None:
+                self._changed.wait_for(is_there, patience)
+            if self._spec is None or self._number <= last:
+                self._closed = True
+            return None if self._closed or self._spec is None else (self._number, self._spec)
+
+    def tell(self, outcome: Outcome) -> None:
+        """Told by its workers: how their fold ended."""
+        with self._changed:
+            self._spec, self._outcome = None, outcome
+            self._changed.notify_all()
+
+    def dismiss(self) -> bool:
+        """Ends it, and waits until its resources are free; False where it is busy."""
+        with self._changed:
+            if self._spec is not None:
+                return False
+            self._closed = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+        return True
+
+
+class FoldLauncher:
+    """Runs folds by crews, each fold in a thread of its own that waits, and collects what they report.
+
+    It lives in a Ray actor. In threads of the driver a crew's `fit` would still be inside Ray when Ctrl-C
+    wants to shut Ray down, and that ends in a crash.
+
+    Args:
+        one_machine: Whether no other machine is there or may come.
+        folds_per_worker: Folds that a crew trains before it gives way to a new one; None is no bound.
+    """
+
+    def __init__(self, one_machine: bool, folds_per_worker: int | None = None) -> None:
+        quicken_controllers(one_machine)
+        self._folds_per_worker = folds_per_worker
+        self._events: deque[tuple[float, str, Event]] = deque()
+        self._crews: dict[int, Crew] = {}
+        self._lock = threading.Lock()
+
+    def push(self, name: str, event: Event, sent: float) -> None:
+        """Takes what a fold tells, and the Unix time at which it was sent."""
+        self._events.append((sent, name, event))
+
+    def drain(self) -> list[tuple[str, Event]]:
+        """What was pushed since the last time, in the order it was sent: the threads here mix it up."""
+        events = [self._events.popleft() for _ in range(len(self._events))]
+        events.sort(key=lambda event: event[0])
+        return [(name, event) for _, name, event in events]
+
+    def next_fold(self, crew: int, last: int, patience: float) -> tuple[int, FoldSpec] | None:
+        """Asked by a crew's workers, as `Crew.next_fold`."""
+        return self._crews[crew].next_fold(last, patience)
+
+    def tell(self, crew: int, outcome: Outcome) -> None:
+        self._crews[crew].tell(outcome)
+
+    def run_fold(self, spec: FoldSpec, resources: FoldResources, max_failures: int) -> FoldOutcome:
+        """Runs one fold to its end."""
+
+        def fit(attempt: FoldSpec) -> Outcome:
+            return self._crew_for(attempt, resources).wait()
+
+        return run_fold(spec, max_failures, fit, lambda event: self.push(spec.name, event, time.time()))
+
+    def _crew_for(self, spec: FoldSpec, resources: FoldResources) -> Crew:
+        """A crew that has taken the fold: an idle one, best of its architecture, or a new one."""
+        needs = Needs(resources.cpus, resources.gpus, resources.workers, spec.precision)
+        with self._lock:
+            alike = [crew for crew in self._crews.values() if crew.needs == needs]
+            for crew in sorted(alike, key=lambda crew: crew.architecture != spec.architecture):
+                if crew.take(spec):
+                    return crew
+            others = [crew for crew in self._crews.values() if crew.needs != needs]
+            # Workers that share a fold have met each other once and for all; the next fold's meet anew.
+            crew = Crew(needs, 1 if resources.workers > 1 else self._folds_per_worker)
+            crew.take(spec)
+            number = len(self._crews)
+            self._crews[number] = crew
+        for other in others:  # what they own may be what the new one waits for
+            other.dismiss()
+        crew.start(self._trainer(number, resources))
+        return crew
+
+    def _trainer(self, number: int, resources: FoldResources) -> CrewTrainer:
+        launcher: Any = ray.get_runtime_context().current_actor
+        return CrewTrainer(launcher, number, resources.scaling())
