@@ -86,7 +86,9 @@ class SweepError(RaytrainError):
         super().__init__(self.failures)
 
     def __str__(self) -> str:
-        return "\n".join(["no trial trained all its folds, so there is no best one", *_listed(self.failures, "failures")])
+        return "\n".join(
+            ["no trial trained all its folds, so there is no best one", *_listed(self.failures, "failures")]
+        )
 
 
 class FoldError(RaytrainError):

@@ -86,6 +86,11 @@ def test_problems_are_the_errors_own():
     assert error.problems == ["first"]
 
 
+def test_of_many_failed_trials_the_first_are_told_and_the_others_counted():
+    told = str(SweepError([f"trial {number}: x" for number in range(SHOWN_PROBLEMS + 1_234)])).splitlines()
+    assert len(told) == SHOWN_PROBLEMS + 2 and told[-1] == "  … and 1,234 more failures"
+
+
 def test_a_sweep_without_a_best_trial_tells_each_failure():
     assert str(SweepError(["trial 0: 内存", "trial 2: NaN"])).splitlines() == [
         "no trial trained all its folds, so there is no best one",

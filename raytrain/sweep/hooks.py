@@ -15,6 +15,9 @@ from raytrain.storage.directory import Directory
 from raytrain.sweep.records import ENDED, TrialRecord, write_trial
 from raytrain.sweep.table import TrialTable
 
+# The line that ends a traceback: a name with its module or of an error, and its message, if it has one.
+_ERROR = re.compile(r"((?:\w+\.)+[A-Z]\w*|\w*(?:Error|Exception|Exit|Interrupt))(?:: (.+))?")
+
 
 class TrialRecorder(Callback):
     """Hears from Tune, in the driver.
@@ -101,9 +104,15 @@ def _reason(trial: Trial) -> str:
     except OSError:
         return "it failed, and Ray Tune left no error"
     for line in reversed(lines):
-        found = re.fullmatch(r"(?:[A-Za-z_]\w*\.)*([A-Z]\w*)(?:: (.+))?", line)
+        found = _ERROR.fullmatch(line)
         if found:
-            name, message = found.groups()
-            return name if message is None else message if name == RaytrainError.__name__ else f"{name}: {message}"
+            name, message = found[1].rpartition(".")[2], found[2]
+            return (
+                name
+                if message is None
+                else message
+                if name == RaytrainError.__name__
+                else f"{name}: {message}"
+            )
     told = [line.strip() for line in lines if line.strip() and not line.startswith("Failure #")]
     return told[0] if told else "it failed, and Ray Tune left no error"

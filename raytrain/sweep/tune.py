@@ -88,7 +88,7 @@ def run_trials(
         raise KeyboardInterrupt
 
 
-class _Median(MedianStoppingRule):  # type: ignore[misc]
+class _Median(MedianStoppingRule):
     """Lets a trial go on while there are too few others to judge it by.
 
     Ray's pauses it for others to catch up, and a trial that is paused begins anew.

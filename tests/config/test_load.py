@@ -1,6 +1,7 @@
 import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from raytrain.config.load import (
     touches_data,
     validate_config,
 )
-from raytrain.errors import ConfigError
+from raytrain.errors import ConfigError, StorageError
 
 
 def load(*overrides):
@@ -218,16 +219,32 @@ def test_from_python_two_underscores_stand_for_the_dot_and_come_last(tmp_path):
         ({"data__drop": ["rare_class"]}, "data.drop", ["rare_class"]),
         ({"train__class_weight": {"谣言": 2}}, "train.class_weight", {"谣言": 2.0}),
         ({"data__label": "a=b"}, "data.label", "a=b"),
+        ({"train__epochs": np.int64(4)}, "train.epochs", 4),
+        ({"train__learning_rate": np.float32(0.5)}, "train.learning_rate", 0.5),
+        (
+            {"model__architecture": np.array(["finetune", "textcnn"])},
+            "model.architecture",
+            ["finetune", "textcnn"],
+        ),
     ],
 )
 def test_values_from_python_are_taken_as_they_are(given, key, value):
     assert load_config(data__path="a.csv", **given).flat()[key] == value
 
 
+def test_an_outage_of_the_storage_is_no_mistake_of_the_config(monkeypatch):
+    def gone(self, name):
+        raise StorageError("s3://bucket: gone for 60 s")
+
+    monkeypatch.setattr("raytrain.storage.directory.Directory.read_bytes", gone)
+    with pytest.raises(StorageError, match="gone for 60 s"):
+        load_config("file:///configs/a.yaml")
+
+
 def test_values_from_python_that_cannot_be_used_are_told():
     with pytest.raises(ConfigError, match=r"train\.epoch: unknown key; did you mean train\.epochs"):
         load_config(data__path="a.csv", train__epoch=3)
-    with pytest.raises(ConfigError, match=r"data\.path"):
+    with pytest.raises(ConfigError, match=r"the given values: .*\s.*data\.path"):
         load_config(data__path=object())
 
 

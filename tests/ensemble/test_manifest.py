@@ -221,6 +221,7 @@ def with_a_large_embedding(manifest):
         (lambda manifest: manifest.update(words={"characters": "x"}), "names x, which is not among"),
         (lambda manifest: manifest["architectures"]["finetune"].update(folds=[]), "folds"),
         (lambda manifest: manifest.update(labels=["a"]), "labels"),
+        (lambda manifest: manifest.update(labels=["a", "a"]), "labels repeat themselves"),
         (lambda manifest: model_of(manifest).update(num_keyword_classes=3), "keywords of 3 classes"),
         (lambda manifest: manifest.update(task="tag"), "finetune is no architecture of task tag"),
         (lambda manifest: manifest.update(labels=["a", "\ud83d"]), "half of a character"),

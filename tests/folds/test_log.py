@@ -172,6 +172,31 @@ def test_the_rate_is_that_since_the_last_word(reporter, told, clock):
     assert [event.rate for event in steps_of(told)] == pytest.approx([5 * 8 / 2.0, 5 * 8 / 0.5])
 
 
+def test_every_epoch_counts_its_own_steps_alone(reporter, told, clock):
+    for epoch in range(3):
+        for step in range(10, 51, 10):
+            clock.now += 1.0
+            reporter.on_step(step, 50, loss=1.0)
+        clock.now += 3.0  # the valid rows are predicted
+        reporter.on_epoch({"epoch": epoch + 1, "loss": 1.0})
+    assert {event.rate for event in steps_of(told)} == {80.0}
+
+
+def test_an_epoch_of_one_word_has_its_rate_too(reporter, told, clock):
+    for epoch in range(3):
+        clock.now += 0.25
+        reporter.on_step(8, 8, loss=1.0)
+        reporter.on_epoch({"epoch": epoch + 1, "loss": 1.0})
+    assert [event.rate for event in steps_of(told)] == [8 * 8 / 0.25] * 3
+
+
+def test_steps_of_an_earlier_attempt_do_not_count(reporter, told, clock, root_handlers):
+    reporter.on_start(0, 90, {"node": {"address": "10.0.0.1"}})
+    clock.now += 1.0
+    reporter.on_step(100, 100, loss=1.0)
+    assert [event.rate for event in steps_of(told)] == [80.0]
+
+
 def test_a_word_carries_the_fold_and_the_time_at_which_it_was_sent(reporter, told, clock):
     clock.now += 7
     reporter.on_memory(3 << 30, 16 << 30)

@@ -103,6 +103,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path, label):
         (["/data/train.csv"], ["train"]),
         (["train.csv.gz", "test.jsonl"], ["train", "test"]),
         (["a/x.csv", "b/x.csv", "c/y.csv"], ["x_1", "x_2", "y"]),
+        (["a/x.csv", "b/x.csv", "x_1.csv"], ["x_1_1", "x_2_2", "x_1_3"]),
         (["微博.csv", "新闻.csv"], ["微博", "新闻"]),
     ],
 )

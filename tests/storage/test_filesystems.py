@@ -54,7 +54,17 @@ def test_a_file_uri_is_this_machines_disk(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "uri", ["", "nowhere://a", "relative/path", "s3://", "s3:///a", "s3://[bad/a", "htp://a"]
+    "uri",
+    [
+        "",
+        "nowhere://a",
+        "relative/path",
+        "s3://",
+        "s3:///a",
+        "s3://[bad/a",
+        "htp://a",
+        "s3://bucket/runs#2/a",
+    ],
 )
 def test_what_is_no_uri_of_a_storage_is_named(uri):
     with pytest.raises(ConfigError, match=r"cannot be opened by pyarrow\.fs") as caught:

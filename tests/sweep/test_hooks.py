@@ -189,6 +189,8 @@ def traceback_of(error):
         (traceback_of(CorpusError("a.csv: 坏", ["row 2: Error: x"])), "CorpusError: a.csv: 坏"),
         (traceback_of(json.JSONDecodeError("x", "y", 0)), "JSONDecodeError: x: line 1 column 1 (char 0)"),
         ("KeyError: 'first'\n\nDuring handling …\n\nTypeError: second\n", "TypeError: second"),
+        ("Traceback:\nMemoryError\n", "MemoryError"),
+        ("Traceback:\nzipfile.BadZipFile: cut short\nHint: fetch it again\n", "BadZipFile: cut short"),
         ("Failure # 1\n\n  The worker died.  \nmore\n", "The worker died."),
         ("Failure # 1\n", "it failed, and Ray Tune left no error"),
         ("", "it failed, and Ray Tune left no error"),

@@ -69,6 +69,15 @@ def test_the_median_prunes_what_is_worse_once_there_are_three_others(metric, sco
     assert found == [GOES_ON, GOES_ON, GOES_ON, STOPS, GOES_ON]
 
 
+def test_the_median_pauses_no_trial_for_others_to_catch_up():
+    scheduler, waiting = _scheduler(config_of("sweep.scheduler=median")), SimpleNamespace(status="PENDING")
+    trial = StubTrial("0")
+    scheduler.on_trial_add(None, trial)
+    result = {"folds": 1, "accuracy": 0.5, "training_iteration": 1, "time_total_s": 1.0}
+    controller = SimpleNamespace(get_live_trials=lambda: [waiting])
+    assert scheduler.on_trial_result(controller, trial, result) == GOES_ON
+
+
 @pytest.mark.parametrize(
     ("options", "num_samples"),
     [
