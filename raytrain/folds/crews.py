@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.actor import ActorHandle
 
 from raytrain.cluster import quicken_controllers
 from raytrain.folds.attempts import FoldOutcome, run_fold
@@ -19,6 +20,8 @@ from raytrain.folds.resources import FoldResources
 from raytrain.folds.spec import FoldSpec
 from raytrain.folds.trainer import CrewTrainer
 from raytrain.folds.worker import Outcome
+
+END_SECONDS = 15.0  # that the end of a crew is waited for
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Crew:
         self._closed = False
         self._error: BaseException | None = None
         self._changed = threading.Condition()
+        self._workers: list[ActorHandle] = []
         self._thread: threading.Thread | None = None
 
     def start(self, trainer: CrewTrainer) -> None:
@@ -115,16 +119,26 @@ class Crew:
             self._spec, self._outcome = None, outcome
             self._changed.notify_all()
 
-    def dismiss(self) -> bool:
-        """Ends it, and waits until its resources are free; False where it is busy."""
+    def dismiss(self, at_once: bool = False) -> bool:
+        """Ends it, and waits until its resources are free; False where it is busy.
+
+        Args:
+            at_once: Whether it is ended where it is busy, too.
+        """
         with self._changed:
-            if self._spec is not None:
+            if self._spec is not None and not at_once:
                 return False
             self._closed = True
             self._changed.notify_all()
+        for worker in self._workers if at_once else ():
+            ray.kill(worker)
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(END_SECONDS)
         return True
+
+    def enter(self, worker: ActorHandle) -> None:
+        """Told by each of its workers: who it is."""
+        self._workers.append(worker)
 
 
 class FoldLauncher:
@@ -159,8 +173,19 @@ class FoldLauncher:
         """Asked by a crew's workers, as `Crew.next_fold`."""
         return self._crews[crew].next_fold(last, patience)
 
+    def enter(self, crew: int, worker: ActorHandle) -> None:
+        self._crews[crew].enter(worker)
+
     def tell(self, crew: int, outcome: Outcome) -> None:
         self._crews[crew].tell(outcome)
+
+    def end(self) -> None:
+        """Ends all crews. A launcher that was killed instead would leave what they own taken."""
+        ends = [threading.Thread(target=crew.dismiss, args=(True,)) for crew in self._crews.values()]
+        for end in ends:
+            end.start()
+        for end in ends:
+            end.join()
 
     def run_fold(self, spec: FoldSpec, resources: FoldResources, max_failures: int) -> FoldOutcome:
         """Runs one fold to its end."""

@@ -13,7 +13,7 @@ from rich.console import Console
 from raytrain.cluster import on_this_node
 from raytrain.errors import FoldError, StorageError
 from raytrain.folds.attempts import FoldOutcome
-from raytrain.folds.crews import FoldLauncher
+from raytrain.folds.crews import END_SECONDS, FoldLauncher
 from raytrain.folds.log import EpochEnded, Event, MemoryTaken
 from raytrain.folds.resources import FoldResources
 from raytrain.folds.result import FoldResult
@@ -127,6 +127,12 @@ class _Launch:
         self._running: dict[ray.ObjectRef, tuple[str, Any]] = {}
 
     def run(self, waiting: deque[FoldSpec]) -> dict[str, FoldOutcome]:
+        try:
+            return self._run(waiting)
+        finally:
+            self._end_launchers()
+
+    def _run(self, waiting: deque[FoldSpec]) -> dict[str, FoldOutcome]:
         outcomes: dict[str, FoldOutcome] = {}
         while waiting or self._running:
             if self._capacity.is_over:
@@ -143,9 +149,14 @@ class _Launch:
                 outcomes[name] = outcome
                 if outcome.storage:
                     waiting.clear()
+        return outcomes
+
+    def _end_launchers(self) -> None:
+        """Gives back what the crews own, whatever has happened."""
+        with contextlib.suppress(ray.exceptions.RayError):
+            ray.get([launcher.end.remote() for launcher in self._launchers], timeout=END_SECONDS)
         for launcher in self._launchers:
             ray.kill(launcher)
-        return outcomes
 
     def _start(self, spec: FoldSpec) -> None:
         resources = self._capacity.resources

@@ -40,6 +40,7 @@ def train_folds(loop_config: dict[str, Any]) -> None:
     launcher, crew, last = loop_config["launcher"], loop_config["crew"], 0
     context = ray.train.get_context()
     builder = Builder(context.get_world_rank(), context.get_world_size())
+    launcher.enter.remote(crew, ray.get_runtime_context().current_actor)
     while True:
         # A worker whose node is about to be taken away begins no other fold.
         patience = 0.0 if last and ray.train.get_preemption_info() is not None else IDLE_SECONDS

@@ -121,6 +121,21 @@ def test_all_workers_of_a_fold_get_it_and_the_slower_waits_for_the_next():
     assert crew.next_fold(1, SOON)[1].number == 1 and crew.next_fold(1, SOON)[1].number == 1
 
 
+def test_all_crews_end_and_a_busy_one_loses_its_workers(monkeypatch):
+    go_on, killed = threading.Event(), []
+    monkeypatch.setattr("ray.kill", lambda worker: (killed.append(worker), go_on.set()))
+    launcher = PlainLauncher(train=lambda spec: go_on.wait(5) and "committed")
+    idle, busy = Crew(NEEDS, None), Crew(NEEDS, None)
+    launcher._crews = {0: idle, 1: busy}
+    for number, crew in launcher._crews.items():
+        launcher.enter(number, f"worker {number}")
+        crew.start(Workers(crew, launcher.train))
+    busy.take(spec_of(0))
+    launcher.end()
+    assert not idle._thread.is_alive() and not busy._thread.is_alive()
+    assert "worker 1" in killed
+
+
 class PlainLauncher(FoldLauncher):
     """Its crews' workers are threads of this process."""
 
