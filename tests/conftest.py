@@ -20,7 +20,7 @@ SENTENCES = [
 def pytest_collection_modifyitems(items):
     """Spreads files over processes, where there are several; all that starts Ray goes to one of them."""
     for item in items:
-        needs_ray = item.get_closest_marker("slow") is not None
+        needs_ray = item.get_closest_marker("slow") is not None or "runs" in item.path.parts
         item.add_marker(pytest.mark.xdist_group("ray" if needs_ray else item.path.name))
 
 
