@@ -31,7 +31,7 @@ kfold: install
 	$(BIN)/python jobs/kfold.py
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 # Whole runs of minutes: interrupted drivers, lost nodes, outages, submitted jobs.
 test-long: install

@@ -16,12 +16,31 @@ SENTENCES = [
 ]
 
 
-@pytest.hookimpl(tryfirst=True)
+# What shares one local Ray; under several processes one of them runs it all, and begins with it.
+NEED_RAY = (
+    "tests/runs/",
+    "tests/folds/test_launch.py",
+    "tests/keywords/test_candidates.py",
+    "tests/crossval/test_inputs.py",
+    "tests/test_benchmarks.py",
+)
+
+
 def pytest_collection_modifyitems(items):
-    """Spreads files over processes, where there are several; all that starts Ray goes to one of them."""
-    for item in items:
-        needs_ray = item.get_closest_marker("slow") is not None or "runs" in item.path.parts
-        item.add_marker(pytest.mark.xdist_group("ray" if needs_ray else item.path.name))
+    items.sort(key=lambda item: not item.nodeid.startswith(NEED_RAY))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Spreads files over processes: what a file's tests share is made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return "ray" if nodeid.startswith(NEED_RAY) else nodeid.split("::")[0]
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

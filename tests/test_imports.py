@@ -88,3 +88,11 @@ def test_no_module_of_the_driver_imports_tensorflow():
     command = [sys.executable, "-c", SCRIPT, *modules]
     answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
     assert json.loads(answer.stdout) == {}
+
+
+def test_no_warning_of_a_library_reaches_the_console(tmp_path):
+    """Compiled anew, as on a fresh machine: Python warns when it compiles."""
+    modules = "import raytrain.crossval.driver, raytrain.keywords.textrank, raytrain.text.segmentation"
+    command = [sys.executable, "-X", f"pycache_prefix={tmp_path}", "-c", modules]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    assert answer.stdout + answer.stderr == ""

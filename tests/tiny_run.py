@@ -84,6 +84,7 @@ def tiny_overrides(
         "cache.directory": directory / "cache",
         "baseline": "false",
         "cluster.cpus_per_fold": 1,
+        "cluster.max_concurrent_folds": 1,  # a second worker would cost more than a second tiny fold
         "cluster.max_failures": 0,
     }
     values |= {key.replace("__", "."): value for key, value in overrides.items()}

@@ -73,16 +73,29 @@ def build_model(
         dropout_seed,
         num_keyword_classes,
     )
-    ids = {name: keras.Input((None,), dtype=tf.int32, name=name) for name in INPUTS}
-    encoder_inputs = [ids["token_ids"], ids["segment_ids"]][: len(encoder.inputs)]
-    states = encoder(encoder_inputs) if train_encoder else encoder(encoder_inputs, training=False)
-    counts = _keyword_input(num_keyword_classes)
-    logits = head(
-        {"hidden_states": states, **{name: ids[name] for name in ("token_ids", "word_ids")}, **counts}
-    )
-    model = keras.Model(ids | counts, logits, name=architecture)
-    model.dropout_seed = dropout_seed
-    return model
+    return EncoderWithHead(encoder, head, name=architecture)
+
+
+class EncoderWithHead(keras.Model):
+    """An encoder and the head on it.
+
+    Not joined as Keras joins models, which would run both once more while it is built.
+    """
+
+    def __init__(self, encoder: keras.Model, head: keras.Model, name: str):
+        super().__init__(name=name)
+        self.encoder, self.head, self.dropout_seed = encoder, head, head.dropout_seed
+
+    @property
+    def output_shape(self):
+        return self.head.output_shape
+
+    @tf.autograph.experimental.do_not_convert
+    def call(self, inputs, training=None):
+        ids = [inputs["token_ids"], inputs["segment_ids"]][: len(self.encoder.inputs)]
+        states = self.encoder(ids, training=training if self.encoder.trainable else False)
+        read = {name: inputs[name] for name in self.head.input if name != "hidden_states"}
+        return self.head({"hidden_states": states, **read}, training=training)
 
 
 @tf.autograph.experimental.do_not_convert
@@ -161,7 +174,12 @@ def _log_counts(counts):
 
 def input_specs(model: keras.Model) -> dict[str, tf.TensorSpec]:
     """What the model takes, as `FeatureRows.collate` lays it."""
-    return {name: tf.TensorSpec(tensor.shape, tensor.dtype) for name, tensor in model.input.items()}
+    head = model.head if isinstance(model, EncoderWithHead) else model
+    specs = {name: tf.TensorSpec(tensor.shape, tensor.dtype) for name, tensor in head.input.items()}
+    if head is model:
+        return specs
+    del specs["hidden_states"]
+    return {name: tf.TensorSpec((None, None), tf.int32) for name in INPUTS} | specs
 
 
 def _glorot(seeds):

@@ -26,7 +26,12 @@ from raytrain.storage.directory import Directory
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 # Epochs of a second or two: something can happen within one.
-LONG = {"num_rows": 400, "train__batch_size": 2, "train__epochs": 4}
+LONG = {
+    "num_rows": 400,
+    "train__batch_size": 2,
+    "train__epochs": 4,
+    "cluster__max_concurrent_folds": "null",
+}
 
 
 def run(config):

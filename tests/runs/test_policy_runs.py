@@ -14,6 +14,7 @@ BY_POLICY = "mixed_bfloat16"
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_by_policy_gives_an_artifact_that_predicts_by_policy(tmp_path):
     """A trained and a frozen encoder; float32 makes the same of their weights, but for rounding."""
     architectures = "[finetune,textcnn]"
