@@ -2,6 +2,10 @@
 
 import os
 
+# Of so small models threads cost more than they win, and processes beside each other fight for the cores.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+
 import numpy as np
 import pyarrow as pa
 import pytest

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from raytrain.errors import RaytrainError, StorageError, WorkerMemoryError
-from raytrain.folds.checkpoint import clear_checkpoint
 from raytrain.folds.log import FoldLog, Retried
-from raytrain.folds.result import FoldResult, read_fold
+from raytrain.folds.result import FoldResult, clear_checkpoint, read_fold
 from raytrain.folds.spec import FoldSpec
 from raytrain.folds.trainer import found_no_room
 from raytrain.storage.directory import Directory

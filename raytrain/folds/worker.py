@@ -13,9 +13,8 @@ import ray.train.collective
 from raytrain.devices import card_memory, quick_imports, set_up_tensorflow
 from raytrain.errors import ClusterError, WorkerMemoryError
 from raytrain.folds.build import Builder
-from raytrain.folds.checkpoint import load_checkpoint, save_checkpoint
 from raytrain.folds.log import FoldReporter, SilentReporter
-from raytrain.folds.result import commit_fold
+from raytrain.folds.result import commit_fold, load_checkpoint, save_checkpoint
 from raytrain.folds.spec import FoldSpec
 from raytrain.provenance import describe_worker
 from raytrain.storage.directory import Directory

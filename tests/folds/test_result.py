@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.folds.checkpoint import clear_checkpoint, load_checkpoint, save_checkpoint
+from raytrain.folds.result import clear_checkpoint, load_checkpoint, save_checkpoint
 from raytrain.storage.directory import Directory
 
 
