@@ -26,7 +26,7 @@ def quick_imports() -> Iterator[None]:
 
 
 def set_up_tensorflow(threads: int, gpu_share: float | None, precision: str) -> None:
-    """Prepares TensorFlow in a fresh process, before anything is built.
+    """Prepares TensorFlow, before anything is built; where it was done before, the precision alone.
 
     Args:
         threads: As many as the process owns CPUs.
@@ -34,6 +34,13 @@ def set_up_tensorflow(threads: int, gpu_share: float | None, precision: str) -> 
             is whole. None hides all cards: Ray lets a worker without GPUs see them.
         precision: As in `set_precision`.
     """
+    _share_machine(threads, gpu_share)
+    set_precision(precision)
+
+
+@functools.cache
+def _share_machine(threads: int, gpu_share: float | None) -> None:
+    """Keeps to a share of the machine; TensorFlow takes that once in a process."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -49,7 +56,6 @@ def set_up_tensorflow(threads: int, gpu_share: float | None, precision: str) -> 
             tf.config.set_logical_device_configuration(gpu, [limit])
         else:
             tf.config.experimental.set_memory_growth(gpu, True)
-    set_precision(precision)
 
 
 def set_precision(precision: str) -> None:

@@ -91,13 +91,15 @@ def touches_data(overrides: Sequence[str]) -> bool:
 def validate_config(values: dict[str, Any]) -> Config:
     """Builds a Config of plain nested values. Raises ConfigError with all problems at once."""
     problems: list[str] = []
-    remaining = copy.deepcopy(values)
+    remaining, wrong = copy.deepcopy(values), set()
     while True:
         try:
             config = Config.model_validate(remaining)
             break
         except ValidationError as error:
-            found = error.errors(include_url=False)
+            # What was taken out is missing only because its value was wrong.
+            found = [one for one in error.errors(include_url=False) if one["loc"] not in wrong]
+        wrong |= {problem["loc"] for problem in found}
         problems += [line for problem in found for line in _describe(problem).splitlines()]
         # What does not fit together is looked at only where each value alone is right.
         if not any([_take_out(remaining, problem["loc"]) for problem in found]):

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,19 @@ from raytrain.text.wordpiece import build_vocab
 from raytrain.text.words import build_embedding, read_user_dict, read_vectors, select_words
 
 _CHUNK = 10_000
+
+
+@dataclass(frozen=True)
+class Dictionary:
+    """The words that jieba must know.
+
+    Attributes:
+        text: Of a jieba dictionary; None where no head reads words, or no file names some.
+        kept: Words that a person kept as keywords, and the class of each; None where no file says.
+    """
+
+    text: str | None
+    kept: dict[str, int] | None
 
 
 def find_encoder(config: Config, corpus: Corpus, console: Console) -> EncoderFiles:
@@ -73,15 +87,15 @@ def class_weights(config: Config, corpus: Corpus) -> tuple[float, ...] | None:
     return tuple(wanted.get(name, 1.0) for name in names)
 
 
-def read_shared(config: Config, corpus: Corpus, encoder: EncoderFiles) -> Shared:
+def read_shared(config: Config, corpus: Corpus, encoder: EncoderFiles, dictionary: Dictionary) -> Shared:
     """Encodes the corpus and lays out the word embedding. Large corpora of a classifier are encoded on Ray.
 
     Raises:
         CorpusError: The user dictionary, the kept keywords or the word vectors cannot be used.
     """
     with_words = any(reads_words(name) for name in config.model.architectures)
-    user_dict, kept = read_dictionary(config, corpus)
-    keywords = _find_keywords(config, corpus, user_dict, kept)
+    user_dict = dictionary.text
+    keywords = _find_keywords(config, corpus, dictionary)
     windows = None
     if config.task == "tag":
         texts = corpus.table["text"].to_pylist()
@@ -105,11 +119,8 @@ def read_shared(config: Config, corpus: Corpus, encoder: EncoderFiles) -> Shared
     )
 
 
-def read_dictionary(config: Config, corpus: Corpus) -> tuple[str | None, dict[str, int] | None]:
+def read_dictionary(config: Config, corpus: Corpus) -> Dictionary:
     """The words that jieba must know, and those of them that a person kept as keywords.
-
-    Returns:
-        The text of a jieba dictionary, or None; and each kept word's class, or None where no file says.
 
     Raises:
         CorpusError: The user dictionary or the kept keywords cannot be used.
@@ -118,20 +129,19 @@ def read_dictionary(config: Config, corpus: Corpus) -> tuple[str | None, dict[st
     segments = words.keywords is not None or any(reads_words(name) for name in config.model.architectures)
     user_dict = read_user_dict(words.user_dict) if words.user_dict is not None and segments else None
     if words.keywords is None or words.keywords == AUTO:
-        return user_dict, None
+        return Dictionary(user_dict, None)
     kept = read_kept_words(words.keywords, corpus.labels)
-    return extend_dictionary(user_dict, kept), kept
+    return Dictionary(extend_dictionary(user_dict, kept), kept)
 
 
-def _find_keywords(
-    config: Config, corpus: Corpus, user_dict: str | None, kept: dict[str, int] | None
-) -> KeywordInputs | None:
+def _find_keywords(config: Config, corpus: Corpus, dictionary: Dictionary) -> KeywordInputs | None:
     """Where the kept keywords stand, or for folds that choose their own, those of every text."""
     if config.words.keywords is None:
         return None
     texts, pairs = _columns(corpus)
-    if kept is not None:
-        return given_keywords(texts, pairs, kept, user_dict)
+    user_dict = dictionary.text
+    if dictionary.kept is not None:
+        return given_keywords(texts, pairs, dictionary.kept, user_dict)
     parts = interleave(texts, pairs)
     chunks = [parts[chunk] for chunk in chunks_of(parts)]
     if len(parts) < PARALLEL_TEXTS:

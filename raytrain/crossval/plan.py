@@ -88,7 +88,7 @@ def load_plan(run: Directory, config: Config, prepared: PreparedRun) -> Plan:
     """
     corpus, encoder = prepared.corpus, prepared.encoder
     weights, answer = _load_encoder(config, encoder)
-    shared = read_shared(config, corpus, encoder)
+    shared = read_shared(config, corpus, encoder, prepared.dictionary)
     facts = get_result(answer) if answer is not None else {"digest": "", "layout": None}
     class_weight, hashes = prepared.class_weight, prepared.hashes
     return Plan(run, config, corpus, prepared.folds, shared, class_weight, hashes, weights, facts)

@@ -11,7 +11,7 @@ from raytrain.corpus.labelled import read_corpus
 from raytrain.corpus.tagged import read_tagged_corpus
 from raytrain.corpus.unlabelled import count_texts
 from raytrain.crossval.directory import check_inputs, find_folds
-from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary
+from raytrain.crossval.inputs import Dictionary, class_weights, find_encoder, read_dictionary
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.storage.directory import Directory
 
@@ -22,6 +22,7 @@ class PreparedRun:
 
     Attributes:
         corpus: The labelled texts.
+        dictionary: The words that jieba must know.
         encoder: The encoder's files, fetched where need be.
         class_weight: Weight per label index, or None.
         hashes: Config key to hash of its input file.
@@ -29,6 +30,7 @@ class PreparedRun:
     """
 
     corpus: Corpus
+    dictionary: Dictionary
     encoder: EncoderFiles
     class_weight: tuple[float, ...] | None
     hashes: dict[str, str]
@@ -43,11 +45,11 @@ def prepare_run(run: Directory, config: Config, console: Console) -> PreparedRun
             run was begun with other inputs.
     """
     corpus = read_texts(config)
-    read_dictionary(config, corpus)
+    dictionary = read_dictionary(config, corpus)
     encoder = find_encoder(config, corpus, console)
     class_weight = class_weights(config, corpus)
     hashes = check_inputs(run, config, corpus, encoder)
-    return PreparedRun(corpus, encoder, class_weight, hashes, find_folds(run, config, corpus))
+    return PreparedRun(corpus, dictionary, encoder, class_weight, hashes, find_folds(run, config, corpus))
 
 
 def read_texts(config: Config) -> Corpus:

@@ -153,7 +153,7 @@ def _lock(name: str, console: Console) -> Iterator[None]:
 @contextlib.contextmanager
 def _progress(name: str, console: Console) -> Iterator[Any]:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(f"fetching {name}", total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 

@@ -107,10 +107,11 @@ def _prepare_variants(
     for point in input_points(space):
         own = with_point(config, {**point, **whole})
         try:
-            read_dictionary(own, prepared.corpus)
+            dictionary = read_dictionary(own, prepared.corpus)
             encoder = find_encoder(own, prepared.corpus, console) if point else prepared.encoder
             hashes = check_inputs(sweep, own, prepared.corpus, encoder)
-            variants[input_key(own)] = own, replace(prepared, encoder=encoder, hashes=hashes)
+            made_of = replace(prepared, dictionary=dictionary, encoder=encoder, hashes=hashes)
+            variants[input_key(own)] = own, made_of
         except InputError as error:
             problems.append(str(error))
     for value in space.values_of("train.class_weight"):

@@ -138,6 +138,7 @@ def _tune_config(config: Config, searcher: PointSearcher, resources: FoldResourc
         scheduler=_scheduler(config),
         num_samples=-1 if options.search == "grid" else options.num_trials,  # a grid ends by itself
         max_concurrent_trials=resources.slots,
+        reuse_actors=True,  # a trial's process would else begin with seconds of imports
     )
 
 

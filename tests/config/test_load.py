@@ -232,6 +232,13 @@ def test_values_from_python_are_taken_as_they_are(given, key, value):
     assert load_config(data__path="a.csv", **given).flat()[key] == value
 
 
+@pytest.mark.parametrize("override", ["data=5", "data=null", "data.path=[]"])
+def test_a_wrong_value_is_not_told_as_missing_too(override):
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, [override])
+    assert len(caught.value.problems) == 1 and "required" not in str(caught.value)
+
+
 def test_an_outage_of_the_storage_is_no_mistake_of_the_config(monkeypatch):
     def gone(self, name):
         raise StorageError("s3://bucket: gone for 60 s")

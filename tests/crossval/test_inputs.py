@@ -7,7 +7,7 @@ from tiny_run import silent_console
 
 from raytrain.config.load import load_config
 from raytrain.corpus.corpus import Corpus
-from raytrain.crossval.inputs import class_weights, find_encoder, read_shared
+from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary, read_shared
 from raytrain.errors import CheckpointError, ConfigError, CorpusError
 from raytrain.text.words import build_segmenter
 
@@ -35,7 +35,8 @@ def corpus_of(labels=(0, 0, 0, 1), names=("真", "假"), texts=TEXTS, pairs=None
 
 def shared(*overrides, corpus=None):
     config, corpus = config_of(*overrides), corpus or corpus_of()
-    return read_shared(config, corpus, find_encoder(config, corpus, silent_console()))
+    encoder = find_encoder(config, corpus, silent_console())
+    return read_shared(config, corpus, encoder, read_dictionary(config, corpus))
 
 
 def test_mini_encoder_has_the_corpus_s_characters():

@@ -133,10 +133,11 @@ def test_encoding_on_ray_equals_encoding_in_one_piece(local_ray, tmp_path, monke
     config = tiny_config(tmp_path, model__architecture="textcnn")
     corpus = read_corpus(config.data.path, ["text"], "label", "id")
     encoder = inputs.find_encoder(config, corpus, silent_console())
-    whole = inputs.read_shared(config, corpus, encoder)
+    dictionary = inputs.read_dictionary(config, corpus)
+    whole = inputs.read_shared(config, corpus, encoder, dictionary)
     monkeypatch.setattr(inputs, "PARALLEL_TEXTS", 10)
     monkeypatch.setattr(inputs, "_CHUNK", 7)
-    pieces = inputs.read_shared(config, corpus, encoder)
+    pieces = inputs.read_shared(config, corpus, encoder, dictionary)
     assert pieces.features.equals(whole.features)
     assert pieces.vocabulary == whole.vocabulary
     np.testing.assert_array_equal(pieces.embedding, whole.embedding)
