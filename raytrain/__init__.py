@@ -1,4 +1,4 @@
-"""Cross-validated BERT/ALBERT fusion models for Chinese text, one Ray Train run per fold."""
+"""Cross-validated BERT/ALBERT fusion models for Chinese text, folds trained by Ray Train."""
 
 import importlib
 import os

@@ -15,4 +15,16 @@ TASK_METRICS: dict[str, tuple[str, ...]] = {
     "classify": ("accuracy", "macro_f1", "auc", "log_loss"),
     "tag": ("precision", "recall", "f1", "accuracy", "log_loss"),
 }
+TITLES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "auc": "AUC",
+    "log_loss": "log loss",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+}
+LOWER_IS_BETTER = frozenset({"log_loss", "loss"})
+# By what a sweep judges, and what is shown while folds train, with its short title.
 SWEEP_METRIC: dict[str, Monitor] = {"classify": "macro_f1", "tag": "f1"}
+SHOWN_METRIC = {"classify": ("accuracy", "acc"), "tag": ("f1", "F1")}

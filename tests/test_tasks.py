@@ -6,10 +6,18 @@ import numpy as np
 import pytest
 
 from raytrain.config.load import load_config
-from raytrain.scores.classes import LOWER_IS_BETTER, score_proba
+from raytrain.scores.classes import score_proba
 from raytrain.scores.spans import count_tags, score_tags
-from raytrain.scores.tables import TITLES
-from raytrain.tasks import ARCHITECTURES, SWEEP_METRIC, TASK_METRICS, Architecture, Monitor, Task
+from raytrain.tasks import (
+    ARCHITECTURES,
+    LOWER_IS_BETTER,
+    SWEEP_METRIC,
+    TASK_METRICS,
+    TITLES,
+    Architecture,
+    Monitor,
+    Task,
+)
 
 TASKS = typing.get_args(Task)
 

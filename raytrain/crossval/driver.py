@@ -42,6 +42,7 @@ from raytrain.scores.tables import fold_table, incomplete_line, is_complete, sco
 from raytrain.scores.tagging import count_inexpressible
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes
+from raytrain.tasks import TASK_METRICS
 
 
 def train_run(config: Config, console: Console) -> dict[str, Any]:
@@ -133,7 +134,7 @@ def announce(plan: Plan, console: Console) -> None:
 def _train(plan: Plan, deadline: float | None, console: Console) -> dict[str, Any]:
     """Trains what is not committed yet, then writes the ensemble. Returns the summary."""
     specs = build_specs(plan, ray.put(plan.fold_data()))
-    found = {spec.name: read_fold(spec.location, spec.identity) for spec in specs}
+    found = {spec.name: read_fold(spec.location, spec.identity, TASK_METRICS[spec.task]) for spec in specs}
     committed = {name: result for name, result in found.items() if result is not None}
     kept = {name: result for name, result in committed.items() if not result.stopped_early}
     capacity = _prepare_cluster(plan, specs, len(specs) - len(kept), deadline, console)

@@ -20,10 +20,10 @@ from raytrain.folds.result import FoldResult
 from raytrain.folds.spec import FoldSpec
 from raytrain.folds.table import FoldTable
 from raytrain.folds.tracking import Tracker
+from raytrain.tasks import SHOWN_METRIC
 
 _POLL_SECONDS = 0.5
 _REPLAN_SECONDS = 10.0
-SHOWN_METRIC = {"classify": ("accuracy", "acc"), "tag": ("f1", "F1")}
 LAUNCHED_TOGETHER = 32  # folds of one launcher: their controllers share a process
 
 

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ from raytrain.storage.files import json_bytes, parquet_bytes, read_parquet, sha2
 
 LATEST = "latest.json"  # names the state that counts; written once all of it lies there
 RESULT_FILES = ("model.safetensors", "oof.parquet")
+RECORD_KEYS = ("name", "architecture", "fold", "repeat", "seed", "seconds")
 
 
 class Resumable(Protocol):
@@ -54,11 +55,21 @@ def save_checkpoint(location: str, training: Resumable) -> None:
 
 
 def load_checkpoint(location: str, training: Resumable) -> None:
-    """Continues from the newest checkpoint, if there is one."""
+    """Continues from the newest checkpoint, if there is one.
+
+    Raises:
+        ArtifactError: It is damaged.
+    """
     directory = Directory(location) / "checkpoint"
     if not directory.exists(LATEST):
         return
-    state = directory / json.loads(directory.read_bytes(LATEST))["name"]
+    try:
+        state = directory / str(json.loads(directory.read_bytes(LATEST))["name"])
+        if not state.names():
+            raise ValueError(f"it names {state}, where nothing lies")
+    except (ValueError, LookupError, TypeError) as error:
+        advice = f"delete {directory} to train the fold from its beginning"
+        raise ArtifactError(f"{directory}/{LATEST} is damaged: {error!r}", [advice]) from error
     with tempfile.TemporaryDirectory() as local:
         for name in state.names():
             (Path(local) / name).write_bytes(state.read_bytes(name))
@@ -132,8 +143,13 @@ def commit_fold(
     result.write_bytes("result.json", json_bytes(record))
 
 
-def read_fold(location: str, identity: str) -> FoldResult | None:
+def read_fold(location: str, identity: str, metrics: Sequence[str] = ()) -> FoldResult | None:
     """Reads a committed fold's record.
+
+    Args:
+        location: The fold's directory.
+        identity: Of the run, which must be the fold's.
+        metrics: Names of scores that it must have.
 
     Returns:
         None where the fold is not committed.
@@ -148,8 +164,10 @@ def read_fold(location: str, identity: str) -> FoldResult | None:
         record = json.loads(result.read_bytes("result.json"))
         found, files = record["identity"], record["files"]
         bad = [name for name in RESULT_FILES if not _is_whole(result, name, files[name])]
-        metrics = {name: _number(value) for name, value in record["metrics"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        scores = {name: _number(value) for name, value in record["metrics"].items()}
+        needed = [*(record[key] for key in RECORD_KEYS), *(scores[name] for name in metrics)]
+        needed.append(record["history"][-1]["epoch"])
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{result}/result.json is damaged: {error!r}; delete {location}") from error
     if found != identity:
         raise ArtifactError(
@@ -160,7 +178,7 @@ def read_fold(location: str, identity: str) -> FoldResult | None:
             f"{location} is damaged",
             [f"{name} is missing or changed; delete {location} to train it again" for name in bad],
         )
-    return FoldResult(record["name"], metrics, record)
+    return FoldResult(record["name"], scores, record)
 
 
 def _is_whole(directory: Directory, name: str, entry: dict[str, Any]) -> bool:

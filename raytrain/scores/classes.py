@@ -5,11 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.metrics import f1_score, roc_auc_score
 
-from raytrain.tasks import TASK_METRICS
+from raytrain.tasks import LOWER_IS_BETTER, TASK_METRICS
 
 METRICS = TASK_METRICS["classify"]
 BOOTSTRAP_WORK = 500_000_000  # resampled rows × classes: about a minute
-LOWER_IS_BETTER = frozenset({"log_loss", "loss"})
 
 
 def proba_from_logits(logits: np.ndarray) -> np.ndarray:

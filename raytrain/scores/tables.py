@@ -6,18 +6,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from raytrain.tasks import TASK_METRICS
-
-TITLES = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro-F1",
-    "auc": "AUC",
-    "log_loss": "log loss",
-    "precision": "precision",
-    "recall": "recall",
-    "f1": "F1",
-}
-
+from raytrain.tasks import TASK_METRICS, TITLES
 
 _TYPE_METRICS = ("precision", "recall", "f1")
 

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -38,7 +39,8 @@ def hash_file(path: Path) -> str:
 def is_inside(name: str) -> bool:
     """Whether a relative name of others stays below the directory that it is relative to."""
     path = PurePosixPath(name)
-    return bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
+    is_below = bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
+    return is_below and re.search("[\0\ud800-\udfff]", name) is None  # which no file's name may hold
 
 
 def json_bytes(value: Any, indent: int | None = 1) -> bytes:

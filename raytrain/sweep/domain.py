@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+_LARGEST = 10**18  # of an integer that is drawn
 RANGES = ("uniform", "loguniform", "randint")
 
 
@@ -70,6 +71,8 @@ def read_domain(value: Any, where: str, problems: list[str]) -> Domain | None:
         problems.append(f"{where}.{kind}: expected two numbers, both ends; found {values!r}")
     elif not values[0] < values[1]:
         problems.append(f"{where}.{kind}: the range is empty: {values[0]} is not below {values[1]}")
+    elif kind == "randint" and not all(abs(v) < _LARGEST for v in values):
+        problems.append(f"{where}.{kind}: expected integers of at most 18 digits, found {values!r}")
     elif kind == "loguniform" and values[0] <= 0:
         problems.append(f"{where}.{kind}: has no logarithm at {values[0]}; expected an end above 0")
     else:

@@ -14,11 +14,10 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from raytrain.config.defaults import learning_rates, trains_encoder
 from raytrain.config.schema import Config
-from raytrain.scores.classes import LOWER_IS_BETTER
-from raytrain.scores.tables import TITLES
 from raytrain.storage.directory import Directory
 from raytrain.sweep.records import TrialRecord
 from raytrain.sweep.space import with_point
+from raytrain.tasks import LOWER_IS_BETTER, TITLES
 
 _RATE = "learning rate"
 _COLORS = ("#1b6ca8", "#d1652c", "#3a8f5c", "#8a4f9e")  # told apart by colour-blind readers, too

@@ -7,9 +7,9 @@ import numpy as np
 import optuna
 from ray.tune.search import Searcher
 
-from raytrain.scores.classes import LOWER_IS_BETTER
 from raytrain.sweep.domain import Domain
 from raytrain.sweep.space import Point, SearchSpace
+from raytrain.tasks import LOWER_IS_BETTER
 
 
 class PointSource(Protocol):

@@ -11,11 +11,10 @@ import pyarrow as pa
 from raytrain.config.keys import binding_keys
 from raytrain.config.schema import Config
 from raytrain.errors import ArtifactError, ConfigError
-from raytrain.scores.classes import LOWER_IS_BETTER
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes
 from raytrain.sweep.space import Point, with_point
-from raytrain.tasks import TASK_METRICS
+from raytrain.tasks import LOWER_IS_BETTER, TASK_METRICS
 
 _BOUND = ("sweep.space", "sweep.search", "sweep.num_folds", "sweep.metric")
 STATES = ("waiting", "running", "stopped", "pruned", "finished", "failed")

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from raytrain.config.schema import Config
 from raytrain.folds.table import clock
-from raytrain.scores.tables import TITLES
 from raytrain.sweep.records import STATES, TrialRecord, rank_trials
+from raytrain.tasks import TITLES
 
 _STYLES = {"running": "cyan", "finished": "green", "pruned": "yellow", "failed": "bold red", "stopped": "dim"}
 SHOWN = 10

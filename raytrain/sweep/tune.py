@@ -18,13 +18,13 @@ from raytrain.config.schema import Config
 from raytrain.errors import StorageError
 from raytrain.folds.resources import FoldResources
 from raytrain.folds.tracking import Tracker
-from raytrain.scores.classes import LOWER_IS_BETTER
 from raytrain.storage.directory import Directory
 from raytrain.sweep.hooks import TrialRecorder
 from raytrain.sweep.points import PointSearcher, PointSource
 from raytrain.sweep.records import TrialRecord
 from raytrain.sweep.table import TrialTable
 from raytrain.sweep.trial import TrialBasis, run_trial
+from raytrain.tasks import LOWER_IS_BETTER
 
 
 def run_trials(

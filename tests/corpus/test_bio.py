@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytrain.corpus.bio import bio_lines, first_field, is_bio, split_line, spread_tag
+from raytrain.corpus.bio import bio_lines, first_field, is_bio, split_line, spread_tag, write_sentence
 
 characters = st.characters(exclude_characters="\n\r", exclude_categories=["Cs"])
 sentences = st.lists(st.tuples(characters, st.sampled_from(["O", "B-LOC", "I-LOC"])), min_size=1, max_size=8)
@@ -68,3 +68,34 @@ def test_a_line_has_a_character_and_a_tag(line, fields, first):
 )
 def test_what_stands_in_one_piece_has_its_tag_on_each_character(tag, size, expected):
     assert spread_tag(tag, size) == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(sentences, min_size=1, max_size=4))
+def test_written_sentences_come_back(tmp_path_factory, texts):
+    """But for line breaks, in whose place a blank stands."""
+    path = tmp_path_factory.mktemp("bio") / "a.bio"
+    written = [write_sentence("".join(char for char, _ in text), [tag for _, tag in text]) for text in texts]
+    path.write_text("".join(written), encoding="utf-8", newline="\n")
+    problems = []
+    assert [[split_line(line) for _, line in lines] for lines in bio_lines(path, problems)] == texts
+    assert problems == []
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_a_line_break_of_a_text_is_written_as_a_blank(end):
+    text = f"北{end}京"
+    lines = write_sentence(text, ["B-X", *["I-X"] * (len(text) - 1)]).splitlines()
+    assert [split_line(line)[0] for line in lines[:-1]] == ["北", *" " * len(end), "京"]
+
+
+def test_a_text_without_characters_is_no_sentence(tmp_path):
+    path = tmp_path / "a.bio"
+    path.write_text(write_sentence("", []) + write_sentence("北", ["O"]), encoding="utf-8")
+    assert [lines for lines in bio_lines(path, [])] == [[(2, "北 O")]]
+
+
+@pytest.mark.parametrize("tags", [[], ["O"], ["O"] * 3])
+def test_a_sentence_has_a_tag_for_each_character(tags):
+    with pytest.raises(ValueError, match="zip"):
+        write_sentence("北京", tags)

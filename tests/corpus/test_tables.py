@@ -83,89 +83,10 @@ def test_txt_is_a_text_a_line(tmp_path, compression):
     assert read(path) == ([(1, {"text": "好"}), (2, {"text": ""}), (3, {"text": "不好"})], [])
 
 
-def test_parquet_reads_the_wanted_columns_with_their_types(tmp_path):
-    table = pa.table({"text": TEXTS, "label": [1, None, 2, 3, 4], "other": [0.5] * 5})
-    pq.write_table(table, tmp_path / "a.parquet", row_group_size=2)
-    rows, problems = read(tmp_path / "a.parquet", ["label", "text"])
-    assert problems == []
-    assert rows[1] == (2, {"label": None, "text": TEXTS[1]})
-    assert [row for row, _ in rows] == [1, 2, 3, 4, 5]
-
-
-def test_rows_are_numbered_by_the_line_at_which_they_start(tmp_path):
-    data = 'text,label\n"甲\n乙",1\n\n"丙,""丁""\r\n",0\n戊,1\n'
-    rows, problems = read(write(tmp_path / "a.csv", data))
-    assert problems == []
-    assert rows == [(2, {"text": "甲\n乙"}), (5, {"text": '丙,"丁"\r\n'}), (7, {"text": "戊"})]
-
-
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 def test_line_endings(tmp_path, line_end):
     assert values(write(tmp_path / "a.csv", csv_bytes(["好", "坏"], line_end=line_end))) == ["好", "坏"]
     assert values(write(tmp_path / "a.txt", f"好{line_end}坏{line_end}")) == ["好", "坏"]
-
-
-@pytest.mark.parametrize("line", ["多,一,个", "少", '"没有关上,1', '"多余"的引号,1'])
-def test_malformed_csv_row_costs_no_other_row(tmp_path, line):
-    rows, problems = read(write(tmp_path / "a.csv", f'text,label\n甲,1\n{line}\n乙,0\n"丙",1\n'))
-    assert [(p.kind, p.row) for p in problems] == [("malformed_row", 3)]
-    assert rows == [(2, {"text": "甲"}), (4, {"text": "乙"}), (5, {"text": "丙"})]
-
-
-def test_field_longer_than_the_csv_module_allows_by_default(tmp_path):
-    assert values(write(tmp_path / "a.csv", csv_bytes(["长" * 200_000]))) == ["长" * 200_000]
-
-
-def test_header_with_an_open_quote_is_no_droppable_row(tmp_path):
-    rows, problems = read(write(tmp_path / "a.csv", '"text,label\n甲,1\n乙,0\n'))
-    assert rows == []
-    assert [(p.kind, p.row) for p in problems] == [("malformed_header", 1)]
-
-
-@pytest.mark.parametrize("line", ["{", "[1]", "好", "3", '{"text": "\\ud83d"}', "[" * 100_000])
-def test_malformed_json_line(tmp_path, line):
-    rows, problems = read(write(tmp_path / "a.jsonl", f'{{"text": "甲"}}\n{line}\n\n{{"text": "乙"}}\n'))
-    assert [(p.kind, p.row) for p in problems] == [("malformed_row", 2)]
-    assert rows == [(1, {"text": "甲"}), (4, {"text": "乙"})]
-
-
-def test_json_row_without_the_key_is_none(tmp_path):
-    rows, problems = read(write(tmp_path / "a.jsonl", '{"text": "甲"}\n{"label": 1}\n'))
-    assert problems == []
-    assert rows[1] == (2, {"text": None})
-
-
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [("a.csv", "texts,label\n甲,1\n"), ("a.jsonl", '{"texts": "甲", "label": 1}\n')],
-)
-def test_missing_column_names_what_is_there(tmp_path, name, data):
-    _, problems = read(write(tmp_path / name, data), ["text", "label"])
-    assert [(p.kind, p.column) for p in problems] == [("missing_column", "text")]
-    assert "'texts', 'label'" in problems[0].message
-    assert "did you mean 'texts'?" in problems[0].message
-
-
-def test_missing_column_of_parquet_leaves_the_others(tmp_path):
-    pq.write_table(pa.table({"label": [1]}), tmp_path / "a.parquet")
-    rows, problems = read(tmp_path / "a.parquet", ["text", "label"])
-    assert rows == [(1, {"label": 1})]
-    assert kinds(problems) == ["missing_column"]
-
-
-def test_missing_column_of_txt(tmp_path):
-    assert kinds(read(write(tmp_path / "a.txt", "甲"), ["label"])[1]) == ["missing_column"]
-
-
-@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
-def test_wanted_column_that_is_there_twice(tmp_path, name):
-    if name == "a.csv":
-        write(tmp_path / name, "text,text,x,x\n甲,乙,1,1\n")
-    else:
-        pq.write_table(
-            pa.table([["甲"], ["乙"], [1], [1]], names=["text", "text", "x", "x"]), tmp_path / name
-        )
-    assert [(p.kind, p.column) for p in read(tmp_path / name)[1]] == [("duplicate_column", "text")]
 
 
 @pytest.mark.parametrize(
@@ -185,11 +106,6 @@ def test_empty_file(tmp_path, name, data):
     rows, problems = read(write(tmp_path / name, data))
     assert rows == []
     assert kinds(problems) == ["empty_file"]
-
-
-def test_parquet_without_rows_is_empty(tmp_path):
-    pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "a.parquet")
-    assert kinds(read(tmp_path / "a.parquet")[1]) == ["empty_file"]
 
 
 @pytest.mark.parametrize("name", ["a", "a.xlsx", "a.gz", "a.csv.zip", "a.parquet.gz", ".csv"])
@@ -230,14 +146,6 @@ def test_damaged_page_of_parquet(tmp_path):
     write(path, data[:4] + b"\xff" * 40 + data[44:])
     with pytest.raises(CorpusError, match=r"a\.parquet"):
         read(path)
-
-
-def test_parquet_strings_that_are_not_utf8_name_their_row(tmp_path):
-    column = pa.array(["好".encode(), b"\xff", "坏".encode()], pa.binary()).view(pa.string())
-    pq.write_table(pa.table({"text": column}), tmp_path / "a.parquet")
-    rows, problems = read(tmp_path / "a.parquet")
-    assert [(p.kind, p.row, p.column) for p in problems] == [("encoding", 2, "text")]
-    assert [row["text"] for _, row in rows] == ["好", "\N{REPLACEMENT CHARACTER}", "坏"]
 
 
 def test_concatenated_zst_frames_are_read_whole(tmp_path):

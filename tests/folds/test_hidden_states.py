@@ -13,12 +13,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
 
 from raytrain.text.batches import FeatureRows
-from raytrain.folds.frozen import EncoderSource, _chunk_by_length, _lay
+from raytrain.folds.frozen import EncoderSource
 from raytrain.folds.hidden_states import HiddenStates, _make_room, _new_file, _read_span, cached_hidden_states
 from raytrain.network.inference import predict_hidden_states, predict_logits
 from raytrain.network.build import build_head, build_model
@@ -86,30 +84,6 @@ def test_a_file_that_fails_leaves_nothing(tmp_path):
 @pytest.mark.parametrize(("size", "max_gb", "reason"), [(2e6, 1e-3, "cache.max_gb"), (1e18, 1e12, "free")])
 def test_what_does_not_fit_is_said(tmp_path, size, max_gb, reason):
     assert reason in _make_room(tmp_path, int(size), max_gb)
-
-
-def test_the_name_depends_on_encoder_tokens_and_precision_but_not_on_words(table, ragged):
-    def name(features=table, kind="albert", digest="a", precision="auto"):
-        return EncoderSource(kind, {"hidden_size": 8}, None, digest, precision).hash_with(features)
-
-    words = table.set_column(2, "word_ids", table["token_ids"])
-    other = ragged([row(length, seed) for seed, length in enumerate((7, 20, 3, 33, 11))])
-    assert name(words) == name()
-    names = [name(), name(other), name(kind="bert"), name(digest="b"), name(precision="float32")]
-    assert len(set(names)) == len(names)
-
-
-@given(st.lists(st.integers(2, 512), min_size=1, max_size=400))
-def test_every_row_is_in_one_chunk_and_comes_back_to_its_place(lengths):
-    lengths = np.array(lengths)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    tokens = np.arange(offsets[-1], dtype=np.float32)[:, None]
-    laid = np.full_like(tokens, -1)
-    for chunk in _chunk_by_length(lengths):
-        assert len(chunk)
-        pieces = [tokens[offsets[index] : offsets[index + 1]] for index in chunk]
-        _lay(laid, offsets, chunk, np.concatenate(pieces))
-    np.testing.assert_array_equal(laid, tokens)
 
 
 def test_a_file_that_vanishes_while_room_is_made_is_no_matter(tmp_path, monkeypatch):

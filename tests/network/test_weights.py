@@ -4,78 +4,25 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
+from encoder_checkpoints import (
+    BATCH,
+    KINDS,
+    load_directory,
+    random_arrays,
+    run,
+    transformer_of,
+    write_checkpoint,
+    write_directory,
+)
 from reference_encoder import hidden_states
-from safetensors.numpy import save_file
 
-from raytrain.pretrained.directory import read_encoder
-from raytrain.network.encoders import build_transformer
 from raytrain.errors import CheckpointError
-from raytrain.network.layers import DropoutSeed
 from raytrain.text.vocab import SPECIAL_TOKENS
 from raytrain.network.weights import compare_weights, load_weights, named_variables, save_encoder
 from raytrain.pretrained.weights import open_weights
-
-KINDS = ("bert", "albert")
-REAL = Path(__file__).parents[3] / "shared/checkpoints/albert_tiny_zh"
-BATCH = (
-    np.array([[2, 7, 9, 8, 3, 6, 3], [2, 5, 3, 0, 0, 0, 0]]),
-    np.array([[0, 0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 0, 0, 0]]),
-)
-
-
-def transformer_of(kind, config, seed=0):
-    return build_transformer(kind, config, seed, DropoutSeed())
-
-
-def run(transformer, batch=BATCH):
-    """Hidden states at real positions."""
-    output = transformer.model([tf.constant(ids) for ids in batch], training=False).numpy()
-    return output[batch[0] != 0]
-
-
-def draw(shapes, seed=0):
-    """Arrays of shapes, norms around 1, all large enough that each one counts."""
-    rng = np.random.default_rng(seed)
-    return {
-        name: (rng.normal(float(name.endswith("gamma")), 0.3, shape)).astype(np.float32)
-        for name, shape in shapes.items()
-    }
-
-
-def random_arrays(transformer, seed=0):
-    return draw(
-        {name: tuple(variable.shape) for name, variable in named_variables(transformer).items()}, seed
-    )
-
-
-def write_checkpoint(prefix, arrays):
-    tf.raw_ops.SaveV2(
-        prefix=str(prefix),
-        tensor_names=list(arrays),
-        shape_and_slices=[""] * len(arrays),
-        tensors=[tf.constant(array) for array in arrays.values()],
-    )
-    return str(prefix)
-
-
-def write_directory(directory, config, vocab, arrays, name="model.ckpt-best"):
-    directory.mkdir(parents=True)
-    (directory / "albert_config.json").write_text(json.dumps(config))
-    (directory / "vocab_chinese.txt").write_text("".join(f"{token}\n" for token in vocab), encoding="utf-8")
-    write_checkpoint(directory / name, arrays)
-    return directory
-
-
-def load_directory(directory):
-    """An encoder as a run loads it."""
-    encoder = read_encoder(str(directory), True, 16)
-    transformer = transformer_of(encoder.kind, encoder.config)
-    return encoder, transformer, load_weights(transformer, open_weights(encoder.kind, encoder.weights))
 
 
 @pytest.fixture
@@ -168,29 +115,11 @@ def test_a_deeper_checkpoint_than_its_config_is_refused(encoder_config, tmp_path
     assert all("layer_2" in line for line in problems)
 
 
-@pytest.mark.parametrize("broken", ["nothing", "directory", "garbage", "no data file"])
-def test_what_is_no_checkpoint_is_refused(albert, tmp_path, broken):
-    prefix = tmp_path / "x.ckpt"
-    if broken == "directory":
-        prefix = tmp_path
-    elif broken == "garbage":
-        (tmp_path / "x.ckpt.index").write_bytes(b"no index" * 40)
-    elif broken == "no data file":
-        write_checkpoint(prefix, random_arrays(albert))
-        (tmp_path / "x.ckpt.data-00000-of-00001").unlink()
-    with pytest.raises(CheckpointError, match=re.escape(str(prefix))):
-        load_weights(albert, open_weights("albert", str(prefix)))
-
-
-def test_a_directory_of_the_name_leads_nowhere_else(albert, tmp_path):
-    """TensorFlow follows the path in a directory's file `checkpoint`."""
-    elsewhere = write_checkpoint(tmp_path / "elsewhere.ckpt", random_arrays(albert))
-    prefix = tmp_path / "model.ckpt"
-    write_checkpoint(prefix, random_arrays(albert, seed=1))
-    prefix.mkdir()
-    (prefix / "checkpoint").write_text(f'model_checkpoint_path: "{elsewhere}"\n')
-    with pytest.raises(CheckpointError, match="a directory"):
-        open_weights("albert", str(prefix))
+def test_an_index_without_its_data_is_refused(albert, tmp_path):
+    prefix = write_checkpoint(tmp_path / "x.ckpt", random_arrays(albert))
+    (tmp_path / "x.ckpt.data-00000-of-00001").unlink()
+    with pytest.raises(CheckpointError, match=re.escape(prefix)):
+        load_weights(albert, open_weights("albert", prefix))
 
 
 @pytest.mark.parametrize("change", ["cut", "flipped"])
@@ -214,13 +143,6 @@ def test_what_is_not_a_finite_float_is_refused(albert, tmp_path, value):
         load_weights(albert, open_weights("albert", write_checkpoint(tmp_path / "x.ckpt", arrays)))
 
 
-def test_one_variable_under_two_names_is_refused(tmp_path):
-    names = ("bert.encoder.layer.0.output.dense.bias", "encoder.layer.0.output.dense.bias")
-    save_file({name: np.zeros(8, np.float32) for name in names}, tmp_path / "model.safetensors")
-    with pytest.raises(CheckpointError, match="two names"):
-        open_weights("bert", str(tmp_path / "model.safetensors"))
-
-
 # ── forward passes against NumPy's ─────────────────────────────────────────────────────────────────
 
 
@@ -235,62 +157,6 @@ def test_forward_pass_equals_an_independent_one(encoder_config, tmp_path, kind, 
     np.testing.assert_allclose(run(transformer), expected, atol=1e-5)
 
 
-def layer_shared_shapes(vocab_size, width, hidden, inner):
-    layer = "bert/encoder/layer_shared"
-    norms = (f"{layer}/attention/output/LayerNorm", f"{layer}/output/LayerNorm", "bert/embeddings/LayerNorm")
-    norm = {f"{name}/{leaf}": (hidden,) for name in norms for leaf in ("beta", "gamma")}
-    dense = {
-        **{f"{layer}/attention/self/{name}": (hidden, hidden) for name in ("query", "key", "value")},
-        f"{layer}/attention/output/dense": (hidden, hidden),
-        f"{layer}/intermediate/dense": (hidden, inner),
-        f"{layer}/output/dense": (inner, hidden),
-        "bert/pooler/dense": (hidden, hidden),
-    }
-    return {
-        "bert/embeddings/word_embeddings": (vocab_size, width),
-        "bert/embeddings/word_embeddings_2": (width, hidden),
-        "bert/embeddings/position_embeddings": (64, hidden),
-        "bert/embeddings/token_type_embeddings": (2, hidden),
-        "cls/predictions/output_bias": (vocab_size,),
-        **norm,
-        **{f"{name}/kernel": shape for name, shape in dense.items()},
-        **{f"{name}/bias": shape[1:] for name, shape in dense.items()},
-    }
-
-
-def test_the_first_albert_zh_becomes_the_same_model(encoder_config, vocab, tmp_path):
-    config = encoder_config("albert")
-    arrays = draw(layer_shared_shapes(len(vocab), 6, 8, 16))
-    _, transformer, unread = load_directory(
-        write_directory(tmp_path / "x", config, vocab, arrays, "albert_model.ckpt")
-    )
-    expected = hidden_states("layer_shared", config | {"hidden_act": "gelu_new"}, arrays, *BATCH)
-    np.testing.assert_allclose(run(transformer), expected[BATCH[0] != 0], atol=1e-5)
-    assert unread == ["bert/pooler/dense/bias", "bert/pooler/dense/kernel", "cls/predictions/output_bias"]
-
-
-def test_a_variable_that_the_first_albert_zh_lacks_is_told(encoder_config, vocab, tmp_path):
-    arrays = draw(layer_shared_shapes(len(vocab), 6, 8, 16))
-    del arrays["bert/embeddings/word_embeddings_2"], arrays["bert/encoder/layer_shared/output/dense/kernel"]
-    directory = write_directory(tmp_path / "x", encoder_config("albert"), vocab, arrays)
-    with pytest.raises(CheckpointError) as caught:
-        load_directory(directory)
-    text = "\n".join(caught.value.problems)
-    assert "ffn_1/intermediate/output/dense/kernel" in text
-    assert "word_embeddings: expected shape" in text
-
-
-@pytest.mark.skipif(not REAL.exists(), reason=f"{REAL} is not here")
-def test_the_real_index_of_the_first_albert_zh_fits():
-    encoder = read_encoder(str(REAL), True, 128)
-    problems, unread = compare_weights(
-        transformer_of(encoder.kind, encoder.config), open_weights(encoder.kind, encoder.weights)
-    )
-    assert problems == []
-    assert all(name.startswith(("cls/", "bert/pooler/")) for name in unread)
-    assert encoder.config["embedding_size"] == encoder.config["hidden_size"] == 312
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_google_calls_alberts_tanh_formula_gelu(encoder_config, vocab, tmp_path, kind):
     """As its own code does; BERT's gelu is the exact one."""
@@ -301,77 +167,7 @@ def test_google_calls_alberts_tanh_formula_gelu(encoder_config, vocab, tmp_path,
     np.testing.assert_allclose(run(transformer), expected, atol=1e-5)
 
 
-# ── Hugging Face's layout ──────────────────────────────────────────────────────────────────────────
-
-
-def hugging_face_name(kind, name):
-    """Written down apart from the code under test: Google's name to Hugging Face's."""
-    layer = "encoder.albert_layer_groups.0.albert_layers.0"
-    name = name.removeprefix("bert/")
-    group = "encoder/transformer/group_0/inner_group_0"
-    for old, new in {
-        f"{group}/attention_1/self": f"{layer}.attention",
-        f"{group}/attention_1/output/dense": f"{layer}.attention.dense",
-        f"{group}/LayerNorm_1": f"{layer}.full_layer_layer_norm",
-        f"{group}/LayerNorm": f"{layer}.attention.LayerNorm",
-        f"{group}/ffn_1/intermediate/output/dense": f"{layer}.ffn_output",
-        f"{group}/ffn_1/intermediate/dense": f"{layer}.ffn",
-    }.items():
-        name = name.replace(old, new)
-    name = re.sub(r"layer_(\d+)", r"layer.\1", name).replace("/", ".")
-    for old, new in {".kernel": ".weight", ".gamma": ".weight", ".beta": ".bias"}.items():
-        name = name.removesuffix(old) + new if name.endswith(old) else name
-    return f"{kind}.{name}" + (".weight" if name.endswith("_embeddings") else "")
-
-
-@pytest.mark.parametrize("prefixed", [True, False])
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_safetensors_directory_loads(encoder_config, vocab, tmp_path, kind, prefixed):
-    config = encoder_config(kind) | {"model_type": kind}
-    arrays = random_arrays(transformer_of(kind, config))
-    theirs = {
-        hugging_face_name(kind, name): np.ascontiguousarray(array.T if name.endswith("kernel") else array)
-        for name, array in arrays.items()
-    }
-    theirs = theirs if prefixed else {name.removeprefix(f"{kind}."): array for name, array in theirs.items()}
-    extra = {
-        "classifier.weight": np.zeros((2, 8), np.float32),
-        f"{kind}.embeddings.position_ids": np.arange(64)[None],
-    }
-    directory = tmp_path / "model"
-    directory.mkdir()
-    (directory / "config.json").write_text(json.dumps(config))
-    (directory / "tokenizer_config.json").write_text("{}")
-    (directory / "vocab.txt").write_text("".join(f"{token}\n" for token in vocab), encoding="utf-8")
-    save_file(theirs | extra, directory / "model.safetensors")
-    _, transformer, unread = load_directory(directory)
-    assert unread == sorted(extra)
-    for name, variable in named_variables(transformer).items():
-        np.testing.assert_array_equal(variable.numpy(), arrays[name], err_msg=name)
-
-
-def test_bfloat16_weights_are_widened(encoder_config, tmp_path):
-    safetensors_tf = pytest.importorskip("safetensors.tensorflow")
-    transformer = transformer_of("bert", encoder_config("bert"))
-    arrays = random_arrays(transformer)
-    theirs = {
-        hugging_face_name("bert", name): tf.cast(
-            tf.constant(array.T if name.endswith("kernel") else array), tf.bfloat16
-        )
-        for name, array in arrays.items()
-    }
-    safetensors_tf.save_file(theirs, str(tmp_path / "model.safetensors"))
-    load_weights(transformer, open_weights("bert", str(tmp_path / "model.safetensors")))
-    for name, variable in named_variables(transformer).items():
-        np.testing.assert_allclose(variable.numpy(), arrays[name], rtol=2**-8, err_msg=name)
-
-
-@pytest.mark.parametrize("data", [b"", b"no safetensors", b"\xff" * 40])
-def test_what_is_no_safetensors_file_is_refused(tmp_path, data):
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(data)
-    with pytest.raises(CheckpointError, match="not a safetensors file"):
-        open_weights("bert", str(path))
+# ── forward passes against Hugging Face's ──────────────────────────────────────────────────────────
 
 
 # PyTorch and TensorFlow do not live in one process.

@@ -6,7 +6,6 @@ import pytest
 from sentencepiece_model import tiny_model
 
 from raytrain.errors import CheckpointError
-from raytrain.pretrained.config import SIZES
 from raytrain.pretrained.directory import mini_encoder, read_encoder
 from raytrain.text.sentencepiece import SentencePieceTokenizer
 from raytrain.text.vocab import SPECIAL_TOKENS
@@ -87,11 +86,6 @@ def test_home_is_expanded(tmp_path, monkeypatch):
     assert read_encoder("~/bert", True, 16).vocab == VOCAB
 
 
-def test_blanks_and_line_ends_of_the_vocabulary_do_not_matter(tmp_path):
-    write_encoder(tmp_path, vocab=[f"{token} \r" for token in VOCAB])
-    assert read_encoder(str(tmp_path), True, 16).vocab == VOCAB
-
-
 def test_missing_directory_says_what_is_expected(tmp_path):
     assert "mini" in problems_of(tmp_path / "absent")[0]
 
@@ -114,30 +108,6 @@ def test_problems_of_config_vocabulary_and_weights_come_together(tmp_path):
     text = "\n".join(problems_of(tmp_path))
     for part in ("vocab_size is 8", "no multiple", "only 8 positions", "*.ckpt*.index"):
         assert part in text
-
-
-@pytest.mark.parametrize("value", [None, 0, -1, "8", 2.5, [8]])
-@pytest.mark.parametrize("key", SIZES)
-def test_sizes_are_positive_integers(tmp_path, key, value):
-    problems = problems_of(write_encoder(tmp_path, **{key: value}))
-    assert len(problems) == 1
-    assert key in problems[0]
-
-
-def test_all_missing_sizes_are_named(tmp_path):
-    assert len(problems_of(write_encoder(tmp_path, **dict.fromkeys(SIZES)))) == len(SIZES)
-
-
-@pytest.mark.parametrize(("positions", "maxlen"), [(64, 65), (None, 513)])
-def test_texts_are_no_longer_than_the_positions(tmp_path, positions, maxlen):
-    write_encoder(tmp_path, max_position_embeddings=positions)
-    read_encoder(str(tmp_path), True, maxlen - 1)
-    assert f"encoder.maxlen={maxlen}" in problems_of(tmp_path, maxlen=maxlen)[0]
-
-
-@pytest.mark.parametrize("key", ["num_hidden_groups", "inner_group_num"])
-def test_groups_of_layers_are_refused(tmp_path, key):
-    assert "groups" in problems_of(write_encoder(tmp_path, **{key: 2}))[0]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "3", b"\xff\xfe"])
@@ -202,22 +172,10 @@ def test_which_gelu_is_meant(tmp_path, changes, found):
     assert config["hidden_act"] == found
 
 
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({"model_type": "roberta"}, "model_type of bert or albert, found 'roberta'"),
-        ({"position_embedding_type": "relative_key"}, "absolute position"),
-        ({"hidden_act": "swish"}, "found 'swish'"),
-        ({"ln_type": "preln"}, "found 'preln'"),
-    ],
-)
-def test_other_kinds_of_encoders_are_refused(tmp_path, changes, told):
-    assert told in problems_of(write_encoder(tmp_path, **changes))[0]
-
-
-def test_a_vocabulary_with_capitals_is_refused(tmp_path):
-    write_encoder(tmp_path, vocab=[*VOCAB[:-1], "Zürich"])
-    assert "1 tokens with capitals" in problems_of(tmp_path)[0]
+def test_an_encoder_of_an_unknown_kind_is_refused(tmp_path):
+    write_encoder(tmp_path, model_type="roberta", vocab=[VOCAB[1], VOCAB[0], *VOCAB[2:]])
+    text = "\n".join(problems_of(tmp_path))
+    assert "found 'roberta'" in text and "[PAD]" in text
 
 
 def test_other_configs_beside_config_json_are_left_alone(tmp_path):
@@ -225,22 +183,6 @@ def test_other_configs_beside_config_json_are_left_alone(tmp_path):
     for name in ("sentence_bert_config.json", "config_sentence_transformers.json", "._config.json"):
         (tmp_path / name).write_text("{}")
     assert read_encoder(str(tmp_path), True, 16).config["model_type"] == "bert"
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        *(("max_position_embeddings", value) for value in ("512", [1], 32.0, True, 10**12)),
-        *(("type_vocab_size", value) for value in ("2", 0, -1, 2.0)),
-        *(("embedding_size", value) for value in ("6", -6, True)),
-        *(("intermediate_size", value) for value in (True, 10**12)),
-        ("num_hidden_layers", 2000),
-        *(("hidden_dropout_prob", value) for value in ("0.1", -1, 1, 1.5, float("nan"), True)),
-        *(("layer_norm_eps", value) for value in ("1e-12", -1.0, float("nan"), float("inf"), 10**400)),
-    ],
-)
-def test_numbers_of_a_config_are_checked(tmp_path, key, value):
-    assert key in problems_of(write_encoder(tmp_path, **{key: value}))[0]
 
 
 def test_a_config_without_end_is_told(tmp_path):
@@ -253,11 +195,6 @@ def test_what_macos_packs_beside_is_left_alone(tmp_path):
     write_encoder(tmp_path / "chinese")
     write_encoder(tmp_path / "__MACOSX", weights=False)
     assert read_encoder(str(tmp_path), True, 16).weights.endswith("chinese/bert_model.ckpt")
-
-
-def test_padding_must_be_token_0(tmp_path):
-    write_encoder(tmp_path, vocab=[VOCAB[1], VOCAB[0], *VOCAB[2:]])
-    assert "[PAD]" in problems_of(tmp_path)[0]
 
 
 def test_sentencepiece_is_read_as_bytes(tmp_path):

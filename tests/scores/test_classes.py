@@ -8,7 +8,6 @@ from scipy.special import expit, softmax
 from sklearn import metrics as reference
 
 from raytrain.scores.classes import (
-    LOWER_IS_BETTER,
     METRICS,
     _fast_scores,
     auc,
@@ -18,6 +17,7 @@ from raytrain.scores.classes import (
     proba_from_logits,
     score_proba,
 )
+from raytrain.tasks import LOWER_IS_BETTER
 
 
 @st.composite

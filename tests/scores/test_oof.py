@@ -1,116 +1,61 @@
-import json
+"""Probabilities of fold models put together; more of it in test_tables.py beside their tables."""
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from raytrain.scores.decoding import Transitions, best_tags, mean_transitions
-from raytrain.scores.oof import assemble_oof, mean_oof
-from raytrain.scores.scoring import ClassScoring, TagScoring
-from raytrain.text.windows import encode_windows, tag_windows
+from raytrain.scores.oof import assemble_oof, mean_oof, oof_table, score_folds, score_oof
+from raytrain.storage.files import parquet_bytes, read_parquet
 
-VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"我在北京大学"]
-NAMES = ["O", "B-LOC", "I-LOC"]
-TEXTS = ["我在北京", "北京大学", "我在", "大学"]
-TAGS = [0, 0, 1, 2, 1, 2, 0, 0, 0, 0, 0, 0]
+LABELS = np.array([0, 1, 1, 0])
+PROBA = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]])
 
 
-@pytest.fixture(scope="module")
-def scoring():
-    windows = encode_windows(TEXTS, VOCAB, 16, with_words=False)[1]
-    return TagScoring(NAMES, tag_windows(windows, np.array(TAGS, np.int32), NAMES))
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=12), st.integers(1, 4))
+def test_any_split_into_folds_gives_each_row_what_was_said_of_it(folds, num_classes):
+    folds = np.array(folds)
+    proba = np.random.default_rng(len(folds)).random((len(folds), num_classes))
+    parts = [(np.flatnonzero(folds == fold), proba[folds == fold]) for fold in range(4)]
+    np.testing.assert_array_equal(assemble_oof(parts, *proba.shape), proba)
 
 
-def fold_of(texts, seed):
-    """A fold's oof.parquet, and what is in it."""
-    rng = np.random.default_rng(seed)
-    crf = Transitions(rng.normal(size=3), rng.normal(size=3), rng.normal(size=(3, 3)))
-    emissions = [rng.normal(size=(len(TEXTS[text]), 3)).astype(np.float32) for text in texts]
-    table = pa.table({"row": texts, "emissions": [part.reshape(-1) for part in emissions]})
-    scores = json.dumps([crf.start.tolist(), crf.end.tolist(), crf.pairs.tolist()])
-    return (
-        table.replace_schema_metadata({"transitions": scores}),
-        dict(zip(texts, emissions, strict=True)),
-        crf,
-    )
+@settings(deadline=None)
+@given(st.lists(st.lists(st.booleans(), min_size=5, max_size=5), min_size=1, max_size=3))
+def test_a_row_is_the_mean_of_the_architectures_that_covered_it(covered):
+    said = np.random.default_rng(0).random((len(covered), 5, 2))
+    oof = {
+        str(number): np.where(np.array(rows)[:, None], said[number], np.nan)
+        for number, rows in enumerate(covered)
+    }
+    found = mean_oof(oof)
+    for row in range(5):
+        own = [said[number, row] for number, rows in enumerate(covered) if rows[row]]
+        expected = np.mean(own, axis=0) if own else [np.nan, np.nan]
+        np.testing.assert_allclose(found[row], expected)
 
 
-def decoded(emissions, crf):
-    return best_tags(emissions, np.array([0, len(emissions)]), crf)
+def test_rows_that_no_fold_covered_are_not_scored():
+    whole = np.vstack([PROBA, [[np.nan, np.nan]]])
+    assert score_oof(np.append(LABELS, 1), whole, seed=3) == score_oof(LABELS, PROBA, seed=3)
 
 
-def spans_as_tags(tags):
-    """Valid BIO of any tags."""
-    found, before = [], 0
-    for tag in tags:
-        found.append(tag if tag != 2 or before else 1)
-        before = tag
-    return found
+def test_the_table_comes_back_from_its_file():
+    whole = PROBA.copy()
+    whole[2] = np.nan
+    folds = np.array([[0, 1, 0, 1], [1, 1, 0, 0]])
+    table = oof_table(pa.array(["a", "b", "c", "d"]), folds, ["假", "真"], LABELS, {"textcnn": whole}, whole)
+    stored = read_parquet(parquet_bytes(table))
+    assert stored.schema == table.schema
+    assert stored["fold"].to_pylist() == [0, 1, 0, 1]
+    assert stored["id"].to_pylist() == ["a", "b", "c", "d"]
+    assert stored["label"].to_pylist() == ["假", "真", "真", "假"]
+    np.testing.assert_array_equal(stored["proba_真"].to_numpy(), whole[:, 1])
 
 
-def of_text(oof, text):
-    start = sum(map(len, TEXTS[:text]))
-    return oof.tags[start : start + len(TEXTS[text])].tolist()
-
-
-def test_each_text_is_decoded_by_the_fold_that_had_not_seen_it(scoring):
-    (one, first, crf), (two, second, other) = fold_of([0, 3], 1), fold_of([1, 2], 2)
-    oof = scoring.assemble({"crf": [one, two]})
-    assert oof.covered.all()
-    for text, emissions, own in [(0, first[0], crf), (3, first[3], crf), (1, second[1], other)]:
-        assert of_text(oof, text) == spans_as_tags(decoded(emissions, own))
-
-
-def test_repeats_are_averaged_before_decoding(scoring):
-    """Emissions and transitions of the models that had not seen a text, each text with its own models."""
-    parts = [fold_of([0, 3], 1), fold_of([1, 2], 2), fold_of([0, 1], 3), fold_of([2, 3], 4)]
-    oof = scoring.assemble({"crf": [table for table, _, _ in parts]})
-    for text in range(4):
-        own = [(said[text], crf) for _, said, crf in parts if text in said]
-        assert len(own) == 2
-        emissions = np.mean([part for part, _ in own], axis=0)
-        expected = decoded(emissions, mean_transitions([crf for _, crf in own]))
-        assert of_text(oof, text) == spans_as_tags(expected)
-
-
-def test_architectures_weigh_the_same_whatever_their_folds(scoring):
-    a, b, c = fold_of([0, 1, 2, 3], 1), fold_of([0, 1, 2, 3], 2), fold_of([0, 1, 2, 3], 3)
-    oof = scoring.assemble({"crf": [a[0], b[0]], "bilstm_crf": [c[0]]})
-    for text in range(4):
-        emissions = ((a[1][text] + b[1][text]) / 2 + c[1][text]) / 2
-        crf = mean_transitions([mean_transitions([a[2], b[2]]), c[2]])
-        assert of_text(oof, text) == spans_as_tags(decoded(emissions, crf))
-
-
-def test_texts_that_no_fold_covered_are_null_and_not_scored(scoring):
-    table, *_ = fold_of([0, 2], 1)
-    oof = scoring.assemble({"crf": [table]})
-    assert oof.covered.tolist() == [True, False, True, False]
-    assert scoring.score(oof, seed=0)["rows"] == 2
-    ids = pa.array(["a", "b", "c", "d"])
-    written = scoring.table(ids, np.array([[0, 1, 0, 1]]), {"crf": oof}, oof)
-    assert [row is None for row in written["predicted"].to_pylist()] == [False, True, False, True]
-    assert written["tags"].to_pylist()[1] == ["B-LOC", "I-LOC", "O", "O"]
-    assert written.column_names == ["id", "fold", "tags", "predicted", "confidence"]
-
-
-def test_perfect_emissions_have_perfect_scores(scoring):
-    emissions = [9.0 * np.eye(3)[[0, 0, 1, 2]], 9.0 * np.eye(3)[[1, 2, 0, 0]], *[9.0 * np.eye(3)[[0, 0]]] * 2]
-    table = pa.table({"row": [0, 1, 2, 3], "emissions": [part.reshape(-1) for part in emissions]})
-    nothing = json.dumps([[0.0] * 3, [0.0] * 3, [[0.0] * 3] * 3])
-    oof = scoring.assemble({"bilstm": [table.replace_schema_metadata({"transitions": nothing})]})
-    scores = scoring.score(oof, seed=0)
-    assert scores["oof"]["f1"] == scores["oof"]["accuracy"] == 1
-    assert scores["types"] == {"LOC": {"precision": 1, "recall": 1, "f1": 1, "spans": 2}}
-
-
-def test_classifiers_are_averaged_as_ever():
-    labels = np.array([0, 1, 1])
-    tables = [
-        pa.table({"row": [0, 2], "id": ["a", "c"], "proba_0": [0.9, 0.2], "proba_1": [0.1, 0.8]}),
-        pa.table({"row": [1], "id": ["b"], "proba_0": [0.4], "proba_1": [0.6]}),
-    ]
-    scoring = ClassScoring(["x", "y"], labels)
-    parts = [(np.array([0, 2]), np.array([[0.9, 0.1], [0.2, 0.8]])), (np.array([1]), np.array([[0.4, 0.6]]))]
-    expected = mean_oof({"textcnn": assemble_oof(parts, 3, 2)})
-    np.testing.assert_array_equal(scoring.assemble({"textcnn": tables}), expected)
+def test_a_metric_that_a_fold_lacks_is_not_defined_over_the_folds():
+    scores = score_folds([{"auc": 0.5, "f1": 0.5}, {"auc": float("nan"), "f1": 1.0}], ["auc", "f1"])
+    assert np.isnan(scores["mean"]["auc"]) and np.isnan(scores["sd"]["auc"])
+    assert scores["mean"]["f1"] == 0.75 and scores["sd"]["f1"] == pytest.approx(0.125**0.5)

@@ -1,16 +1,11 @@
 import errno
-import json
-import math
 import os
 import pickle
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from raytrain.errors import ConfigError, StorageError
 from raytrain.storage.directory import Directory
-from raytrain.storage.files import json_bytes, sha256
 
 
 @pytest.fixture(params=["local", "mock"])
@@ -163,29 +158,3 @@ def test_unknown_scheme_is_a_config_error_that_names_it(location):
     with pytest.raises(ConfigError) as caught:
         Directory(location)
     assert repr(location) in str(caught.value)
-
-
-def test_sha256_is_the_known_one():
-    assert sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-
-
-def test_json_is_strict_and_keeps_characters():
-    data = json_bytes({"分数": [math.nan, (1.5, math.inf)], "n": -math.inf})
-    assert json.loads(data) == {"分数": [None, [1.5, None]], "n": None}
-    assert "分数" in data.decode()
-
-
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text("键ab"), children, max_size=3),
-    max_leaves=10,
-)
-
-
-@given(json_values)
-def test_json_without_nan_round_trips(value):
-    assert json.loads(json_bytes(value)) == value

@@ -1,12 +1,10 @@
-import math
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytrain.config.load import load_config
+from raytrain.config.load import load_config, validate_config
 from raytrain.errors import ConfigError
-from raytrain.sweep.domain import Domain, default_rates
+from raytrain.sweep.domain import Domain
 from raytrain.sweep.space import input_points, read_space, with_point
 
 ARCHITECTURES = ["finetune", "textcnn", "rnn_cnn"]
@@ -16,8 +14,6 @@ def config_of(space=None, **sweep):
     base = load_config(None, ["data.path=a.csv", "model.architecture=textcnn"])
     values = base.model_dump(mode="json")
     values["sweep"] |= {"space": space or {}, **sweep}
-    from raytrain.config.load import validate_config
-
     return validate_config(values)
 
 
@@ -58,15 +54,6 @@ def test_a_frozen_encoder_s_head_gets_a_hundred_times_the_rates_of_a_finetuned_e
     assert 50 <= head[0] / encoder[0] <= 200 and 50 <= head[1] / encoder[1] <= 200
 
 
-def test_an_untrained_encoder_learns_faster_and_together_with_its_head():
-    rates = default_rates("textcnn", pretrained=False, train_encoder=True)
-    assert set(rates) == {"train.learning_rate", "train.encoder_learning_rate"}
-    pretrained = default_rates("finetune", pretrained=True, train_encoder=True)
-    assert (
-        rates["train.encoder_learning_rate"].values[0] > pretrained["train.encoder_learning_rate"].values[0]
-    )
-
-
 def test_rates_follow_what_is_searched_of_the_encoder():
     space = space_of(
         {"model.train_encoder": {"finetune": [True], "textcnn": [False]}, "model.architecture": ARCHITECTURES}
@@ -84,8 +71,6 @@ def test_a_rate_given_for_one_architecture_leaves_the_others_theirs():
 def test_a_rate_that_the_config_gives_is_not_searched():
     values = config_of().model_dump(mode="json")
     values["train"]["learning_rate"] = 1e-3
-    from raytrain.config.load import validate_config
-
     assert read_space(validate_config(values), True).own["textcnn"] == {}
 
 
@@ -107,12 +92,6 @@ def test_a_domain_may_belong_to_one_architecture():
         ({"nonsense": [1]}, "unknown key"),
         ({"train.epochs": []}, "at least one value"),
         ({"train.learning_rate": {"loguniform": [0, 1e-3]}}, "no logarithm at 0"),
-        ({"train.learning_rate": {"loguniform": [-1, 1e-3]}}, "no logarithm at -1"),
-        ({"train.learning_rate": {"uniform": [1e-3, 1e-3]}}, "the range is empty"),
-        ({"train.learning_rate": {"uniform": [1e-3]}}, "expected two numbers"),
-        ({"train.learning_rate": {"uniform": ["a", "b"]}}, "expected two numbers"),
-        ({"train.epochs": {"randint": [1.5, 3]}}, "expected two numbers"),
-        ({"train.learning_rate": {"normal": [0, 1]}}, "expected a list of values"),
         ({"train.learning_rate": 1e-3}, "expected a list of values"),
         ({"train.learning_rate": {"uniform": [0.5, 2]}}, "less than or equal to 1"),
         ({"train.batch_size": [16, 0]}, "train.batch_size"),
@@ -172,12 +151,6 @@ def test_every_point_is_a_valid_config_within_its_ranges(seed):
     assert own.train.epochs in (1, 2, 3)
     assert 0.1 <= own.train.dropout <= 0.3
     assert own.model.architecture == point["model.architecture"]
-
-
-def test_loguniform_is_even_in_the_logarithm():
-    space = space_of({"train.learning_rate": {"loguniform": [1e-4, 1e-2]}})
-    rates = [math.log10(point["train.learning_rate"]) for point in space.sample(400, seed=1)]
-    assert sum(rate < -3 for rate in rates) == pytest.approx(200, abs=40)
 
 
 def test_a_grid_has_every_combination_once():

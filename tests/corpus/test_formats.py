@@ -1,0 +1,240 @@
+"""Each format's rows, read from lines."""
+
+import csv
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raytrain.corpus.formats import (
+    BATCH_ROWS,
+    SHOWN_COLUMNS,
+    csv_records,
+    iter_csv,
+    iter_jsonl,
+    iter_parquet,
+    iter_txt,
+    json_object,
+)
+
+# Nul and surrogates are in no text.
+characters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+
+
+def lines_of(text):
+    return io.StringIO(text, newline="")  # line ends as they are
+
+
+def read_csv(text, columns=("text",), delimiter=","):
+    problems = []
+    return list(iter_csv(lines_of(text), delimiter, list(columns), problems)), problems
+
+
+def read_jsonl(text, columns=("text",)):
+    problems = []
+    return list(iter_jsonl(lines_of(text), list(columns), problems)), problems
+
+
+def read_parquet(path, table, columns=("text",)):
+    problems = []
+    pq.write_table(table, path, row_group_size=2000)
+    return list(iter_parquet(path, list(columns), problems)), problems
+
+
+def places(problems):
+    return [(problem.kind, problem.row) for problem in problems]
+
+
+# ── CSV ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_rows_are_numbered_by_the_line_at_which_they_start():
+    rows, problems = read_csv('text,label\n"甲\n乙",1\n\n"丙,""丁""\r\n",0\n戊,1\n')
+    assert problems == []
+    assert rows == [(2, {"text": "甲\n乙"}), (5, {"text": '丙,"丁"\r\n'}), (7, {"text": "戊"})]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.lists(st.text(characters, max_size=6), min_size=2, max_size=3), max_size=5),
+    st.sampled_from(",\t"),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+)
+def test_any_fields_come_back_with_the_line_at_which_they_start(records, delimiter, line_end):
+    stream, expected = io.StringIO(newline=""), []
+    quoting = csv.QUOTE_MINIMAL if line_end == "\r\n" else csv.QUOTE_ALL  # Python 3.12 quotes no other end
+    writer = csv.writer(stream, delimiter=delimiter, lineterminator=line_end, quoting=quoting)
+    for record in records:
+        expected.append((len(list(lines_of(stream.getvalue()))) + 1, record))
+        writer.writerow(record)
+    problems = []
+    assert list(csv_records(lines_of(stream.getvalue()), delimiter, problems)) == expected
+    assert problems == []
+
+
+BAD_LINES = ["多,一,个", "少", '"没有关上,1', '"多余"的引号,1', '"', '""",1']
+
+
+@pytest.mark.parametrize("line", BAD_LINES)
+def test_malformed_csv_row_costs_no_other_row(line):
+    rows, problems = read_csv(f'text,label\n甲,1\n{line}\n乙,0\n"丙",1\n')
+    assert places(problems) == [("malformed_row", 3)]
+    assert rows == [(2, {"text": "甲"}), (4, {"text": "乙"}), (5, {"text": "丙"})]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(["甲,1", "乙,0", *BAD_LINES[:3]]), min_size=1, max_size=7))
+def test_each_malformed_csv_row_is_told_once_and_every_other_is_read(lines):
+    rows, problems = read_csv("".join(f"{line}\n" for line in ["text,label", *lines]))
+    bad = [("malformed_row", row) for row, line in enumerate(lines, 2) if line in BAD_LINES]
+    assert places(problems) == bad
+    assert rows == [(row, {"text": line[0]}) for row, line in enumerate(lines, 2) if line not in BAD_LINES]
+
+
+def test_field_longer_than_the_csv_module_allows_by_default():
+    assert read_csv(f"text\n{'长' * 200_000}\n") == ([(2, {"text": "长" * 200_000})], [])
+
+
+def test_header_with_an_open_quote_is_no_droppable_row():
+    rows, problems = read_csv('"text,label\n甲,1\n乙,0\n')
+    assert rows == [] and places(problems) == [("malformed_header", 1)]
+
+
+@pytest.mark.parametrize(("text", "found"), [("\n\n", "blank lines alone"), ("text,label\n", "a header and")])
+def test_csv_without_rows_is_empty_and_says_what_is_there(text, found):
+    rows, [problem] = read_csv(text)
+    assert rows == [] and problem.kind == "empty_file" and found in problem.message
+
+
+def test_malformed_rows_alone_are_no_empty_file_too():
+    rows, problems = read_csv("text,label\n甲\n")
+    assert rows == [] and places(problems) == [("malformed_row", 2)]
+
+
+# ── JSON Lines ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[1]", "好", "3", "NaN", '{"text": "\\ud83d"}', "[" * 100_000, '{"text": "甲"} {}']
+)
+def test_malformed_json_line_costs_no_other(line):
+    rows, problems = read_jsonl(f'{{"text": "甲"}}\n{line}\n\n{{"text": "乙"}}\n')
+    assert places(problems) == [("malformed_row", 2)]
+    assert rows == [(1, {"text": "甲"}), (4, {"text": "乙"})]
+
+
+def test_half_a_character_in_a_column_that_is_not_wanted_does_not_matter():
+    assert read_jsonl('{"text": "甲", "other": "\\ud83d"}\n') == ([(1, {"text": "甲"})], [])
+
+
+def test_json_row_without_the_key_is_none():
+    rows, problems = read_jsonl('{"text": "甲"}\n{"label": 1}\n')
+    assert problems == [] and rows[1] == (2, {"text": None})
+
+
+def test_blank_lines_alone_are_an_empty_file():
+    rows, problems = read_jsonl("\n \n\t\n")
+    assert rows == [] and places(problems) == [("empty_file", None)]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(characters, max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(characters, max_size=3), inner),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.text(characters, max_size=3), json_values, max_size=4), st.booleans())
+def test_any_object_is_read_from_its_line(record, ensure_ascii):
+    assert json_object(json.dumps(record, ensure_ascii=ensure_ascii)) == (record, "")
+
+
+# ── Parquet ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_parquet_reads_the_wanted_columns_with_their_types(tmp_path):
+    table = pa.table({"text": ["甲", "乙", "丙"], "label": [1, None, 2], "other": [0.5] * 3})
+    rows, problems = read_parquet(tmp_path / "a.parquet", table, ["label", "text"])
+    assert problems == []
+    assert rows[1] == (2, {"label": None, "text": "乙"})
+    assert [row for row, _ in rows] == [1, 2, 3]
+
+
+def test_parquet_strings_that_are_not_utf8_name_their_row(tmp_path):
+    values = ["好".encode()] * (BATCH_ROWS + 3)
+    values[1] = values[BATCH_ROWS + 1] = b"\xff"
+    table = pa.table({"text": pa.array(values, pa.binary()).view(pa.string())})
+    rows, problems = read_parquet(tmp_path / "a.parquet", table)
+    assert places(problems) == [("encoding", 2), ("encoding", BATCH_ROWS + 2)]
+    assert [row for row, _ in rows] == list(range(1, BATCH_ROWS + 4))
+    replaced = [row for row, values in rows if values["text"] == "\N{REPLACEMENT CHARACTER}"]
+    assert replaced == [2, BATCH_ROWS + 2]
+    assert rows[-1][1] == {"text": "好"}
+
+
+def test_parquet_without_rows_is_empty(tmp_path):
+    table = pa.table({"text": pa.array([], pa.string())})
+    rows, problems = read_parquet(tmp_path / "a.parquet", table)
+    assert rows == [] and places(problems) == [("empty_file", None)]
+
+
+# ── columns ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("read", "data"),
+    [(read_csv, "texts,label\n甲,1\n"), (read_jsonl, '{"texts": "甲", "label": 1}\n')],
+)
+def test_missing_column_names_what_is_there(read, data):
+    _, problems = read(data, ["text", "label"])
+    assert [(p.kind, p.column) for p in problems] == [("missing_column", "text")]
+    assert "'texts', 'label'" in problems[0].message
+    assert "did you mean 'texts'?" in problems[0].message
+
+
+@pytest.mark.parametrize("name", [" TEXT ", "Text"])
+def test_another_case_or_blanks_around_a_column_are_what_was_meant(name):
+    _, [problem] = read_csv(f"{name},label\n甲,1\n")
+    assert f"did you mean {name!r}?" in problem.message
+
+
+@pytest.mark.parametrize("read", [read_csv, read_jsonl])
+def test_of_very_many_columns_not_all_are_shown(read):
+    names = [f"c{number}" for number in range(SHOWN_COLUMNS + 5)]
+    header, values = ",".join(names), ",".join("1" * len(names))
+    text = f"{header}\n{values}\n" if read is read_csv else json.dumps(dict.fromkeys(names, 1)) + "\n"
+    _, [problem] = read(text)
+    assert problem.kind == "missing_column" and "name one of them" in problem.message
+    assert f"'{names[SHOWN_COLUMNS - 1]}'" in problem.message
+    assert f"'{names[SHOWN_COLUMNS]}'" not in problem.message
+
+
+def test_missing_column_of_parquet_leaves_the_others(tmp_path):
+    rows, problems = read_parquet(tmp_path / "a.parquet", pa.table({"label": [1]}), ["text", "label"])
+    assert rows == [(1, {"label": 1})]
+    assert [(p.kind, p.column) for p in problems] == [("missing_column", "text")]
+
+
+def test_txt_has_the_column_text_alone():
+    problems = []
+    assert list(iter_txt(lines_of("甲\r\n乙"), ["text", "label"], problems)) == [
+        (1, {"text": "甲"}),
+        (2, {"text": "乙"}),
+    ]
+    assert [(p.kind, p.column) for p in problems] == [("missing_column", "label")]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_wanted_column_that_is_there_twice(tmp_path, kind):
+    if kind == "csv":
+        rows, problems = read_csv("text,text,x,x\n甲,乙,1,1\n")
+    else:
+        table = pa.table([["甲"], ["乙"], [1], [1]], names=["text", "text", "x", "x"])
+        rows, problems = read_parquet(tmp_path / "a.parquet", table)
+    assert [(p.kind, p.column) for p in problems] == [("duplicate_column", "text")]
+    assert all("text" not in values for _, values in rows)

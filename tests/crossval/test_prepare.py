@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from tiny_run import make_rows, silent_console, tiny_config, tiny_tag_config, write_csv
+
+from raytrain.crossval.prepare import prepare_run, read_texts
+from raytrain.errors import CheckpointError, ConfigError, CorpusError
+from raytrain.storage.directory import Directory
+
+
+def prepare(config):
+    return prepare_run(Directory(config.storage) / config.name, config, silent_console())
+
+
+def test_a_classifiers_texts_have_a_label_each(tmp_path):
+    corpus = read_texts(tiny_config(tmp_path, num_rows=12))
+    assert corpus.num_rows == 12 and corpus.labels == ["a", "b"]
+    assert corpus.table["label"].to_pylist() == [0, 1] * 6
+    assert corpus.table["id"].to_pylist()[0] == "row-0"
+
+
+def test_pairs_and_groups_are_read_where_the_config_names_them(tmp_path):
+    rows = [row | {"other": "天", "shop": f"shop-{row['id']}"} for row in make_rows(12)]
+    write_csv(tmp_path / "corpus.csv", rows)
+    corpus = read_texts(tiny_config(tmp_path, data__text="[text,other]", folds__group="shop"))
+    assert corpus.text_names == ["text", "text_pair"]
+    assert corpus.table["group"].to_pylist()[0] == "shop-row-0"
+
+
+def test_a_taggers_texts_have_a_tag_a_character(tmp_path):
+    corpus = read_texts(tiny_tag_config(tmp_path))
+    tags, bounds = corpus.tags
+    assert corpus.labels == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+    assert np.diff(bounds).tolist() == [len(text) for text in corpus.table["text"].to_pylist()]
+    assert set(tags) == set(range(5))
+
+
+@pytest.mark.parametrize("make", [tiny_config, tiny_tag_config], ids=["classify", "tag"])
+def test_texts_to_predict_are_looked_through_before_anything_is_trained(tmp_path, make):
+    """They need no label; one that cannot be read would else be told after hours."""
+    column = [{"id": "1", "text": "天"}]
+    good = write_csv(tmp_path / "good.csv", column)
+    assert read_texts(make(tmp_path, data__test=good)).num_rows > 1
+    bad = write_csv(tmp_path / "bad.csv", [{"id": "1", "words": "天"}])
+    with pytest.raises(CorpusError, match=r"bad\.csv") as caught:
+        read_texts(make(tmp_path, data__test=bad))
+    assert "text" in str(caught.value)
+    with pytest.raises(CorpusError, match=r"absent\.csv"):
+        read_texts(make(tmp_path, data__test=tmp_path / "absent.csv"))
+
+
+def test_what_was_prepared_holds_all_that_a_run_is_made_of(tmp_path):
+    config = tiny_config(tmp_path, num_rows=12, folds__repeats=2, train__class_weight="{b: 3}")
+    prepared = prepare(config)
+    assert prepared.corpus.num_rows == 12 and prepared.class_weight == (1.0, 3.0)
+    assert prepared.encoder.kind == "albert" and prepared.encoder.weights is None
+    assert prepared.hashes.keys() == {"data.path", "encoder.checkpoint"}
+    assert prepared.folds.shape == (2, 12) and set(prepared.folds.ravel()) == {0, 1}
+
+
+def test_a_run_that_is_not_begun_prepares_alike_and_leaves_nothing(tmp_path):
+    config = tiny_config(tmp_path, num_rows=12)
+    one, two = prepare(config), prepare(config)
+    assert one.hashes == two.hashes and np.array_equal(one.folds, two.folds)
+    assert not Directory(config.storage).exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "error", "told"),
+    [
+        ({"data__path": "absent.csv"}, CorpusError, r"absent\.csv"),
+        ({"words__keywords": "absent.csv"}, CorpusError, r"absent\.csv"),
+        (
+            {"words__user_dict": "absent.txt", "model__architecture": "textcnn"},
+            (CorpusError, ConfigError),
+            r"absent\.txt",
+        ),
+        ({"encoder__checkpoint": "absent/encoder"}, CheckpointError, "absent"),
+        ({"train__class_weight": "{c: 2}"}, ConfigError, r"class_weight\.c"),
+    ],
+    ids=["corpus", "keywords", "dictionary", "encoder", "class weight"],
+)
+def test_what_cannot_be_used_is_told_and_nothing_is_written(tmp_path, override, error, told):
+    config = tiny_config(tmp_path, num_rows=12, **override)
+    with pytest.raises(error, match=told):
+        prepare(config)
+    assert not Directory(config.storage).exists()

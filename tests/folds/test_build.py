@@ -1,0 +1,189 @@
+import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import ray
+
+from plain_settings import plain_settings
+
+from raytrain.folds.build import Builder, build_initial_model, fold_features
+from raytrain.folds.spec import FoldData, FoldSpec, ModelSettings
+from raytrain.keywords.held import HeldWords
+from raytrain.network.build import WORD_EMBEDDING, build_model
+from raytrain.network.weights import encoder_variables, head_variables, read_variables
+
+NUM_ROWS, NUM_WORDS, WIDTH = 12, 10, 3
+LABELS = np.arange(NUM_ROWS) % 2
+EMBEDDING = np.random.default_rng(5).normal(size=(NUM_WORDS, WIDTH)).astype(np.float32)
+# The first text holds three, the second none, each other one.
+HELD = HeldWords(["停水", "记者"], np.array([0, 1, 1] + [0] * 10), np.array([0, 3, *range(3, 14)]))
+
+
+class States:
+    """A frozen encoder's output for tokens, as `folds.hidden_states.HiddenStates`."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def open(self):
+        return self.values
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plain_references():
+    """A reference to an object is the object itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray, "get", lambda reference: reference)
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(ragged, vocab):
+    rng = np.random.default_rng(0)
+    rows = [
+        (rng.integers(5, len(vocab), size), np.zeros(size, int), rng.integers(1, NUM_WORDS, size))
+        for size in rng.integers(3, 12, NUM_ROWS)
+    ]
+    folds = np.arange(NUM_ROWS)[None] % 3
+    ids = pa.array([str(row) for row in range(NUM_ROWS)])
+    return FoldData(ragged(rows), LABELS, ids, EMBEDDING, folds)
+
+
+@pytest.fixture(scope="module")
+def spec(encoder_config, data):
+    states = np.random.default_rng(1).normal(
+        size=(len(data.features["token_ids"].combine_chunks().values), 8)
+    )
+    return FoldSpec(
+        name="textcnn/r0-fold-00",
+        architecture="textcnn",
+        fold=0,
+        repeat=0,
+        seed=3,
+        location="/nowhere",
+        identity="this run",
+        settings=plain_settings(epochs=1, batch_size=4),
+        model=ModelSettings(
+            "textcnn", "bert", encoder_config("bert"), 2, EMBEDDING.shape, train_encoder=False, dropout=0.1
+        ),
+        data="data",
+        encoder_weights=None,
+        precision="float32",
+        hidden_states=States(states.astype(np.float16)),
+    )
+
+
+def trained(training):
+    metrics = training.run_epoch()
+    return training.weights(), training.predicted, metrics
+
+
+@pytest.fixture(scope="module")
+def other_fold(spec):
+    return replace(spec, name="textcnn/r0-fold-01", fold=1, seed=4)
+
+
+def test_a_fold_after_another_is_what_it_would_be_in_a_process_of_its_own(spec, other_fold, data, eagerly):
+    weights, predicted, metrics = trained(Builder().build(other_fold, data))
+    builder = Builder()
+    first = builder.build(spec, data)
+    first_weights, *_ = trained(first)
+    second = builder.build(other_fold, data)
+    assert second is first  # what is compiled for the one serves the other
+    assert second.valid_rows.tolist() == [1, 4, 7, 10]
+    again, predicted_again, metrics_again = trained(second)
+    assert weights.keys() == again.keys()
+    for name, value in weights.items():
+        np.testing.assert_array_equal(again[name], value)
+    np.testing.assert_array_equal(predicted_again, predicted)
+    assert metrics_again == metrics
+    assert any(not np.array_equal(first_weights[name], value) for name, value in weights.items())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda spec: {"model": replace(spec.model, num_labels=3)},
+        lambda spec: {"model": replace(spec.model, architecture="finetune"), "architecture": "finetune"},
+        lambda spec: {"settings": replace(spec.settings, learning_rate=0.5)},
+        lambda spec: {"accumulation": 2},
+        lambda spec: {"data": "other data"},
+        lambda spec: {"hidden_states": States(spec.hidden_states.values)},
+    ],
+    ids=["labels", "architecture", "settings", "accumulation", "data", "hidden states"],
+)
+def test_what_differs_in_more_than_fold_and_seed_is_built_anew(spec, data, change):
+    builder = Builder()
+    first = builder.build(spec, data)
+    changed = replace(spec, **change(spec))
+    second = builder.build(changed, data)
+    assert second is not first
+    assert (second.settings, second.accumulation) == (changed.settings, changed.accumulation)
+    assert builder.build(changed, data) is second
+
+
+def test_a_build_that_failed_leaves_nothing_to_go_on_with(spec, data):
+    builder = Builder()
+    first = builder.build(spec, data)
+    with pytest.raises(KeyError):
+        builder.build(replace(spec, task="nothing"), data)
+    assert builder.build(spec, data) is not first
+
+
+def test_a_builder_is_new_until_it_has_built(spec, data):
+    builder = Builder(rank=1)
+    assert builder.is_new
+    assert builder.build(spec, data).rank == 1 and not builder.is_new
+
+
+def test_each_fold_counts_its_own_keywords(spec, data):
+    counting = replace(
+        spec, model=replace(spec.model, num_keyword_classes=2), keywords=np.array([0, 1], np.int16)
+    )
+    held = replace(data, held_words=HELD)
+    builder = Builder()
+    first = builder.build(counting, held).features.collate([0, 1])["keyword_counts"]
+    assert first.tolist() == [[1, 2], [0, 0]]
+    second = builder.build(replace(counting, keywords=np.array([-1, 0], np.int16)), held)
+    assert second.features.collate([0, 1])["keyword_counts"].tolist() == [[2, 0], [0, 0]]
+
+
+def test_a_head_that_counts_none_reads_no_counts(spec, data):
+    assert "keyword_counts" not in fold_features(spec, replace(data, held_words=HELD)).collate([0])
+
+
+def test_where_the_encoders_output_is_at_hand_the_model_reads_it_and_else_tokens(spec, data):
+    assert "hidden_states" in fold_features(spec, data).collate([0])
+    whole = fold_features(replace(spec, hidden_states=None), data).collate([0])
+    assert "segment_ids" in whole and "hidden_states" not in whole
+
+
+@pytest.mark.parametrize("is_whole", [False, True], ids=["head", "whole"])
+def test_words_begin_with_the_vectors_of_the_run(spec, data, is_whole):
+    changes = {"hidden_states": None} if is_whole else {}
+    model = build_initial_model(replace(spec, **changes), data)
+    np.testing.assert_array_equal(read_variables(head_variables(model))[WORD_EMBEDDING], EMBEDDING)
+
+
+def test_a_head_without_words_leaves_their_vectors_alone(spec, data):
+    finetune = replace(spec, architecture="finetune", model=replace(spec.model, architecture="finetune"))
+    assert WORD_EMBEDDING not in head_variables(build_initial_model(finetune, data))
+
+
+def test_encoders_begin_from_shared_weights_where_there_are_any_and_else_by_seed(spec, data):
+    own = replace(spec.model, architecture="finetune", config=spec.model.config | {"num_hidden_layers": 1})
+    shared = read_variables(encoder_variables(build_model(**vars(own), seed=99)))
+
+    def start(weights):
+        fold = replace(spec, model=own, seed=1, hidden_states=None, encoder_weights=weights)
+        return read_variables(encoder_variables(build_initial_model(fold, data)))
+
+    given, drawn = start(shared), start(None)
+    kernels = [name for name in shared if "kernel" in name]
+    assert kernels
+    for name in kernels:
+        np.testing.assert_array_equal(given[name], shared[name])
+        assert not np.array_equal(drawn[name], shared[name])

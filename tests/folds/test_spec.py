@@ -1,0 +1,66 @@
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from plain_settings import plain_settings
+
+from raytrain.folds.spec import FoldData, FoldSpec, ModelSettings, fold_name
+
+SPEC = FoldSpec(
+    name="finetune/r0-fold-01",
+    architecture="finetune",
+    fold=1,
+    repeat=0,
+    seed=42,
+    location="/runs/甲/folds/finetune/r0-fold-01",
+    identity="this run",
+    settings=plain_settings(),
+    model=ModelSettings("finetune", "bert", {}, 2, (2, 1), train_encoder=True, dropout=0.0),
+    data=None,
+    encoder_weights=None,
+    precision="float32",
+)
+
+
+def data_of(folds):
+    folds = np.array(folds)
+    return FoldData(pa.table({}), None, pa.array(range(folds.shape[1])), None, folds)
+
+
+def test_names_sort_as_repeats_and_folds_do():
+    names = [fold_name(repeat, fold) for repeat in range(3) for fold in range(12)]
+    assert names[:2] == ["r0-fold-00", "r0-fold-01"] and sorted(names) == names
+
+
+def test_names_of_a_hundred_folds_are_all_different():
+    assert len({fold_name(repeat, fold) for repeat in range(2) for fold in range(101)}) == 202
+
+
+@pytest.mark.parametrize("run", ["/runs/甲", "s3://bucket/runs/甲", "/runs/folds/finetune/r0-fold-01"])
+def test_the_run_of_a_fold_is_the_directory_above_its_folds(run):
+    assert replace(SPEC, location=f"{run}/folds/{SPEC.name}").run == run
+
+
+def test_a_fold_learns_from_the_others_rows_in_its_own_repeat():
+    data = data_of([[0, 1, 2, 1, 0], [1, 0, 0, 2, 1]])
+    rows = [
+        [part.tolist() for part in replace(SPEC, repeat=repeat, fold=fold).rows(data)]
+        for repeat, fold in ((0, 1), (1, 2))
+    ]
+    assert rows == [[[0, 2, 4], [1, 3]], [[0, 1, 2, 4], [3]]]
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(0, 4))
+def test_no_row_is_learned_and_judged_and_none_is_left_out(assigned, fold):
+    train, valid = replace(SPEC, fold=fold).rows(data_of([assigned]))
+    assert sorted([*train, *valid]) == list(range(len(assigned)))
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60))
+def test_every_row_is_judged_by_one_fold_of_a_repeat(assigned):
+    data = data_of([assigned])
+    judged = np.concatenate([replace(SPEC, fold=fold).rows(data)[1] for fold in range(5)])
+    assert sorted(judged) == list(range(len(assigned)))

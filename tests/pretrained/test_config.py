@@ -1,0 +1,167 @@
+"""Configs that no model can be built of, and kinds of encoders that are not known."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sentencepiece_model import tiny_model
+
+from raytrain.pretrained.config import ACTIVATIONS, SIZES, unfit_config, unknown_kinds
+from raytrain.text.sentencepiece import SentencePieceTokenizer
+from raytrain.text.vocab import SPECIAL_TOKENS
+
+VOCAB = [*SPECIAL_TOKENS, "天", "气", "好"]
+CONFIG = {
+    "vocab_size": len(VOCAB),
+    "hidden_size": 8,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "max_position_embeddings": 64,
+}
+
+
+def unfit(vocab=VOCAB, maxlen=16, **changes):
+    return unfit_config(CONFIG | changes, vocab, maxlen)
+
+
+def unknown(vocab=VOCAB, **changes):
+    return unknown_kinds(CONFIG | changes, vocab)
+
+
+@settings(deadline=None)
+@given(
+    st.integers(1, 200),
+    st.integers(1, 64),
+    st.integers(1, 64),
+    st.integers(1, 65_536),
+    st.floats(0, 1, exclude_max=True) | st.none(),
+    st.sampled_from(ACTIVATIONS),
+)
+def test_sizes_that_fit_together_are_a_config(layers, heads, width, inner, rate, activation):
+    changes = {
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "hidden_size": heads * width,
+        "intermediate_size": inner,
+        "hidden_dropout_prob": rate,
+        "hidden_act": activation,
+    }
+    assert unfit(**changes) == [] and unknown(**changes) == []
+
+
+@pytest.mark.parametrize("value", [None, 0, -1, "8", 2.5, [8], True, 10**12])
+@pytest.mark.parametrize("key", SIZES)
+def test_sizes_are_positive_integers_that_can_be_believed(key, value):
+    [problem] = unfit(**{key: value})
+    assert key in problem and repr(value) in problem
+
+
+def test_all_missing_sizes_are_named():
+    problems = unfit_config({}, VOCAB, 16)
+    assert [key for key in SIZES for problem in problems if f"integer {key}," in problem] == list(SIZES)
+    assert len(problems) == len(SIZES)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("max_position_embeddings", value) for value in (None, "512", [1], 32.0, True, 10**12)),
+        *(("type_vocab_size", value) for value in ("2", 0, -1, 2.0)),
+        *(("embedding_size", value) for value in ("6", -6, True)),
+        ("num_hidden_layers", 2000),
+        *(("hidden_dropout_prob", value) for value in ("0.1", -1, 1, 1.5, float("nan"), True)),
+        ("attention_probs_dropout_prob", 1),
+        *(("layer_norm_eps", value) for value in ("1e-12", -1.0, 0.0, float("nan"), float("inf"), 10**400)),
+    ],
+)
+def test_numbers_of_a_config_are_checked(key, value):
+    [problem] = unfit(**{key: value})
+    assert key in problem
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    max_leaves=4,
+)
+KEYS = [*CONFIG, "embedding_size", "type_vocab_size", "hidden_dropout_prob", "layer_norm_eps"]
+KINDS = ["hidden_act", "ln_type", "model_type", "position_embedding_type", "num_hidden_groups"]
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(KEYS + KINDS), json_values))
+def test_whatever_a_config_says_is_judged(changes):
+    changes = json.loads(json.dumps(changes))
+    for problem in unfit(**changes) + unknown(**changes):
+        assert problem.startswith(("config: ", "encoder.maxlen="))
+
+
+@pytest.mark.parametrize(("positions", "maxlen"), [(64, 65), (None, 513)])
+def test_texts_are_no_longer_than_the_positions(positions, maxlen):
+    config = {key: value for key, value in CONFIG.items() if key != "max_position_embeddings"}
+    config |= {} if positions is None else {"max_position_embeddings": positions}
+    assert unfit_config(config, VOCAB, maxlen - 1) == []
+    assert f"encoder.maxlen={maxlen}" in unfit_config(config, VOCAB, maxlen)[0]
+
+
+def test_everything_that_does_not_fit_together_is_told():
+    text = "\n".join(unfit(VOCAB[:-1], 65, num_attention_heads=3, num_hidden_groups=2))
+    for part in ("the vocabulary has 7", "no multiple", "only 64 positions", "groups"):
+        assert part in text
+
+
+@pytest.mark.parametrize("key", ["num_hidden_groups", "inner_group_num"])
+def test_groups_of_layers_are_refused(key):
+    assert unfit(**{key: 1}) == []
+    assert "groups" in unfit(**{key: 2})[0]
+
+
+def test_a_vocabulary_that_could_not_be_read_is_no_second_problem():
+    assert unfit([]) == [] and unknown([]) == []
+
+
+def test_a_sentencepiece_model_has_as_many_pieces_as_the_config_says():
+    size = len(SentencePieceTokenizer(tiny_model()))
+    assert unfit(tiny_model(), vocab_size=size) == [] and unknown(tiny_model()) == []
+    assert f"vocab_size is {size + 1}" in unfit(tiny_model(), vocab_size=size + 1)[0]
+
+
+def test_bytes_that_are_no_sentencepiece_model_are_told():
+    [problem] = unfit(b"no model")
+    assert "SentencePiece" in problem
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"model_type": "roberta"}, "model_type of bert or albert, found 'roberta'"),
+        ({"position_embedding_type": "relative_key"}, "absolute position"),
+        ({"hidden_act": "swish"}, "found 'swish'"),
+        ({"hidden_act": None}, "found None"),
+        ({"ln_type": "preln"}, "found 'preln'"),
+    ],
+)
+def test_other_kinds_of_encoders_are_refused(changes, told):
+    [problem] = unknown(**changes)
+    assert told in problem
+
+
+def test_all_that_is_unknown_is_told_at_once():
+    assert len(unknown(["天"], model_type="t5", hidden_act="swish", ln_type="preln")) == 4
+
+
+def test_padding_must_be_token_0():
+    [problem] = unknown([VOCAB[1], VOCAB[0], *VOCAB[2:]])
+    assert "[PAD]" in problem and "[UNK]" in problem
+
+
+def test_a_vocabulary_with_capitals_is_refused_and_a_few_are_forgiven():
+    many = [*VOCAB, *(f"天{number}" for number in range(100 - len(VOCAB)))]
+    assert unknown([*many[:-2], "Zürich", "ABC"]) == []
+    assert "3 tokens with capitals" in unknown([*many[:-3], "Zürich", "ABC", "##B"])[0]
+
+
+def test_capitals_of_special_tokens_do_not_count():
+    assert unknown([*SPECIAL_TOKENS, "<S>", "[unused1]"]) == []

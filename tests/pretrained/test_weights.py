@@ -1,0 +1,271 @@
+"""Checkpoints of Google's, of the first albert_zh and of Hugging Face, opened under Google's names."""
+
+import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from encoder_checkpoints import (
+    BATCH,
+    KINDS,
+    draw,
+    load_directory,
+    random_arrays,
+    run,
+    transformer_of,
+    write_checkpoint,
+    write_directory,
+)
+from reference_encoder import hidden_states
+from safetensors.numpy import save_file
+
+from raytrain.errors import CheckpointError
+from raytrain.network.weights import compare_weights, load_weights, named_variables
+from raytrain.pretrained.directory import read_encoder
+from raytrain.pretrained.weights import open_weights
+
+REAL = Path(__file__).parents[3] / "shared/checkpoints/albert_tiny_zh"
+
+
+@pytest.fixture
+def albert(encoder_config):
+    return transformer_of("albert", encoder_config("albert"))
+
+
+# ── Google's ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_checkpoint_of_googles_keeps_its_names_shapes_and_arrays(tmp_path, kind):
+    arrays = draw({"bert/embeddings/word_embeddings": (5, 2), "cls/predictions/output_bias": (5,)})
+    weights = open_weights(kind, write_checkpoint(tmp_path / "model.ckpt-best", arrays))
+    assert weights.shapes == {name: array.shape for name, array in arrays.items()}
+    assert "Google" in weights.layout and weights.path == str(tmp_path / "model.ckpt-best")
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(weights.read(name), array)
+
+
+@pytest.mark.parametrize("broken", ["nothing", "directory", "garbage"])
+def test_what_is_no_checkpoint_is_refused_when_it_is_opened(tmp_path, broken):
+    prefix = tmp_path if broken == "directory" else tmp_path / "x.ckpt"
+    if broken == "garbage":
+        (tmp_path / "x.ckpt.index").write_bytes(b"no index" * 40)
+    with pytest.raises(CheckpointError, match=f"{re.escape(str(prefix))}: not a TensorFlow checkpoint"):
+        open_weights("albert", str(prefix))
+
+
+def test_a_checkpoint_is_opened_without_its_arrays(tmp_path):
+    prefix = write_checkpoint(tmp_path / "x.ckpt", {"a": np.zeros((3, 2), np.float32)})
+    (tmp_path / "x.ckpt.data-00000-of-00001").write_bytes(b"")
+    weights = open_weights("bert", prefix)
+    assert weights.shapes == {"a": (3, 2)}
+    with pytest.raises((tf.errors.OpError, IndexError, ValueError)):
+        weights.read("a")
+
+
+def test_a_directory_of_the_name_leads_nowhere_else(albert, tmp_path):
+    """TensorFlow follows the path in a directory's file `checkpoint`."""
+    elsewhere = write_checkpoint(tmp_path / "elsewhere.ckpt", random_arrays(albert))
+    prefix = tmp_path / "model.ckpt"
+    write_checkpoint(prefix, random_arrays(albert, seed=1))
+    prefix.mkdir()
+    (prefix / "checkpoint").write_text(f'model_checkpoint_path: "{elsewhere}"\n')
+    with pytest.raises(CheckpointError, match="a directory"):
+        open_weights("albert", str(prefix))
+
+
+# ── the first albert_zh's ──────────────────────────────────────────────────────────────────────────
+
+
+def layer_shared_shapes(vocab_size, width, hidden, inner):
+    layer = "bert/encoder/layer_shared"
+    norms = (f"{layer}/attention/output/LayerNorm", f"{layer}/output/LayerNorm", "bert/embeddings/LayerNorm")
+    norm = {f"{name}/{leaf}": (hidden,) for name in norms for leaf in ("beta", "gamma")}
+    dense = {
+        **{f"{layer}/attention/self/{name}": (hidden, hidden) for name in ("query", "key", "value")},
+        f"{layer}/attention/output/dense": (hidden, hidden),
+        f"{layer}/intermediate/dense": (hidden, inner),
+        f"{layer}/output/dense": (inner, hidden),
+        "bert/pooler/dense": (hidden, hidden),
+    }
+    return {
+        "bert/embeddings/word_embeddings": (vocab_size, width),
+        "bert/embeddings/word_embeddings_2": (width, hidden),
+        "bert/embeddings/position_embeddings": (64, hidden),
+        "bert/embeddings/token_type_embeddings": (2, hidden),
+        "cls/predictions/output_bias": (vocab_size,),
+        **norm,
+        **{f"{name}/kernel": shape for name, shape in dense.items()},
+        **{f"{name}/bias": shape[1:] for name, shape in dense.items()},
+    }
+
+
+def test_the_first_albert_zh_has_googles_names_and_one_embedding(tmp_path):
+    arrays = draw(layer_shared_shapes(30, 6, 8, 16))
+    weights = open_weights("albert", write_checkpoint(tmp_path / "x.ckpt", arrays))
+    assert "albert_zh" in weights.layout
+    assert len(weights.shapes) == len(arrays) - 1
+    assert not [name for name in weights.shapes if "layer_shared" in name]
+    words = "bert/embeddings/word_embeddings"
+    assert weights.shapes[words] == (30, 8)
+    np.testing.assert_allclose(weights.read(words), arrays[words] @ arrays[f"{words}_2"], rtol=1e-5)
+    for name, shape in weights.shapes.items():
+        assert weights.read(name).shape == shape, name
+
+
+@pytest.mark.parametrize("cut", ["word_embeddings", "word_embeddings_2"])
+def test_one_factor_alone_is_no_embedding(tmp_path, cut):
+    arrays = draw(layer_shared_shapes(30, 6, 8, 16))
+    del arrays[f"bert/embeddings/{cut}"]
+    weights = open_weights("albert", write_checkpoint(tmp_path / "x.ckpt", arrays))
+    left = {name: shape for name, shape in weights.shapes.items() if "word_embeddings" in name}
+    assert list(left.values()) == [(6, 8) if cut == "word_embeddings" else (30, 6)]
+    assert weights.read(next(iter(left))).shape == next(iter(left.values()))
+
+
+def test_the_first_albert_zh_becomes_the_same_model(encoder_config, vocab, tmp_path):
+    config = encoder_config("albert")
+    arrays = draw(layer_shared_shapes(len(vocab), 6, 8, 16))
+    _, transformer, unread = load_directory(
+        write_directory(tmp_path / "x", config, vocab, arrays, "albert_model.ckpt")
+    )
+    expected = hidden_states("layer_shared", config | {"hidden_act": "gelu_new"}, arrays, *BATCH)
+    np.testing.assert_allclose(run(transformer), expected[BATCH[0] != 0], atol=1e-5)
+    assert unread == ["bert/pooler/dense/bias", "bert/pooler/dense/kernel", "cls/predictions/output_bias"]
+
+
+def test_a_variable_that_the_first_albert_zh_lacks_is_told(encoder_config, vocab, tmp_path):
+    arrays = draw(layer_shared_shapes(len(vocab), 6, 8, 16))
+    del arrays["bert/embeddings/word_embeddings_2"], arrays["bert/encoder/layer_shared/output/dense/kernel"]
+    directory = write_directory(tmp_path / "x", encoder_config("albert"), vocab, arrays)
+    with pytest.raises(CheckpointError) as caught:
+        load_directory(directory)
+    text = "\n".join(caught.value.problems)
+    assert "ffn_1/intermediate/output/dense/kernel" in text
+    assert "word_embeddings: expected shape" in text
+
+
+@pytest.mark.skipif(not REAL.exists(), reason=f"{REAL} is not here")
+def test_the_real_index_of_the_first_albert_zh_fits():
+    encoder = read_encoder(str(REAL), True, 128)
+    problems, unread = compare_weights(
+        transformer_of(encoder.kind, encoder.config), open_weights(encoder.kind, encoder.weights)
+    )
+    assert problems == []
+    assert all(name.startswith(("cls/", "bert/pooler/")) for name in unread)
+    assert encoder.config["embedding_size"] == encoder.config["hidden_size"] == 312
+
+
+# ── Hugging Face's ─────────────────────────────────────────────────────────────────────────────────
+
+
+def hugging_face_name(kind, name):
+    """Written down apart from the code under test: Google's name to Hugging Face's."""
+    layer = "encoder.albert_layer_groups.0.albert_layers.0"
+    name = name.removeprefix("bert/")
+    group = "encoder/transformer/group_0/inner_group_0"
+    for old, new in {
+        f"{group}/attention_1/self": f"{layer}.attention",
+        f"{group}/attention_1/output/dense": f"{layer}.attention.dense",
+        f"{group}/LayerNorm_1": f"{layer}.full_layer_layer_norm",
+        f"{group}/LayerNorm": f"{layer}.attention.LayerNorm",
+        f"{group}/ffn_1/intermediate/output/dense": f"{layer}.ffn_output",
+        f"{group}/ffn_1/intermediate/dense": f"{layer}.ffn",
+    }.items():
+        name = name.replace(old, new)
+    name = re.sub(r"layer_(\d+)", r"layer.\1", name).replace("/", ".")
+    for old, new in {".kernel": ".weight", ".gamma": ".weight", ".beta": ".bias"}.items():
+        name = name.removesuffix(old) + new if name.endswith(old) else name
+    return f"{kind}.{name}" + (".weight" if name.endswith("_embeddings") else "")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kernels_of_hugging_face_are_turned_and_what_google_has_not_keeps_its_name(
+    encoder_config, tmp_path, kind
+):
+    arrays = random_arrays(transformer_of(kind, encoder_config(kind)))
+    theirs = {
+        hugging_face_name(kind, name): np.ascontiguousarray(array.T if name.endswith("kernel") else array)
+        for name, array in arrays.items()
+    }
+    extra = {"classifier.weight": np.ones((2, 8), np.float32), "cls.kernel": np.ones((2, 3), np.float32)}
+    save_file(theirs | extra, tmp_path / "model.safetensors")
+    weights = open_weights(kind, str(tmp_path / "model.safetensors"))
+    assert weights.shapes == {name: array.shape for name, array in (arrays | extra).items()}
+    for name, array in (arrays | extra).items():
+        np.testing.assert_array_equal(weights.read(name), array, err_msg=name)
+
+
+@pytest.mark.parametrize("values", [np.arange(8), np.ones(8, bool)])
+def test_what_is_no_float_is_not_read(tmp_path, values):
+    save_file({"encoder.layer.0.output.dense.bias": values}, tmp_path / "model.safetensors")
+    weights = open_weights("bert", str(tmp_path / "model.safetensors"))
+    assert list(weights.shapes) == ["bert/encoder/layer_0/output/dense/bias"]
+    with pytest.raises(ValueError, match="expected floats"):
+        weights.read("bert/encoder/layer_0/output/dense/bias")
+
+
+@pytest.mark.parametrize("prefixed", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_safetensors_directory_loads(encoder_config, vocab, tmp_path, kind, prefixed):
+    config = encoder_config(kind) | {"model_type": kind}
+    arrays = random_arrays(transformer_of(kind, config))
+    theirs = {
+        hugging_face_name(kind, name): np.ascontiguousarray(array.T if name.endswith("kernel") else array)
+        for name, array in arrays.items()
+    }
+    theirs = theirs if prefixed else {name.removeprefix(f"{kind}."): array for name, array in theirs.items()}
+    extra = {
+        "classifier.weight": np.zeros((2, 8), np.float32),
+        f"{kind}.embeddings.position_ids": np.arange(64)[None],
+    }
+    directory = tmp_path / "model"
+    directory.mkdir()
+    (directory / "config.json").write_text(json.dumps(config))
+    (directory / "tokenizer_config.json").write_text("{}")
+    (directory / "vocab.txt").write_text("".join(f"{token}\n" for token in vocab), encoding="utf-8")
+    save_file(theirs | extra, directory / "model.safetensors")
+    _, transformer, unread = load_directory(directory)
+    assert unread == sorted(extra)
+    for name, variable in named_variables(transformer).items():
+        np.testing.assert_array_equal(variable.numpy(), arrays[name], err_msg=name)
+
+
+def test_bfloat16_weights_are_widened(encoder_config, tmp_path):
+    safetensors_tf = pytest.importorskip("safetensors.tensorflow")
+    transformer = transformer_of("bert", encoder_config("bert"))
+    arrays = random_arrays(transformer)
+    theirs = {
+        hugging_face_name("bert", name): tf.cast(
+            tf.constant(array.T if name.endswith("kernel") else array), tf.bfloat16
+        )
+        for name, array in arrays.items()
+    }
+    safetensors_tf.save_file(theirs, str(tmp_path / "model.safetensors"))
+    load_weights(transformer, open_weights("bert", str(tmp_path / "model.safetensors")))
+    for name, variable in named_variables(transformer).items():
+        np.testing.assert_allclose(variable.numpy(), arrays[name], rtol=2**-8, err_msg=name)
+
+
+def test_one_variable_under_two_names_is_refused(tmp_path):
+    names = ("bert.encoder.layer.0.output.dense.bias", "encoder.layer.0.output.dense.bias")
+    save_file({name: np.zeros(8, np.float32) for name in names}, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match="two names"):
+        open_weights("bert", str(tmp_path / "model.safetensors"))
+
+
+@pytest.mark.parametrize("data", [b"", b"no safetensors", b"\xff" * 40])
+def test_what_is_no_safetensors_file_is_refused(tmp_path, data):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match="not a safetensors file"):
+        open_weights("bert", str(path))
+
+
+def test_a_safetensors_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="absent"):
+        open_weights("bert", str(tmp_path / "absent.safetensors"))
