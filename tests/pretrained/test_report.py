@@ -5,7 +5,8 @@ import json
 
 import pytest
 from rich.console import Console
-from network.test_weights import draw, layer_shared_shapes, random_arrays, transformer_of, write_directory
+from encoder_checkpoints import draw, random_arrays, transformer_of, write_directory
+from pretrained.test_weights import layer_shared_shapes
 
 from raytrain.pretrained.report import report_checkpoint
 from raytrain.errors import CheckpointError

@@ -156,15 +156,17 @@ def kill_worker_after_first_epoch(run_directory):
 
 
 @pytest.mark.long
-def test_killed_worker_changes_nothing(local_ray, tmp_path):
+@pytest.mark.parametrize("folds_per_worker", ["null", 1])
+def test_killed_worker_changes_nothing(local_ray, tmp_path, folds_per_worker):
     epochs = 6
-    run(tiny_config(tmp_path, name="calm", train__epochs=epochs))
+    options = {"train__epochs": epochs, "cluster__folds_per_worker": folds_per_worker}
+    run(tiny_config(tmp_path, name="calm", **options))
     killed: list = []
     thread = threading.Thread(
         target=lambda: killed.extend(kill_worker_after_first_epoch(tmp_path / "runs" / "hurt")), daemon=True
     )
     thread.start()
-    run(tiny_config(tmp_path, name="hurt", train__epochs=epochs, cluster__max_failures=2))
+    run(tiny_config(tmp_path, name="hurt", **options, cluster__max_failures=2))
     assert killed
     expected = read_oof(tmp_path / "runs" / "calm")[1]
     np.testing.assert_allclose(read_oof(tmp_path / "runs" / "hurt")[1], expected, atol=1e-6)
