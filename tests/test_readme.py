@@ -60,7 +60,7 @@ def test_links_lead_somewhere(page):
 
 
 def test_every_page_can_be_reached_from_the_readme():
-    linked = set(re.findall(r"\]\((docs/[^)#]+)", TEXTS["README.md"]))
+    linked = set(re.findall(r"\]\((docs/[^)#]+\.md)", TEXTS["README.md"]))
     assert linked == {name for name in TEXTS if name.startswith("docs/")}
 
 
