@@ -11,7 +11,7 @@ from raytrain.errors import RaytrainError, StorageError, WorkerMemoryError
 from raytrain.folds.log import FoldLog, Retried
 from raytrain.folds.result import FoldResult, clear_checkpoint, read_fold
 from raytrain.folds.spec import FoldSpec
-from raytrain.folds.trainer import found_no_room
+from raytrain.folds.trainer import causes_of, found_no_room
 from raytrain.storage.directory import Directory
 
 Fit = Callable[[FoldSpec], str]
@@ -81,7 +81,7 @@ def _fit_once_there_is_room(spec: FoldSpec, fit: Fit, tell: Callable[[Retried], 
         try:
             return fit(spec)
         except Exception as error:
-            if not any(found_no_room(cause) for cause in _causes(error)):
+            if not any(found_no_room(cause) for cause in causes_of(error)):
                 raise
         if spec.deadline is not None and time.time() >= spec.deadline:
             return "stopped"
@@ -105,22 +105,12 @@ def _read_outcome(spec: FoldSpec, outcome: str) -> FoldOutcome:
 
 def judge(error: BaseException) -> Kind:
     """Whether an error of `fit` would recur, was for lack of memory, or may have been chance."""
-    causes = _causes(error)
+    causes = causes_of(error)
     # Ray's memory monitor ends a worker before the kernel would; its word is all that is left of it.
     if any(isinstance(cause, WorkerMemoryError) or "running low on memory" in str(cause) for cause in causes):
         return "memory"
     ours = any(isinstance(cause, RaytrainError) and not isinstance(cause, OSError) for cause in causes)
     return "permanent" if ours else "chance"
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """The errors inside Ray Train's: each failed worker's, or the controller's."""
-    inner = [*getattr(error, "worker_failures", {}).values(), getattr(error, "controller_failure", None)]
-    found = [error]
-    for cause in inner:
-        if cause is not None:
-            found.append(getattr(cause, "_base_exc", None) or cause)
-    return found
 
 
 def _wait_for_storage(spec: FoldSpec) -> bool:

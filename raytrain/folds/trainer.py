@@ -41,6 +41,16 @@ def found_no_room(error: BaseException) -> bool:
     return any(kind.__name__ == NO_ROOM for kind in type(error).__mro__)
 
 
+def causes_of(error: BaseException) -> list[BaseException]:
+    """The errors inside Ray Train's: each failed worker's, or the controller's."""
+    inner = [*getattr(error, "worker_failures", {}).values(), getattr(error, "controller_failure", None)]
+    found = [error]
+    for cause in inner:
+        if cause is not None:
+            found.append(getattr(cause, "_base_exc", None) or cause)
+    return found
+
+
 class LightTensorflowConfig(BackendConfig):
     """Does what Ray's TensorflowConfig does, from a module that does not import TensorFlow.
 

@@ -6,7 +6,7 @@ from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from raytrain.folds import trainer
-from raytrain.folds.trainer import PRIVATE, CrewTrainer, find_private, found_no_room
+from raytrain.folds.trainer import PRIVATE, CrewTrainer, causes_of, find_private, found_no_room
 
 
 @pytest.fixture
@@ -48,3 +48,14 @@ def test_without_its_controller_the_stock_trainer_runs(crew_trainer, monkeypatch
     )
     crew_trainer._initialize_and_run_controller(scaling=1)
     assert ran == [{"scaling": 1}]
+
+
+def test_the_error_inside_a_workers_is_found_where_ray_keeps_it_and_where_it_does_not():
+    inner, outer, plain = ValueError("inner"), RuntimeError("outer"), KeyError("plain")
+    outer._base_exc = inner
+    failed = RuntimeError("workers")
+    failed.worker_failures = {0: outer, 1: plain}
+    assert causes_of(failed) == [failed, inner, plain]
+    failed.worker_failures, failed.controller_failure = {}, outer
+    assert causes_of(failed) == [failed, inner]
+    assert causes_of(plain) == [plain]
