@@ -21,6 +21,8 @@ def quick_imports() -> Iterator[None]:
     try:
         yield
     finally:
+        if gc.get_freeze_count():  # a later time: what is garbage by now would be kept for good
+            gc.collect()
         gc.freeze()
         gc.enable()
 

@@ -1,6 +1,7 @@
 import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
 
 import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -82,6 +83,22 @@ def test_the_garbage_collector_stands_still_during_imports_alone():
         assert not gc.isenabled()
         raise ImportError
     assert gc.isenabled()
+
+
+def test_what_is_garbage_by_then_is_not_kept():
+    class Node:
+        pass
+
+    with quick_imports():
+        pass
+    node = Node()
+    node.itself = node
+    left = weakref.ref(node)
+    gc.disable()
+    del node
+    with quick_imports():
+        pass
+    assert left() is None
 
 
 def test_what_was_imported_is_never_searched_again():

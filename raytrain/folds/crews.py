@@ -103,13 +103,11 @@ class Crew:
             The fold and its number, from 1; None where the workers are to end.
         """
         with self._changed:
-
-            def is_there() -> bool:
-                return self._closed or (self._spec is not None and self._number > last)
-
-            if not self._is_spent or self._spec is not None:
-                self._changed.wait_for(is_there, patience)
-            if self._spec is None or self._number <= last:
+            # The fold's other workers may need longer to end it; that is no lack of work.
+            self._changed.wait_for(lambda: self._closed or self._spec is None or self._number > last)
+            if not self._is_spent:
+                self._changed.wait_for(lambda: self._closed or self._spec is not None, patience)
+            if self._spec is None:
                 self._closed = True
             return None if self._closed or self._spec is None else (self._number, self._spec)
 

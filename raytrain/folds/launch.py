@@ -179,7 +179,10 @@ class _Launch:
                 return launcher
         actor: Any = ray.remote(FoldLauncher)
         launcher = actor.options(
-            num_cpus=0, max_concurrency=3 * LAUNCHED_TOGETHER, scheduling_strategy=on_this_node()
+            num_cpus=0,
+            # Of each fold one call waits for its end, and one of each of its workers for the next fold.
+            max_concurrency=(2 + self._capacity.resources.workers) * LAUNCHED_TOGETHER,
+            scheduling_strategy=on_this_node(),
         ).remote(self._capacity.one_machine, self._capacity.folds_per_worker)
         self._launchers[launcher] = 0
         return launcher

@@ -87,6 +87,11 @@ class EncoderWithHead(keras.Model):
         self.encoder, self.head, self.dropout_seed = encoder, head, head.dropout_seed
 
     @property
+    def input(self):
+        read = {name: tensor for name, tensor in self.head.input.items() if name != "hidden_states"}
+        return {name: tf.TensorSpec((None, None), tf.int32) for name in INPUTS} | read
+
+    @property
     def output_shape(self):
         return self.head.output_shape
 
@@ -174,12 +179,7 @@ def _log_counts(counts):
 
 def input_specs(model: keras.Model) -> dict[str, tf.TensorSpec]:
     """What the model takes, as `FeatureRows.collate` lays it."""
-    head = model.head if isinstance(model, EncoderWithHead) else model
-    specs = {name: tf.TensorSpec(tensor.shape, tensor.dtype) for name, tensor in head.input.items()}
-    if head is model:
-        return specs
-    del specs["hidden_states"]
-    return {name: tf.TensorSpec((None, None), tf.int32) for name in INPUTS} | specs
+    return {name: tf.TensorSpec(tensor.shape, tensor.dtype) for name, tensor in model.input.items()}
 
 
 def _glorot(seeds):

@@ -136,6 +136,19 @@ def test_all_crews_end_and_a_busy_one_loses_its_workers(monkeypatch):
     assert "worker 1" in killed
 
 
+def test_a_worker_that_is_done_waits_for_the_one_that_still_ends_the_fold():
+    crew, answers = Crew(NEEDS, None), []
+    crew.take(spec_of(0))
+    crew.next_fold(0, SOON)
+    asking = threading.Thread(target=lambda: answers.append(crew.next_fold(1, SOON)))
+    asking.start()
+    asking.join(4 * SOON)  # longer than it would be without work
+    assert asking.is_alive() and answers == []
+    crew.tell("committed")
+    asking.join(5)
+    assert crew.wait() == "committed" and answers == [None]
+
+
 class PlainLauncher(FoldLauncher):
     """Its crews' workers are threads of this process."""
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from raytrain.network.encoders import build_transformer
 from raytrain.errors import ArtifactError
 from raytrain.network.layers import DropoutSeed
-from raytrain.network.build import build_model, input_specs
+from raytrain.network.build import build_model
 from raytrain.network.weights import assign_variables, encoder_variables, head_variables, read_variables
 
 ARCHITECTURES = ("finetune", "textcnn", "rnn_cnn")
@@ -296,5 +296,5 @@ def test_keyword_counts_reach_the_logits_of_every_architecture(encoder_config, a
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_without_keywords_a_model_is_what_it_was(build, architecture):
     model = build(architecture, "albert")
-    assert set(input_specs(model)) == {"token_ids", "segment_ids", "word_ids"}
+    assert set(model.input) == {"token_ids", "segment_ids", "word_ids"}
     assert not [layer.name for layer in model.get_layer("head").layers if "keyword" in layer.name]
