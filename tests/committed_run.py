@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from plain_settings import plain_settings
+from plain_settings import plain_settings, plain_spec
 
 from raytrain.config.load import load_config
 from raytrain.ensemble.artifact import Ensemble, load_ensemble
@@ -52,19 +52,13 @@ class CommittedRun:
         settings = ModelSettings(architecture, "albert", {}, 2, (4, 3), train_encoder=True, dropout=0.25)
         if keywords is not None:
             settings = replace(settings, num_keyword_classes=2)
-        spec = FoldSpec(
+        spec = plain_spec(
+            f"{self.directory}/folds/{name}",
             name=name,
             architecture=architecture,
             fold=fold,
-            repeat=0,
-            seed=42,
-            location=f"{self.directory}/folds/{name}",
-            identity="this run",
             settings=plain_settings(),
             model=replace(settings, **model),
-            data=None,
-            encoder_weights=None,
-            precision="float32",
             keywords=keywords,
         )
         targets = np.array([0, 1])

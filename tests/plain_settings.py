@@ -1,7 +1,8 @@
-"""Hyperparameters without a warm-up, clipping or decay, so that an update is what a formula says."""
+"""Plain folds, and hyperparameters without a warm-up, clipping or decay: an update is what a formula says."""
 
 from typing import Any
 
+from raytrain.folds.spec import FoldSpec, ModelSettings
 from raytrain.network.schedule import TrainSettings
 
 
@@ -23,3 +24,22 @@ def plain_settings(**changes: Any) -> TrainSettings:
         "select": "last",
     }
     return TrainSettings(**plain | changes)
+
+
+def plain_spec(location: object, **changes: Any) -> FoldSpec:
+    """The first fold of a finetuned classifier of two labels, its directory at `location`."""
+    plain = {
+        "name": "finetune/r0-fold-00",
+        "architecture": "finetune",
+        "fold": 0,
+        "repeat": 0,
+        "seed": 42,
+        "location": str(location),
+        "identity": "this run",
+        "settings": plain_settings(batch_size=8),
+        "model": ModelSettings("finetune", "bert", {}, 2, (2, 1), train_encoder=True, dropout=0.0),
+        "data": None,
+        "encoder_weights": None,
+        "precision": "float32",
+    }
+    return FoldSpec(**plain | changes)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from plain_settings import plain_settings
+from plain_settings import plain_settings, plain_spec
 from ray.train import ControllerError, WorkerGroupError
 from ray.train.v2._internal.exceptions import (
     UserExceptionWithTraceback,
@@ -18,25 +18,15 @@ from raytrain.errors import RaytrainError, StorageError, WorkerMemoryError
 from raytrain.folds.attempts import FoldOutcome, judge, run_fold
 from raytrain.folds.log import FoldLog, read_log
 from raytrain.folds.result import commit_fold
-from raytrain.folds.spec import FoldData, FoldSpec, ModelSettings
+from raytrain.folds.spec import FoldData
 from raytrain.storage.directory import Directory
 
 
 @pytest.fixture
 def spec(tmp_path):
-    return FoldSpec(
-        name="finetune/r0-fold-00",
-        architecture="finetune",
-        fold=0,
-        repeat=0,
-        seed=42,
-        location=str(tmp_path / "run" / "folds" / "finetune" / "r0-fold-00"),
-        identity="this run",
+    return plain_spec(
+        tmp_path / "run" / "folds" / "finetune" / "r0-fold-00",
         settings=plain_settings(batch_size=8, epochs=1),
-        model=ModelSettings("finetune", "bert", {}, 2, (2, 1), train_encoder=True, dropout=0.0),
-        data=None,
-        encoder_weights=None,
-        precision="float32",
     )
 
 

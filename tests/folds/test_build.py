@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 import ray
 
-from plain_settings import plain_settings
+from plain_settings import plain_settings, plain_spec
 
 from raytrain.folds.build import Builder, build_initial_model, fold_features
-from raytrain.folds.spec import FoldData, FoldSpec, ModelSettings
+from raytrain.folds.spec import FoldData, ModelSettings
 from raytrain.keywords.held import HeldWords
 from raytrain.network.build import WORD_EMBEDDING, build_model
 from raytrain.network.weights import encoder_variables, head_variables, read_variables
@@ -57,21 +57,16 @@ def spec(encoder_config, data):
     states = np.random.default_rng(1).normal(
         size=(len(data.features["token_ids"].combine_chunks().values), 8)
     )
-    return FoldSpec(
+    return plain_spec(
+        "/nowhere",
         name="textcnn/r0-fold-00",
         architecture="textcnn",
-        fold=0,
-        repeat=0,
         seed=3,
-        location="/nowhere",
-        identity="this run",
         settings=plain_settings(epochs=1, batch_size=4),
         model=ModelSettings(
             "textcnn", "bert", encoder_config("bert"), 2, EMBEDDING.shape, train_encoder=False, dropout=0.1
         ),
         data="data",
-        encoder_weights=None,
-        precision="float32",
         hidden_states=States(states.astype(np.float16)),
     )
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plain_settings import plain_settings
+from plain_settings import plain_settings, plain_spec
 
 from raytrain.folds import log
 from raytrain.folds.log import (
@@ -22,7 +22,7 @@ from raytrain.folds.log import (
     Stepped,
     read_log,
 )
-from raytrain.folds.spec import FoldSpec, ModelSettings
+from raytrain.folds.spec import FoldSpec
 
 
 class Clock:
@@ -62,19 +62,9 @@ def told():
 @pytest.fixture
 def spec(tmp_path, told):
     push = SimpleNamespace(remote=lambda name, event, sent: told.append((name, event, sent)))
-    return FoldSpec(
-        name="finetune/r0-fold-00",
-        architecture="finetune",
-        fold=0,
-        repeat=0,
-        seed=42,
-        location=str(tmp_path / "run" / "folds" / "finetune" / "r0-fold-00"),
-        identity="this run",
+    return plain_spec(
+        tmp_path / "run" / "folds" / "finetune" / "r0-fold-00",
         settings=plain_settings(batch_size=8, epochs=2),
-        model=ModelSettings("finetune", "bert", {}, 2, (2, 1), train_encoder=True, dropout=0.0),
-        data=None,
-        encoder_weights=None,
-        precision="float32",
         progress=SimpleNamespace(push=push),
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from plain_settings import plain_settings
+from plain_settings import plain_settings, plain_spec
 from safetensors.numpy import load
 
 from raytrain.errors import ArtifactError
@@ -20,7 +20,7 @@ from raytrain.folds.result import (
     read_fold_weights,
     save_checkpoint,
 )
-from raytrain.folds.spec import FoldData, FoldSpec, ModelSettings
+from raytrain.folds.spec import FoldData, ModelSettings
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes
 
@@ -102,19 +102,16 @@ HISTORY = [{"epoch": 1, "auc": math.nan}, {"epoch": 2, "auc": 0.5}]
 
 def spec_at(location):
     model = ModelSettings("textcnn", "bert", {}, 2, (2, 1), train_encoder=True, dropout=0.0)
-    return FoldSpec(
+    return plain_spec(
+        location,
         name="textcnn/r1-fold-02",
         architecture="textcnn",
         fold=2,
         repeat=1,
         seed=7,
-        location=str(location),
         identity=IDENTITY,
         settings=plain_settings(),
         model=model,
-        data=None,
-        encoder_weights=None,
-        precision="float32",
         accumulation=4,
     )
 

@@ -5,23 +5,12 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plain_settings import plain_settings
+from plain_settings import plain_settings, plain_spec
 
-from raytrain.folds.spec import FoldData, FoldSpec, ModelSettings, fold_name
+from raytrain.folds.spec import FoldData, fold_name
 
-SPEC = FoldSpec(
-    name="finetune/r0-fold-01",
-    architecture="finetune",
-    fold=1,
-    repeat=0,
-    seed=42,
-    location="/runs/甲/folds/finetune/r0-fold-01",
-    identity="this run",
-    settings=plain_settings(),
-    model=ModelSettings("finetune", "bert", {}, 2, (2, 1), train_encoder=True, dropout=0.0),
-    data=None,
-    encoder_weights=None,
-    precision="float32",
+SPEC = plain_spec(
+    "/runs/甲/folds/finetune/r0-fold-01", name="finetune/r0-fold-01", fold=1, settings=plain_settings()
 )
 
 

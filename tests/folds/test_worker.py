@@ -13,13 +13,13 @@ import pytest
 import ray
 import ray.train
 import ray.train.collective
-from plain_settings import plain_settings
+from plain_settings import plain_spec
 
 from raytrain.errors import ClusterError, RaytrainError, WorkerMemoryError
 from raytrain.folds import worker
 from raytrain.folds.log import read_log
 from raytrain.folds.result import read_fold
-from raytrain.folds.spec import FoldData, FoldSpec, ModelSettings
+from raytrain.folds.spec import FoldData
 from raytrain.folds.worker import (
     IDLE_SECONDS,
     TIME_BUDGET,
@@ -285,19 +285,10 @@ def spec(tmp_path, monkeypatch):
     name = "finetune/r0-fold-00"
     targets = np.array([0, 1, 0])
     handlers = list(logging.getLogger().handlers)
-    yield FoldSpec(
+    yield plain_spec(
+        tmp_path / "run" / "folds" / name,
         name=name,
-        architecture="finetune",
-        fold=0,
-        repeat=0,
-        seed=42,
-        location=str(tmp_path / "run" / "folds" / name),
-        identity="this run",
-        settings=plain_settings(batch_size=8),
-        model=ModelSettings("finetune", "bert", {}, 2, (2, 1), train_encoder=True, dropout=0.0),
         data=FoldData(pa.table({}), targets, pa.array(["a", "b", "c"]), None, targets[None]),
-        encoder_weights=None,
-        precision="float32",
     )
     assert logging.getLogger().handlers == handlers
 
