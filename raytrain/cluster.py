@@ -1,6 +1,10 @@
 """Where the folds run: connecting to Ray, and what holds for its tasks and actors."""
 
+import contextlib
 import os
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +34,8 @@ def connect(address: str | None) -> None:
         # A submitted job ships its working directory; a plain script ships the package itself.
         options["runtime_env"] = {"py_modules": [str(Path(__file__).parent)]}
     try:
-        ray.init(address=address, **options)
+        with _own_signals():
+            ray.init(address=address, **options)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.AuthenticationError) as error:
         raise ClusterError(
             f"cannot connect to Ray at {address}: {error}",
@@ -39,6 +44,22 @@ def connect(address: str | None) -> None:
                 "a cluster with a token expects RAY_AUTH_MODE=token and the token in ~/.ray/auth_token",
             ],
         ) from error
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Gives SIGTERM back to who handled it: Ray takes it, and prints a trace of the stack when it comes."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    try:
+        yield
+    except SystemExit:  # what Ray makes of the signal while it starts
+        handler(signal.SIGTERM, None)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def on_this_node() -> NodeAffinitySchedulingStrategy:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from plain_settings import plain_settings, plain_spec
+from tiny_run import silent_stage
 
 from raytrain.config.load import load_config
 from raytrain.ensemble.artifact import Ensemble, load_ensemble
@@ -84,7 +85,16 @@ class CommittedRun:
         summary = {"missing": [], "stopped_early": []} | (summary or {})
         labels = TAGS if config.task == "tag" else LABELS
         write_ensemble(
-            self.directory, config, shared, labels, self.specs, records, summary, OOF, encoder_weights
+            self.directory,
+            config,
+            shared,
+            labels,
+            self.specs,
+            records,
+            summary,
+            OOF,
+            encoder_weights,
+            silent_stage(),
         )
         return dict(json.loads((self.directory / "ensemble").read_bytes("manifest.json")))
 

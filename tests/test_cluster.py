@@ -1,6 +1,8 @@
 """How Ray would be asked and what is made of its answers, without starting it."""
 
 import os
+import signal
+import sys
 from pathlib import Path
 from unittest import mock
 
@@ -63,6 +65,44 @@ def test_the_address_given_comes_before_the_environments(asked, environment, giv
         environment["RAY_ADDRESS"] = variable
     connect(given)
     assert asked[0]["address"] == expected
+
+
+@pytest.fixture
+def terminated():
+    """A handler of SIGTERM that interrupts, as the commands' does."""
+
+    def interrupt(signum, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    yield interrupt
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_who_handled_sigterm_handles_it_again(asked, monkeypatch, terminated):
+    monkeypatch.setattr(ray, "init", lambda **_: signal.signal(signal.SIGTERM, lambda *_: sys.exit(15)))
+    connect(None)
+    assert signal.getsignal(signal.SIGTERM) is terminated
+
+
+def test_sigterm_while_ray_starts_is_no_exit_of_ray_s(asked, monkeypatch, terminated):
+    monkeypatch.setattr(ray, "init", lambda **_: sys.exit(15))
+    with pytest.raises(KeyboardInterrupt):
+        connect(None)
+    assert signal.getsignal(signal.SIGTERM) is terminated
+
+
+def test_where_nobody_handled_sigterm_ray_does(asked, monkeypatch):
+    def exit(signum, frame):
+        sys.exit(15)
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        monkeypatch.setattr(ray, "init", lambda **_: signal.signal(signal.SIGTERM, exit))
+        connect(None)
+        assert signal.getsignal(signal.SIGTERM) is exit
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_plain_script_ships_the_package_to_the_cluster_and_a_job_does_not(asked, environment):

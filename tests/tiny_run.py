@@ -12,6 +12,7 @@ from rich.console import Console
 
 from raytrain.config.load import load_config
 from raytrain.config.schema import Config
+from raytrain.stages import Stage, Stages
 
 CHARACTERS = [chr(code) for code in range(0x4E00, 0x4E20)]
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *CHARACTERS]
@@ -97,6 +98,14 @@ def tiny_config(directory: Path, **overrides: object) -> Config:
 
 def silent_console() -> Console:
     return Console(file=io.StringIO(), width=120)
+
+
+def silent_stages(deadline: float | None = None) -> Stages:
+    return Stages(silent_console(), deadline)
+
+
+def silent_stage() -> Stage:
+    return Stage("testing", None, "", "", None)
 
 
 def read_oof(run: Path) -> tuple[list[str], np.ndarray]:

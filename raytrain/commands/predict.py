@@ -39,23 +39,21 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
 
 
 def predict(options: argparse.Namespace) -> None:
-    """Runs the prediction under a progress bar."""
+    """Runs the prediction, and tells how far it is."""
     from rich.console import Console
-    from rich.progress import Progress
 
-    from raytrain.ensemble.files import predict_file
+    from raytrain.ensemble.files import predict_file, tell
+    from raytrain.stages import Stages
 
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True) as progress:
-        bar = progress.add_task("predicting", total=None)
-        num_rows, num_empty = predict_file(
+    with Stages(Console(stderr=True)).stage("predicting", unit="rows") as stage:
+        predicted = predict_file(
             options.ensemble,
             options.input,
             options.output,
             options.column,
             options.id,
             options.batch_size,
-            on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
         )
-    note = f", {num_empty:,} of them with an empty text" if num_empty else ""
-    print(f"{options.output}: {num_rows:,} rows{note}")
+        rows = tell(predicted, stage)
+    note = f", {rows.num_empty:,} of them with an empty text" if rows.num_empty else ""
+    print(f"{options.output}: {rows.total:,} rows{note}")

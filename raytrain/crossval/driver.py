@@ -5,12 +5,12 @@ import time
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import ray
 from rich.console import Console
 
 from raytrain.cluster import check_storage, connect
 from raytrain.config.schema import Config
+from raytrain.crossval.baselines import finish_baselines, start_baselines
 from raytrain.crossval.directory import (
     begin_run,
     check_config,
@@ -37,9 +37,9 @@ from raytrain.folds.resources import (
 from raytrain.folds.result import FoldResult, read_fold
 from raytrain.folds.spec import FoldSpec
 from raytrain.folds.tracking import tracking
-from raytrain.scores.baseline import baselines_on_ray
 from raytrain.scores.tables import fold_table, incomplete_line, is_complete, score_table, type_table
 from raytrain.scores.tagging import count_inexpressible
+from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes
 from raytrain.tasks import TASK_METRICS
@@ -62,26 +62,26 @@ def train_run(config: Config, console: Console) -> dict[str, Any]:
     Raises:
         InputError: Config, corpus, encoder or cluster cannot be used; no fold was started.
         FoldError: Folds failed for good; the others are committed.
-        TimeBudgetError: It was used up before one fold had learned anything.
+        TimeBudgetError: It was used up before one fold had learned anything; what is done so far is kept.
     """
     started = time.monotonic()
     budget = config.cluster.time_budget
-    deadline = None if budget is None else time.time() + budget
+    stages = Stages(console, None if budget is None else time.time() + budget)
     check_storage(config.storage)
     run = Directory(config.storage) / config.name
     with lock_run(run):
         check_config(run, config)
         summary = read_summary(run)
         if summary is None:
-            prepared = prepare_run(run, config, console)
+            prepared = prepare_run(run, config, stages)
             connect(config.cluster.address)
-            plan = load_plan(run, config, prepared)
+            plan = load_plan(run, config, prepared, stages)
             announce(plan, console)
-            summary = _train(plan, deadline, console)
+            summary = _train(plan, stages)
             summary["seconds"] = round(time.monotonic() - started, 1)
             run.write_bytes("summary.json", json_bytes(summary))
         else:
-            check_inputs(run, config, read_texts(config), encoder=None)
+            check_inputs(run, config, read_texts(config, Stages(console)), encoder=None)
             load_ensemble(f"{run}/ensemble")  # a damaged one is told now, not at the first prediction
             console.print(f"{run} is finished; nothing to train", highlight=False, markup=False)
         tables = (fold_table(summary), score_table(summary), type_table(summary))
@@ -92,8 +92,8 @@ def train_run(config: Config, console: Console) -> dict[str, Any]:
         if not is_complete(summary):
             console.print(incomplete_line(summary), "", highlight=False, markup=False)
     if config.data.test is not None:
-        num_rows, _ = predict_test(str(run), config)
-        done = f"{run}/{TEST_OUTPUT[config.task]}: {num_rows:,} rows of {config.data.test}"
+        rows = predict_test(str(run), config, Stages(console))
+        done = f"{run}/{TEST_OUTPUT[config.task]}: {rows.total:,} rows of {config.data.test}"
         console.print(done, highlight=False, markup=False, soft_wrap=True)
     return summary
 
@@ -131,34 +131,42 @@ def announce(plan: Plan, console: Console) -> None:
         console.print(line, highlight=False, markup=False)
 
 
-def _train(plan: Plan, deadline: float | None, console: Console) -> dict[str, Any]:
+def _train(plan: Plan, stages: Stages) -> dict[str, Any]:
     """Trains what is not committed yet, then writes the ensemble. Returns the summary."""
     specs = build_specs(plan, ray.put(plan.fold_data()))
     found = {spec.name: read_fold(spec.location, spec.identity, TASK_METRICS[spec.task]) for spec in specs}
     committed = {name: result for name, result in found.items() if result is not None}
     kept = {name: result for name, result in committed.items() if not result.stopped_early}
-    capacity = _prepare_cluster(plan, specs, len(specs) - len(kept), deadline, console)
-    baselines = _start_baselines(plan)
-    with (
-        _hidden_states(plan, specs, kept, capacity, console) as hidden_states,
-        tracking(plan.run, plan.config) as tracker,
-    ):
-        ready = [
-            spec if spec.model.train_encoder else replace(spec, hidden_states=hidden_states) for spec in specs
-        ]
-        trained = run_folds(ready, kept, capacity, plan.config.cluster.max_failures, console, tracker)
-    results = committed | trained
-    if not results:
+    capacity = _prepare_cluster(plan, specs, len(specs) - len(kept), stages)
+    baselines = start_baselines(plan)
+    seconds = 0.0
+    try:
+        with (
+            _hidden_states(plan, specs, kept, capacity, stages) as hidden_states,
+            tracking(plan.run, plan.config) as tracker,
+        ):
+            if hidden_states is not None:
+                seconds = hidden_states.seconds
+            ready = [
+                spec if spec.model.train_encoder else replace(spec, hidden_states=hidden_states)
+                for spec in specs
+            ]
+            failures = plan.config.cluster.max_failures
+            committed |= run_folds(ready, kept, capacity, failures, stages.console, tracker)
+    except TimeBudgetError as error:  # of the hidden states: no fold was begun
+        if not committed:
+            raise
+        stages.console.print(str(error), highlight=False, markup=False, soft_wrap=True)
+    if not committed:
         raise TimeBudgetError(
-            f"cluster.time_budget of {plan.config.cluster.time_budget:g} s was used up before one fold had "
-            "learned anything; give it more"
+            "cluster.time_budget was used up before one fold had learned anything; the same command goes on, "
+            "or give it more"
         )
-    return write_results(plan, specs, results, hidden_states, _finish_baselines(baselines, console))
+    baseline_oof = finish_baselines(plan, baselines, stages)
+    return write_results(plan, specs, committed, seconds, baseline_oof, Stages(stages.console))
 
 
-def _prepare_cluster(
-    plan: Plan, specs: list[FoldSpec], num_missing: int, deadline: float | None, console: Console
-) -> Capacity | None:
+def _prepare_cluster(plan: Plan, specs: list[FoldSpec], num_missing: int, stages: Stages) -> Capacity | None:
     """Fits the folds into the cluster, begins the run, and has every node try its storage.
 
     Raises:
@@ -170,7 +178,7 @@ def _prepare_cluster(
     cluster = plan.config.cluster
     nodes = cluster_nodes(cluster.autoscaler)
     resources = divide_resources(cluster, len(specs), num_missing, nodes)
-    console.print(describe_resources(resources, num_missing, nodes), highlight=False, markup=False)
+    stages.console.print(describe_resources(resources, num_missing, nodes), highlight=False, markup=False)
     begin_run(plan.run, plan.config, plan.corpus, plan.hashes, plan.folds)
     weights = max(learned_bytes(spec.model) for spec in specs)
     check_nodes(plan.run, needed_bytes(weights, num_missing, resources.slots))
@@ -178,7 +186,7 @@ def _prepare_cluster(
     def recount(needs: FoldResources, num_left: int) -> int:
         return count_slots(needs, cluster, num_left, cluster_nodes(cluster.autoscaler))
 
-    return Capacity(resources, recount, deadline, len(nodes) == 1, cluster.folds_per_worker)
+    return Capacity(resources, recount, stages.deadline, len(nodes) == 1, cluster.folds_per_worker)
 
 
 def _hidden_states(
@@ -186,17 +194,17 @@ def _hidden_states(
     specs: list[FoldSpec],
     kept: dict[str, FoldResult],
     capacity: Capacity | None,
-    console: Console,
+    stages: Stages,
 ) -> contextlib.AbstractContextManager[HiddenStates | None]:
     """The frozen encoder's output, where a fold that is still to train would read it."""
     missing = [spec for spec in specs if spec.name not in kept and not spec.model.train_encoder]
     if not missing or capacity is None:
         return contextlib.nullcontext()
-    return frozen_states(plan, capacity.resources, console)
+    return frozen_states(plan, capacity.resources, stages)
 
 
 def frozen_states(
-    plan: Plan, resources: FoldResources, console: Console
+    plan: Plan, resources: FoldResources, stages: Stages
 ) -> contextlib.AbstractContextManager[HiddenStates | None]:
     """The frozen encoder's output for the corpus, kept in the cache while the block runs.
 
@@ -207,25 +215,5 @@ def frozen_states(
     if encoder is None or cache.max_gb == 0:
         return contextlib.nullcontext()
     return cached_hidden_states(
-        encoder, plan.shared.features, resources, cache.directory, cache.max_gb, console
+        encoder, plan.shared.features, resources, cache.directory, cache.max_gb, stages
     )
-
-
-def _start_baselines(plan: Plan) -> ray.ObjectRef | None:
-    if not plan.config.baseline or plan.config.task != "classify":
-        return None
-    columns = [plan.corpus.table[name].to_pylist() for name in plan.corpus.text_names]
-    texts = [" ".join(parts) for parts in zip(*columns, strict=True)]
-    return baselines_on_ray.remote(texts, plan.targets, plan.folds[0], len(plan.corpus.labels))
-
-
-def _finish_baselines(baselines: ray.ObjectRef | None, console: Console) -> dict[str, np.ndarray]:
-    """Waits for the baselines; a corpus too large for them must not cost the folds their ensemble."""
-    if baselines is None:
-        return {}
-    try:
-        oof: dict[str, np.ndarray] = ray.get(baselines)
-        return oof
-    except ray.exceptions.RayError as error:
-        console.print(f"the baselines are left out, they failed: {error}", highlight=False, markup=False)
-        return {}

@@ -9,7 +9,6 @@ import numpy as np
 import ray
 from rich.console import Console
 
-from raytrain.cluster import get_result
 from raytrain.config.defaults import reads_words
 from raytrain.config.schema import Config
 from raytrain.config.sections import AUTO
@@ -21,6 +20,7 @@ from raytrain.keywords.marks import extend_dictionary, read_kept_words
 from raytrain.keywords.textrank import rank_texts
 from raytrain.pretrained.directory import EncoderFiles, mini_encoder, read_encoder
 from raytrain.pretrained.fetch import locate_checkpoint
+from raytrain.stages import Stages
 from raytrain.text.encode import PARALLEL_TEXTS, EncodedTexts, build_features, encode_texts, join_encoded
 from raytrain.text.ragged import chunks_of
 from raytrain.text.vocab import Vocab
@@ -87,7 +87,9 @@ def class_weights(config: Config, corpus: Corpus) -> tuple[float, ...] | None:
     return tuple(wanted.get(name, 1.0) for name in names)
 
 
-def read_shared(config: Config, corpus: Corpus, encoder: EncoderFiles, dictionary: Dictionary) -> Shared:
+def read_shared(
+    config: Config, corpus: Corpus, encoder: EncoderFiles, dictionary: Dictionary, stages: Stages
+) -> Shared:
     """Encodes the corpus and lays out the word embedding. Large corpora of a classifier are encoded on Ray.
 
     Raises:
@@ -95,13 +97,13 @@ def read_shared(config: Config, corpus: Corpus, encoder: EncoderFiles, dictionar
     """
     with_words = any(reads_words(name) for name in config.model.architectures)
     user_dict = dictionary.text
-    keywords = _find_keywords(config, corpus, dictionary)
+    keywords = _find_keywords(config, corpus, dictionary, stages)
     windows = None
     if config.task == "tag":
         texts = corpus.table["text"].to_pylist()
         encoded, windows = encode_windows(texts, encoder.vocab, config.encoder.maxlen, with_words, user_dict)
     else:
-        encoded = _encode(corpus, encoder.vocab, config.encoder.maxlen, with_words, user_dict)
+        encoded = _encode(corpus, encoder.vocab, config.encoder.maxlen, with_words, user_dict, stages)
     shared = functools.partial(Shared, encoder, user_dict=user_dict, keywords=keywords, windows=windows)
     if not with_words:
         return shared(features=build_features(encoded, []), vocabulary=None, embedding=None, coverage={})
@@ -134,7 +136,9 @@ def read_dictionary(config: Config, corpus: Corpus) -> Dictionary:
     return Dictionary(extend_dictionary(user_dict, kept), kept)
 
 
-def _find_keywords(config: Config, corpus: Corpus, dictionary: Dictionary) -> KeywordInputs | None:
+def _find_keywords(
+    config: Config, corpus: Corpus, dictionary: Dictionary, stages: Stages
+) -> KeywordInputs | None:
     """Where the kept keywords stand, or for folds that choose their own, those of every text."""
     if config.words.keywords is None:
         return None
@@ -148,7 +152,8 @@ def _find_keywords(config: Config, corpus: Corpus, dictionary: Dictionary) -> Ke
         ranked = [rank_texts(chunk, user_dict) for chunk in chunks]
     else:
         rank: Any = ray.remote(rank_texts)
-        ranked = [get_result(answer) for answer in [rank.remote(chunk, user_dict) for chunk in chunks]]
+        answers = [rank.remote(chunk, user_dict) for chunk in chunks]
+        ranked = _gather(stages, "ranking keywords", answers, [len(chunk) for chunk in chunks])
     return join_ranked(ranked, 1 if pairs is None else 2, config.words.num_keywords)
 
 
@@ -158,12 +163,12 @@ def _columns(corpus: Corpus) -> tuple[list[str], list[str] | None]:
 
 
 def _encode(
-    corpus: Corpus, vocab: Vocab, maxlen: int, with_words: bool, user_dict: str | None
+    corpus: Corpus, vocab: Vocab, maxlen: int, with_words: bool, user_dict: str | None, stages: Stages
 ) -> EncodedTexts:
     texts, pairs = _columns(corpus)
     if len(texts) < PARALLEL_TEXTS:
         return encode_texts(texts, pairs, vocab, maxlen, with_words, user_dict)
-    return encode_on_ray(texts, pairs, vocab, maxlen, with_words, user_dict)
+    return encode_on_ray(texts, pairs, vocab, maxlen, with_words, user_dict, stages)
 
 
 def encode_on_ray(
@@ -172,7 +177,8 @@ def encode_on_ray(
     vocab: Vocab,
     maxlen: int,
     with_words: bool,
-    user_dict: str | None = None,
+    user_dict: str | None,
+    stages: Stages,
 ) -> EncodedTexts:
     """`text.encode.encode_texts` as tasks of the cluster, one CPU each."""
     shared = ray.put(vocab)
@@ -188,4 +194,16 @@ def encode_on_ray(
         )
         for start in range(0, len(texts), _CHUNK)
     ]
-    return join_encoded([get_result(part) for part in parts])
+    sizes = [len(texts[start : start + _CHUNK]) for start in range(0, len(texts), _CHUNK)]
+    return join_encoded(_gather(stages, "encoding", parts, sizes))
+
+
+def _gather(stages: Stages, what: str, references: list[ray.ObjectRef], sizes: list[int]) -> list[Any]:
+    """The results of tasks over so many texts each, in order."""
+    results: list[Any] = [None] * len(references)
+    with stages.stage(what, sum(sizes), "texts") as stage:
+        for position, result in stage.each(references):
+            results[position] = result
+            stage.advance(sizes[position])
+            stage.check()
+    return results

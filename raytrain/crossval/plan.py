@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import ray
 
-from raytrain.cluster import WITHOUT_GPU, get_result, on_this_node
+from raytrain.cluster import WITHOUT_GPU, on_this_node
 from raytrain.config.defaults import CRF_LEARNING_RATE, learning_rates, trains_encoder
 from raytrain.config.schema import Config
 from raytrain.corpus.corpus import Corpus
@@ -20,6 +20,7 @@ from raytrain.folds.frozen import EncoderSource
 from raytrain.folds.spec import FoldData, FoldSpec, ModelSettings, Shared, fold_name
 from raytrain.network.schedule import TrainSettings
 from raytrain.pretrained.directory import EncoderFiles
+from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.text.windows import tag_windows
 
@@ -80,16 +81,20 @@ class Plan:
         )
 
 
-def load_plan(run: Directory, config: Config, prepared: PreparedRun) -> Plan:
+def load_plan(run: Directory, config: Config, prepared: PreparedRun, stages: Stages) -> Plan:
     """Encodes the corpus, and meanwhile loads the encoder on Ray.
 
     Raises:
         InputError: The encoder's weights, the user dictionary or the word vectors cannot be used.
+        TimeBudgetError: Before all is encoded.
     """
     corpus, encoder = prepared.corpus, prepared.encoder
     weights, answer = _load_encoder(config, encoder)
-    shared = read_shared(config, corpus, encoder, prepared.dictionary)
-    facts = get_result(answer) if answer is not None else {"digest": "", "layout": None}
+    shared = read_shared(config, corpus, encoder, prepared.dictionary, stages)
+    facts: dict[str, Any] = {"digest": "", "layout": None}
+    if answer is not None:
+        with stages.stage("loading the encoder") as stage:
+            facts = stage.wait(answer)
     class_weight, hashes = prepared.class_weight, prepared.hashes
     return Plan(run, config, corpus, prepared.folds, shared, class_weight, hashes, weights, facts)
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from rich.console import Console
 
 from raytrain.config.schema import Config
 from raytrain.corpus.corpus import Corpus
@@ -13,6 +12,7 @@ from raytrain.corpus.unlabelled import count_texts
 from raytrain.crossval.directory import check_inputs, find_folds
 from raytrain.crossval.inputs import Dictionary, class_weights, find_encoder, read_dictionary
 from raytrain.pretrained.directory import EncoderFiles
+from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 
 
@@ -37,26 +37,31 @@ class PreparedRun:
     folds: np.ndarray
 
 
-def prepare_run(run: Directory, config: Config, console: Console) -> PreparedRun:
+def prepare_run(run: Directory, config: Config, stages: Stages) -> PreparedRun:
     """Reads and checks all that a run is made of.
 
     Raises:
         InputError: The corpus, a dictionary, the encoder or a weight per class cannot be used, or the
             run was begun with other inputs.
+        TimeBudgetError: Before all was read.
     """
-    corpus = read_texts(config)
+    corpus = read_texts(config, stages)
     dictionary = read_dictionary(config, corpus)
-    encoder = find_encoder(config, corpus, console)
+    encoder = find_encoder(config, corpus, stages.console)
     class_weight = class_weights(config, corpus)
     hashes = check_inputs(run, config, corpus, encoder)
     return PreparedRun(corpus, dictionary, encoder, class_weight, hashes, find_folds(run, config, corpus))
 
 
-def read_texts(config: Config) -> Corpus:
+def read_texts(config: Config, stages: Stages) -> Corpus:
     """Reads the corpus, and looks through the texts to predict. Raises CorpusError as `read_corpus` does."""
-    corpus = _READERS[config.task](config)
+    with stages.stage(f"reading {config.data.path}") as stage:
+        corpus = _READERS[config.task](config)
+        stage.check()
     if config.data.test is not None:
-        count_texts(config.data.test, config.data.text_columns, config.data.id)
+        with stages.stage(f"reading {config.data.test}") as stage:
+            count_texts(config.data.test, config.data.text_columns, config.data.id)
+            stage.check()
     return corpus
 
 

@@ -3,15 +3,16 @@
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import ray
 
 from raytrain.crossval.plan import Plan
 from raytrain.ensemble.write import write_ensemble
-from raytrain.folds.hidden_states import HiddenStates
 from raytrain.folds.result import FoldResult, read_fold_oof
 from raytrain.folds.spec import FoldSpec
 from raytrain.scores.oof import score_baseline, score_folds
 from raytrain.scores.scoring import SCORINGS, Scoring
+from raytrain.stages import Stages
 from raytrain.tasks import TASK_METRICS
 
 
@@ -19,8 +20,9 @@ def write_results(
     plan: Plan,
     specs: list[FoldSpec],
     results: dict[str, FoldResult],
-    hidden_states: HiddenStates | None,
+    encoder_seconds: float,
     baseline_oof: dict[str, np.ndarray],
+    stages: Stages,
 ) -> dict[str, Any]:
     """Writes the ensemble of the folds that there are.
 
@@ -28,12 +30,34 @@ def write_results(
         plan: The run.
         specs: Its folds, in order.
         results: Those that are committed, by name.
-        hidden_states: The frozen encoder's output, where it was needed.
+        encoder_seconds: What the frozen encoder's output took, where it was computed.
         baseline_oof: Each baseline's (num_rows, num_classes) probabilities.
+        stages: Where it is told.
 
     Returns:
         The summary, as in summary.json but for the seconds it took.
     """
+    with stages.stage("scoring"):
+        done, summary, table = _score(plan, specs, results, baseline_oof)
+    summary["encoder_seconds"] = encoder_seconds
+    is_frozen = any(not spec.model.train_encoder for spec in done)
+    frozen = ray.get(plan.encoder_weights) if is_frozen and plan.encoder_weights is not None else None
+    records = [results[spec.name].record for spec in done]
+    with stages.stage("writing the ensemble", len(done), "folds") as stage:
+        labels = plan.corpus.labels
+        write_ensemble(
+            plan.run, plan.config, plan.shared, labels, done, records, summary, table, frozen, stage
+        )
+    return summary
+
+
+def _score(
+    plan: Plan,
+    specs: list[FoldSpec],
+    results: dict[str, FoldResult],
+    baseline_oof: dict[str, np.ndarray],
+) -> tuple[list[FoldSpec], dict[str, Any], pa.Table]:
+    """The committed folds, their scores as in the summary, and oof.parquet."""
     done = [spec for spec in specs if spec.name in results]
     parts = {
         name: [read_fold_oof(spec.location) for spec in done if spec.architecture == name]
@@ -49,15 +73,7 @@ def write_results(
     }
     summary["missing"] = [spec.name for spec in specs if spec.name not in results]
     summary["stopped_early"] = [spec.name for spec in done if results[spec.name].stopped_early]
-    summary["encoder_seconds"] = hidden_states.seconds if hidden_states is not None else 0.0
-    table = scoring.table(plan.corpus.table["id"].combine_chunks(), plan.folds, oof, whole)
-    is_frozen = any(not spec.model.train_encoder for spec in done)
-    frozen = ray.get(plan.encoder_weights) if is_frozen and plan.encoder_weights is not None else None
-    records = [results[spec.name].record for spec in done]
-    write_ensemble(
-        plan.run, plan.config, plan.shared, plan.corpus.labels, done, records, summary, table, frozen
-    )
-    return summary
+    return done, summary, scoring.table(plan.corpus.table["id"].combine_chunks(), plan.folds, oof, whole)
 
 
 def _sum_up(

@@ -4,13 +4,14 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from raytrain.cluster import WITHOUT_GPU, connect, get_result, on_this_node
+from raytrain.cluster import WITHOUT_GPU, connect, on_this_node
 from raytrain.config.schema import Config
 from raytrain.corpus.tables import read_column_names
 from raytrain.corpus.unlabelled import count_texts, iter_texts
@@ -18,6 +19,7 @@ from raytrain.ensemble.artifact import Ensemble, load_ensemble
 from raytrain.ensemble.load import build_predictor
 from raytrain.ensemble.outputs import PROBA_SUFFIXES, SPAN_SUFFIXES, open_proba, open_spans
 from raytrain.errors import InputError
+from raytrain.stages import Stage, Stages
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import whole_or_not
 from raytrain.text.ragged import chunks_of
@@ -27,6 +29,21 @@ TEST_OUTPUT = {"classify": "predictions.csv", "tag": "predictions.jsonl"}
 CHUNK_ROWS = 4096
 
 
+@dataclass(frozen=True)
+class PredictedRows:
+    """How far the prediction of a file is.
+
+    Attributes:
+        done: Rows predicted.
+        total: Rows of the file.
+        num_empty: How many of them have an empty text.
+    """
+
+    done: int = 0
+    total: int = 0
+    num_empty: int = 0
+
+
 def predict_file(
     ensemble_location: str,
     input_path: str,
@@ -34,9 +51,8 @@ def predict_file(
     text_columns: Sequence[str] | None = None,
     id_column: str | None = None,
     batch_size: int = 64,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> tuple[int, int]:
-    """Predicts every row of a file; the output appears whole or not at all.
+) -> Iterator[PredictedRows]:
+    """Predicts every row of a file, and tells after each chunk; the output appears whole or not at all.
 
     Args:
         ensemble_location: The artifact's directory or URI.
@@ -46,10 +62,9 @@ def predict_file(
         text_columns: None takes the columns that the ensemble was trained on.
         id_column: None takes the training's id column where the file has it, else the row number.
         batch_size: Texts per forward pass.
-        on_progress: Called with (rows done, rows in all) after each chunk.
 
-    Returns:
-        Rows predicted, and how many of them had an empty text.
+    Yields:
+        How far it is: at first that nothing is done yet, at last that all is.
 
     Raises:
         InputError: The artifact is damaged, the input cannot be read, or the output's suffix is unknown.
@@ -72,13 +87,14 @@ def predict_file(
     with _hushed_stderr():  # seconds of TensorFlow, only once all else is known to be well
         output = files(ensemble, build_predictor(ensemble, batch_size))
     done = 0
+    yield PredictedRows(done, num_rows, num_empty)
     with whole_or_not(output_path) as unfinished, output.open(unfinished) as write:
         for table in iter_texts(input_path, columns, id_column, CHUNK_ROWS):
             write(table)
             done += table.num_rows
-            if on_progress is not None:
-                on_progress(done, num_rows)
-    return num_rows, num_empty
+            if done < num_rows:
+                yield PredictedRows(done, num_rows, num_empty)
+    yield PredictedRows(done, num_rows, num_empty)
 
 
 class _ProbaFiles:
@@ -162,31 +178,32 @@ def _columns(
     return columns, id_column
 
 
-def predict_test(run_location: str, config: Config) -> tuple[int, int]:
+def tell(predicted: Iterable[PredictedRows], stage: Stage) -> PredictedRows:
+    """Goes through what `predict_file` yields, tells the stage of it, and returns the last."""
+    rows = PredictedRows()
+    for rows in predicted:
+        stage.total = rows.total
+        stage.advance(rows.done - stage.done)
+    return rows
+
+
+def predict_test(run_location: str, config: Config, stages: Stages) -> PredictedRows:
     """Predicts config.data.test with the run's ensemble into `TEST_OUTPUT` beside it.
 
     TensorFlow stays out of this process: a Ray task on the same machine, whose files it reads, predicts.
-
-    Returns:
-        As predict_file.
     """
     import ray
 
     connect(config.cluster.address)
     run = Directory(run_location)
-    options = {"num_cpus": 0, "scheduling_strategy": on_this_node(), "runtime_env": WITHOUT_GPU}
-    task: Any = ray.remote(predict_file)
-    task = task.options(**options)
+    task: Any = ray.remote(num_cpus=0, num_returns="streaming", runtime_env=WITHOUT_GPU)(predict_file)
+    task = task.options(scheduling_strategy=on_this_node())
     with tempfile.TemporaryDirectory() as directory:
         output = Path(directory) / TEST_OUTPUT[config.task]
-        counts: tuple[int, int] = get_result(
-            task.remote(
-                f"{run}/ensemble",
-                str(config.data.test),
-                str(output),
-                config.data.text_columns,
-                config.data.id,
-            )
+        told = task.remote(
+            f"{run}/ensemble", str(config.data.test), str(output), config.data.text_columns, config.data.id
         )
+        with stages.stage(f"predicting {config.data.test}", unit="rows") as stage:
+            rows = tell(stage.follow(told), stage)
         run.write_bytes(output.name, output.read_bytes())
-    return counts
+    return rows

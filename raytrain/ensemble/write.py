@@ -14,6 +14,7 @@ from raytrain.folds.result import read_fold_weights, save_weights
 from raytrain.folds.spec import FoldSpec, ModelSettings, Shared
 from raytrain.provenance import package_versions
 from raytrain.scores.tables import is_complete
+from raytrain.stages import Stage
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes, parquet_bytes, sha256
 from raytrain.text.vocab import vocab_file
@@ -32,6 +33,7 @@ def write_ensemble(
     summary: Mapping[str, Any],
     oof: pa.Table,
     encoder_weights: Mapping[str, np.ndarray] | None,
+    stage: Stage,
 ) -> None:
     """Gathers the committed folds into run/ensemble; the manifest is written last.
 
@@ -45,6 +47,7 @@ def write_ensemble(
         summary: Scores, as in summary.json.
         oof: Of `scores.oof.oof_table`.
         encoder_weights: The frozen encoder's arrays by name, where any architecture froze it.
+        stage: Told of each fold.
     """
     directory = run / "ensemble"
     directory.delete()
@@ -62,6 +65,7 @@ def write_ensemble(
         entry = architectures.setdefault(spec.architecture, {"model": _model_entry(spec.model), "folds": []})
         facts = {key: record[key] for key in FOLD_FACTS if key in record} | keyword_entry(spec, shared)
         entry["folds"].append({"file": name, "fold": spec.fold, "repeat": spec.repeat, **facts})
+        stage.advance(1)
     for name, data in keyword_files(specs, shared).items():
         add(name, data)
     add("oof.parquet", parquet_bytes(oof))

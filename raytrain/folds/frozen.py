@@ -1,22 +1,27 @@
 """A frozen encoder, run once over the whole corpus by workers on Ray."""
 
+import contextlib
 import hashlib
+import io
 import json
+import os
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 import ray
 from ray.util import ActorPool
-from rich.console import Console
-from rich.progress import track
 
 from raytrain.devices import quick_imports, set_up_tensorflow
 from raytrain.folds.resources import FoldResources
+from raytrain.stages import POLL_SECONDS, Stage, Stages
 from raytrain.text.batches import FeatureRows
 
 _CHUNK_TOKENS = 32_768  # a task's share of the corpus: some seconds of a large encoder on one core
+_KEEP_SECONDS = 10.0  # what a killed driver may lose
 
 
 @dataclass(frozen=True)
@@ -49,37 +54,94 @@ class EncoderSource:
 
 
 def write_states(
-    encoder: EncoderSource, features: pa.Table, resources: FoldResources, stream: Any, console: Console
+    encoder: EncoderSource, features: pa.Table, resources: FoldResources, stream: IO[bytes], stages: Stages
 ) -> None:
-    """Encodes the corpus on as many workers as folds would run.
+    """Encodes the corpus on as many workers as folds would run, or what an earlier run left of it.
+
+    The file grows chunk by chunk. Behind the array, where no reader of .npy looks, stands a byte a chunk: 1
+    once its states are on disk.
 
     Args:
         encoder: The frozen encoder.
         features: Of `text.encode.build_features`.
         resources: What a fold takes; encoding uses the same slots.
-        stream: An empty file, open to read and write; takes (num_tokens, hidden_size) float16 as .npy.
-        console: Where progress is drawn.
+        stream: What an earlier call left behind, or an empty file, open to read and write; takes
+            (num_tokens, hidden_size) float16 as .npy.
+        stages: Where progress is told.
+
+    Raises:
+        TimeBudgetError: Before all is encoded; another call goes on.
     """
     rows = FeatureRows(features)
     chunks = _chunk_by_length(rows.lengths)
+    shape = (int(rows.offsets[-1]), int(encoder.config["hidden_size"]))
+    states, done = _lay_out(stream, shape, len(chunks))
+    missing = np.flatnonzero(done == 0)
+    sizes = [int(rows.lengths[chunk].sum()) for chunk in chunks]
+    kept = "they are kept, the same command goes on there"
+    with stages.stage("computing hidden states", shape[0], "tokens", kept) as stage:
+        stage.skip(sum(sizes[number] for number in np.flatnonzero(done)))
+        laid, saved = [], time.monotonic()
+        try:
+            for number, encoded in _encode(encoder, features, resources, missing, chunks, stage):
+                _lay(states, rows.offsets, chunks[number], encoded)
+                laid.append(number)
+                stage.advance(sizes[number])
+                if time.monotonic() - saved >= _KEEP_SECONDS:
+                    _keep(states, done, laid)
+                    saved = time.monotonic()
+        finally:
+            _keep(states, done, laid)
+
+
+def _encode(
+    encoder: EncoderSource,
+    features: pa.Table,
+    resources: FoldResources,
+    missing: np.ndarray,
+    chunks: list[np.ndarray],
+    stage: Stage,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields the missing chunks' numbers and states, as workers are done with them."""
     gpus = {"num_gpus": resources.gpus} if resources.gpus else {}
     remote: Any = ray.remote(_EncoderWorker)
     options = remote.options(num_cpus=resources.cpus, **gpus)
     workers = [
         options.remote(encoder, features_ref, encoder.weights, resources.cpus, resources.gpus or None)
         for features_ref in [ray.put(features)]
-        for _ in range(min(resources.slots * resources.workers, len(chunks)))
+        for _ in range(min(resources.slots * resources.workers, len(missing)))
     ]
     pool: Any = ActorPool(workers)
-    answers = pool.map_unordered(lambda worker, chunk: worker.encode.remote(*chunk), list(enumerate(chunks)))
-    shape = (int(rows.offsets[-1]), int(encoder.config["hidden_size"]))
-    np.lib.format.write_array_header_1_0(stream, {"descr": "<f2", "fortran_order": False, "shape": shape})
-    start = stream.tell()
-    stream.truncate(start + 2 * shape[0] * shape[1])
+    for number in missing:
+        pool.submit(lambda worker, number: worker.encode.remote(number, chunks[number]), int(number))
+    while pool.has_next():
+        stage.check()
+        with contextlib.suppress(TimeoutError):
+            yield pool.get_next_unordered(timeout=POLL_SECONDS)
+
+
+def _lay_out(stream: IO[bytes], shape: tuple[int, int], num_chunks: int) -> tuple[np.ndarray, np.ndarray]:
+    """Maps the states and the marks of a file, which begins anew where it is not of this size."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f2", "fortran_order": False, "shape": shape})
+    start = len(header.getvalue())
+    end = start + 2 * shape[0] * shape[1]
+    if stream.seek(0, os.SEEK_END) != end + num_chunks:
+        stream.truncate(0)
+        stream.seek(0)
+        stream.write(header.getvalue())
+        stream.truncate(end + num_chunks)
+        stream.flush()
     states = np.memmap(stream, np.float16, "r+", start, shape)
-    for number, encoded in track(answers, "encoding", len(chunks), console=console, transient=True):
-        _lay(states, rows.offsets, chunks[number], encoded)
+    return states, np.memmap(stream, np.uint8, "r+", end, (num_chunks,))
+
+
+def _keep(states: Any, done: Any, laid: list[int]) -> None:
+    """Marks chunks once their states are on disk."""
     states.flush()
+    done[laid] = 1
+    done.flush()
+    laid.clear()
 
 
 def _lay(states: np.ndarray, offsets: np.ndarray, chunk: np.ndarray, encoded: np.ndarray) -> None:

@@ -144,6 +144,7 @@ class _Launch:
                 break
             done, _ = ray.wait(list(self._running), timeout=_POLL_SECONDS)
             self._take_events(left)
+            self._table.tell()
             for reference in done:
                 name, outcome = self._end(reference)
                 outcomes[name] = outcome

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raytrain.folds.log import EpochEnded, Event, Retried, Stepped
+from raytrain.stages import LINE_EVERY, clock
 
 STATES = ("waiting", "starting", "training", "committed", "kept", "stopped early", "stopped", "failed")
 _STYLES = {
@@ -61,6 +62,7 @@ class FoldTable:
         self._started = time.monotonic()
         self._done_before = 0.0
         self._live: Live | None = None
+        self._told = self._started
 
     @contextlib.contextmanager
     def shown(self) -> Iterator["FoldTable"]:
@@ -101,9 +103,23 @@ class FoldTable:
         if row.first_seen is None:
             row.first_seen = time.monotonic(), self._share(row)
 
+    def tell(self) -> None:
+        """Says how far the folds are, where there is no terminal and nothing was said for a while."""
+        if self._live is None and time.monotonic() - self._told >= LINE_EVERY:
+            training = [
+                f"{name} {self._share(row):.0%}"
+                for name, row in self._rows.items()
+                if row.state == "training"
+            ]
+            self._say("  ·  ".join([*([", ".join(training)] if training else []), self._summary()]))
+
     def _line(self, name: str, text: str) -> None:
         if self._live is None:
-            self._console.print(f"{name}  {text}", highlight=False)
+            self._say(f"{name}  {text}")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._told = time.monotonic()
 
     def _work_done(self) -> float:
         """Finished folds, and fractions of those in training."""
@@ -137,12 +153,15 @@ class FoldTable:
                 _shown(row.rate if row.state == "training" else None, ",.0f"),
                 self._fold_left(row),
             )
+        return Group(table, Text(self._summary(), style="dim"))
+
+    def _summary(self) -> str:
+        """How many folds are in which state, and the time taken and left."""
         states = [row.state for row in self._rows.values()]
         counts = ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states)
         elapsed, done = time.monotonic() - self._started, self._work_done()
         left = _time_left(elapsed, done - self._done_before, len(self._rows) - done)
-        times = f"{clock(elapsed)} elapsed, {left or '–'} left"
-        return Group(table, Text(f"{counts}  ·  {times}", style="dim"))
+        return f"{counts}  ·  {clock(elapsed)} elapsed, {left or '–'} left"
 
 
 def _shown(value: float | None, spec: str) -> str:
@@ -152,8 +171,3 @@ def _shown(value: float | None, spec: str) -> str:
 def _time_left(elapsed: float, done: float, remaining: float) -> str:
     """What is left at the pace so far; nothing where there is no pace yet."""
     return "" if done <= 0 else clock(elapsed * remaining / done)
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds."""
-    return f"{int(seconds // 60)}:{int(seconds % 60):02d}"

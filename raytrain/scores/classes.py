@@ -8,7 +8,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 from raytrain.tasks import LOWER_IS_BETTER, TASK_METRICS
 
 METRICS = TASK_METRICS["classify"]
-BOOTSTRAP_WORK = 500_000_000  # resampled rows × classes: about a minute
+BOOTSTRAP_WORK = 100_000_000  # resampled rows × columns of probabilities: some seconds
 
 
 def proba_from_logits(logits: np.ndarray) -> np.ndarray:
@@ -29,8 +29,13 @@ def proba_from_logits(logits: np.ndarray) -> np.ndarray:
 
 def log_loss(labels: np.ndarray, proba: np.ndarray) -> float:
     """Mean negative log of the true class's probability, in nats, clipped at 1e-7."""
+    return float(row_losses(labels, proba).mean())
+
+
+def row_losses(labels: np.ndarray, proba: np.ndarray) -> np.ndarray:
+    """(num_rows,) negative log of the true class's probability, in nats, clipped at 1e-7."""
     picked = np.asarray(proba)[np.arange(len(labels)), labels]
-    return float(-np.log(np.clip(picked, 1e-7, 1.0)).mean())
+    return -np.log(np.clip(picked, 1e-7, 1.0))
 
 
 def auc(labels: np.ndarray, proba: np.ndarray) -> float:
@@ -79,10 +84,11 @@ def bootstrap_interval(
     columns = 1 if proba.shape[1] == 2 else proba.shape[1]
     resamples = int(np.clip(BOOTSTRAP_WORK // (len(labels) * columns), 100, resamples))
     rng = np.random.default_rng(seed)
+    weighted = _WeightedScores(labels, proba)
     scores: dict[str, list[float]] = {name: [] for name in METRICS}
     for _ in range(resamples):
-        rows = rng.integers(0, len(labels), len(labels))
-        for name, value in _fast_scores(labels[rows], proba[rows]).items():
+        counts = np.bincount(rng.integers(0, len(labels), len(labels)), minlength=len(labels))
+        for name, value in weighted.score(counts).items():
             scores[name].append(value)
     tail = 100 * (1 - level) / 2
 
@@ -96,34 +102,58 @@ def bootstrap_interval(
     return {name: interval(values) for name, values in scores.items()}
 
 
-def _fast_scores(labels: np.ndarray, proba: np.ndarray) -> dict[str, float]:
-    """score_proba without scikit-learn's input checks, which would take most of a bootstrap's time."""
-    num_classes = proba.shape[1]
-    predicted = proba.argmax(axis=1)
-    confusion = np.bincount(labels * num_classes + predicted, minlength=num_classes**2)
-    confusion = confusion.reshape(num_classes, num_classes)
-    hits = np.diag(confusion)
-    f1 = 2 * hits / np.maximum(confusion.sum(0) + confusion.sum(1), 1)
-    columns = [1] if num_classes == 2 else range(num_classes)
-    return {
-        "accuracy": float(hits.sum() / len(labels)),
-        "macro_f1": float(f1.mean()),
-        "auc": float(np.mean([_rank_auc(labels == c, proba[:, c]) for c in columns])),
-        "log_loss": log_loss(labels, proba),
-    }
+class _WeightedScores:
+    """`score_proba` of rows that count several times or not at all, at a tenth of its cost.
+
+    What does not depend on the counts, above all the order of the probabilities, is found once.
+
+    Args:
+        labels: (num_rows,) label indices.
+        proba: (num_rows, num_classes).
+    """
+
+    def __init__(self, labels: np.ndarray, proba: np.ndarray):
+        self._num_classes = num_classes = proba.shape[1]
+        self._cells = labels * num_classes + proba.argmax(axis=1)
+        self._losses = row_losses(labels, proba)
+        columns = [1] if num_classes == 2 else range(num_classes)
+        self._ranked = [_RankedScores(labels == c, proba[:, c]) for c in columns]
+
+    def score(self, counts: np.ndarray) -> dict[str, float]:
+        """All of `METRICS`; `counts` says how often each row counts."""
+        size = self._num_classes
+        confusion = np.bincount(self._cells, counts, size**2).reshape(size, size)
+        hits, total = np.diag(confusion), counts.sum()
+        f1 = 2 * hits / np.maximum(confusion.sum(0) + confusion.sum(1), 1)
+        return {
+            "accuracy": float(hits.sum() / total),
+            "macro_f1": float(f1.mean()),
+            "auc": float(np.mean([ranked.auc(counts) for ranked in self._ranked])),
+            "log_loss": float(self._losses @ counts / total),
+        }
 
 
-def _rank_auc(positive: np.ndarray, score: np.ndarray) -> float:
-    """AUC as the Mann-Whitney statistic, ties counted half (Hanley & McNeil 1982)."""
-    num_positive = int(positive.sum())
-    num_negative = len(positive) - num_positive
-    if not num_positive or not num_negative:
-        return float("nan")
-    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return float(
-        (ranks[positive].sum() - num_positive * (num_positive + 1) / 2) / num_positive / num_negative
-    )
+class _RankedScores:
+    """AUC as the Mann-Whitney statistic, ties counted half (Hanley & McNeil 1982), for any counts of rows."""
+
+    def __init__(self, positive: np.ndarray, score: np.ndarray):
+        self._order = np.argsort(score)
+        ordered = score[self._order]
+        self._starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+        self._positive = positive[self._order]
+
+    def auc(self, counts: np.ndarray) -> float:
+        counts = counts[self._order]
+        positive = counts * self._positive
+        if len(self._starts) < len(counts):
+            counts = np.add.reduceat(counts, self._starts)
+            positive = np.add.reduceat(positive, self._starts)
+        negative = counts - positive
+        num_positive, num_negative = int(positive.sum()), int(negative.sum())
+        if not num_positive or not num_negative:
+            return float("nan")
+        below = np.cumsum(negative) - negative / 2
+        return float(positive @ below / num_positive / num_negative)
 
 
 def is_better(name: str) -> Callable[[float, float], bool]:

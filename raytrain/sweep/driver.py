@@ -21,6 +21,7 @@ from raytrain.errors import ConfigError, InputError, SweepError
 from raytrain.folds.resources import FoldResources, cluster_nodes, divide_resources
 from raytrain.folds.tracking import tracking
 from raytrain.messages import logging_console
+from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import parquet_bytes
 from raytrain.sweep.pictures import write_pictures
@@ -52,7 +53,7 @@ def run_sweep(config: Config, console: Console | None = None) -> Config:
     check_storage(config.storage)
     sweep = Directory(config.storage) / config.name
     with lock_run(sweep):
-        prepared = prepare_run(sweep, config, console)
+        prepared = prepare_run(sweep, config, Stages(console))
         pretrained = prepared.encoder.weights is not None
         space = read_space(config, pretrained)
         source = _point_source(space, config)
@@ -142,15 +143,15 @@ def _trial_bases(
     console: Console,
 ) -> Iterator[tuple[dict[str, TrialBasis], FoldResources]]:
     """Encodes the corpus once for every set of features that trials read, and a frozen encoder's output."""
-    resources = _resources(config, space)
+    resources, stages = _resources(config, space), Stages(console)
     bases: dict[str, TrialBasis] = {}
     with contextlib.ExitStack() as stack:
         for key, (own, prepared) in variants.items():
-            plan = load_plan(sweep, own, prepared)
+            plan = load_plan(sweep, own, prepared, stages)
             announce(plan, console)
             states = None
             if not all(trains_encoder(own, name, plan.pretrained) for name in space.architectures):
-                states = stack.enter_context(frozen_states(plan, resources, console))
+                states = stack.enter_context(frozen_states(plan, resources, stages))
             bases[key] = TrialBasis(plan, config, ray.put(plan.fold_data()), states)
         yield bases, resources
 

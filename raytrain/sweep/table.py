@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raytrain.config.schema import Config
-from raytrain.folds.table import clock
+from raytrain.stages import clock
 from raytrain.sweep.records import STATES, TrialRecord, rank_trials
 from raytrain.tasks import TITLES
 

@@ -4,6 +4,7 @@ import pytest
 from tiny_run import make_rows, write_csv
 
 from raytrain.commands.program import main
+from raytrain.ensemble.files import PredictedRows
 
 GIVEN = ["--ensemble", "runs/mine/ensemble", "--input", "posts.csv", "--output", "out.csv"]
 
@@ -21,10 +22,10 @@ def asked(monkeypatch):
     """Predicts nothing: says of 1,200 rows that some have no text; what it was asked, call by call."""
     calls = []
 
-    def predict_file(*arguments, on_progress):
+    def predict_file(*arguments):
         calls.append(arguments)
-        on_progress(1, 2)
-        return 1200, predict_file.num_empty
+        yield PredictedRows(0, 1200, predict_file.num_empty)
+        yield PredictedRows(1200, 1200, predict_file.num_empty)
 
     predict_file.num_empty = 0
     monkeypatch.setattr("raytrain.ensemble.files.predict_file", predict_file)

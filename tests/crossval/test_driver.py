@@ -1,5 +1,6 @@
 """The driver around folds that are committed already, so that there is nothing to train; without Ray."""
 
+import contextlib
 import io
 import json
 import time
@@ -9,7 +10,6 @@ import pyarrow as pa
 import pytest
 import ray
 from crossval.test_plan import (
-    NUM_ROWS,
     TAGGED,
     corpus_of,
     keywords_of,
@@ -34,6 +34,7 @@ from raytrain.errors import (
     TimeBudgetError,
 )
 from raytrain.folds.result import read_fold
+from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 
 
@@ -135,8 +136,8 @@ class Committed:
         self.config = tiny_config(directory, num_rows=12)
         self.directory = directory / "runs" / "tiny"
         self.run = Directory(self.directory)
-        console = wide_console()
-        plan = load_plan(self.run, self.config, prepare_run(self.run, self.config, console))
+        stages = Stages(wide_console())
+        plan = load_plan(self.run, self.config, prepare_run(self.run, self.config, stages), stages)
         self.specs = build_specs(plan, None)
         self.stopped = stopped
         commit_folds(plan, self.specs, stopped)
@@ -287,14 +288,34 @@ def test_a_time_budget_that_ends_before_anything_is_learned_is_an_error(committe
         (committed.directory / "folds" / spec.name / "result" / "result.json").unlink()
     trains()
     cluster = committed.config.cluster.model_copy(update={"time_budget": 90.0})
-    with pytest.raises(TimeBudgetError, match="time_budget of 90 s was used up"):
+    with pytest.raises(TimeBudgetError, match="used up before one fold had learned anything"):
         committed.train(cluster=cluster)
     assert not committed.run.exists("ensemble") and not committed.run.exists("summary.json")
 
 
+def test_a_time_budget_that_ends_before_the_folds_begin_costs_none_that_is_committed(committed, monkeypatch):
+    name = committed.specs[0].name
+    (committed.directory / "folds" / name / "result" / "result.json").unlink()
+    monkeypatch.setattr(driver, "_prepare_cluster", lambda *_: None)
+
+    @contextlib.contextmanager
+    def used_up(*_):
+        raise TimeBudgetError("used up: computing hidden states, 3 of 9 tokens")
+        yield
+
+    monkeypatch.setattr(driver, "_hidden_states", used_up)
+    summary, said = committed.train()
+    assert summary["missing"] == [name]
+    assert "used up: computing hidden states, 3 of 9 tokens" in said
+    assert committed.run.exists("ensemble/manifest.json")
+    (committed.directory / "folds" / committed.specs[1].name / "result" / "result.json").unlink()
+    with pytest.raises(TimeBudgetError, match="3 of 9 tokens"):
+        committed.train()
+
+
 def test_a_time_budget_counts_from_the_start_of_the_run(committed, monkeypatch):
     deadlines = []
-    monkeypatch.setattr(driver, "_train", lambda plan, deadline, console: deadlines.append(deadline) or 1 / 0)
+    monkeypatch.setattr(driver, "_train", lambda plan, stages: deadlines.append(stages.deadline) or 1 / 0)
     before = time.time()
     for budget in (None, 90.0):
         cluster = committed.config.cluster.model_copy(update={"time_budget": budget})
@@ -325,32 +346,6 @@ def test_a_storage_that_cannot_be_written_is_told(tmp_path):
 # ── what goes on beside the folds ──────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("plan", [plan_of("baseline=false"), tag_plan_of()], ids=["not wanted", "tagger"])
-def test_without_baselines_none_are_begun(plan):
-    assert driver._start_baselines(plan) is None
-    assert driver._finish_baselines(None, wide_console()) == {}
-
-
-def test_baselines_that_fail_cost_no_ensemble(monkeypatch):
-    def fail(reference):
-        raise ray.exceptions.RayTaskError("fit", "Traceback …", MemoryError("a large corpus"))
-
-    monkeypatch.setattr(ray, "get", fail)
-    console = wide_console()
-    assert driver._finish_baselines("baselines", console) == {}
-    assert "the baselines are left out, they failed" in console.file.getvalue()
-
-
-def test_baselines_see_pairs_as_one_text(monkeypatch):
-    given = []
-    remote = type("Remote", (), {"remote": lambda self, *arguments: given.append(arguments)})()
-    monkeypatch.setattr(driver, "baselines_on_ray", remote)
-    table = corpus_of().table.append_column("text_pair", pa.array(["天"] * NUM_ROWS))
-    driver._start_baselines(plan_of(corpus=corpus_of(table=table)))
-    [(texts, targets, folds, num_classes)] = given
-    assert texts[0] == "第0条 天" and len(texts) == len(targets) == len(folds) and num_classes == 2
-
-
 @pytest.mark.parametrize(
     ("override", "weights"),
     [("cache.max_gb=0", "weights"), ("cache.max_gb=1", None)],
@@ -359,5 +354,5 @@ def test_baselines_see_pairs_as_one_text(monkeypatch):
 def test_without_a_cache_or_shared_weights_the_encoder_runs_in_every_step(override, weights):
     facts = {"digest": "d", "layout": None}
     plan = plan_of(override, encoder_weights=weights, encoder_facts=facts)
-    with frozen_states(plan, None, wide_console()) as states:
+    with frozen_states(plan, None, Stages(wide_console())) as states:
         assert states is None

@@ -3,7 +3,7 @@ import functools
 import numpy as np
 import pyarrow as pa
 import pytest
-from tiny_run import silent_console
+from tiny_run import silent_console, silent_stages
 
 from raytrain.config.load import load_config
 from raytrain.corpus.corpus import Corpus
@@ -36,7 +36,7 @@ def corpus_of(labels=(0, 0, 0, 1), names=("真", "假"), texts=TEXTS, pairs=None
 def shared(*overrides, corpus=None):
     config, corpus = config_of(*overrides), corpus or corpus_of()
     encoder = find_encoder(config, corpus, silent_console())
-    return read_shared(config, corpus, encoder, read_dictionary(config, corpus))
+    return read_shared(config, corpus, encoder, read_dictionary(config, corpus), silent_stages())
 
 
 def test_mini_encoder_has_the_corpus_s_characters():

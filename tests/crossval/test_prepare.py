@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from tiny_run import make_rows, silent_console, tiny_config, tiny_tag_config, write_csv
+from tiny_run import make_rows, silent_stages, tiny_config, tiny_tag_config, write_csv
 
 from raytrain.crossval.prepare import prepare_run, read_texts
 from raytrain.errors import CheckpointError, ConfigError, CorpusError
@@ -8,11 +8,11 @@ from raytrain.storage.directory import Directory
 
 
 def prepare(config):
-    return prepare_run(Directory(config.storage) / config.name, config, silent_console())
+    return prepare_run(Directory(config.storage) / config.name, config, silent_stages())
 
 
 def test_a_classifiers_texts_have_a_label_each(tmp_path):
-    corpus = read_texts(tiny_config(tmp_path, num_rows=12))
+    corpus = read_texts(tiny_config(tmp_path, num_rows=12), silent_stages())
     assert corpus.num_rows == 12 and corpus.labels == ["a", "b"]
     assert corpus.table["label"].to_pylist() == [0, 1] * 6
     assert corpus.table["id"].to_pylist()[0] == "row-0"
@@ -21,13 +21,15 @@ def test_a_classifiers_texts_have_a_label_each(tmp_path):
 def test_pairs_and_groups_are_read_where_the_config_names_them(tmp_path):
     rows = [row | {"other": "天", "shop": f"shop-{row['id']}"} for row in make_rows(12)]
     write_csv(tmp_path / "corpus.csv", rows)
-    corpus = read_texts(tiny_config(tmp_path, data__text="[text,other]", folds__group="shop"))
+    corpus = read_texts(
+        tiny_config(tmp_path, data__text="[text,other]", folds__group="shop"), silent_stages()
+    )
     assert corpus.text_names == ["text", "text_pair"]
     assert corpus.table["group"].to_pylist()[0] == "shop-row-0"
 
 
 def test_a_taggers_texts_have_a_tag_a_character(tmp_path):
-    corpus = read_texts(tiny_tag_config(tmp_path))
+    corpus = read_texts(tiny_tag_config(tmp_path), silent_stages())
     tags, bounds = corpus.tags
     assert corpus.labels == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
     assert np.diff(bounds).tolist() == [len(text) for text in corpus.table["text"].to_pylist()]
@@ -39,13 +41,13 @@ def test_texts_to_predict_are_looked_through_before_anything_is_trained(tmp_path
     """They need no label; one that cannot be read would else be told after hours."""
     column = [{"id": "1", "text": "天"}]
     good = write_csv(tmp_path / "good.csv", column)
-    assert read_texts(make(tmp_path, data__test=good)).num_rows > 1
+    assert read_texts(make(tmp_path, data__test=good), silent_stages()).num_rows > 1
     bad = write_csv(tmp_path / "bad.csv", [{"id": "1", "words": "天"}])
     with pytest.raises(CorpusError, match=r"bad\.csv") as caught:
-        read_texts(make(tmp_path, data__test=bad))
+        read_texts(make(tmp_path, data__test=bad), silent_stages())
     assert "text" in str(caught.value)
     with pytest.raises(CorpusError, match=r"absent\.csv"):
-        read_texts(make(tmp_path, data__test=tmp_path / "absent.csv"))
+        read_texts(make(tmp_path, data__test=tmp_path / "absent.csv"), silent_stages())
 
 
 def test_what_was_prepared_holds_all_that_a_run_is_made_of(tmp_path):

@@ -22,6 +22,7 @@ from crossval.test_plan import (
     tag_plan_of,
 )
 from safetensors.numpy import load
+from tiny_run import silent_stages
 
 from raytrain.crossval.plan import build_specs
 from raytrain.crossval.results import write_results
@@ -73,7 +74,7 @@ def write(plan, specs=None, done=None, stopped=(), baselines=None):
     """Commits the folds `done` of `specs` and writes what there is. Returns the summary."""
     specs = build_specs(plan, None) if specs is None else specs
     results = commit_folds(plan, specs if done is None else done, stopped)
-    return write_results(plan, specs, results, None, baselines or {})
+    return write_results(plan, specs, results, 0.0, baselines or {}, silent_stages())
 
 
 def oof_of(run):
@@ -174,7 +175,7 @@ def test_an_ensemble_made_before_leaves_nothing_behind(run):
     write(plan, specs)
     stale = run / "ensemble" / "finetune" / "r0-fold-00.safetensors"
     assert stale.exists()
-    write_results(plan, specs, commit_folds(plan, specs[1:]), None, {})
+    write_results(plan, specs, commit_folds(plan, specs[1:]), 0.0, {}, silent_stages())
     assert not stale.exists()
 
 

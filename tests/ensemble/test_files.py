@@ -59,12 +59,12 @@ def test_integer_labels_stay_integers_where_the_format_has_them(tmp_path, suffix
 
 def test_unknown_output_suffix_is_refused_before_anything_is_read(tmp_path):
     with pytest.raises(InputError, match=r"\.csv, \.jsonl, \.parquet"):
-        predict_file("nowhere", "nowhere.csv", str(tmp_path / "out.xlsx"))
+        next(predict_file("nowhere", "nowhere.csv", str(tmp_path / "out.xlsx")))
 
 
 def test_missing_output_folder_is_refused_before_anything_is_read(tmp_path):
     with pytest.raises(InputError, match="folder does not exist"):
-        predict_file("nowhere", "nowhere.csv", str(tmp_path / "absent" / "out.csv"))
+        next(predict_file("nowhere", "nowhere.csv", str(tmp_path / "absent" / "out.csv")))
 
 
 # ── the id column ──────────────────────────────────────────────────────────────────────────────────
@@ -82,8 +82,9 @@ def predict(tmp_path, monkeypatch):
 
     def predict_ids(path, **options):
         output = tmp_path / "out.jsonl"
-        counts = predict_file("somewhere", str(path), str(output), **options)
-        return [row["id"] for row in read_rows(output)], counts
+        *_, rows = predict_file("somewhere", str(path), str(output), **options)
+        assert rows.done == rows.total
+        return [row["id"] for row in read_rows(output)], (rows.total, rows.num_empty)
 
     return predict_ids
 

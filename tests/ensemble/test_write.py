@@ -7,6 +7,7 @@ import pytest
 from committed_run import LABELS, OOF, SHARED, VOCAB, WORDS, CommittedRun
 from safetensors.numpy import load as load_safetensors
 from sentencepiece_model import tiny_model
+from tiny_run import silent_stage
 
 from raytrain.config.load import load_config
 from raytrain.ensemble.manifest import SCHEMA_VERSION
@@ -207,5 +208,7 @@ def test_an_ensemble_that_is_cut_short_is_none(run):
     records = [{}, {}]
     config = load_config(None, ["data.path=a.csv"])
     with pytest.raises(FileNotFoundError):
-        write_ensemble(run.directory, config, SHARED, LABELS, run.specs, records, summary, OOF, None)
+        write_ensemble(
+            run.directory, config, SHARED, LABELS, run.specs, records, summary, OOF, None, silent_stage()
+        )
     assert not (run.directory / "ensemble").exists("manifest.json")

@@ -1,11 +1,17 @@
 """A frozen encoder's output: its name, the order in which it is computed, and where it is laid."""
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_run import silent_stages
 
-from raytrain.folds.frozen import _CHUNK_TOKENS, EncoderSource, _chunk_by_length, _lay
+from raytrain.errors import TimeBudgetError
+from raytrain.folds import frozen
+from raytrain.folds.frozen import _CHUNK_TOKENS, EncoderSource, _chunk_by_length, _lay, write_states
+from raytrain.storage.cache import map_array
 
 CONFIG = {"hidden_size": 8, "num_hidden_layers": 2}
 lengths_of_rows = st.builds(
@@ -115,3 +121,89 @@ def test_a_chunk_is_laid_in_half_precision_and_leaves_the_rest():
     offsets, states = np.array([0, 2, 5, 6]), np.full((6, 2), 7, np.float16)
     _lay(states, offsets, np.array([2, 0]), np.arange(6, dtype=np.float32).reshape(3, 2))
     assert states.tolist() == [[2, 3], [4, 5], [7, 7], [7, 7], [7, 7], [0, 1]]
+
+
+# ── a file that grows ──────────────────────────────────────────────────────────────────────────────
+
+LENGTHS = (7, 20, 3, 33, 12)
+NUM_TOKENS = sum(LENGTHS)
+
+
+@pytest.fixture
+def encode(monkeypatch):
+    """A chunk a row, whose states are each token's number; says which chunks were asked for."""
+    monkeypatch.setattr(frozen, "_CHUNK_TOKENS", 1)
+    asked = []
+
+    def tokens(encoder, features, resources, missing, chunks, stage):
+        offsets = np.concatenate([[0], np.cumsum(LENGTHS)])
+        for number in missing:
+            asked.append(int(number))
+            [row] = chunks[number]
+            if len(asked) == encode.until:
+                encode.then(stage)
+            yield number, np.arange(offsets[row], offsets[row + 1])[:, None] + [0, 0.5]
+
+    def encode(table, path, **options):
+        asked.clear()
+        encoder = EncoderSource("bert", {"hidden_size": 2}, None, "a", "float32")
+        path.touch()
+        with path.open("r+b") as stream:
+            write_states(encoder, table, None, stream, silent_stages(**options))
+            return map_array(stream)
+
+    encode.until, encode.then, encode.asked = None, None, asked
+    monkeypatch.setattr(frozen, "_encode", tokens)
+    return encode
+
+
+EXPECTED = np.arange(NUM_TOKENS)[:, None] + [0, 0.5]
+
+
+def end_budget(stage):
+    raise TimeBudgetError("used up")
+
+
+def interrupt(stage):
+    raise KeyboardInterrupt
+
+
+def test_every_token_s_state_is_laid(tmp_path, table, encode):
+    states = encode(table, tmp_path / "a.npy")
+    assert (states.dtype, states.shape) == (np.float16, (NUM_TOKENS, 2))
+    np.testing.assert_array_equal(states, EXPECTED)
+    assert np.load(tmp_path / "a.npy").tolist() == EXPECTED.tolist()  # a plain array for all who read .npy
+
+
+@pytest.mark.parametrize(("then", "error"), [(end_budget, TimeBudgetError), (interrupt, KeyboardInterrupt)])
+def test_what_was_computed_is_not_computed_again(tmp_path, table, encode, then, error):
+    encode.until, encode.then = 4, then
+    with pytest.raises(error):
+        encode(table, tmp_path / "a.npy")
+    encode.until = None
+    np.testing.assert_array_equal(encode(table, tmp_path / "a.npy"), EXPECTED)
+    assert encode.asked == [3, 4]
+    np.testing.assert_array_equal(encode(table, tmp_path / "a.npy"), EXPECTED)
+    assert encode.asked == []
+
+
+@pytest.mark.parametrize("left", [b"", b"anything else", b"0" * 500])
+def test_a_file_of_another_size_begins_anew(tmp_path, table, encode, left):
+    (tmp_path / "a.npy").write_bytes(left)
+    np.testing.assert_array_equal(encode(table, tmp_path / "a.npy"), EXPECTED)
+    assert encode.asked == [0, 1, 2, 3, 4]
+
+
+def test_a_chunk_is_marked_once_its_states_are_there(tmp_path, table, encode, monkeypatch):
+    """A driver that is killed loses what lies between two marks and nothing else."""
+    monkeypatch.setattr(frozen, "_KEEP_SECONDS", 0.0)
+    marks = []
+
+    def look(stage):
+        with (tmp_path / "a.npy").open("rb") as stream:
+            stream.seek(-5, io.SEEK_END)
+            marks.append(list(stream.read()))
+
+    encode.until, encode.then = 3, look
+    encode(table, tmp_path / "a.npy")
+    assert marks == [[1, 1, 0, 0, 0]]

@@ -2,7 +2,6 @@ import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow 
 
 import fcntl
 import gc
-import io
 import os
 import pickle
 import threading
@@ -13,11 +12,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
-from rich.console import Console
+from tiny_run import silent_stages
 
 from raytrain.text.batches import FeatureRows
 from raytrain.folds.frozen import EncoderSource
-from raytrain.folds.hidden_states import HiddenStates, _make_room, _new_file, _read_span, cached_hidden_states
+from raytrain.folds.hidden_states import HiddenStates, _read_span, cached_hidden_states
+from raytrain.storage.cache import make_room
 from raytrain.network.inference import predict_hidden_states, predict_logits
 from raytrain.network.build import build_head, build_model
 from raytrain.network.weights import assign_variables, head_variables, read_variables
@@ -40,57 +40,10 @@ def table(ragged):
     return ragged([row(length, seed) for seed, length in enumerate((7, 20, 3, 33, 12))])
 
 
-# ── the cache ──────────────────────────────────────────────────────────────────────────────────────
-
-
 def write(path, size, age):
     path.write_bytes(b"0" * size)
     os.utime(path, (1e9 - age, 1e9 - age))
     return path
-
-
-def test_the_longest_unused_file_gives_way(tmp_path):
-    old, new = write(tmp_path / "old.npy", 400, 2), write(tmp_path / "new.npy", 400, 1)
-    assert _make_room(tmp_path, 500, 1e-6) is None
-    assert (old.exists(), new.exists()) == (False, True)
-
-
-def test_a_file_in_use_stays(tmp_path):
-    used = write(tmp_path / "used.npy", 600, 2)
-    with used.open("rb") as stream:
-        fcntl.flock(stream, fcntl.LOCK_SH)
-        assert "in use" in _make_room(tmp_path, 500, 1e-6)
-    assert used.exists()
-    assert _make_room(tmp_path, 500, 1e-6) is None
-    assert not used.exists()
-
-
-def test_what_a_crash_left_is_removed_and_what_is_being_written_is_not(tmp_path):
-    crashed = write(tmp_path / "a.npy.1.unfinished", 10, 0)
-    with _new_file(tmp_path / "b.npy") as stream:
-        stream.write(b"0")
-        assert _make_room(tmp_path, 1, 1) is None
-        assert not crashed.exists()
-        assert len(list(tmp_path.iterdir())) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["b.npy"]
-
-
-def test_a_file_that_fails_leaves_nothing(tmp_path):
-    with pytest.raises(ValueError, match="broken"), _new_file(tmp_path / "a.npy"):
-        raise ValueError("broken")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(("size", "max_gb", "reason"), [(2e6, 1e-3, "cache.max_gb"), (1e18, 1e12, "free")])
-def test_what_does_not_fit_is_said(tmp_path, size, max_gb, reason):
-    assert reason in _make_room(tmp_path, int(size), max_gb)
-
-
-def test_a_file_that_vanishes_while_room_is_made_is_no_matter(tmp_path, monkeypatch):
-    old = write(tmp_path / "old.npy", 400, 1)
-    monkeypatch.setattr(Path, "iterdir", lambda self: iter([tmp_path / "gone.npy", old]))
-    assert _make_room(tmp_path, 700, 1e-6) is None
-    assert not old.exists()
 
 
 # ── a node that lacks the file ─────────────────────────────────────────────────────────────────────
@@ -153,9 +106,8 @@ def test_the_driver_tells_the_nodes_of_its_cache(tmp_path, monkeypatch, table, n
     path = tmp_path / "hidden_states" / f"{encoder.hash_with(table)}.npy"
     path.parent.mkdir()
     np.save(path, STATES)
-    console = Console(file=io.StringIO())
     given = "hidden_states" if named else None
-    with cached_hidden_states(encoder, table, None, given, 0.5, console) as states:
+    with cached_hidden_states(encoder, table, None, given, 0.5, silent_stages()) as states:
         assert states.path == str(path)
         assert (states.directory, states.max_gb) == (str(path.parent) if named else None, 0.5)
 
@@ -206,18 +158,18 @@ def test_a_copy_in_use_is_not_removed(tmp_path, spans, again):
     rows = states[3:5]
     del states
     gc.collect()
-    assert "in use" in _make_room(tmp_path, 1, 1e-9)
+    assert "in use" in make_room(tmp_path, 1, 1e-9)
     np.testing.assert_array_equal(rows, STATES[3:5])
     del rows
     gc.collect()
-    assert _make_room(tmp_path, 1, 1e-9) is None
+    assert make_room(tmp_path, 1, 1e-9) is None
     assert names_in(tmp_path) == []
 
 
 def test_the_file_of_one_s_own_node_is_locked_too(tmp_path):
     np.save(tmp_path / "states.npy", STATES)
     states = HiddenStates(str(tmp_path / "states.npy"), "driver").open()
-    assert "in use" in _make_room(tmp_path, 1, 1e-9)
+    assert "in use" in make_room(tmp_path, 1, 1e-9)
     np.testing.assert_array_equal(states, STATES)
 
 
@@ -258,7 +210,7 @@ def test_without_room_the_fold_reads_a_temporary_copy(tmp_path, spans, monkeypat
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     if obstacle is disk_full:
         monkeypatch.setattr(
-            "raytrain.folds.hidden_states._new_file", lambda path: (_ for _ in ()).throw(OSError(28, "full"))
+            "raytrain.folds.hidden_states.new_file", lambda path: (_ for _ in ()).throw(OSError(28, "full"))
         )
     states = states_elsewhere(*obstacle(cache)).open()
     gc.collect()

@@ -19,6 +19,7 @@ from tiny_run import (
     make_rows,
     read_oof,
     silent_console,
+    silent_stages,
     tiny_config,
     write_csv,
     write_encoder,
@@ -27,7 +28,7 @@ from tiny_run import (
 from raytrain.corpus.labelled import read_corpus
 from raytrain.crossval.driver import train_run
 from raytrain.ensemble.artifact import load_ensemble
-from raytrain.ensemble.files import predict_test
+from raytrain.ensemble.files import PredictedRows, predict_test
 from raytrain.errors import ArtifactError, ClusterError, ConfigError, FoldError
 from raytrain.folds.hidden_states import HiddenStates
 from raytrain.text.sentencepiece import SentencePieceTokenizer
@@ -134,10 +135,10 @@ def test_encoding_on_ray_equals_encoding_in_one_piece(local_ray, tmp_path, monke
     corpus = read_corpus(config.data.path, ["text"], "label", "id")
     encoder = inputs.find_encoder(config, corpus, silent_console())
     dictionary = inputs.read_dictionary(config, corpus)
-    whole = inputs.read_shared(config, corpus, encoder, dictionary)
+    whole = inputs.read_shared(config, corpus, encoder, dictionary, silent_stages())
     monkeypatch.setattr(inputs, "PARALLEL_TEXTS", 10)
     monkeypatch.setattr(inputs, "_CHUNK", 7)
-    pieces = inputs.read_shared(config, corpus, encoder, dictionary)
+    pieces = inputs.read_shared(config, corpus, encoder, dictionary, silent_stages())
     assert pieces.features.equals(whole.features)
     assert pieces.vocabulary == whole.vocabulary
     np.testing.assert_array_equal(pieces.embedding, whole.embedding)
@@ -245,7 +246,7 @@ def test_pairs_of_three_classes_with_groups_repeats_and_a_test_file(local_ray, t
     assert summary["labels"] == ["a", "b", "c"]
     folds = [fold["name"].split("/")[1] for fold in summary["architectures"]["finetune"]["folds"]]
     assert folds == ["r0-fold-00", "r0-fold-01", "r1-fold-00", "r1-fold-01"]
-    assert predict_test(str(tmp_path / "runs" / "tiny"), config) == (7, 0)
+    assert predict_test(str(tmp_path / "runs" / "tiny"), config, silent_stages()) == PredictedRows(7, 7, 0)
     with (tmp_path / "runs" / "tiny" / "predictions.csv").open(encoding="utf-8") as stream:
         predicted = list(csv.DictReader(stream))
     assert [row["id"] for row in predicted] == [row["id"] for row in unlabelled]
@@ -291,7 +292,7 @@ def test_an_english_encoder_trains_and_predicts(local_ray, mirror, tmp_path):
     assert "Google's ALBERT" in console.file.getvalue()
     shutil.rmtree(tmp_path / "home")
     shutil.rmtree(mirror)
-    assert predict_test(str(tmp_path / "runs" / "tiny"), config)[0] == 24
+    assert predict_test(str(tmp_path / "runs" / "tiny"), config, silent_stages()).done == 24
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from one_fold import each_fold_alone
-from tiny_run import CHARACTERS, make_tagged, silent_console, tiny_tag_config, write_bio
+from tiny_run import CHARACTERS, make_tagged, silent_console, silent_stages, tiny_tag_config, write_bio
 
 from raytrain.crossval.driver import train_run
 from raytrain.ensemble.artifact import load_ensemble
-from raytrain.ensemble.files import predict_file, predict_test
+from raytrain.ensemble.files import PredictedRows, predict_file, predict_test
 from raytrain.ensemble.words import read_words
 from raytrain.sweep.driver import run_sweep
 
@@ -85,7 +85,7 @@ def test_each_fold_model_repeats_its_oof_tags(reference):
 def test_predictions_are_spans_in_jsonl_and_the_same_in_bio(reference, tmp_path):
     directory, config, *_ = reference
     run = directory / "runs" / "tiny"
-    assert predict_test(str(run), config) == (9, 0)
+    assert predict_test(str(run), config, silent_stages()) == PredictedRows(9, 9, 0)
     rows = [json.loads(line) for line in (run / "predictions.jsonl").read_text("utf-8").splitlines()]
     assert [row["text"] for row in rows] == [text for text, _ in make_tagged(9, seed=5)]
     assert sum(len(row["spans"]) for row in rows) > 5
@@ -93,7 +93,7 @@ def test_predictions_are_spans_in_jsonl_and_the_same_in_bio(reference, tmp_path)
         for span in row["spans"]:
             assert span["text"] == row["text"][span["start"] : span["end"]]
             assert span["type"] in ("LOC", "PER") and 0 < span["confidence"] <= 1
-    predict_file(str(run / "ensemble"), str(directory / "test.bio"), str(tmp_path / "out.bio"))
+    list(predict_file(str(run / "ensemble"), str(directory / "test.bio"), str(tmp_path / "out.bio")))
     spans = [[(s["start"], s["end"], s["type"]) for s in row["spans"]] for row in rows]
     expected = write_bio(
         tmp_path / "expected.bio", [(r["text"], s) for r, s in zip(rows, spans, strict=True)]
@@ -106,8 +106,8 @@ def test_copied_artifact_predicts_alone(reference, tmp_path):
     assert reference_ensemble(directory).manifest.schema_version == 3
     shutil.copytree(directory / "runs" / "tiny" / "ensemble", tmp_path / "moved")
     (tmp_path / "in.txt").write_text("一丁七丂七丄\n\n", encoding="utf-8")
-    counts = predict_file(str(tmp_path / "moved"), str(tmp_path / "in.txt"), str(tmp_path / "out.jsonl"))
-    assert counts == (2, 1)
+    *_, rows = predict_file(str(tmp_path / "moved"), str(tmp_path / "in.txt"), str(tmp_path / "out.jsonl"))
+    assert rows == PredictedRows(2, 2, 1)
 
 
 def test_artifact_has_the_vectors_of_characters_for_words_it_never_saw(reference):

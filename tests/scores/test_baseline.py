@@ -10,9 +10,18 @@ LABELS = np.repeat([1, 0], 25)
 FOLDS = np.arange(50) % 5
 
 
+def predict_folds(texts, labels, folds, num_classes):
+    """Each baseline's probabilities of all rows, fold after fold."""
+    oof = {name: np.full((len(texts), num_classes), np.nan) for name in BASELINES}
+    for fold in np.unique(folds):
+        for name, proba in predict_baselines(texts, labels, folds == fold, num_classes).items():
+            oof[name][folds == fold] = proba
+    return oof
+
+
 @pytest.fixture(scope="module")
 def oof():
-    return predict_baselines(TEXTS, LABELS, FOLDS, 2)
+    return predict_folds(TEXTS, LABELS, FOLDS, 2)
 
 
 def test_each_row_has_probabilities_of_each_baseline(oof):
@@ -24,7 +33,7 @@ def test_each_row_has_probabilities_of_each_baseline(oof):
 
 def test_majority_is_the_share_of_each_class_in_training():
     labels = np.array([0, 0, 1, 0, 1, 1])
-    oof = predict_baselines(["文本"] * 6, labels, np.array([0, 0, 0, 1, 1, 1]), 2)
+    oof = predict_folds(["文本"] * 6, labels, np.array([0, 0, 0, 1, 1, 1]), 2)
     assert oof["majority"][:, 0] == pytest.approx([1 / 3] * 3 + [2 / 3] * 3)
 
 
@@ -35,7 +44,7 @@ def test_ngrams_tell_the_classes_apart(oof):
 def test_no_fold_sees_its_valid_rows(oof):
     labels, texts = LABELS.copy(), list(TEXTS)
     labels[0], texts[0] = 0, "换了一句话"
-    changed = predict_baselines(texts, labels, FOLDS, 2)
+    changed = predict_folds(texts, labels, FOLDS, 2)
     neighbours = np.flatnonzero(FOLDS == 0)[1:]
     for name in BASELINES:
         assert np.array_equal(changed[name][neighbours], oof[name][neighbours])
@@ -43,17 +52,17 @@ def test_no_fold_sees_its_valid_rows(oof):
 
 
 def test_texts_that_share_nothing_fall_back_to_the_majority():
-    oof = predict_baselines(["甲", "乙", "丙", "丁"], np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1]), 2)
+    oof = predict_folds(["甲", "乙", "丙", "丁"], np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1]), 2)
     assert np.array_equal(oof["tfidf_logistic"], oof["majority"])
 
 
 def test_three_classes():
     texts, labels = TEXTS + ["天气预报说明天下雨"] * 10, np.append(LABELS, [2] * 10)
-    oof = predict_baselines(texts, labels, np.arange(60) % 5, 3)
+    oof = predict_folds(texts, labels, np.arange(60) % 5, 3)
     assert oof["tfidf_logistic"].shape == (60, 3)
     assert (oof["tfidf_logistic"][50:].argmax(1) == 2).all()
 
 
 def test_the_same_again_is_the_same(oof):
-    again = predict_baselines(TEXTS, LABELS, FOLDS, 2)
+    again = predict_folds(TEXTS, LABELS, FOLDS, 2)
     assert all(np.array_equal(again[name], oof[name]) for name in BASELINES)

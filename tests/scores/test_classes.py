@@ -9,7 +9,7 @@ from sklearn import metrics as reference
 
 from raytrain.scores.classes import (
     METRICS,
-    _fast_scores,
+    _WeightedScores,
     auc,
     bootstrap_interval,
     is_better,
@@ -62,7 +62,20 @@ def test_scores_are_scikit_learns(rows):
 @settings(max_examples=40, deadline=None)
 @given(scored_rows())
 def test_scores_of_the_bootstrap_are_scikit_learns(rows):
-    assert _fast_scores(*rows) == pytest.approx(reference_scores(*rows), abs=1e-9)
+    once = np.ones(len(rows[0]), int)
+    assert _WeightedScores(*rows).score(once) == pytest.approx(reference_scores(*rows), abs=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(scored_rows(), st.data())
+def test_a_row_that_counts_several_times_is_as_many_rows(rows, data):
+    labels, proba = rows
+    size = len(labels)
+    counts = np.array(data.draw(st.lists(st.integers(0, 3), min_size=size, max_size=size)))
+    counts[0] += not counts.any()
+    repeated = np.repeat(np.arange(size), counts)
+    expected = score_proba(labels[repeated], proba[repeated])
+    assert _WeightedScores(*rows).score(counts) == pytest.approx(expected, abs=1e-9, nan_ok=True)
 
 
 @settings(max_examples=40, deadline=None)
@@ -70,7 +83,8 @@ def test_scores_of_the_bootstrap_are_scikit_learns(rows):
 def test_scores_of_the_bootstrap_agree_where_a_class_is_missing(rows, data):
     labels, proba = rows
     labels = np.full_like(labels, data.draw(st.integers(0, proba.shape[1] - 1)))
-    assert _fast_scores(labels, proba) == pytest.approx(score_proba(labels, proba), abs=1e-9, nan_ok=True)
+    scores = _WeightedScores(labels, proba).score(np.ones(len(labels), int))
+    assert scores == pytest.approx(score_proba(labels, proba), abs=1e-9, nan_ok=True)
 
 
 def test_scores_are_plain_floats():

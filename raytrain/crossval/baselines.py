@@ -1,0 +1,104 @@
+"""The baselines of a run, computed on Ray beside its folds and kept in its directory."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+
+from raytrain.crossval.directory import identify
+from raytrain.crossval.plan import Plan
+from raytrain.errors import StorageError, TimeBudgetError
+from raytrain.scores.baseline import BASELINES, predict_baselines
+from raytrain.stages import Stages
+from raytrain.storage.directory import Directory
+from raytrain.storage.files import parquet_bytes, read_parquet
+
+
+def start_baselines(plan: Plan) -> Any:
+    """Begins them on Ray; None where the run has none. What an earlier start was done with is read."""
+    if not plan.config.baseline or plan.config.task != "classify":
+        return None
+    columns = [plan.corpus.table[name].to_pylist() for name in plan.corpus.text_names]
+    texts = [" ".join(parts) for parts in zip(*columns, strict=True)]
+    # No CPU of its own: it runs beside the first folds and must not take one's place.
+    task: Any = ray.remote(num_cpus=0, max_retries=1, num_returns="streaming")(predict_folds)
+    identity = identify(plan.config, plan.hashes)
+    num_classes = len(plan.corpus.labels)
+    return task.remote(plan.run / "baselines", identity, texts, plan.targets, plan.folds[0], num_classes)
+
+
+def finish_baselines(plan: Plan, baselines: Any, stages: Stages) -> dict[str, np.ndarray]:
+    """Waits for the baselines; they must not cost the folds their ensemble.
+
+    Returns:
+        Each one's (num_rows, num_classes) probabilities; none where they failed, or the time budget was used
+        up before they were done.
+    """
+    if baselines is None:
+        return {}
+    folds, size = plan.folds[0], (plan.corpus.num_rows, len(plan.corpus.labels))
+    oof = {name: np.full(size, np.nan) for name in BASELINES}
+    try:
+        kept = "they are kept, the same command goes on there"
+        with stages.stage("baselines", plan.config.folds.num_folds, "folds", kept) as stage:
+            for fold, proba in stage.follow(baselines):
+                for name in BASELINES:
+                    oof[name][folds == fold] = proba[name]
+                stage.advance(1)
+        return oof
+    except TimeBudgetError as error:
+        ray.cancel(baselines, force=True)
+        told = str(error)
+    except (ray.exceptions.RayError, StorageError) as error:
+        told = f"they failed: {error}"
+    stages.console.print(f"the baselines are left out, {told}", highlight=False, markup=False, soft_wrap=True)
+    return {}
+
+
+def predict_folds(
+    directory: Directory,
+    identity: str,
+    texts: list[str],
+    labels: np.ndarray,
+    folds: np.ndarray,
+    num_classes: int,
+) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """Yields each fold's number and what the baselines say of its valid rows, (rows, num_classes) each.
+
+    Args:
+        directory: Where a fold's are kept, and read where they are there already.
+        identity: Of the run: others' are not read.
+        texts: (num_rows,) texts; of a pair, both joined.
+        labels: (num_rows,) label indices.
+        folds: (num_rows,) the fold in which each row is valid.
+        num_classes: Number of labels.
+    """
+    for fold in np.unique(folds).tolist():
+        name = f"fold-{fold:02d}.parquet"
+        proba = _read_kept(directory, name, identity, (int((folds == fold).sum()), num_classes))
+        if proba is None:
+            proba = predict_baselines(texts, labels, folds == fold, num_classes)
+            columns = {
+                key: pa.FixedSizeListArray.from_arrays(values.ravel(), num_classes)
+                for key, values in proba.items()
+            }
+            table = pa.table(columns).replace_schema_metadata({"identity": identity})
+            directory.write_bytes(name, parquet_bytes(table))
+        yield fold, proba
+
+
+def _read_kept(
+    directory: Directory, name: str, identity: str, size: tuple[int, int]
+) -> dict[str, np.ndarray] | None:
+    """What an earlier start of this run kept; None where there is nothing that can be read."""
+    if not directory.exists(name):
+        return None
+    try:
+        table = read_parquet(directory.read_bytes(name))
+        if (table.schema.metadata or {}).get(b"identity") != identity.encode():
+            return None
+        return {key: table[key].combine_chunks().flatten().to_numpy().reshape(size) for key in BASELINES}
+    except (pa.ArrowException, KeyError, ValueError, AttributeError):
+        return None
