@@ -64,7 +64,7 @@ def _positive(text: str) -> int:
 
 
 def find_keywords(options: argparse.Namespace) -> None:
-    """Counts under a progress bar, then writes, prints and draws."""
+    """Counts and tells how far it is, then writes, prints and draws."""
     from raytrain.keywords.marks import read_marks, write_candidates
     from raytrain.keywords.report import check_picture, draw_candidates, top_tables
 
@@ -87,12 +87,12 @@ def find_keywords(options: argparse.Namespace) -> None:
 
 def _count(options: argparse.Namespace, console: "Console") -> "Candidates":
     from rich.console import Console
-    from rich.progress import Progress
 
     from raytrain.errors import InputError
     from raytrain.keywords.candidates import find_candidates
     from raytrain.keywords.sources import open_source
     from raytrain.keywords.textrank import parse_tags
+    from raytrain.stages import Stages
     from raytrain.text.words import read_user_dict
 
     tags = parse_tags(options.pos) if options.pos is not None else []
@@ -105,15 +105,14 @@ def _count(options: argparse.Namespace, console: "Console") -> "Candidates":
         labels = ", ".join(map(str, source.labels)) if source.labels else "none"
         _say(console, f"{source.path}: {source.num_rows:,} texts, labels: {labels}")
     started, total = time.monotonic(), sum(source.num_rows for source in sources) * len(columns)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("counting", total=total)
+    with Stages(Console(stderr=True)).stage("counting", total, "texts") as stage:
         candidates = find_candidates(
             sources,
             user_dict,
             tags,
             options.min_count,
             options.workers,
-            on_progress=lambda done: progress.update(bar, completed=done),
+            on_progress=lambda done: stage.advance(done - stage.done),
         )
     seconds = time.monotonic() - started
     _say(console, f"counted in {seconds:.1f} s, {total / max(seconds, 1e-9):,.0f} texts/s")

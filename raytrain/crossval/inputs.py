@@ -101,7 +101,9 @@ def read_shared(
     windows = None
     if config.task == "tag":
         texts = corpus.table["text"].to_pylist()
-        encoded, windows = encode_windows(texts, encoder.vocab, config.encoder.maxlen, with_words, user_dict)
+        with stages.stage("encoding"):
+            vocab, maxlen = encoder.vocab, config.encoder.maxlen
+            encoded, windows = encode_windows(texts, vocab, maxlen, with_words, user_dict)
     else:
         encoded = _encode(corpus, encoder.vocab, config.encoder.maxlen, with_words, user_dict, stages)
     shared = functools.partial(Shared, encoder, user_dict=user_dict, keywords=keywords, windows=windows)
@@ -149,7 +151,12 @@ def _find_keywords(
     parts = interleave(texts, pairs)
     chunks = [parts[chunk] for chunk in chunks_of(parts)]
     if len(parts) < PARALLEL_TEXTS:
-        ranked = [rank_texts(chunk, user_dict) for chunk in chunks]
+        with stages.stage("ranking keywords", len(parts), "texts") as stage:
+            ranked = []
+            for chunk in chunks:
+                ranked.append(rank_texts(chunk, user_dict))
+                stage.advance(len(chunk))
+                stage.check()
     else:
         rank: Any = ray.remote(rank_texts)
         answers = [rank.remote(chunk, user_dict) for chunk in chunks]
@@ -167,7 +174,8 @@ def _encode(
 ) -> EncodedTexts:
     texts, pairs = _columns(corpus)
     if len(texts) < PARALLEL_TEXTS:
-        return encode_texts(texts, pairs, vocab, maxlen, with_words, user_dict)
+        with stages.stage("encoding"):
+            return encode_texts(texts, pairs, vocab, maxlen, with_words, user_dict)
     return encode_on_ray(texts, pairs, vocab, maxlen, with_words, user_dict, stages)
 
 

@@ -21,7 +21,7 @@ import ray
 from raytrain.cluster import on_node
 from raytrain.folds.frozen import EncoderSource, write_states
 from raytrain.folds.resources import FoldResources
-from raytrain.stages import POLL_SECONDS, Stages
+from raytrain.stages import POLL_SECONDS, Stage, Stages
 from raytrain.storage.cache import (
     finish_partial,
     make_room,
@@ -198,13 +198,7 @@ def _compute(
         return None, make_room(path.parent, size, max_gb)
     partial = partial_path(path)
     with contextlib.ExitStack() as failed:
-        with stages.stage("waiting for another run, which computes the same hidden states") as waiting:
-
-            def wait() -> None:
-                waiting.check()
-                time.sleep(POLL_SECONDS)
-
-            stream = failed.enter_context(open_partial(partial, wait))
+        stream = failed.enter_context(_open_alone(partial, stages))
         if (whole := open_in_use(path)) is not None:  # of the run that was waited for
             partial.unlink()
             return whole, None
@@ -216,6 +210,21 @@ def _compute(
         finish_partial(stream, path)
         failed.pop_all()
         return stream, None
+
+
+def _open_alone(partial: Path, stages: Stages) -> IO[bytes]:
+    """Opens the file for this run, after another one that computes the same."""
+    with contextlib.ExitStack() as waiting:
+        begun: list[Stage] = []
+
+        def wait() -> None:
+            if not begun:
+                what = "waiting for another run, which computes the same hidden states"
+                begun.append(waiting.enter_context(stages.stage(what)))
+            begun[0].check()
+            time.sleep(POLL_SECONDS)
+
+        return open_partial(partial, wait)
 
 
 def _say(stages: Stages, line: str) -> None:
