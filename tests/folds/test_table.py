@@ -3,8 +3,10 @@ import io
 import pytest
 from rich.console import Console
 
+from raytrain.folds import table as table_module
 from raytrain.folds.log import EpochEnded, Stepped
 from raytrain.folds.table import FoldTable
+from raytrain.stages import LINE_EVERY
 
 NAMES = [f"finetune/r0-fold-0{i}" for i in range(4)]
 STEP = Stepped(5, 10, loss=0.51239, rate=1234.5)
@@ -44,6 +46,44 @@ def test_without_a_terminal_epochs_and_ends_are_plain_lines():
         "finetune/r0-fold-01  epoch 2/3  loss 0.4000  valid accuracy 0.8765",
         "finetune/r0-fold-01  committed",
     ]
+
+
+def test_without_a_terminal_a_long_silence_is_broken(monkeypatch):
+    now = [50.0]
+    monkeypatch.setattr(table_module.time, "monotonic", lambda: now[0])
+    console = plain_console()
+    table = FoldTable(NAMES, 2, console)
+    with table.shown():
+        table.tell()
+        now[0] += LINE_EVERY - 1
+        table.tell()
+        assert console.file.getvalue() == ""
+        now[0] += 1
+        table.tell()
+        assert console.file.getvalue() == "4 waiting  ·  1:00 elapsed, – left\n"
+        table.update(NAMES[1], STEP)
+        now[0] += LINE_EVERY
+        table.tell()
+        table.tell()
+        table.set_state(NAMES[1], "committed")
+        now[0] += LINE_EVERY - 1
+        table.tell()
+    assert console.file.getvalue().splitlines()[1:] == [
+        f"{NAMES[1]} 25%  ·  3 waiting, 1 training  ·  2:00 elapsed, 30:00 left",
+        f"{NAMES[1]}  committed",
+    ]
+
+
+def test_a_terminal_needs_no_lines(monkeypatch):
+    now = [50.0]
+    monkeypatch.setattr(table_module.time, "monotonic", lambda: now[0])
+    table = table_of()
+    with table.shown():
+        now[0] += LINE_EVERY
+        table.tell()
+        table._live.stop()
+        assert "4 waiting  ·  1:00 elapsed" in table._console.file.getvalue()
+        assert table._told == 50.0
 
 
 @pytest.mark.parametrize("state", ["committed", "kept", "failed"])
