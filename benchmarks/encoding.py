@@ -22,6 +22,7 @@ from rich.table import Table
 
 from raytrain.corpus.example import generate_posts
 from raytrain.crossval.inputs import encode_on_ray
+from raytrain.stages import Stages
 from raytrain.text.encode import EncodedTexts, encode_texts
 from raytrain.text.wordpiece import build_vocab
 from raytrain.text.words import build_segmenter
@@ -94,7 +95,7 @@ def run_all(texts: list[str], vocab: list[str], repeats: int) -> dict[str, dict[
     encode_texts(texts[:100], None, vocab, MAXLEN, True)  # loads the dictionary
 
     def on_ray() -> EncodedTexts:
-        return encode_on_ray(texts, None, vocab, MAXLEN, True)
+        return encode_on_ray(texts, None, vocab, MAXLEN, True, None, Stages(Console()))
 
     ways: dict[str, tuple[Callable[[], object], Callable[[], float]]] = {
         PLAIN: (lambda: plain_loop(texts, tokenizer, segmenter), time.process_time),

@@ -2,7 +2,6 @@
 
 from raytrain.ensemble.artifact import Ensemble  # isort: skip  # first: it sets the variables that bert4keras needs
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +14,7 @@ from safetensors.numpy import load
 from raytrain.network.build import build_model
 from raytrain.network.weights import assign_variables, encoder_variables, learned_variables
 from raytrain.scores.classes import proba_from_logits
+from raytrain.text.vocab import parse_vocab
 
 
 class PaddedTexts(keras.utils.Sequence):
@@ -43,17 +43,18 @@ class PlainPredictor:
 
     def __init__(self, ensemble: Ensemble, batch_size: int):
         manifest = ensemble.manifest
-        vocab = ensemble.read_text(manifest["encoder"]["vocab"]).removesuffix("\n").split("\n")
+        vocab = parse_vocab(manifest.encoder.vocab, ensemble.read(manifest.encoder.vocab))
         self._tokenizer = Tokenizer({token: number for number, token in enumerate(vocab)}, do_lower_case=True)
-        self._maxlen, self._batch_size = manifest["config"]["encoder"]["maxlen"], batch_size
-        words = manifest["words"]
-        vocabulary = json.loads(ensemble.read(words["vocabulary"])) if words else []
+        self._maxlen, self._batch_size = manifest.config.encoder.maxlen, batch_size
+        words = manifest.words
+
+        vocabulary = ensemble.read_json(words.vocabulary) if words else []
         self._with_words = words is not None
         self._index = {word: number for number, word in enumerate(vocabulary, start=2)}
-        self._models = {name: _build(ensemble, name) for name in manifest["architectures"]}
+        self._models = {name: _build(ensemble, name) for name in manifest.architectures}
         self._weights = {
-            name: [load(ensemble.read(fold["file"])) for fold in entry["folds"]]
-            for name, entry in manifest["architectures"].items()
+            name: [load(ensemble.read(fold.file)) for fold in entry.folds]
+            for name, entry in manifest.architectures.items()
         }
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
@@ -72,11 +73,11 @@ class PlainPredictor:
 
 
 def _build(ensemble: Ensemble, architecture: str) -> keras.Model:
-    encoder = ensemble.manifest["encoder"]
-    arguments = ensemble.manifest["architectures"][architecture]["model"]
-    config = json.loads(ensemble.read(encoder["config"]))
-    model = build_model(architecture, encoder["kind"], config, **arguments, seed=0)
-    if not arguments["train_encoder"]:
-        weights = load(ensemble.read(encoder["weights"]))
-        assign_variables(encoder_variables(model), weights, encoder["weights"])
+    encoder = ensemble.manifest.encoder
+    arguments = ensemble.manifest.architectures[architecture].model
+    config = ensemble.read_json(encoder.config)
+    model = build_model(architecture, encoder.kind, config, **arguments.model_dump(), seed=0)
+    if not arguments.train_encoder:
+        weights = load(ensemble.read(encoder.weights))
+        assign_variables(encoder_variables(model), weights, encoder.weights)
     return model

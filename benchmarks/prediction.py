@@ -64,8 +64,8 @@ def compare(ensemble_directory: Path, texts: list[str], repeats: int) -> dict[st
     """Times both ways on the same texts, weights already in memory, and compares what they say."""
     ensemble = load_ensemble(str(ensemble_directory))
     figures: dict[str, Any] = {
-        "architectures": list(ensemble.manifest["architectures"]),
-        "fold_models": sum(len(entry["folds"]) for entry in ensemble.manifest["architectures"].values()),
+        "architectures": list(ensemble.manifest.architectures),
+        "fold_models": sum(len(entry.folds) for entry in ensemble.manifest.architectures.values()),
         "texts": len(texts),
     }
     proba = {}

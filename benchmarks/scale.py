@@ -21,18 +21,20 @@ from settings import default_settings
 from raytrain.config.sections import ClusterConfig
 from raytrain.folds import launch
 from raytrain.folds.attempts import FoldOutcome
+from raytrain.folds.crews import FoldLauncher
 from raytrain.folds.launch import Capacity, run_folds
 from raytrain.folds.log import Started, Stepped
 from raytrain.folds.resources import Node, divide_resources
 from raytrain.folds.result import FoldResult
 from raytrain.folds.spec import FoldSpec, ModelSettings, fold_name
+from raytrain.folds.tracking import Tracker
 
 NODES, CPUS, NUM_FOLDS = 100, 8, 10
 PROBE_SECONDS = 0.01
 EVENTS = 20  # what a fold of some minutes tells
 
 
-class StubLauncher(launch.FoldLauncher):
+class StubLauncher(FoldLauncher):
     """Folds that only take time and tell of progress."""
 
     def run_fold(self, spec: FoldSpec, resources: Any, max_failures: int) -> FoldOutcome:
@@ -64,13 +66,18 @@ class Lag:
         self._thread.join()
 
 
-class Untracked:
-    def log(self, *arguments: Any) -> None:
+class Untracked(Tracker):
+    """Logs nothing."""
+
+    def __init__(self) -> None:
+        pass
+
+    def log(self, *arguments: Any, **named: Any) -> None:
         pass
 
 
 def build_specs(num_architectures: int, repeats: int, seconds: float) -> list[FoldSpec]:
-    specs = []
+    specs, nothing = [], ray.put(None)
     for number in range(num_architectures):
         for repeat in range(repeats):
             for fold in range(NUM_FOLDS):
@@ -86,7 +93,7 @@ def build_specs(num_architectures: int, repeats: int, seconds: float) -> list[Fo
                         identity="",
                         settings=default_settings(epochs=1),
                         model=ModelSettings("", "", {"seconds": seconds}, 2, (2, 1), True, 0.0),
-                        data=None,
+                        data=nothing,
                         encoder_weights=None,
                         precision="float32",
                     )
@@ -104,7 +111,7 @@ def measure(specs: list[FoldSpec]) -> dict[str, Any]:
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
     began = [results[spec.name].record["began"] for spec in specs]
     late = sum(one > other + 1.0 for one, other in itertools.pairwise(began))
-    ideal = -(-len(specs) // resources.slots) * specs[0].model["seconds"]
+    ideal = -(-len(specs) // resources.slots) * specs[0].model.config["seconds"]
     return {
         "fold_runs": len(specs),
         "at_once": resources.slots,
@@ -125,7 +132,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="that a stub fold takes")
     parser.add_argument("--output", type=Path, help="a file for the numbers, a JSON object a line")
     options = parser.parse_args()
-    launch.FoldLauncher = StubLauncher
+    setattr(launch, "FoldLauncher", StubLauncher)  # noqa: B010 (where run_folds finds it)
     ray.init("local", num_cpus=NODES * CPUS, num_gpus=NODES, include_dashboard=False, log_to_driver=False)
     rows = [
         measure(build_specs(options.architectures, repeats, options.seconds)) for repeats in options.repeats

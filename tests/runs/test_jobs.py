@@ -72,18 +72,20 @@ def test_checkpoints_are_listed_fetched_and_shown(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.long
 def test_interrupted_and_killed_run_goes_on_to_the_same_result(tmp_path):
-    """Ctrl-C after the first fold, SIGKILL after the second, then to the end; beside it a calm run."""
+    """Ctrl-C after one fold, SIGTERM after two, SIGKILL after three, to the end; beside it a calm run."""
     options = {"folds__num_folds": 4, "cluster__max_concurrent_folds": 1}
     hurt = tiny_overrides(tmp_path, name="hurt", **options)
     run_directory = tmp_path / "runs" / "hurt"
 
-    interrupted = start_until_committed(hurt, run_directory, 1)
-    interrupted.send_signal(signal.SIGINT)
-    _, said = interrupted.communicate(timeout=60)
-    assert interrupted.returncode == 130
-    assert "run the same command again" in said and "Traceback" not in said
+    for number, committed in ((signal.SIGINT, 1), (signal.SIGTERM, 2)):
+        interrupted = start_until_committed(hurt, run_directory, committed)
+        interrupted.send_signal(number)
+        _, said = interrupted.communicate(timeout=60)
+        assert interrupted.returncode == 130
+        assert "run the same command again" in said
+        assert "Traceback" not in said and "SIGTERM received" not in said
 
-    killed = start_until_committed(hurt, run_directory, 2)
+    killed = start_until_committed(hurt, run_directory, 3)
     workers = psutil.Process(killed.pid).children(recursive=True)
     killed.kill()
     killed.communicate(timeout=60)
