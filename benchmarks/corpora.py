@@ -17,7 +17,7 @@ DEFAULT_DATA = SHARED / "data" / "ced_rumors.csv"
 TINY_ENCODER = SHARED / "checkpoints" / "albert_tiny_zh"
 
 # albert_tiny_zh, weibo_bert_small, Google's BERT-base, and one for what a run costs beside its training.
-SHAPES = {
+SHAPES: dict[str, dict[str, int | None]] = {
     "mini": {"embedding_size": 16, "hidden": 16, "layers": 2, "heads": 2},
     "tiny": {"embedding_size": 128, "hidden": 312, "layers": 4, "heads": 12},
     "small": {"embedding_size": None, "hidden": 384, "layers": 6, "heads": 6},
@@ -61,14 +61,15 @@ def write_encoder(directory: Path, shape: str, texts: Iterable[str]) -> Path:
     else:
         vocab_file.write_text("".join(f"{token}\n" for token in build_vocab(list(texts))), encoding="utf-8")
     sizes = SHAPES[shape]
+    hidden = sizes["hidden"] or 0
     dropout = 0.0 if sizes["embedding_size"] else 0.1  # as the published ones
     config = {
         "vocab_size": len(vocab_file.read_text(encoding="utf-8").rstrip("\n").split("\n")),
         "embedding_size": sizes["embedding_size"],
-        "hidden_size": sizes["hidden"],
+        "hidden_size": hidden,
         "num_hidden_layers": sizes["layers"],
         "num_attention_heads": sizes["heads"],
-        "intermediate_size": 4 * sizes["hidden"],
+        "intermediate_size": 4 * hidden,
         "hidden_act": "gelu",
         "hidden_dropout_prob": dropout,
         "attention_probs_dropout_prob": dropout,

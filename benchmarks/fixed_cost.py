@@ -13,7 +13,7 @@ from processes import Measured, kfold_command, run_measured, write_results
 from rich.console import Console
 from rich.table import Table
 
-SETTINGS = {"maxlen": 32, "batch_size": 16, "learning_rate": 1e-3, "seed": 42}
+SETTINGS: dict[str, Any] = {"maxlen": 32, "batch_size": 16, "learning_rate": 1e-3, "seed": 42}
 HERE = Path(__file__).parent
 
 

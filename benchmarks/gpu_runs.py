@@ -48,7 +48,7 @@ def fold_figures(run: Path, architecture: str) -> Row:
     """Seconds of the folds before and from their first step, and the greatest memory they took of a card."""
     before, training, peaks = [], [], []
     for log in sorted((run / "folds" / architecture).glob("*/log.jsonl")):
-        events = {}
+        events: dict[str, Row] = {}
         for line in log.read_text(encoding="utf-8").splitlines():
             event = json.loads(line)
             events.setdefault(event["event"], event)

@@ -51,7 +51,8 @@ def encode_corpus(
     texts: Sequence[str], tokenizer: Tokenizer, maxlen: int, with_words: bool
 ) -> tuple[list[Encoded], dict[str, int]]:
     """Encodes all texts once; returns them and the ids of the words seen at least twice."""
-    encoded, counts = [], Counter()
+    encoded: list[Encoded] = []
+    counts: Counter[str] = Counter()
     for text in texts:
         row, words = encode(text, tokenizer, maxlen, with_words)
         encoded.append(row)
@@ -61,7 +62,7 @@ def encode_corpus(
 
 
 def word_ids(row: Encoded, index: dict[str, int]) -> list[int]:
-    return [index.get(word, UNKNOWN_WORD) for word in row.words]
+    return [UNKNOWN_WORD if word is None else index.get(word, UNKNOWN_WORD) for word in row.words]
 
 
 class Batches(keras.utils.Sequence):

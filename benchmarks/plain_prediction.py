@@ -14,6 +14,7 @@ from safetensors.numpy import load
 from raytrain.network.build import build_model
 from raytrain.network.weights import assign_variables, encoder_variables, learned_variables
 from raytrain.scores.classes import proba_from_logits
+from raytrain.tasks import Architecture
 from raytrain.text.vocab import parse_vocab
 
 
@@ -48,7 +49,7 @@ class PlainPredictor:
         self._maxlen, self._batch_size = manifest.config.encoder.maxlen, batch_size
         words = manifest.words
 
-        vocabulary = ensemble.read_json(words.vocabulary) if words else []
+        vocabulary = ensemble.read_json(words.vocabulary) if words and words.vocabulary else []
         self._with_words = words is not None
         self._index = {word: number for number, word in enumerate(vocabulary, start=2)}
         self._models = {name: _build(ensemble, name) for name in manifest.architectures}
@@ -72,12 +73,12 @@ class PlainPredictor:
         return np.mean(by_architecture, axis=0)
 
 
-def _build(ensemble: Ensemble, architecture: str) -> keras.Model:
+def _build(ensemble: Ensemble, architecture: Architecture) -> keras.Model:
     encoder = ensemble.manifest.encoder
     arguments = ensemble.manifest.architectures[architecture].model
     config = ensemble.read_json(encoder.config)
     model = build_model(architecture, encoder.kind, config, **arguments.model_dump(), seed=0)
-    if not arguments.train_encoder:
+    if not arguments.train_encoder and encoder.weights is not None:
         weights = load(ensemble.read(encoder.weights))
         assign_variables(encoder_variables(model), weights, encoder.weights)
     return model

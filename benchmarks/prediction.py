@@ -5,6 +5,7 @@ python benchmarks/prediction.py --ensemble runs/mine/ensemble --texts 1000
 
 import argparse
 import csv
+import functools
 import statistics
 import sys
 import tempfile
@@ -74,7 +75,7 @@ def compare(ensemble_directory: Path, texts: list[str], repeats: int) -> dict[st
         ("keras", PlainPredictor(ensemble, BATCH_SIZE), "float32"),
     ):
         set_precision(precision)
-        proba[name], first, seconds = time_calls(lambda p=predictor: p.predict_proba(texts), repeats)
+        proba[name], first, seconds = time_calls(functools.partial(predictor.predict_proba, texts), repeats)
         figures[name] = {
             "first_seconds": round(first, 3),
             "seconds": round(statistics.median(seconds), 3),

@@ -6,6 +6,7 @@ The same model, rows, epochs and evaluation as our job's; Keras fit instead of o
 import argparse
 import csv
 import json
+import logging
 import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -59,7 +60,7 @@ def run_fold(fold: int, shared: ray.ObjectRef, assigned: np.ndarray, options: ar
         scaling_config=ray.train.ScalingConfig(num_workers=1, resources_per_worker={"CPU": 1}),
         run_config=ray.train.RunConfig(name=f"fold-{fold:02d}", storage_path=options.storage),
     )
-    return trainer.fit().metrics["accuracy"]
+    return (trainer.fit().metrics or {})["accuracy"]
 
 
 def read_inputs(options: argparse.Namespace) -> tuple[dict, np.ndarray]:
@@ -98,7 +99,7 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, required=True)
     options = parser.parse_args()
     shared, assigned = read_inputs(options)
-    ray.init(address="local", log_to_driver=False, logging_level="ERROR")
+    ray.init(address="local", log_to_driver=False, logging_level=logging.ERROR)
     reference = ray.put(shared)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         accuracies = list(
