@@ -7,17 +7,11 @@ from bert4keras.layers import Dropout as PlainDropout
 from bert4keras.layers import LayerNormalization
 from bert4keras.models import ALBERT, BERT
 
+from raytrain.network.encoder_layers import LayerNorm, TransformerLayer
 from raytrain.network.layers import Dense, Dropout, DropoutSeed, TruncatedNormal
-from raytrain.network.transformer import FeedForward, LayerNorm, SelfAttention, gelu, gelu_tanh
+from raytrain.network.transformer import PLACES, LayerSettings
 
 keras = tf.keras
-
-_ACTIVATIONS = {"gelu": gelu, "gelu_new": gelu_tanh}
-
-
-# The layers that multiply matrices, and do so in the policy's type. What stands between them, the residual
-# stream among it, is float32 whatever the policy, as when PyTorch's autocast runs a Transformer.
-_PRODUCTS = (SelfAttention, FeedForward, Dense)
 
 
 class _OwnLayers:
@@ -41,37 +35,39 @@ class _OwnLayers:
             layer, kwargs = LayerNorm, {**kwargs, "epsilon": self.norm_epsilon}
         elif layer is keras.layers.Dense:
             layer = Dense
-        if layer not in _PRODUCTS:
+        # Products are in the policy's type. What stands between them, the residual stream among it, is
+        # float32 whatever the policy, as when PyTorch's autocast runs a Transformer.
+        if layer is not Dense:
             kwargs = {**kwargs, "dtype": "float32"}
         return super().apply(inputs, layer, arguments, **kwargs)
 
     def apply_main_layers(self, inputs, index):
-        """One layer: self-attention, then feed-forward, each with a residual and a norm around it."""
+        """One layer, which may be the same every time, but not its places of dropout."""
         name = "Transformer" if isinstance(self, ALBERT) else f"Transformer-{index}"
-        source, read = inputs, [inputs]
-        if self.first_only and index == self.num_hidden_layers - 1:
-            source = self.apply(inputs, keras.layers.Lambda, function=lambda x: x[:, :1], name="First")
-            read = [source, inputs]
-        attention = {
-            "heads": self.num_attention_heads,
-            "head_size": self.attention_head_size,
-            "out_dim": self.hidden_size,
-            "key_size": self.attention_key_size,
-            "attention_dropout": self.attention_dropout_rate,
-            "dropout_seed": self.dropout_seed,
-        }
-        attended = self._apply_around(
-            source, read, SelfAttention, f"{name}-MultiHeadSelfAttention", attention
+        settings = LayerSettings(
+            heads=self.num_attention_heads,
+            head_size=self.attention_head_size,
+            activation=self.hidden_act,
+            epsilon=self.norm_epsilon,
+            dropout=self.dropout_rate,
+            attention_dropout=self.attention_dropout_rate,
+            product_type=keras.mixed_precision.global_policy().compute_dtype,
         )
-        activation = _ACTIVATIONS.get(self.hidden_act, self.hidden_act)
-        feed_forward = {"units": self.intermediate_size, "activation": activation}
-        return self._apply_around(attended, attended, FeedForward, f"{name}-FeedForward", feed_forward)
-
-    def _apply_around(self, residual, inputs, layer, name, arguments):
-        x = self.apply(inputs, layer, kernel_initializer=self.initializer, name=name, **arguments)
-        x = self.apply(x, PlainDropout, rate=self.dropout_rate, name=f"{name}-Dropout")
-        x = self.apply([residual, x], keras.layers.Add, name=f"{name}-Add")
-        return self.apply(x, LayerNormalization, name=f"{name}-Norm")
+        arguments = {"place": self.dropout_seed.reserve(PLACES)}
+        arguments["first_only"] = self.first_only and index == self.num_hidden_layers - 1
+        outputs = self.apply(
+            inputs,
+            TransformerLayer,
+            arguments,
+            settings=settings,
+            channels=self.hidden_size,
+            units=self.intermediate_size,
+            dropout_seed=self.dropout_seed,
+            kernel_initializer=self.initializer,
+            name=name,
+        )
+        self.layers |= {part.name: part for part in self.layers[name].parts}
+        return outputs
 
 
 class _Bert(_OwnLayers, BERT):
