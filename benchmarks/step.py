@@ -85,9 +85,10 @@ def build_step(config: dict[str, Any], options: argparse.Namespace) -> Callable[
     else:
         targets = (np.arange(options.batch_size) % 2).astype(np.int32)
         objective = Classification(targets, default_settings())
-    update = TrainStep(model, objective, default_settings(), None, 1)
+    settings = default_settings(compile=options.compile == "layers")
+    update = TrainStep(model, objective, settings, None, 1)
     step = update._whole
-    if options.xla:
+    if options.compile == "step":
         step = tf.function(
             update._update, input_signature=step.input_signature, autograph=False, jit_compile=True
         )
@@ -151,7 +152,8 @@ def transformers_steps(precision: str, options: argparse.Namespace) -> dict[str,
 def measure(config: dict[str, Any], precision: str, options: argparse.Namespace) -> dict[str, Any]:
     set_precision(precision)
     product = product_rate(precision, options)
-    peers = {"raytrain, XLA" if options.xla else "raytrain": our_step(config, options)}
+    name = {"no": "raytrain", "layers": "raytrain, layers by XLA", "step": "raytrain, step by XLA"}
+    peers = {name[options.compile]: our_step(config, options)}
     if options.torch:
         peers |= transformers_steps(precision, options)
     for name, figures in peers.items():
@@ -201,7 +203,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--warm-ups", type=int, default=2)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu"])
-    parser.add_argument("--xla", action="store_true", help="compile our step by XLA")
+    parser.add_argument("--compile", default="no", choices=["no", "layers", "step"], help="ours, by XLA")
     parser.add_argument("--torch", action="store_true", help="also transformers' step; compiled on a GPU")
     parser.add_argument("--json", action="store_true", help="print the figures and write no file")
     options = parser.parse_args()
