@@ -54,7 +54,7 @@ def step_of(model: tf.keras.Model, architecture: str, compiled: bool = False) ->
 def launched(function: Any) -> Counter[str]:
     """Counts what a graph runs by type, called functions among it; one that XLA compiles is one operation.
 
-    Of loops the operations of a single turn are counted by their own functions, which are not called here.
+    So is a loop: how often it turns is not in the graph.
     """
     graph = function.graph.as_graph_def()
     library = {inner.signature.name: inner for inner in graph.library.function}
@@ -136,7 +136,8 @@ def count(architecture: str, config: dict[str, Any]) -> list[dict[str, Any]]:
         counted = float_operations(function)
         by_type: Counter[str] = Counter()
         for (_, types), number in counted.items():
-            by_type[" to ".join(sorted({kind.name for _, kind in types}))] += number
+            kinds = {kind.name for _, kind in types if kind.is_floating or kind.is_unsigned}
+            by_type[" to ".join(sorted(kinds))] += number
         lacking = sorted({operation for operation, types in counted if not has_card_kernel(operation, types)})
         rows.append({"what": architecture, "graph": name, **by_type, "without a card's kernel": lacking})
     return rows

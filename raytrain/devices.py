@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from raytrain.storage.files import home_directory
+from raytrain.home import home_directory
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ returns, biases and activations, weights and their gradients.
 
 import tensorflow as tf
 
-from raytrain.network.formulas import drop
+from raytrain.network import formulas
 
 keras = tf.keras
 
@@ -90,26 +90,14 @@ class Dropout(Float32Layer):
         if not training or self.rate == 0:
             return inputs
         key = self.seed.keys(self.place)
-        return tf.custom_gradient(lambda values: drop(values, self.rate, key))(inputs)
+        return tf.custom_gradient(lambda values: formulas.drop(values, self.rate, key))(inputs)
 
 
 def linear(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """One product of two matrices, to which TensorFlow fuses the bias where both are float32.
-
-    The bias joins in float32, so that its gradient, a sum over all tokens of a batch, is one in float32:
-    in bfloat16 such a sum stops growing at 256 times its terms.
-
-    Args:
-        inputs: (…, channels); the product is in its type.
-        kernel: (channels, units) float32.
-        bias: (units,) float32.
-
-    Returns:
-        (…, units) float32.
-    """
+    """`formulas.linear` over the last axis: (…, channels) to (…, units) float32, in the inputs' type."""
     flat = tf.reshape(inputs, [-1, inputs.shape[-1]])
-    product = tf.cast(tf.matmul(flat, tf.cast(kernel, flat.dtype)), tf.float32)
-    output = tf.nn.bias_add(product, bias)
+    weights = [tf.convert_to_tensor(weight) for weight in (kernel, bias)]
+    output = tf.custom_gradient(formulas.linear)(flat, *weights)
     return tf.reshape(output, tf.concat([tf.shape(inputs)[:-1], [kernel.shape[-1]]], axis=0))
 
 

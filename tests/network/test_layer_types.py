@@ -9,7 +9,7 @@ import tensorflow as tf
 from raytrain.network import crf
 from raytrain.network import layers
 from raytrain.network import recurrent
-from raytrain.network import encoder_layers
+from raytrain.network import encoders
 from raytrain.network.crf import CRF
 from raytrain.devices import set_precision
 from raytrain.network.layers import (
@@ -24,7 +24,7 @@ from raytrain.network.layers import (
     PaddingMask,
 )
 from raytrain.network.recurrent import BiLSTM
-from raytrain.network.encoder_layers import Denses, LayerNorm, TransformerLayer
+from raytrain.network.encoders import Denses, LayerNorm, TransformerLayer
 from raytrain.network.transformer import LayerSettings
 
 keras = tf.keras
@@ -74,7 +74,7 @@ LAYERS = {
 
 
 def test_every_layer_of_ours_is_called_below():
-    modules = (layers, crf, recurrent, encoder_layers)
+    modules = (layers, crf, recurrent, encoders)
     own = {
         value
         for module in modules

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from raytrain.network.encoder_layers import LayerNorm, TransformerLayer
+from raytrain.network.encoders import LayerNorm, TransformerLayer
 from raytrain.network.layers import DropoutSeed
 from raytrain.network.transformer import PLACES, LayerSettings, compiled_layers, run_layer
 
