@@ -185,7 +185,9 @@ class TrainStep:
             replica = tf.distribute.get_replica_context()
             values = replica.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients.values()))
             gradients = dict(zip(gradients, values, strict=True))
-        self._change(gradients, factor, number)
+        # Where XLA refuses one layer, no other has learned by then.
+        with tf.control_dependencies(list(gradients.values()) if self.compiles else []):
+            self._change(gradients, factor, number)
 
     def _change_weights(self, gradients: dict[str, tf.Tensor], factor, number) -> None:
         self.optimizer.apply(gradients, factor, number, self._settings.clip_norm)

@@ -252,6 +252,23 @@ def test_where_xla_cannot_compile_auto_trains_without(fold, broken_xla, monkeypa
     assert_alike(update(training, number=1), update(plain, number=1))
 
 
+def test_a_piece_counts_once_where_xla_cannot_compile_the_optimizer(fold, monkeypatch):
+    change = TrainStep._change_weights
+
+    def broken(self, gradients, factor, number):
+        if self.compiles:
+            factor = tf.ensure_shape(tf.numpy_function(lambda x: x, [factor], tf.float32), ())
+        change(self, gradients, factor, number)
+
+    plain = update(fold(False, accumulation=2))
+    monkeypatch.setattr(step_module, "compiles", lambda wanted: True)
+    monkeypatch.setattr(TrainStep, "_change_weights", broken)
+    monkeypatch.setattr(TrainStep, "_clear_sums", lambda self: None)  # as if it had not come to that
+    training = fold("auto", accumulation=2)
+    assert_alike(update(training), plain)
+    assert training.refusal
+
+
 def test_where_xla_cannot_compile_true_says_so(fold, broken_xla):
     with pytest.raises(RaytrainError, match=r"train\.compile is true, but XLA cannot .*Error"):
         update(fold(True))
