@@ -11,7 +11,7 @@ Types: products are in the type of their inputs; all else is float32.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -106,9 +106,7 @@ def linear(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Te
     return output, gradient
 
 
-def drop(
-    inputs: tf.Tensor, rate: float, key: tf.Tensor | None, shape: Sequence[Any] | tf.Tensor | None = None
-) -> tuple[tf.Tensor, Gradient]:
+def drop(inputs: tf.Tensor, rate: float, key: tf.Tensor | None) -> tuple[tf.Tensor, Gradient]:
     """Sets a share of the values to 0 and scales the others, so that the expectation stays.
 
     The bits are Philox's (Salmon et al. 2011), which XLA draws as TensorFlow does; of the floats that each
@@ -118,12 +116,11 @@ def drop(
         inputs: float32. In bfloat16 a rate of 0.1 would drop 13 of 128 values and scale by 1.109.
         rate: Share of the values.
         key: (1,) uint64 of `DropoutSeed.keys`; None keeps everything, as a rate of 0 does.
-        shape: Of the inputs, where it is known from elsewhere.
     """
     if key is None or rate == 0:
         return inputs, lambda upstream: upstream
     bits = tf.raw_ops.StatelessRandomUniformFullIntV2(
-        shape=tf.shape(inputs) if shape is None else shape,
+        shape=tf.shape(inputs),
         key=key,
         counter=tf.zeros((2,), tf.uint64),
         alg=1,

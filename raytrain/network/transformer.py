@@ -115,6 +115,7 @@ def _differentiable(settings: LayerSettings) -> Any:
 
 
 def _layer(settings: LayerSettings, inputs, mask, keys, weights) -> tuple[tf.Tensor, Gradient]:
+    """`run_layer`, and its gradient to the inputs and each weight; within, tokens are rows of a matrix."""
     channels, length = inputs.shape[-1], tf.shape(mask)[1]
     rows = tf.reshape(inputs, [-1, channels])
     source = inputs[:, 0] if settings.first_only else rows
