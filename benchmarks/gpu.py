@@ -31,7 +31,9 @@ TESTS = (
     "test_layer_types",
     "test_kernels",
     "test_layers",
+    "test_formulas",
     "test_transformer",
+    "test_compiled",
     "test_recurrent",
     "test_crf",
 )
@@ -134,9 +136,10 @@ def _sizes(options: argparse.Namespace) -> list[str]:
 
 
 def compile_steps(options: argparse.Namespace) -> Iterator[Row]:
-    """The same with the whole step compiled by XLA."""
+    """The same compiled by XLA, layer by layer as runs train, and the whole step."""
     for shape in reversed(shapes(options)):
-        yield from run_step(options, "--shape", shape, "--precisions", "bfloat16", "--xla")
+        for compiled in ("layers", "step"):
+            yield from run_step(options, "--shape", shape, "--precisions", "bfloat16", "--compile", compiled)
 
 
 def time_heads(options: argparse.Namespace) -> Iterator[Row]:

@@ -35,7 +35,7 @@ class Measured:
     stdout: str
     stderr: str
 
-    def last_json(self) -> dict[str, Any]:
+    def last_json(self) -> Any:
         return json.loads(self.stdout.strip().split("\n")[-1])
 
     def failure(self) -> str:

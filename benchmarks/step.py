@@ -26,7 +26,7 @@ from settings import default_settings
 
 from raytrain.devices import set_precision, set_up_tensorflow
 from raytrain.network.build import build_head, build_model, input_specs
-from raytrain.network.objectives import Classification, Tagging
+from raytrain.network.objectives import Classification, Objective, Tagging
 from raytrain.network.step import TrainStep
 
 HERE = Path(__file__).parent
@@ -79,15 +79,17 @@ def build_step(config: dict[str, Any], options: argparse.Namespace) -> Callable[
             inputs[key] = rng.normal(size=(*shape, config["hidden_size"])).astype(np.float32)
         else:
             inputs[key] = rng.integers(min(5, limits[key] - 1), limits[key], shape).astype(np.int32)
+    objective: Objective
     if name in TAGGERS:
         objective, targets = Untagged(), rng.integers(0, NUM_TAGS, shape).astype(np.int32)
         targets[:, [0, -1]] = 1  # the text is whole
     else:
         targets = (np.arange(options.batch_size) % 2).astype(np.int32)
         objective = Classification(targets, default_settings())
-    update = TrainStep(model, objective, default_settings(), None, 1)
+    settings = default_settings(compile=options.compile == "layers")
+    update = TrainStep(model, objective, settings, None, 1)
     step = update._whole
-    if options.xla:
+    if options.compile == "step":
         step = tf.function(
             update._update, input_signature=step.input_signature, autograph=False, jit_compile=True
         )
@@ -151,7 +153,8 @@ def transformers_steps(precision: str, options: argparse.Namespace) -> dict[str,
 def measure(config: dict[str, Any], precision: str, options: argparse.Namespace) -> dict[str, Any]:
     set_precision(precision)
     product = product_rate(precision, options)
-    peers = {"raytrain, XLA" if options.xla else "raytrain": our_step(config, options)}
+    ours = {"no": "raytrain", "layers": "raytrain, layers by XLA", "step": "raytrain, step by XLA"}
+    peers = {ours[options.compile]: our_step(config, options)}
     if options.torch:
         peers |= transformers_steps(precision, options)
     for name, figures in peers.items():
@@ -201,7 +204,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--warm-ups", type=int, default=2)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu"])
-    parser.add_argument("--xla", action="store_true", help="compile our step by XLA")
+    parser.add_argument("--compile", default="no", choices=["no", "layers", "step"], help="ours, by XLA")
     parser.add_argument("--torch", action="store_true", help="also transformers' step; compiled on a GPU")
     parser.add_argument("--json", action="store_true", help="print the figures and write no file")
     options = parser.parse_args()

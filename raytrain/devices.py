@@ -7,7 +7,9 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from raytrain.home import home_directory
 
 
 @contextlib.contextmanager
@@ -43,6 +45,8 @@ def set_up_tensorflow(threads: int, gpu_share: float | None, precision: str) -> 
 @functools.cache
 def _share_machine(threads: int, gpu_share: float | None) -> None:
     """Keeps to a share of the machine; TensorFlow takes that once in a process."""
+    if gpu_share:
+        _set_xla_flags()
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -58,6 +62,26 @@ def _share_machine(threads: int, gpu_share: float | None) -> None:
             tf.config.set_logical_device_configuration(gpu, [limit])
         else:
             tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def _set_xla_flags() -> None:
+    """Has XLA compile quickly, and keep what it compiled; what the user has set stays.
+
+    TensorFlow reads the variables at its first operation. With the autotuner and Triton's products XLA took
+    minutes for an encoder, for steps that were no faster.
+    """
+    _add_flags("XLA_FLAGS", "--xla_gpu_autotune_level=0", "--xla_gpu_enable_triton_gemm=false")
+    cache = home_directory() / "xla"
+    with contextlib.suppress(OSError):  # then every process compiles for itself
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _add_flags("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={cache}")
+
+
+def _add_flags(variable: str, *flags: str) -> None:
+    """Appends to a variable of the environment the flags that it does not hold in whatever value."""
+    held = os.environ.get(variable, "").split()
+    names = {flag.partition("=")[0] for flag in held}
+    os.environ[variable] = " ".join([*held, *(flag for flag in flags if flag.partition("=")[0] not in names)])
 
 
 def set_precision(precision: str) -> None:
@@ -81,6 +105,17 @@ def set_precision(precision: str) -> None:
         {"auto_mixed_precision_onednn_bfloat16": wanted and not by_policy}
     )
     tf.keras.mixed_precision.set_global_policy("mixed_bfloat16" if by_policy else "float32")
+
+
+def compiles(wanted: Literal["auto"] | bool) -> bool:
+    """Whether XLA compiles training steps.
+
+    Args:
+        wanted: `auto` for where there are cards: on CPUs its code is slower than TensorFlow's own.
+    """
+    import tensorflow as tf
+
+    return bool(tf.config.get_visible_devices("GPU")) if wanted == "auto" else bool(wanted)
 
 
 def _cards_have_bfloat16(cards: Sequence[Any]) -> bool:

@@ -1,13 +1,15 @@
 import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
 
 import gc
+import os
 import weakref
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from raytrain.devices import cpu_has_bfloat16, quick_imports, set_precision
+from raytrain import devices
+from raytrain.devices import _set_xla_flags, compiles, cpu_has_bfloat16, quick_imports, set_precision
 from raytrain.network.build import build_model
 from raytrain.network.weights import head_variables
 
@@ -76,6 +78,61 @@ def test_auto_follows_the_hardware():
     set_precision("auto")
     chosen = tf.config.optimizer.get_experimental_options()["auto_mixed_precision_onednn_bfloat16"]
     assert chosen == cpu_has_bfloat16()
+
+
+@pytest.fixture
+def xla_flags(monkeypatch, tmp_path):
+    """Sets the flags beside what the user has; gives them by variable."""
+    monkeypatch.setenv("RAYTRAIN_HOME", str(tmp_path / "home"))
+
+    def flags(**given):
+        for name in ("XLA_FLAGS", "TF_XLA_FLAGS"):
+            monkeypatch.setenv(name, given.get(name, ""))
+        _set_xla_flags()
+        return [os.environ[name].split() for name in ("XLA_FLAGS", "TF_XLA_FLAGS")]
+
+    return flags
+
+
+def test_xla_compiles_quickly_and_keeps_it_for_this_user_alone(xla_flags, tmp_path):
+    plain, cache = xla_flags()
+    assert plain == ["--xla_gpu_autotune_level=0", "--xla_gpu_enable_triton_gemm=false"]
+    assert cache == [f"--tf_xla_persistent_cache_directory={tmp_path / 'home' / 'xla'}"]
+    assert (tmp_path / "home" / "xla").stat().st_mode & 0o777 == 0o700
+    assert xla_flags(XLA_FLAGS=" ".join(plain), TF_XLA_FLAGS=cache[0]) == [plain, cache]
+
+
+def test_xla_keeps_the_users_own_flags(xla_flags):
+    own = ["--xla_dump_to=/tmp/x", "--xla_gpu_autotune_level=4"]
+    plain, cache = xla_flags(
+        XLA_FLAGS=" ".join(own), TF_XLA_FLAGS="--tf_xla_persistent_cache_directory=/elsewhere"
+    )
+    assert plain == [*own, "--xla_gpu_enable_triton_gemm=false"]
+    assert cache == ["--tf_xla_persistent_cache_directory=/elsewhere"]
+
+
+def test_a_home_that_cannot_be_written_leaves_xla_without_a_cache(xla_flags, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RAYTRAIN_HOME", str(tmp_path / "file"))
+    plain, cache = xla_flags()
+    assert plain and not cache
+
+
+@pytest.mark.parametrize("share", [None, 0.0])
+def test_a_process_without_a_card_sets_no_flags(monkeypatch, share):
+    monkeypatch.setattr(devices, "_set_xla_flags", lambda: pytest.fail("it owns no card"))
+    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", lambda _: None)
+    monkeypatch.setattr(tf.config.threading, "set_inter_op_parallelism_threads", lambda _: None)
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda *_: None)
+    devices._share_machine.__wrapped__(1, share)
+
+
+def test_auto_compiles_where_there_are_cards(monkeypatch):
+    cards = []
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: cards)
+    assert [compiles(wanted) for wanted in ("auto", True, False)] == [False, True, False]
+    cards.append("GPU:0")
+    assert [compiles(wanted) for wanted in ("auto", True, False)] == [True, True, False]
 
 
 def test_the_garbage_collector_stands_still_during_imports_alone():

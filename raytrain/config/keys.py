@@ -14,6 +14,7 @@ FREE_KEYS = (
     "data.test",
     "storage",
     "sweep.",
+    "train.compile",
     "tracking.",
 )
 

@@ -11,6 +11,7 @@ DropKind = Literal["empty_text", "missing_label", "malformed_row", "duplicate_id
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Precision = Literal["auto", "float32", "bfloat16", "mixed_bfloat16"]
+Compile = Literal["auto"] | bool
 
 
 def yaml_value(value: Any) -> str:
@@ -138,6 +139,11 @@ class TrainConfig(Section):
         "auto",
         description="of products; auto: bfloat16 where the hardware has it, else float32; "
         "mixed_bfloat16: as cards compute bfloat16, on CPUs too",
+    )
+    compile: Compile = Field(
+        "auto",
+        description="by XLA, the encoder's layers and the optimizer; auto: on cards, as long as XLA can; "
+        "batches then have four lengths at most",
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="of the head, before its dense layers")
     early_stopping: Positive | None = Field(

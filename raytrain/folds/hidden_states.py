@@ -21,6 +21,7 @@ import ray
 from raytrain.cluster import on_node
 from raytrain.folds.frozen import EncoderSource, write_states
 from raytrain.folds.resources import FoldResources
+from raytrain.home import home_directory
 from raytrain.stages import POLL_SECONDS, Stage, Stages
 from raytrain.storage.cache import (
     finish_partial,
@@ -32,7 +33,6 @@ from raytrain.storage.cache import (
     open_partial,
     partial_path,
 )
-from raytrain.storage.files import home_directory
 
 _COPY_BYTES = 256 << 20
 

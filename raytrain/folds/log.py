@@ -155,6 +155,11 @@ class FoldReporter:
         self._push(MemoryTaken(peak_bytes, card_bytes))
         self.log.add("memory", peak_bytes=peak_bytes, card_bytes=card_bytes)
 
+    def on_refusal(self, reason: str) -> None:
+        """Tells and logs that the fold began anew without XLA."""
+        self._push(Retried(f"XLA cannot compile its step: again without ({reason})"))
+        self.log.add("uncompiled", reason=reason)
+
     def on_epoch(self, metrics: dict[str, float]) -> None:
         """Tells and logs the scores of an epoch."""
         self._epoch = metrics["epoch"]
@@ -188,6 +193,9 @@ class SilentReporter(FoldReporter):
         pass
 
     def on_memory(self, peak_bytes: int, card_bytes: int) -> None:
+        pass
+
+    def on_refusal(self, reason: str) -> None:
         pass
 
     def on_epoch(self, metrics: dict[str, float]) -> None:

@@ -129,9 +129,17 @@ def _run_epochs(
 ) -> None:
     """Trains until the fold is finished or its deadline has come."""
     watch = Watch(spec.deadline, num_workers)
-    tells_memory = is_chief and bool(spec.gpu_share)
+    tells_memory, tells_refusal = is_chief and bool(spec.gpu_share), True
+
+    def on_step(step: int, num_steps: int, loss: float) -> None:
+        nonlocal tells_refusal
+        if tells_refusal and training.refusal:
+            reporter.on_refusal(training.refusal)
+            tells_refusal = False
+        reporter.on_step(step, num_steps, loss)
+
     while not training.finished:
-        metrics = training.run_epoch(reporter.on_step, watch)
+        metrics = training.run_epoch(on_step, watch)
         if metrics is None and watch.reason == TIME_BUDGET:
             reporter.on_pause(watch.reason, training.epoch, training.step)
             return

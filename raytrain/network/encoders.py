@@ -1,23 +1,118 @@
-"""BERT and ALBERT encoders of bert4keras, built of faster layers."""
+"""BERT and ALBERT encoders of bert4keras, built of layers that compute what `network.transformer` says."""
 
 from typing import Any
 
+import bert4keras.layers
 import tensorflow as tf
-from bert4keras.layers import Dropout as PlainDropout
-from bert4keras.layers import LayerNormalization
 from bert4keras.models import ALBERT, BERT
 
-from raytrain.network.layers import Dense, Dropout, DropoutSeed, TruncatedNormal
-from raytrain.network.transformer import FeedForward, LayerNorm, SelfAttention, gelu, gelu_tanh
+from raytrain.network.formulas import normalize
+from raytrain.network.layers import (
+    Dense,
+    Dropout,
+    DropoutSeed,
+    Float32Layer,
+    TruncatedNormal,
+    add_float32,
+)
+from raytrain.network.transformer import PLACES, LayerSettings, run_layer
 
 keras = tf.keras
 
-_ACTIVATIONS = {"gelu": gelu, "gelu_new": gelu_tanh}
+
+class LayerNorm(bert4keras.layers.LayerNormalization):
+    """bert4keras's unconditional LayerNormalization by `normalize`; float32 whatever the policy."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+
+    def call(self, inputs):
+        @tf.custom_gradient
+        def norm(inputs, gamma, beta):
+            return normalize(inputs, gamma, beta, self.epsilon)
+
+        return norm(inputs, tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta))
 
 
-# The layers that multiply matrices, and do so in the policy's type. What stands between them, the residual
-# stream among it, is float32 whatever the policy, as when PyTorch's autocast runs a Transformer.
-_PRODUCTS = (SelfAttention, FeedForward, Dense)
+class Denses(Float32Layer):
+    """Holds kernels and biases of several products, for its layer to multiply by.
+
+    Args:
+        shapes: (channels, units) of each.
+        kernel_initializer: Of the kernels, called for one after another.
+    """
+
+    def __init__(self, shapes: list[tuple[int, int]], kernel_initializer: Any, **kwargs):
+        super().__init__(**kwargs)
+        self.shapes, self.kernel_initializer = shapes, kernel_initializer
+
+    def build(self, input_shape=None):
+        for shape in self.shapes:
+            add_float32(self, "kernel", shape, self.kernel_initializer)
+            add_float32(self, "bias", shape[1:], "zeros")
+        super().build(input_shape)
+
+
+class TransformerLayer(Float32Layer):
+    """A layer of `network.transformer`, (batch, length, channels) float32 to the same shape.
+
+    Args:
+        settings: Of the layer, but for `first_only`.
+        channels: Of its inputs.
+        units: Of the inner product of its feed-forward half.
+        dropout_seed: Where it finds the keys of its masks.
+        kernel_initializer: Called for one kernel after another.
+
+    Attributes:
+        parts: The layers that hold its weights, named as bert4keras's.
+    """
+
+    def __init__(
+        self,
+        settings: LayerSettings,
+        channels: int,
+        units: int,
+        dropout_seed: DropoutSeed,
+        kernel_initializer: Any,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.settings, self.dropout_seed, self.supports_masking = settings, dropout_seed, True
+        width = settings.heads * settings.head_size
+        attention, feed_forward = f"{self.name}-MultiHeadSelfAttention", f"{self.name}-FeedForward"
+        inner = [(channels, units), (units, channels)]
+        self.parts = [
+            Denses([(channels, width)] * 3 + [(width, channels)], kernel_initializer, name=attention),
+            LayerNorm(epsilon=settings.epsilon, name=f"{attention}-Norm"),
+            Denses(inner, kernel_initializer, name=feed_forward),
+            LayerNorm(epsilon=settings.epsilon, name=f"{feed_forward}-Norm"),
+        ]
+
+    def build(self, input_shape):
+        for part in self.parts:
+            part.build(input_shape)
+            part.built = True
+        super().build(input_shape)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def call(self, inputs, mask=None, training=None, place=0, first_only=False):
+        """Runs the layer.
+
+        Args:
+            inputs: (batch, length, channels) float32.
+            mask: (batch, length); None where all tokens are real.
+            training: Whether it drops.
+            place: Of its first mask, as `DropoutSeed.reserve` gives it: a layer may be applied several times.
+            first_only: Returns the first position alone, (batch, 1, channels).
+        """
+        if mask is None:
+            mask = tf.ones(tf.shape(inputs)[:2], tf.bool)
+        settings = self.settings if not first_only else self.settings.of_first()
+        keys = self.dropout_seed.keys(place, PLACES) if training and settings.drops else None
+        weights = [tf.convert_to_tensor(weight) for part in self.parts for weight in part.weights]
+        return run_layer(settings, inputs, mask, keys, weights)
 
 
 class _OwnLayers:
@@ -33,45 +128,47 @@ class _OwnLayers:
         return self.truncated_normal
 
     def apply(self, inputs=None, layer=None, arguments=None, **kwargs):
-        if layer is PlainDropout:
+        if layer is bert4keras.layers.Dropout:
             if self.dropout_rate == 0:
                 return inputs
             layer, kwargs = Dropout, {**kwargs, "seed": self.dropout_seed}
-        elif layer is LayerNormalization:
+        elif layer is bert4keras.layers.LayerNormalization:
             layer, kwargs = LayerNorm, {**kwargs, "epsilon": self.norm_epsilon}
         elif layer is keras.layers.Dense:
             layer = Dense
-        if layer not in _PRODUCTS:
+        # Products are in the policy's type. What stands between them, the residual stream among it, is
+        # float32 whatever the policy, as when PyTorch's autocast runs a Transformer.
+        if layer is not Dense:
             kwargs = {**kwargs, "dtype": "float32"}
         return super().apply(inputs, layer, arguments, **kwargs)
 
     def apply_main_layers(self, inputs, index):
-        """One layer: self-attention, then feed-forward, each with a residual and a norm around it."""
+        """One layer, which may be the same every time, but not its places of dropout."""
         name = "Transformer" if isinstance(self, ALBERT) else f"Transformer-{index}"
-        source, read = inputs, [inputs]
-        if self.first_only and index == self.num_hidden_layers - 1:
-            source = self.apply(inputs, keras.layers.Lambda, function=lambda x: x[:, :1], name="First")
-            read = [source, inputs]
-        attention = {
-            "heads": self.num_attention_heads,
-            "head_size": self.attention_head_size,
-            "out_dim": self.hidden_size,
-            "key_size": self.attention_key_size,
-            "attention_dropout": self.attention_dropout_rate,
-            "dropout_seed": self.dropout_seed,
-        }
-        attended = self._apply_around(
-            source, read, SelfAttention, f"{name}-MultiHeadSelfAttention", attention
+        settings = LayerSettings(
+            heads=self.num_attention_heads,
+            head_size=self.attention_head_size,
+            activation=self.hidden_act,
+            epsilon=self.norm_epsilon,
+            dropout=self.dropout_rate,
+            attention_dropout=self.attention_dropout_rate,
+            product_type=keras.mixed_precision.global_policy().compute_dtype,
         )
-        activation = _ACTIVATIONS.get(self.hidden_act, self.hidden_act)
-        feed_forward = {"units": self.intermediate_size, "activation": activation}
-        return self._apply_around(attended, attended, FeedForward, f"{name}-FeedForward", feed_forward)
-
-    def _apply_around(self, residual, inputs, layer, name, arguments):
-        x = self.apply(inputs, layer, kernel_initializer=self.initializer, name=name, **arguments)
-        x = self.apply(x, PlainDropout, rate=self.dropout_rate, name=f"{name}-Dropout")
-        x = self.apply([residual, x], keras.layers.Add, name=f"{name}-Add")
-        return self.apply(x, LayerNormalization, name=f"{name}-Norm")
+        arguments = {"place": self.dropout_seed.reserve(PLACES)}
+        arguments["first_only"] = self.first_only and index == self.num_hidden_layers - 1
+        outputs = self.apply(
+            inputs,
+            TransformerLayer,
+            arguments,
+            settings=settings,
+            channels=self.hidden_size,
+            units=self.intermediate_size,
+            dropout_seed=self.dropout_seed,
+            kernel_initializer=self.initializer,
+            name=name,
+        )
+        self.layers |= {part.name: part for part in self.layers[name].parts}
+        return outputs
 
 
 class _Bert(_OwnLayers, BERT):

@@ -9,32 +9,42 @@ returns, biases and activations, weights and their gradients.
 
 import tensorflow as tf
 
+from raytrain.network import formulas
+
 keras = tf.keras
 
 
 class DropoutSeed:
-    """Where the dropout layers of one model find the seed of the current step.
+    """Where the dropout layers of one model find what their masks of the current step are drawn from.
 
     A stateful generator would make a resumed fold draw other masks than an uninterrupted one. Here a
     mask is a function of (seed, place in the model) alone, and the training step sets the seed.
-
-    Attributes:
-        value: (2,) int32 tensor, set while a training step is traced.
     """
 
     def __init__(self):
-        self.value = tf.constant([0, 0], tf.int32)
-        self._place = 0
+        self._seed, self._keys = tf.constant([0, 0], tf.int32), None
+        self._num_places = 0
 
-    def begin_step(self, value: tf.Tensor) -> None:
-        """Starts a step's trace with its seed; places are counted anew from 0."""
-        self.value = value
-        self._place = 0
+    def reserve(self, count: int = 1) -> int:
+        """Takes so many places while the model is built. Returns the first."""
+        self._num_places += count
+        return self._num_places - count
 
-    def next(self) -> tf.Tensor:
-        """The seed of the next place. A layer that is applied several times has several places."""
-        self._place += 1
-        return tf.random.experimental.stateless_fold_in(self.value, self._place)
+    def begin_step(self, seed: tf.Tensor) -> None:
+        """Starts a step's trace with its seed, (2,) int32."""
+        self._seed, self._keys = seed, None
+        self._keys = self._derive()
+
+    def keys(self, place: int, count: int = 1) -> tf.Tensor:
+        """(count,) uint64, each a place's own key of Philox; on a card they never leave it."""
+        keys = self._derive() if self._keys is None else self._keys
+        return keys[place : place + count]
+
+    def _derive(self) -> tf.Tensor:
+        key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=self._seed)
+        return tf.raw_ops.StatelessRandomUniformFullIntV2(
+            shape=[self._num_places], key=key, counter=counter, alg=1, dtype=tf.uint64
+        )
 
 
 class TruncatedNormal(keras.initializers.Initializer):
@@ -68,49 +78,26 @@ class Float32Layer(keras.layers.Layer):
         super().__init__(**{**kwargs, "dtype": "float32"})
 
 
-def drop(inputs: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
-    """Sets a share of the values to 0 and scales the others, so that the expectation stays.
-
-    Args:
-        inputs: float32. In bfloat16 a rate of 0.1 would drop 13 of 128 values and scale by 1.109.
-        rate: Share of the values.
-        seed: Of `DropoutSeed.next`.
-    """
-    return tf.nn.experimental.stateless_dropout(inputs, rate, seed=seed, rng_alg="philox")
-
-
 class Dropout(Float32Layer):
     """Dropout whose masks come from a DropoutSeed. Same shape in and out, float32; mask passed on."""
 
     def __init__(self, rate: float, seed: DropoutSeed, **kwargs):
         super().__init__(**kwargs)
-        self.rate = rate
-        self.seed = seed
+        self.rate, self.seed, self.place = rate, seed, seed.reserve()
         self.supports_masking = True
 
     def call(self, inputs, training=None):
         if not training or self.rate == 0:
             return inputs
-        return drop(inputs, self.rate, self.seed.next())
+        key = self.seed.keys(self.place)
+        return tf.custom_gradient(lambda values: formulas.drop(values, self.rate, key))(inputs)
 
 
 def linear(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """One product of two matrices, to which TensorFlow fuses the bias where both are float32.
-
-    The bias joins in float32, so that its gradient, a sum over all tokens of a batch, is one in float32:
-    in bfloat16 such a sum stops growing at 256 times its terms.
-
-    Args:
-        inputs: (…, channels); the product is in its type.
-        kernel: (channels, units) float32.
-        bias: (units,) float32.
-
-    Returns:
-        (…, units) float32.
-    """
+    """`formulas.linear` over the last axis: (…, channels) to (…, units) float32, in the inputs' type."""
     flat = tf.reshape(inputs, [-1, inputs.shape[-1]])
-    product = tf.cast(tf.matmul(flat, tf.cast(kernel, flat.dtype)), tf.float32)
-    output = tf.nn.bias_add(product, bias)
+    weights = [tf.convert_to_tensor(weight) for weight in (kernel, bias)]
+    output = tf.custom_gradient(formulas.linear)(flat, *weights)
     return tf.reshape(output, tf.concat([tf.shape(inputs)[:-1], [kernel.shape[-1]]], axis=0))
 
 

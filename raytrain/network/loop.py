@@ -17,7 +17,7 @@ from raytrain.network.schedule import TrainSettings, rate_factor
 from raytrain.network.step import Piece, TrainStep
 from raytrain.network.weights import assign_variables, learned_variables, read_variables
 from raytrain.scores.classes import is_better
-from raytrain.text.batches import FeatureRows, plan_epoch
+from raytrain.text.batches import FeatureRows, choose_lengths, plan_epoch
 
 keras = tf.keras
 
@@ -67,6 +67,7 @@ class FoldTraining:
         self.rank, self.num_workers, self.accumulation = rank, num_workers, accumulation
         self._begin(train_rows, valid_rows, seed)
         self._update = TrainStep(model, objective, settings, strategy, accumulation)
+        self._lengths = choose_lengths(features.lengths)
 
     def _begin(self, train_rows: np.ndarray, valid_rows: np.ndarray, seed: int) -> None:
         self.train_rows, self.valid_rows, self.seed = train_rows, valid_rows, seed
@@ -96,6 +97,11 @@ class FoldTraining:
         )
         for moment in self._update.optimizer.state.values():
             moment.assign(tf.zeros_like(moment))
+
+    @property
+    def refusal(self) -> str | None:
+        """Why XLA compiles nothing although it might have, or None."""
+        return self._update.refusal
 
     @property
     def finished(self) -> bool:
@@ -166,9 +172,16 @@ class FoldTraining:
         return pieces
 
     def _lay(self, rows: np.ndarray, batch: np.ndarray) -> Piece:
-        features, objective = self.features, self.objective
-        targets, weights = objective.targets(features, rows), objective.weights(features, rows, batch)
-        return features.collate(rows), targets, weights
+        """Rows of a batch as arrays. Compiled, of few shapes: few lengths, filled up with weights of 0."""
+        features, objective, length = self.features, self.objective, None
+        weights = objective.weights(features, rows, batch)
+        if self._update.compiles:
+            length = int(self._lengths[np.searchsorted(self._lengths, features.lengths[rows].max())])
+            num_rows = -(-self.settings.batch_size // self.num_workers)
+            missing = -(-num_rows // self.accumulation) - len(rows)
+            rows = np.concatenate([rows, np.repeat(rows[:1], missing)])
+            weights = np.pad(weights, (0, missing))
+        return features.collate(rows, length), objective.targets(features, rows, length), weights
 
     def _schedule(
         self, step: int, steps_per_epoch: int, num_pieces: int

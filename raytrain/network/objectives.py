@@ -31,8 +31,8 @@ class Objective(Protocol):
 
     target_spec: tf.TensorSpec
 
-    def targets(self, features: FeatureRows, rows: np.ndarray) -> np.ndarray:
-        """What is to be learned of the rows, row by row."""
+    def targets(self, features: FeatureRows, rows: np.ndarray, length: int | None = None) -> np.ndarray:
+        """What is to be learned of the rows, row by row; `length` as in `FeatureRows.collate`."""
 
     def weights(self, features: FeatureRows, rows: np.ndarray, batch: np.ndarray) -> np.ndarray:
         """(len(rows),) float32 weights of the rows' losses; `rows` are of the whole `batch`."""
@@ -69,7 +69,7 @@ class Classification:
     def __init__(self, labels: np.ndarray, settings: TrainSettings):
         self.labels, self._settings = labels, settings
 
-    def targets(self, features: FeatureRows, rows: np.ndarray) -> np.ndarray:
+    def targets(self, features: FeatureRows, rows: np.ndarray, length: int | None = None) -> np.ndarray:
         return self.labels[rows].astype(np.int32)
 
     def weights(self, features: FeatureRows, rows: np.ndarray, batch: np.ndarray) -> np.ndarray:
@@ -122,8 +122,8 @@ class Tagging:
         self._tagged = tagged
         self._targets = tagged.targets()
 
-    def targets(self, features: FeatureRows, rows: np.ndarray) -> np.ndarray:
-        return features.pad(self._targets, rows)
+    def targets(self, features: FeatureRows, rows: np.ndarray, length: int | None = None) -> np.ndarray:
+        return features.pad(self._targets, rows, length)
 
     def weights(self, features: FeatureRows, rows: np.ndarray, batch: np.ndarray) -> np.ndarray:
         """A token weighs the same in every text of a batch."""

@@ -1,6 +1,6 @@
 """Adam with decoupled weight decay, one fused kernel a variable."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -34,27 +34,43 @@ class Adam:
             for name, variable in self.variables.items()
         }
 
-    def apply(self, gradients: Mapping[str, tf.Tensor], factor: tf.Tensor, step: tf.Tensor) -> None:
+    def apply(
+        self,
+        gradients: Mapping[str, tf.Tensor],
+        factor: tf.Tensor,
+        step: tf.Tensor,
+        clip_norm: float | None = None,
+    ) -> None:
         """Updates every variable.
 
         Args:
             gradients: Dense, by name.
             factor: Scalar by which the schedule multiplies the rates.
             step: Scalar float, 0 at the first update.
+            clip_norm: Cap on the global norm of all gradients, or None.
         """
+        scale = None if clip_norm is None else _clip_scale(list(gradients.values()), clip_norm)
         powers = {"beta1_power": BETA_1 ** (step + 1), "beta2_power": BETA_2 ** (step + 1)}
+        rates = {rate: factor * rate for rate in set(self.rates.values())}
+        decays = {rate: scaled * self.weight_decay for rate, scaled in rates.items()}
         for name, variable in self.variables.items():
-            rate = factor * self.rates[name]
+            rate, gradient = self.rates[name], gradients[name]
             if self.weight_decay and not any(part in name for part in NOT_DECAYED):
-                variable.assign_sub(variable * (rate * self.weight_decay))
+                variable.assign_sub(variable * decays[rate])
             tf.raw_ops.ResourceApplyAdam(
                 var=variable.handle,
                 m=self.state[f"m/{name}"].handle,
                 v=self.state[f"v/{name}"].handle,
                 **powers,
-                lr=rate,
+                lr=rates[rate],
                 beta1=BETA_1,
                 beta2=BETA_2,
                 epsilon=EPSILON,
-                grad=gradients[name],
+                grad=gradient if scale is None else gradient * scale,
             )
+
+
+def _clip_scale(gradients: Sequence[tf.Tensor], clip_norm: float) -> tf.Tensor:
+    """What brings the gradients' global norm down to `clip_norm`; NaN where the norm is not finite."""
+    norm = tf.sqrt(2 * tf.reduce_sum(tf.stack([tf.nn.l2_loss(gradient) for gradient in gradients])))
+    return clip_norm / tf.maximum(norm, clip_norm) + (norm - norm)

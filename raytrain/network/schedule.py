@@ -1,6 +1,7 @@
 """Hyperparameters of a fold, and what its learning rates are multiplied by at each step."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class TrainSettings:
     early_stopping: int | None
     monitor: str
     select: str
+    compile: Literal["auto"] | bool = "auto"
 
 
 def rate_factor(schedule: str, step: int, num_steps: int, warmup: float) -> float:

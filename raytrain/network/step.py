@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from raytrain.devices import compiles
+from raytrain.errors import RaytrainError
 from raytrain.network.build import input_specs
 from raytrain.network.objectives import Objective
 from raytrain.network.optimizer import Adam
 from raytrain.network.schedule import TrainSettings
+from raytrain.network.transformer import compiled_layers
 from raytrain.network.weights import head_variables, learned_variables
 
 keras = tf.keras
@@ -18,7 +21,7 @@ Piece = tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]  # inputs, targets,
 
 
 class TrainStep:
-    """The compiled update of one model.
+    """The traced update of one model, whose layers and optimizer XLA compiles where it is wanted.
 
     Args:
         model: Of `network.build.build_model` or `build_head`.
@@ -30,6 +33,8 @@ class TrainStep:
 
     Attributes:
         optimizer: Of what the model learns.
+        compiles: Whether XLA compiles.
+        refusal: Why it does not although it might have, or None.
     """
 
     def __init__(
@@ -43,25 +48,35 @@ class TrainStep:
         self._model, self._objective = model, objective
         self._settings, self._strategy = settings, strategy
         self.optimizer = _build_optimizer(model, settings)
+        self._sums: dict[str, tf.Variable] = {}
+        if num_pieces > 1:
+            self._sums = {
+                name: tf.Variable(tf.zeros_like(variable), trainable=False, name="sum")
+                for name, variable in self.optimizer.variables.items()
+            }
+        self.refusal: str | None = None
+        self._trace(compiles(settings.compile))
+
+    def _trace(self, compiles: bool) -> None:
+        self.compiles, self._is_proven = compiles, not compiles
         piece = [
-            input_specs(model),
-            objective.target_spec,
+            input_specs(self._model),
+            self._objective.target_spec,
             tf.TensorSpec((None,), tf.float32),
             tf.TensorSpec((2,), tf.int32),
         ]
         scalars = [tf.TensorSpec((), tf.float32), tf.TensorSpec((), tf.float32)]
         # Nothing here is Python control flow on tensors, and reading every layer's source takes seconds.
         options: dict[str, Any] = {"autograph": False}
-        self._sums: dict[str, tf.Variable] = {}
-        if num_pieces == 1:
-            self._whole = tf.function(self._update, input_signature=piece + scalars, **options)
-        else:
-            self._sums = {
-                name: tf.Variable(tf.zeros_like(variable), trainable=False, name="sum")
-                for name, variable in self.optimizer.variables.items()
-            }
-            self._add = tf.function(self._add_gradients, input_signature=piece, **options)
-            self._finish = tf.function(self._apply_sums, input_signature=scalars, **options)
+        # Whoever shares the fold is asked for his gradients in between, which XLA cannot.
+        apart = compiles and self._strategy is None
+        self._change, self._add, self._clear = (
+            tf.function(function, jit_compile=True, **options) if apart else function
+            for function in (self._change_weights, self._add_to_sums, self._clear_sums)
+        )
+        self._whole = tf.function(self._update, input_signature=piece + scalars, **options)
+        self._part = tf.function(self._add_gradients, input_signature=piece, **options)
+        self._finish = tf.function(self._apply_sums, input_signature=scalars, **options)
 
     def __call__(
         self, pieces: Sequence[Piece], seeds: Sequence[np.ndarray], factor: np.float32, number: np.float32
@@ -76,10 +91,39 @@ class TrainStep:
 
         Returns:
             The batch's loss, a scalar.
+
+        Raises:
+            RaytrainError: XLA cannot compile the update, and the settings say that it must.
         """
+        if self._is_proven:
+            return self._run(pieces, seeds, factor, number)
+        try:
+            loss = self._run(pieces, seeds, factor, number)
+            loss.numpy()  # a card tells later what went wrong
+        except tf.errors.ResourceExhaustedError:
+            raise
+        except tf.errors.OpError as error:
+            self._go_on_without_xla(error)
+            return self._run(pieces, seeds, factor, number)
+        self._is_proven = True
+        return loss
+
+    def _go_on_without_xla(self, error: tf.errors.OpError) -> None:
+        """Builds the step anew; nothing of the failed one has reached the weights."""
+        reason = next((line.strip() for line in error.message.splitlines() if line.strip()), "")
+        self.refusal = f"{type(error).__name__}: {reason}"
+        if self._settings.compile != "auto":
+            raise RaytrainError(
+                f"train.compile is true, but XLA cannot compile this model here: {self.refusal}"
+            ) from error
+        for value in self._sums.values():
+            value.assign(tf.zeros_like(value))
+        self._trace(False)
+
+    def _run(self, pieces, seeds, factor, number) -> tf.Tensor:
         if not self._sums:
             return self._whole(*pieces[0], seeds[0], factor, number)
-        loss = tf.add_n([self._add(*piece, seed) for piece, seed in zip(pieces, seeds, strict=True)])
+        loss = tf.add_n([self._part(*piece, seed) for piece, seed in zip(pieces, seeds, strict=True)])
         self._finish(factor, number)
         return loss
 
@@ -101,25 +145,31 @@ class TrainStep:
     def _add_gradients(self, inputs, targets, weights, seed):
         def add():
             loss, gradients = self._gradients(inputs, targets, weights, seed)
-            for name, gradient in gradients.items():
-                tf.raw_ops.AssignAddVariableOp(resource=self._sums[name].handle, value=gradient)
+            self._add(gradients)
             return loss
 
         return self._everywhere(add)
 
+    def _add_to_sums(self, gradients: dict[str, tf.Tensor]) -> None:
+        for name, gradient in gradients.items():
+            tf.raw_ops.AssignAddVariableOp(resource=self._sums[name].handle, value=gradient)
+
     def _apply_sums(self, factor, number):
         def apply():
             self._apply({name: tf.identity(value) for name, value in self._sums.items()}, factor, number)
-            for value in self._sums.values():
-                tf.raw_ops.AssignVariableOp(resource=value.handle, value=tf.zeros_like(value))
+            self._clear()
             return tf.constant(0.0)
 
         return self._everywhere(apply)
 
+    def _clear_sums(self) -> None:
+        for value in self._sums.values():
+            tf.raw_ops.AssignVariableOp(resource=value.handle, value=tf.zeros_like(value))
+
     def _gradients(self, inputs, targets, weights, seed):
         """This worker's share of the loss and of the gradients, the latter by name."""
         self._model.dropout_seed.begin_step(seed)
-        with tf.GradientTape() as tape:
+        with tf.GradientTape() as tape, compiled_layers(self.compiles):
             outputs = tf.cast(self._model(inputs, training=True), tf.float32)
             losses = self._objective.losses(self._model, inputs, outputs, targets)
             loss = tf.reduce_sum(losses * weights)
@@ -131,13 +181,16 @@ class TrainStep:
         }
 
     def _apply(self, gradients: dict[str, tf.Tensor], factor: tf.Tensor, number: tf.Tensor) -> None:
-        values = list(gradients.values())
         if self._strategy is not None:
             replica = tf.distribute.get_replica_context()
-            values = replica.all_reduce(tf.distribute.ReduceOp.SUM, values)
-        if self._settings.clip_norm is not None:
-            values, _ = tf.clip_by_global_norm(values, self._settings.clip_norm)
-        self.optimizer.apply(dict(zip(gradients, values, strict=True)), factor, number)
+            values = replica.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients.values()))
+            gradients = dict(zip(gradients, values, strict=True))
+        # Where XLA refuses one layer, no other has learned by then.
+        with tf.control_dependencies(list(gradients.values()) if self.compiles else []):
+            self._change(gradients, factor, number)
+
+    def _change_weights(self, gradients: dict[str, tf.Tensor], factor, number) -> None:
+        self.optimizer.apply(gradients, factor, number, self._settings.clip_norm)
 
 
 def _build_optimizer(model: keras.Model, settings: TrainSettings) -> Adam:

@@ -1,197 +1,241 @@
-"""The layers of a Transformer, with gradients written out.
+"""A Transformer's layer as a function of its inputs and weights, with its gradient; XLA may compile it.
 
-Automatic differentiation of attention, GELU and LayerNorm makes many passes over large tensors that a
-formula on paper does not need; on a CPU they are a third of a training step. Weights, their order and
-their names are those of bert4keras, whose layers these extend.
+Compiled, it is one function for all layers that are alike, so that XLA does its work once for each length
+of a batch, and a layer costs two launches, forward and back. Weights, their order and their names are
+those of bert4keras.
 
 Shapes: sequences are (batch, length, channels), masks (batch, length) boolean, True on real tokens.
 
-Types: as in `raytrain.network.layers`; softmax, GELU, norm and dropout are float32.
+Types: products are in the type that the settings name; inputs, outputs, weights and all gradients float32.
 """
 
-import math
+import contextlib
+import contextvars
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-import bert4keras.layers
 import tensorflow as tf
 
-from raytrain.network.layers import Dense, DropoutSeed, drop, linear
+from raytrain.network.formulas import Formula, Gradient, activation, attend, drop, linear, normalize
 
-keras = tf.keras
+PLACES = 3  # of dropout in a layer: attention's weights, and what each half adds
 
-
-@tf.custom_gradient
-def gelu(inputs: tf.Tensor):
-    """x Φ(x), with Φ the normal distribution function (Hendrycks & Gimpel 2016); not the tanh formula."""
-    scaled = inputs * math.sqrt(0.5)
-    below = 0.5 * tf.math.erf(scaled) + 0.5
-
-    def gradient(upstream):
-        return upstream * (below + scaled * tf.exp(-0.5 * math.log(math.pi) - scaled * scaled))
-
-    return inputs * below, gradient
+Dense = tuple[tf.Tensor, tf.Tensor]  # kernel, bias
+_compiles = contextvars.ContextVar("_compiles", default=False)
 
 
-@tf.custom_gradient
-def gelu_tanh(inputs: tf.Tensor):
-    """The formula with tanh for x Φ(x) (Hendrycks & Gimpel 2016), with which ALBERT was trained."""
-    root = math.sqrt(2 / math.pi)
-    square = tf.square(inputs)
-    tanh = tf.tanh(root * inputs * (1 + 0.044715 * square))
+@dataclass(frozen=True)
+class LayerSettings:
+    """What is fixed of a layer.
 
-    def gradient(upstream):
-        slope = root * (1 + 3 * 0.044715 * square)
-        return upstream * 0.5 * (1 + tanh + inputs * (1 - tf.square(tanh)) * slope)
+    Attributes:
+        heads: Of attention.
+        head_size: Channels of each.
+        activation: As in `formulas.activation`.
+        epsilon: Of both norms.
+        dropout: Rate of what each half adds.
+        attention_dropout: Rate of attention's weights.
+        product_type: In which matrices are multiplied, `float32` or `bfloat16`.
+        first_only: Computes the first position alone, which reads all of them.
+    """
 
-    return 0.5 * inputs * (1 + tanh), gradient
+    heads: int
+    head_size: int
+    activation: str
+    epsilon: float
+    dropout: float
+    attention_dropout: float
+    product_type: str
+    first_only: bool = False
+
+    @property
+    def drops(self) -> bool:
+        return bool(self.dropout or self.attention_dropout)
+
+    def of_first(self) -> "LayerSettings":
+        """The same at the first position alone."""
+        return replace(self, first_only=True)
 
 
-@tf.custom_gradient
-def normalize(inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: tf.Tensor):
-    """Layer normalization over the last axis (Ba et al. 2016); `gamma` scales, `beta` shifts."""
-    centred = inputs - tf.reduce_mean(inputs, -1, keepdims=True)
-    inverse = tf.math.rsqrt(tf.reduce_mean(tf.square(centred), -1, keepdims=True) + epsilon)
-    normal = centred * inverse
-
-    def gradient(upstream):
-        product, others = upstream * normal, tf.range(tf.rank(upstream) - 1)
-        scaled = upstream * gamma
-        along = tf.reduce_mean(product * gamma, -1, keepdims=True)
-        to_inputs = (scaled - tf.reduce_mean(scaled, -1, keepdims=True) - normal * along) * inverse
-        return to_inputs, tf.reduce_sum(product, others), tf.reduce_sum(upstream, others), None
-
-    return normal * gamma + beta, gradient
+@contextlib.contextmanager
+def compiled_layers(wanted: bool) -> Iterator[None]:
+    """Has XLA compile the layers that are called in this block, while a step is traced."""
+    token = _compiles.set(wanted)
+    try:
+        yield
+    finally:
+        _compiles.reset(token)
 
 
-def attend(
-    query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, bias: tf.Tensor, noise: tf.Tensor | None = None
+def run_layer(
+    settings: LayerSettings,
+    inputs: tf.Tensor,
+    mask: tf.Tensor,
+    keys: tf.Tensor | None,
+    weights: Sequence[tf.Tensor],
 ) -> tf.Tensor:
-    """Attention (Vaswani et al. 2017), its scores unscaled.
-
-    The softmax's gradient needs each row's Σ upstream · weight over the keys. That is the row's
-    Σ upstream · output over the much fewer channels (Dao et al. 2022, equation 4).
+    """Self-attention, then feed-forward, each with a residual and a norm around it.
 
     Args:
-        query: (batch, heads, queries, channels).
-        key: (batch, heads, keys, channels).
-        value: (batch, heads, keys, channels).
-        bias: What is added to the scores, (batch, 1, 1, keys) float32.
-        noise: Factors of the weights, for dropout: (batch, heads, queries, keys) float32, or None.
+        settings: What is fixed.
+        inputs: A sequence.
+        mask: Its mask.
+        keys: (PLACES,) uint64 of `DropoutSeed.keys`; None drops nothing.
+        weights: Kernels and biases of query, key, value and output, the norm's beta and gamma; kernels and
+            biases of the inner and the outer product, the second norm's beta and gamma.
 
     Returns:
-        (batch, heads, queries, channels).
+        As the inputs; of the first position alone (batch, 1, channels).
     """
-
-    @tf.custom_gradient
-    def attention(query, key, value):
-        scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float32) + bias
-        weights = tf.nn.softmax(scores)
-        kept = tf.cast(weights if noise is None else weights * noise, value.dtype)
-        output = tf.matmul(kept, value)
-
-        def gradient(upstream):
-            to_kept = tf.cast(tf.matmul(upstream, value, transpose_b=True), tf.float32)
-            to_weights = to_kept if noise is None else to_kept * noise
-            product = tf.cast(upstream, tf.float32) * tf.cast(output, tf.float32)
-            along = tf.reduce_sum(product, -1, keepdims=True)
-            to_scores = tf.cast(weights * (to_weights - along), query.dtype)
-            return (
-                tf.matmul(to_scores, key),
-                tf.matmul(to_scores, query, transpose_a=True),
-                tf.matmul(kept, upstream, transpose_a=True),
-            )
-
-        return output, gradient
-
-    return attention(query, key, value)
+    run = _compiled(settings) if _compiles.get() else _differentiable(settings)
+    return run(inputs, mask, keys, *weights)
 
 
-class LayerNorm(bert4keras.layers.LayerNormalization):
-    """bert4keras's unconditional LayerNormalization by `normalize`; float32 whatever the policy."""
+@functools.cache
+def _compiled(settings: LayerSettings) -> Any:
+    """One function for all layers of these settings, in whatever model and however often."""
 
-    def __init__(self, **kwargs):
-        super().__init__(**{**kwargs, "dtype": "float32"})
+    def transformer_layer(inputs, mask, keys, *weights):
+        return _differentiable(settings)(inputs, mask, keys, *weights)
 
-    def call(self, inputs):
-        epsilon = tf.constant(self.epsilon, inputs.dtype)
-        return normalize(inputs, tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta), epsilon)
+    return tf.function(transformer_layer, autograph=False, jit_compile=True)
 
 
-class SelfAttention(bert4keras.layers.MultiHeadAttention):
-    """bert4keras's MultiHeadAttention by `attend`, with the repeatable Dropout on its weights.
+def _differentiable(settings: LayerSettings) -> Any:
+    def layer(inputs, mask, keys, *weights):
+        @tf.custom_gradient
+        def of_floats(inputs, *weights):
+            return _layer(settings, inputs, mask, keys, weights)
 
-    It takes [sequence], whose three projections are one product, or [query, key and value], in the policy's
-    type, and returns (batch, queries, out_dim) float32.
+        return of_floats(inputs, *weights)
+
+    return layer
+
+
+def _layer(settings: LayerSettings, inputs, mask, keys, weights) -> tuple[tf.Tensor, Gradient]:
+    """`run_layer`, and its gradient to the inputs and each weight; within, tokens are rows of a matrix."""
+    channels, length = inputs.shape[-1], tf.shape(mask)[1]
+    rows = tf.reshape(inputs, [-1, channels])
+    source = inputs[:, 0] if settings.first_only else rows
+    drops = _dropouts(settings, keys)
+    attended, attention_gradient = _attention(settings, rows, source, mask, length, drops[0], weights[:8])
+    middle, middle_gradient = _around(settings, source, attended, drops[1], *weights[8:10])
+    added, feed_gradient = _feed_forward(settings, middle, weights[10:14])
+    output, output_gradient = _around(settings, middle, added, drops[2], *weights[14:])
+
+    def gradient(upstream):
+        to_middle, to_added, *to_last = output_gradient(tf.reshape(upstream, [-1, channels]))
+        beside, *to_feed = feed_gradient(to_added)
+        to_source, to_attended, *to_norm = middle_gradient(to_middle + beside)
+        to_rows, to_query, *to_attention = attention_gradient(to_attended)
+        to_weights = (*to_attention, *to_norm, *to_feed, *to_last)
+        if not settings.first_only:
+            return tf.reshape(to_source + to_rows, [-1, length, channels]), *to_weights
+        first = tf.pad((to_source + to_query)[:, None], [[0, 0], [0, length - 1], [0, 0]])
+        return tf.reshape(to_rows, [-1, length, channels]) + first, *to_weights
+
+    return tf.reshape(output, [-1, 1 if settings.first_only else length, channels]), gradient
+
+
+def _dropouts(settings: LayerSettings, keys: tf.Tensor | None) -> list[Formula]:
+    rates = [settings.attention_dropout, settings.dropout, settings.dropout]
+    if keys is None:
+        return [functools.partial(drop, rate=0.0, key=None)] * PLACES
+    return [
+        functools.partial(drop, rate=rate, key=keys[place : place + 1] if rate else None)
+        for place, rate in enumerate(rates)
+    ]
+
+
+def _around(
+    settings: LayerSettings, residual: tf.Tensor, added: tf.Tensor, thin: Formula, beta, gamma
+) -> tuple[tf.Tensor, Gradient]:
+    """The norm of a residual and what is added to it. Its gradient is to both, to beta and gamma."""
+    dropped, drop_gradient = thin(added)
+    output, norm_gradient = normalize(residual + dropped, gamma, beta, settings.epsilon)
+
+    def gradient(upstream):
+        to_sum, to_gamma, to_beta = norm_gradient(upstream)
+        return to_sum, drop_gradient(to_sum), to_beta, to_gamma
+
+    return output, gradient
+
+
+def _feed_forward(settings: LayerSettings, rows: tf.Tensor, weights) -> tuple[tf.Tensor, Gradient]:
+    low = tf.cast(rows, settings.product_type)
+    inner, inner_gradient = linear(low, *weights[:2])
+    active, activation_gradient = activation(settings.activation)(inner)
+    output, outer_gradient = linear(tf.cast(active, low.dtype), *weights[2:])
+
+    def gradient(upstream):
+        to_active, *to_outer = outer_gradient(upstream)
+        to_low, *to_inner = inner_gradient(activation_gradient(tf.cast(to_active, tf.float32)))
+        return tf.cast(to_low, tf.float32), *to_inner, *to_outer
+
+    return output, gradient
+
+
+def _attention(
+    settings: LayerSettings, rows, source, mask, length, thin: Formula, weights
+) -> tuple[tf.Tensor, Gradient]:
+    """What `source`, the rows or the first of each text, takes from all rows of its text.
+
+    Its gradient is to the rows, to the source where that is apart (else None), and to the weights.
     """
+    # The scores' scale is taken into the query's kernel, which is smaller than the scores.
+    scale, low = settings.head_size**-0.5, tf.cast(rows, settings.product_type)
+    query_dense = weights[0] * scale, weights[1] * scale
+    others = [weights[2:4], weights[4:6]]
+    query_length = 1 if settings.first_only else length
+    if settings.first_only:
+        first = tf.cast(source, settings.product_type)
+        [query], query_gradient = _project(settings, first, [query_dense], query_length)
+        (key, value), project_gradient = _project(settings, low, others, length)
+    else:
+        (query, key, value), project_gradient = _project(settings, low, [query_dense, *others], length)
+    bias = tf.where(mask, 0.0, -1e9)[:, None, None, :]
+    attended, attend_gradient = attend(query, key, value, bias, thin)
+    width = settings.heads * settings.head_size
+    joined = tf.reshape(tf.transpose(attended, [0, 2, 1, 3]), [-1, width])
+    output, output_gradient = linear(joined, *weights[6:])
 
-    def __init__(self, *args, dropout_seed: DropoutSeed, attention_dropout: float | None = None, **kwargs):
-        super().__init__(*args, attention_dropout=None, **kwargs)
-        self.noise_rate, self.dropout_seed = attention_dropout or 0.0, dropout_seed
-
-    def build(self, input_shape):
-        query, key = input_shape[0][-1], input_shape[-1][-1]
-        self.q_dense = _built_dense(query, self.key_size * self.heads, self.kernel_initializer)
-        self.k_dense = _built_dense(key, self.key_size * self.heads, self.kernel_initializer)
-        self.v_dense = _built_dense(key, self.head_size * self.heads, self.kernel_initializer)
-        self.o_dense = _built_dense(self.head_size * self.heads, self.out_dim, self.kernel_initializer)
-        self.built = True
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[0][:2], self.out_dim)
-
-    def compute_mask(self, inputs, mask=None):
-        return None if mask is None else mask[0]
-
-    def call(self, inputs, mask=None, training=None):
-        if len(inputs) == 1:
-            query, key, value = self._project(inputs[0], self.q_dense, self.k_dense, self.v_dense)
+    def gradient(upstream):
+        to_joined, *to_output = output_gradient(upstream)
+        apart = tf.reshape(to_joined, [-1, query_length, settings.heads, settings.head_size])
+        to_heads = attend_gradient(tf.transpose(apart, [0, 2, 1, 3]))
+        if settings.first_only:
+            to_source, *to_query = query_gradient(to_heads[0])
+            to_rows, *to_others = project_gradient(*to_heads[1:])
+            to_source = tf.cast(to_source, tf.float32)
         else:
-            [query] = self._project(inputs[0], self.q_dense)
-            key, value = self._project(inputs[1], self.k_dense, self.v_dense)
-        real = tf.cast(mask[-1], tf.float32) if mask is not None else tf.ones(tf.shape(inputs[-1])[:2])
-        bias = (real[:, None, None, :] - 1) * 1e9
-        noise = None
-        if training and self.noise_rate:
-            shape = tf.concat([tf.shape(query)[:3], tf.shape(key)[2:3]], axis=0)
-            noise = drop(tf.ones(shape), self.noise_rate, self.dropout_seed.next())
-        output = tf.transpose(attend(query, key, value, bias, noise), [0, 2, 1, 3])
-        shape = tf.shape(output)
-        output = tf.reshape(output, [shape[0], shape[1], self.heads * self.head_size])
-        return linear(output, self.o_dense.kernel, self.o_dense.bias)
+            to_rows, *to_query, key_kernel, key_bias, value_kernel, value_bias = project_gradient(*to_heads)
+            to_source, to_others = None, [key_kernel, key_bias, value_kernel, value_bias]
+        to_query = [part * scale for part in to_query]
+        return tf.cast(to_rows, tf.float32), to_source, *to_query, *to_others, *to_output
 
-    def _project(self, inputs, *layers):
-        """One product for all these projections; each (batch, heads, length, channels) of the result."""
-        # The scores' scale is taken into the query's kernel, which is smaller than the scores.
-        scales = [self.key_size**-0.5 if dense is self.q_dense else 1.0 for dense in layers]
-        kernel = tf.concat(
-            [dense.kernel * scale for dense, scale in zip(layers, scales, strict=True)], axis=1
-        )
-        bias = tf.concat([dense.bias * scale for dense, scale in zip(layers, scales, strict=True)], axis=0)
-        shape = tf.shape(inputs)
-        laid = tf.reshape(
-            linear(inputs, kernel, bias), [shape[0], shape[1], len(layers), self.heads, self.head_size]
-        )
-        return tf.unstack(tf.transpose(tf.cast(laid, inputs.dtype), [2, 0, 3, 1, 4]))
+    return output, gradient
 
 
-class FeedForward(bert4keras.layers.FeedForward):
-    """bert4keras's FeedForward of one activation, as two plain products.
+def _project(
+    settings: LayerSettings, rows: tf.Tensor, denses: Sequence[Dense], length: tf.Tensor | int
+) -> tuple[list[tf.Tensor], Gradient]:
+    """One product for several projections.
 
-    (batch, length, channels) in the policy's type to the same shape, float32.
+    Returns:
+        Each (batch, heads, length, head_size) of the result, in the rows' type; the gradient of all of them
+        to the rows and to each kernel and bias.
     """
+    count, width = len(denses), settings.heads * settings.head_size
+    kernel = tf.concat([kernel for kernel, _ in denses], axis=1)
+    product, linear_gradient = linear(rows, kernel, tf.concat([bias for _, bias in denses], axis=0))
+    laid = tf.reshape(tf.cast(product, rows.dtype), [-1, length, count, settings.heads, settings.head_size])
 
-    def build(self, input_shape):
-        channels = input_shape[-1]
-        self.i0_dense = _built_dense(channels, self.units, self.kernel_initializer)
-        self.o_dense = _built_dense(self.units, channels, self.kernel_initializer)
-        self.built = True
+    def gradient(*upstream):
+        joined = tf.reshape(tf.transpose(tf.stack(upstream), [1, 3, 0, 2, 4]), [-1, count * width])
+        to_rows, to_kernel, to_bias = linear_gradient(joined)
+        parts = zip(tf.split(to_kernel, count, axis=1), tf.split(to_bias, count), strict=True)
+        return to_rows, *(part for dense in parts for part in dense)
 
-    def call(self, inputs):
-        inner = self.activation[0](linear(inputs, self.i0_dense.kernel, self.i0_dense.bias))
-        return linear(tf.cast(inner, inputs.dtype), self.o_dense.kernel, self.o_dense.bias)
-
-
-def _built_dense(channels: int, units: int, initializer) -> Dense:
-    """Holds kernel and bias of a projection, for its layer to multiply by."""
-    dense = Dense(units, kernel_initializer=initializer)
-    dense.build((None, None, channels))
-    return dense
+    return tf.unstack(tf.transpose(laid, [2, 0, 3, 1, 4]), count), gradient

@@ -156,7 +156,8 @@ def save_encoder(directory: Path, transformer: BERT, config: dict[str, Any], voc
 def _named_variables(layers) -> dict[str, tf.Variable]:
     """Names by layer and position: Keras's own names count every layer the process has built."""
     named = {}
-    for layer in layers:
+    parts = [part for layer in layers for part in getattr(layer, "parts", [layer])]
+    for layer in parts:
         for position, weight in enumerate(layer.weights):
             leaf = weight.name.rsplit("/", 1)[-1].split(":")[0]
             named[f"{layer.name}.{position}.{leaf}"] = weight

@@ -15,11 +15,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from raytrain.errors import ArchiveError, CheckpointError
+from raytrain.home import home_directory
 from raytrain.pretrained.archives import is_archive, unpack
 from raytrain.pretrained.download import discard, download
 from raytrain.pretrained.zoo import ZOO, ZooEntry, nearest_name
 from raytrain.storage.directory import Directory
-from raytrain.storage.files import hash_file, home_directory, json_bytes
+from raytrain.storage.files import hash_file, json_bytes
 
 
 def checkpoints_directory() -> Path:

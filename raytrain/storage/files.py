@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import re
 import shutil
 import uuid
@@ -17,13 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 UNFINISHED = ".unfinished"  # stands in the name of what is being written
-
-
-def home_directory() -> Path:
-    """Where this user's caches lie: RAYTRAIN_HOME, else `raytrain` in the XDG cache directory."""
-    home = os.environ.get("RAYTRAIN_HOME")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(home).expanduser().absolute() if home else cache / "raytrain"
 
 
 def sha256(data: bytes) -> str:

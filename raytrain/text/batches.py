@@ -7,6 +7,7 @@ import pyarrow as pa
 
 # Lengths are padded to multiples of this: few distinct shapes, little padding.
 BUCKET = 16
+COMPILED_LENGTHS = 4  # XLA compiles a step for each
 
 
 class FeatureRows:
@@ -40,37 +41,43 @@ class FeatureRows:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def collate(self, rows: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
-        """Pads the rows with 0 to a common multiple of `BUCKET`, but to no more than the longest row of all.
+    def collate(self, rows: Sequence[int] | np.ndarray, length: int | None = None) -> dict[str, np.ndarray]:
+        """Pads the rows with 0 to a common length.
 
-        The encoder may have no positions beyond that.
+        Args:
+            rows: Row indices.
+            length: None for a multiple of `BUCKET`, but no more than the longest row of all: the encoder may
+                have no positions beyond that.
 
         Returns:
             token_ids, segment_ids and word_ids, each (len(rows), length) int32; with hidden states
             token_ids, word_ids and hidden_states, (len(rows), length, hidden_size) float32. Where there
             are any, keyword_counts, (len(rows), num_classes) float32.
         """
-        batch = {name: self.pad(values, rows) for name, values in self._values.items()}
+        batch = {name: self.pad(values, rows, length) for name, values in self._values.items()}
         if self._keyword_counts is not None:
             batch["keyword_counts"] = self._keyword_counts[rows]
         return batch
 
-    def pad(self, values: np.ndarray, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+    def pad(
+        self, values: np.ndarray, rows: Sequence[int] | np.ndarray, length: int | None = None
+    ) -> np.ndarray:
         """Lays the rows of something ragged, with a value a token of the features, as `collate` does.
 
         Args:
             values: (num_tokens, …).
             rows: Row indices.
+            length: As in `collate`.
 
         Returns:
             (len(rows), length, …); int32, of vectors float32.
         """
         lengths = self.lengths[rows]
-        padded = int(min(-(-lengths.max() // BUCKET) * BUCKET, self.lengths.max()))
+        padded = length or int(min(-(-lengths.max() // BUCKET) * BUCKET, self.lengths.max()))
         kind = np.float32 if values.ndim > 1 else np.int32
         laid = np.zeros((len(rows), padded, *values.shape[1:]), kind)
-        for row, length, padded_row in zip(rows, lengths, laid, strict=True):
-            padded_row[:length] = values[self.offsets[row] : self.offsets[row + 1]]
+        for row, size, padded_row in zip(rows, lengths, laid, strict=True):
+            padded_row[:size] = values[self.offsets[row] : self.offsets[row + 1]]
         return laid
 
 
@@ -80,6 +87,20 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
         return column.chunk(0)
     combined = column.combine_chunks()
     return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
+
+
+def choose_lengths(lengths: np.ndarray, most: int = COMPILED_LENGTHS) -> np.ndarray:
+    """To which few lengths batches are padded where each of them costs a compilation.
+
+    Args:
+        lengths: (num_rows,) tokens of every row of the corpus.
+        most: How many at most.
+
+    Returns:
+        Quantiles of the lengths, ascending, the longest last; each a multiple of `BUCKET` or the longest.
+    """
+    quantiles = np.quantile(lengths, np.arange(1, most + 1) / most, method="inverted_cdf")
+    return np.unique(np.minimum(-(-quantiles.astype(int) // BUCKET) * BUCKET, lengths.max()))
 
 
 def plan_epoch(

@@ -14,7 +14,7 @@ import numpy as np
 from jieba import finalseg
 
 from raytrain.errors import CorpusError
-from raytrain.storage.files import home_directory
+from raytrain.home import home_directory
 
 jieba.setLogLevel(logging.WARNING)
 

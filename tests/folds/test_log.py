@@ -193,6 +193,13 @@ def test_a_word_carries_the_fold_and_the_time_at_which_it_was_sent(reporter, tol
     assert told == [("finetune/r0-fold-00", MemoryTaken(3 << 30, 16 << 30), 1007.0)]
 
 
+def test_that_xla_cannot_compile_is_told_and_logged(reporter, spec, told):
+    reporter.on_refusal("InternalError: no ptxas")
+    [(_, event, _)], [entry] = told, read_log(spec.location)
+    assert isinstance(event, Retried) and "InternalError: no ptxas" in event.what
+    assert (entry["event"], entry["reason"]) == ("uncompiled", "InternalError: no ptxas")
+
+
 def test_the_first_step_is_logged_once(reporter, spec, clock):
     for step in (4, 5, 1):
         clock.now += 1
@@ -259,6 +266,7 @@ def test_the_other_workers_say_nothing(spec, told, root_handlers):
     silent.on_start(0, 0, {"node": {"address": "here"}})
     silent.on_step(1, 1, 0.5)
     silent.on_memory(1, 2)
+    silent.on_refusal("an error")
     silent.on_epoch({"epoch": 1})
     silent.on_pause("preempted", 0, 1)
     silent.on_commit(1, 0, 1.0)

@@ -232,7 +232,7 @@ class Steps:
     """A training of two epochs of three steps, whose only weight is the number of steps done."""
 
     NUM_STEPS = 3
-    train_rows, valid_rows = np.array([1]), np.array([0, 2])
+    train_rows, valid_rows, refusal = np.array([1]), np.array([0, 2]), None
 
     def __init__(self, before_step=lambda number: None, epochs=2):
         self.epoch, self.step, self.history, self.total = 0, 0, [], 0

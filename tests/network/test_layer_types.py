@@ -9,7 +9,7 @@ import tensorflow as tf
 from raytrain.network import crf
 from raytrain.network import layers
 from raytrain.network import recurrent
-from raytrain.network import transformer
+from raytrain.network import encoders
 from raytrain.network.crf import CRF
 from raytrain.devices import set_precision
 from raytrain.network.layers import (
@@ -24,7 +24,8 @@ from raytrain.network.layers import (
     PaddingMask,
 )
 from raytrain.network.recurrent import BiLSTM
-from raytrain.network.transformer import FeedForward, LayerNorm, SelfAttention, gelu
+from raytrain.network.encoders import Denses, LayerNorm, TransformerLayer
+from raytrain.network.transformer import LayerSettings
 
 keras = tf.keras
 BY_POLICY = "mixed_bfloat16"
@@ -38,7 +39,15 @@ def sequence_of(kind, shape=(2, 5, 8)):
 
 
 IDS, MASK = tf.constant([[1, 2, 0], [1, 0, 0]]), tf.sequence_mask([5, 3])
-ATTENTION = {"heads": 2, "head_size": 4, "out_dim": 8, "attention_dropout": 0.1}
+
+
+def transformer_layer(seed):
+    seed.reserve(3)
+    policy = keras.mixed_precision.global_policy()
+    settings = LayerSettings(2, 4, "gelu", 1e-6, 0.1, 0.1, policy.compute_dtype)
+    return TransformerLayer(settings, 8, 16, seed, "glorot_uniform")
+
+
 BILSTM = (3, *[[keras.initializers.GlorotUniform(1), keras.initializers.GlorotUniform(2)]] * 2)
 # How each layer is built and called on a sequence; its output's shape.
 LAYERS = {
@@ -56,17 +65,16 @@ LAYERS = {
     BiLSTM: (lambda _: BiLSTM(*BILSTM), lambda layer, x, _: layer([x, x], mask=MASK), (2, 5, 6)),
     CRF: (lambda _: CRF(), lambda layer, x, _: layer(x), (2, 5, 8)),
     LayerNorm: (lambda _: LayerNorm(epsilon=1e-6), lambda layer, x, _: layer(x), (2, 5, 8)),
-    SelfAttention: (
-        lambda seed: SelfAttention(**ATTENTION, dropout_seed=seed),
-        lambda layer, x, training: layer([x], mask=[MASK], training=training),
+    TransformerLayer: (
+        lambda seed: transformer_layer(seed),
+        lambda layer, x, training: layer(tf.cast(x, tf.float32), mask=MASK, training=training),
         (2, 5, 8),
     ),
-    FeedForward: (lambda _: FeedForward(16, gelu), lambda layer, x, _: layer(x), (2, 5, 8)),
 }
 
 
 def test_every_layer_of_ours_is_called_below():
-    modules = (layers, crf, recurrent, transformer)
+    modules = (layers, crf, recurrent, encoders)
     own = {
         value
         for module in modules
@@ -75,7 +83,7 @@ def test_every_layer_of_ours_is_called_below():
         and issubclass(value, keras.layers.Layer)
         and value.__module__ == module.__name__
     }
-    assert own - {Float32Layer} == LAYERS.keys()
+    assert own - {Float32Layer, Denses} == LAYERS.keys()  # the one is abstract, the other only holds
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -87,8 +95,8 @@ def test_a_layer_returns_what_it_says_whatever_the_policy(layer_class, kind, tra
     for precision in (BY_POLICY, "float32"):
         set_precision(precision)
         seed = DropoutSeed()
-        seed.begin_step(tf.constant([7, 0]))
         layer = build(seed)
+        seed.begin_step(tf.constant([7, 0]))
         call(layer, inputs, training)
         rng = np.random.default_rng(1)
         layer.set_weights([rng.normal(0, 0.3, weight.numpy().shape) for weight in layer.weights])
@@ -110,8 +118,9 @@ def test_dropout_by_policy_keeps_its_rate_and_the_expectation():
     """In bfloat16 a rate of 0.1 would be 13/128, and the others' factor 1.109."""
     set_precision(BY_POLICY)
     seed = DropoutSeed()
+    layer = Dropout(0.1, seed)
     seed.begin_step(tf.constant([7, 0]))
-    kept = Dropout(0.1, seed)(tf.ones((1000, 1000), tf.bfloat16), training=True).numpy()
+    kept = layer(tf.ones((1000, 1000), tf.bfloat16), training=True).numpy()
     assert (kept == 0).mean() == pytest.approx(0.1, abs=1e-3)
     assert kept.mean() == pytest.approx(1, abs=1e-3)
 

@@ -132,11 +132,11 @@ ONES = np.ones((200, 200), np.float32)
 
 
 def dropped(rate, step, places=1, training=True):
-    """Outputs of a layer applied at `places` places in one step of the given seed."""
+    """Outputs of layers at `places` places in one step of the given seed."""
     seed = DropoutSeed()
-    layer = Dropout(rate, seed)
+    layers = [Dropout(rate, seed) for _ in range(places)]
     seed.begin_step(tf.constant(step, tf.int32))
-    return [layer(ONES, training=training).numpy() for _ in range(places)]
+    return [layer(ONES, training=training).numpy() for layer in layers]
 
 
 def test_dropout_of_one_seed_draws_one_mask():
@@ -153,14 +153,17 @@ def test_dropout_draws_another_mask_at_every_place():
     assert (first != second).mean() > 0.3
 
 
-def test_a_step_begins_at_the_first_place_again():
-    seed = DropoutSeed()
-    layer = Dropout(0.3, seed)
+def test_a_mask_is_of_seed_and_place_alone():
+    """Not of how often it was drawn, nor of how many places the model has besides."""
+    few, many = DropoutSeed(), DropoutSeed()
+    one, two = Dropout(0.3, few), Dropout(0.3, many)
+    assert many.reserve(7) == 1
     masks = []
-    for _ in range(2):
+    for seed, layer in ((few, one), (few, one), (many, two)):
         seed.begin_step(tf.constant([7, 1], tf.int32))
-        masks.append([layer(ONES, training=True).numpy() for _ in range(2)])
+        masks.append(layer(ONES, training=True).numpy())
     np.testing.assert_array_equal(masks[0], masks[1])
+    np.testing.assert_array_equal(masks[0], masks[2])
 
 
 @pytest.mark.parametrize(("rate", "training"), [(0.0, True), (0.5, False), (0.5, None)])

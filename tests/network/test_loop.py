@@ -110,6 +110,7 @@ def rates_of(fold, epochs):
         rates.append(base * float(batch[-2]))
         return update(*batch)
 
+    watched.compiles = False
     fold._update = watched
     for _ in range(epochs):
         fold.run_epoch()

@@ -1,104 +1,141 @@
+"""A whole layer against bert4keras's and against automatic differentiation, as it is and compiled."""
+
 import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
 
 import bert4keras.layers
 import numpy as np
 import pytest
 import tensorflow as tf
-from bert4keras.backend import gelu_erf
-from bert4keras.backend import gelu_tanh as their_gelu_tanh
-from bert4keras.layers import MultiHeadAttention
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from raytrain.network.encoders import LayerNorm, TransformerLayer
 from raytrain.network.layers import DropoutSeed
-from raytrain.network.transformer import (
-    FeedForward,
-    LayerNorm,
-    SelfAttention,
-    attend,
-    gelu,
-    gelu_tanh,
-    normalize,
-)
+from raytrain.network.transformer import PLACES, LayerSettings, compiled_layers, run_layer
+
+HEADS, SIZE, CHANNELS, UNITS, EPSILON = 2, 4, 6, 10, 1e-3
+SHAPES = [*[(CHANNELS, 8), (8,)] * 3, (8, CHANNELS), (CHANNELS,), (CHANNELS,), (CHANNELS,)]
+SHAPES += [(CHANNELS, UNITS), (UNITS,), (UNITS, CHANNELS), (CHANNELS,), (CHANNELS,), (CHANNELS,)]
+MASK = np.arange(7) < np.array([7, 3, 1])[:, None]
 
 
-def value_and_gradients(function, *inputs):
-    """The output, and the gradients of a sum of it in which every element counts otherwise."""
-    inputs = [tf.constant(array, tf.float32) for array in inputs]
+def settings(**changes):
+    plain = {"heads": HEADS, "head_size": SIZE, "activation": "gelu", "epsilon": EPSILON, "dropout": 0.0}
+    return LayerSettings(**plain | {"attention_dropout": 0.0, "product_type": "float32"} | changes)
+
+
+def draw(seed=0):
+    rng = np.random.default_rng(seed)
+    weights = [tf.constant(rng.normal(0, 0.7, shape), tf.float32) for shape in SHAPES]
+    return tf.constant(rng.normal(size=(*MASK.shape, CHANNELS)), tf.float32), weights
+
+
+def plain_layer(inputs, weights):
+    """Vaswani et al. 2017, as it is written there."""
+
+    def norm(x, beta, gamma):
+        mean, variance = tf.nn.moments(x, [-1], keepdims=True)
+        return (x - mean) / tf.sqrt(variance + EPSILON) * gamma + beta
+
+    def heads(kernel, bias):
+        shape = [inputs.shape[0], inputs.shape[1], HEADS, SIZE]
+        return tf.reshape(tf.einsum("blc,cd->bld", inputs, kernel) + bias, shape)
+
+    query, key, value = (heads(*weights[place : place + 2]) for place in (0, 2, 4))
+    scores = tf.einsum("bqhd,bkhd->bhqk", query, key) / SIZE**0.5
+    scores = tf.where(MASK[:, None, None, :], scores, -1e9)
+    read = tf.einsum("bhqk,bkhd->bqhd", tf.nn.softmax(scores), value)
+    read = tf.reshape(read, [*inputs.shape[:2], HEADS * SIZE])
+    middle = norm(inputs + tf.einsum("bld,dc->blc", read, weights[6]) + weights[7], *weights[8:10])
+    inner = tf.nn.gelu(tf.einsum("blc,cd->bld", middle, weights[10]) + weights[11], approximate=False)
+    return norm(middle + tf.einsum("bld,dc->blc", inner, weights[12]) + weights[13], *weights[14:])
+
+
+def value_and_gradients(function):
+    inputs, weights = draw()
     with tf.GradientTape() as tape:
-        tape.watch(inputs)
-        output = function(*inputs)
-        weights = np.random.default_rng(9).normal(size=output.shape)
-        total = tf.reduce_sum(output * weights)
-    return [output, *tape.gradient(total, inputs)]
+        tape.watch([inputs, *weights])
+        output = function(inputs, weights)
+        at = np.random.default_rng(9).normal(size=(*MASK.shape, CHANNELS))[:, : output.shape[1]]
+        total = tf.reduce_sum(output * at)
+    return [output, *tape.gradient(total, [inputs, *weights])]
 
 
-def assert_alike(ours, theirs, *inputs):
-    found, expected = value_and_gradients(ours, *inputs), value_and_gradients(theirs, *inputs)
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("first_only", [False, True])
+def test_a_layer_and_its_gradients_are_those_of_the_paper(first_only, compiled):
+    with compiled_layers(compiled):
+        found = value_and_gradients(
+            lambda inputs, weights: run_layer(settings(first_only=first_only), inputs, MASK, None, weights)
+        )
+    expected = value_and_gradients(
+        lambda inputs, weights: plain_layer(inputs, weights)[:, : 1 if first_only else None]
+    )
+    assert found[0].shape == (3, 1 if first_only else 7, CHANNELS)
     for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-4, rtol=1e-4)
+        np.testing.assert_allclose(one, other, atol=2e-5, rtol=1e-4)
 
 
-def draw(seed, *shapes):
-    rng = np.random.default_rng(seed)
-    return [rng.normal(0, 2, shape) for shape in shapes]
+@pytest.mark.parametrize("first_only", [False, True])
+@pytest.mark.parametrize("kind", ["float32", "bfloat16"])
+def test_a_compiled_layer_drops_what_the_plain_one_drops(first_only, kind):
+    of, found = settings(first_only=first_only, dropout=0.2, attention_dropout=0.4, product_type=kind), []
+    keys = tf.constant([3, 2**60, 9], tf.uint64)
+    for compiled in (True, False):
+        with compiled_layers(compiled):
+            found.append(
+                value_and_gradients(lambda inputs, weights: run_layer(of, inputs, MASK, keys, weights))
+            )
+    whole = np.sqrt(sum(np.sum(np.square(value)) for value in found[1]))
+    for one, other in zip(*found, strict=True):
+        assert one.dtype == tf.float32
+        error = {"float32": 1e-5, "bfloat16": 2e-2}[kind]
+        np.testing.assert_allclose(one, other, atol=error * whole / 10, rtol=error)
 
 
-# ── formulas against automatic differentiation ─────────────────────────────────────────────────────
+@pytest.mark.parametrize("place", range(PLACES))
+def test_every_place_of_a_layer_has_a_mask_of_its_own_key(place):
+    rates = settings(dropout=0.5, attention_dropout=0.5)
+    inputs, weights = draw()
+    keys = [np.arange(1, PLACES + 1, dtype=np.uint64) for _ in range(2)]
+    keys[1][place] = 99
+    one, other, again = (run_layer(rates, inputs, MASK, tf.constant(k), weights) for k in (*keys, keys[0]))
+    assert np.abs(one - other).max() > 1e-3
+    np.testing.assert_array_equal(one, again)
 
 
-@settings(deadline=None, max_examples=30)
-@given(st.integers(0, 999))
-def test_gelu_and_its_gradient(seed):
-    assert_alike(gelu, gelu_erf, *draw(seed, (3, 5, 4)))
+def layer_of(rate):
+    seed = DropoutSeed()
+    rates = settings(dropout=rate, attention_dropout=rate)
+    return TransformerLayer(rates, CHANNELS, UNITS, seed, "glorot_uniform", name="Layer"), seed
 
 
-@settings(deadline=None, max_examples=30)
-@given(st.integers(0, 999))
-def test_gelu_by_tanh_and_its_gradient(seed):
-    assert_alike(gelu_tanh, their_gelu_tanh, *draw(seed, (3, 5, 4)))
+def test_a_layer_drops_in_training_alone_and_as_the_step_and_the_place_say():
+    layer, seed = layer_of(0.5)
+    places = [seed.reserve(PLACES) for _ in range(2)]
+    inputs, _ = draw()
+
+    def run(step, training=True, place=places[0]):
+        seed.begin_step(tf.constant(step, tf.int32))
+        return layer(inputs, training=training, place=place).numpy()
+
+    np.testing.assert_array_equal(run([5, 1]), run([5, 1]))
+    np.testing.assert_array_equal(run([5, 1], False), run([5, 2], False))
+    assert np.abs(run([5, 1]) - run([5, 2])).max() > 1e-3
+    assert np.abs(run([5, 1]) - run([5, 1], place=places[1])).max() > 1e-3
 
 
-@pytest.mark.parametrize("function", [gelu, gelu_tanh])
-def test_gelu_far_from_0_is_the_positive_part(function):
-    values = [-1e4, -20.0, 0.0, 20.0, 1e4]
-    output, gradient = value_and_gradients(function, values)
-    np.testing.assert_allclose(output, np.maximum(values, 0))
-    assert np.isfinite(gradient).all()
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.integers(0, 999), st.integers(2, 9))
-def test_normalization_and_its_gradients(seed, channels):
-    def plain(inputs, gamma, beta):
-        mean, variance = tf.nn.moments(inputs, [-1], keepdims=True)
-        return (inputs - mean) / tf.sqrt(variance + 1e-3) * gamma + beta
-
-    inputs = draw(seed, (3, 5, channels), (channels,), (channels,))
-    assert_alike(lambda *inputs: normalize(*inputs, tf.constant(1e-3)), plain, *inputs)
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.integers(0, 999), st.integers(1, 7), st.integers(1, 7), st.booleans())
-def test_attention_and_its_gradients(seed, queries, keys, with_noise):
-    rng = np.random.default_rng(seed)
-    hidden = np.arange(keys) >= rng.integers(1, keys + 1, (2, 1, 1, 1))
-    bias = tf.constant(hidden * -1e9, tf.float32)
-    noise = tf.constant(rng.integers(0, 2, (2, 3, queries, keys)) * 2, tf.float32) if with_noise else None
-
-    def plain(query, key, value):
-        weights = tf.nn.softmax(tf.einsum("bhjd,bhkd->bhjk", query, key) + bias)
-        return tf.einsum("bhjk,bhkd->bhjd", weights if noise is None else weights * noise, value)
-
-    inputs = draw(seed, (2, 3, queries, 4), (2, 3, keys, 4), (2, 3, keys, 5))
-    assert_alike(lambda *inputs: attend(*inputs, bias, noise), plain, *inputs)
-
-
-# ── layers against bert4keras's ────────────────────────────────────────────────────────────────────
+def test_parts_of_a_layer_hold_its_weights_in_bert4kerass_order():
+    layer, _ = layer_of(0.0)
+    layer.build((None, None, CHANNELS))
+    assert [tuple(weight.shape) for weight in layer.weights] == SHAPES
+    names = [part.name for part in layer.parts]
+    half = ["Layer-MultiHeadSelfAttention", "Layer-FeedForward"]
+    assert names == [half[0], f"{half[0]}-Norm", half[1], f"{half[1]}-Norm"]
+    leaves = [[w.name.split("/")[-1].split(":")[0] for w in part.weights] for part in layer.parts]
+    assert leaves == [["kernel", "bias"] * 4, ["beta", "gamma"], ["kernel", "bias"] * 2, ["beta", "gamma"]]
 
 
 def test_norm_is_that_of_bert4keras():
-    (values,) = draw(0, (2, 5, 8))
+    values = np.random.default_rng(0).normal(0, 2, (2, 5, 8))
     weights = [np.linspace(-1, 1, 8), np.linspace(1, 2, 8)]  # beta, gamma
     outputs = []
     for layer in (LayerNorm(epsilon=1e-3), bert4keras.layers.LayerNormalization(epsilon=1e-3)):
@@ -106,85 +143,3 @@ def test_norm_is_that_of_bert4keras():
         layer.set_weights(weights)
         outputs.append(layer(values).numpy())
     np.testing.assert_allclose(*outputs, atol=1e-5)
-
-
-@pytest.mark.parametrize("activation", [gelu, "relu"])
-def test_feed_forward_is_that_of_bert4keras(activation):
-    values, *weights = draw(1, (2, 5, 8), (8, 16), (16,), (16, 8), (8,))
-    outputs = []
-    for kind in (FeedForward, bert4keras.layers.FeedForward):
-        layer = kind(16, "gelu" if kind is not FeedForward and activation is gelu else activation)
-        layer(values)
-        layer.set_weights(weights)
-        outputs.append(layer(values).numpy())
-    np.testing.assert_allclose(*outputs, atol=1e-4)
-
-
-SIZES = {"heads": 2, "head_size": 4, "out_dim": 8, "kernel_initializer": "zeros"}
-
-
-def attended(layer, values, mask, weights, inputs=1, **kwargs):
-    """Output of attention of a sequence to itself, by a layer of so many inputs."""
-    values, mask = tf.constant(values), tf.constant(mask)
-    layer([values] * inputs, mask=[mask] * inputs)
-    layer.set_weights(weights)
-    return layer([values] * inputs, mask=[mask] * inputs, **kwargs).numpy()
-
-
-def attention_weights(rng):
-    return [rng.normal(size=shape).astype(np.float32) for shape in [(8, 8), (8,)] * 4]
-
-
-@settings(deadline=None, max_examples=20)
-@given(st.integers(1, 4), st.integers(1, 12), st.integers(0, 999))
-def test_attention_without_dropout_is_that_of_bert4keras(batch, length, seed):
-    rng = np.random.default_rng(seed)
-    values = rng.normal(size=(batch, length, 8)).astype(np.float32)
-    mask = np.arange(length) < rng.integers(1, length + 1, batch)[:, None]
-    weights = attention_weights(rng)
-    ours = SelfAttention(**SIZES, dropout_seed=DropoutSeed(), attention_dropout=None)
-    theirs = MultiHeadAttention(**SIZES)
-    np.testing.assert_allclose(
-        attended(ours, values, mask, weights), attended(theirs, values, mask, weights, 3), atol=1e-5
-    )
-
-
-@pytest.fixture(scope="module")
-def noisy_attention():
-    """Output of attention with dropped scores, by the step's seed and whether it trains."""
-    rng = np.random.default_rng(0)
-    values, mask = rng.normal(size=(2, 9, 8)).astype(np.float32), np.ones((2, 9), bool)
-    weights = attention_weights(rng)
-
-    def run(step, training=True):
-        seed = DropoutSeed()
-        seed.begin_step(tf.constant(step, tf.int32))
-        layer = SelfAttention(**SIZES, dropout_seed=seed, attention_dropout=0.5)
-        return attended(layer, values, mask, weights, training=training)
-
-    return run
-
-
-def test_attention_scores_of_one_seed_are_dropped_alike(noisy_attention):
-    np.testing.assert_array_equal(noisy_attention([5, 1]), noisy_attention([5, 1]))
-
-
-def test_attention_scores_of_another_seed_are_dropped_otherwise(noisy_attention):
-    assert np.abs(noisy_attention([5, 1]) - noisy_attention([5, 2])).max() > 1e-3
-
-
-def test_attention_scores_are_not_dropped_outside_training(noisy_attention):
-    np.testing.assert_array_equal(noisy_attention([5, 1], False), noisy_attention([5, 2], False))
-
-
-def test_a_query_elsewhere_attends_as_one_within():
-    """The query projected for itself is the query projected together with key and value."""
-    rng = np.random.default_rng(3)
-    values = tf.constant(rng.normal(size=(2, 6, 8)), tf.float32)
-    mask = tf.constant([[True] * 6, [True] * 4 + [False] * 2])
-    layer = SelfAttention(**SIZES, dropout_seed=DropoutSeed())
-    layer([values], mask=[mask])
-    layer.set_weights(attention_weights(rng))
-    whole = layer([values], mask=[mask])
-    part = layer([values[:, :2], values], mask=[mask[:, :2], mask])
-    np.testing.assert_allclose(part, whole[:, :2], atol=1e-5)

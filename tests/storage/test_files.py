@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from raytrain.storage.files import (
     UNFINISHED,
     hash_file,
-    home_directory,
     is_inside,
     json_bytes,
     parquet_bytes,
@@ -82,32 +81,6 @@ def test_what_is_called_inside_never_leads_out(name):
             depth += -1 if part == ".." else 1
             assert depth > 0
         assert (root / name).is_relative_to(root)
-
-
-@pytest.mark.parametrize("home", ["{tmp}/own", "~/own"])
-def test_the_caches_lie_where_raytrain_home_says(tmp_path, monkeypatch, home):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
-    monkeypatch.setenv("RAYTRAIN_HOME", home.format(tmp=tmp_path))
-    assert home_directory() == tmp_path / "own"
-
-
-def test_a_relative_raytrain_home_becomes_absolute(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RAYTRAIN_HOME", "own")
-    assert home_directory() == tmp_path / "own"
-
-
-@pytest.mark.parametrize("unset", ["", None])
-def test_else_in_the_users_cache(tmp_path, monkeypatch, unset):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    for name, expected in (("RAYTRAIN_HOME", "xdg"), ("XDG_CACHE_HOME", ".cache")):
-        if unset is None:
-            monkeypatch.delenv(name, raising=False)
-        else:
-            monkeypatch.setenv(name, unset)
-        assert home_directory() == tmp_path / expected / "raytrain"
 
 
 # ── JSON ───────────────────────────────────────────────────────────────────────────────────────────

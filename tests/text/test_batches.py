@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytrain.text.batches import BUCKET, FeatureRows, plan_epoch, sequential_batches
+from raytrain.text.batches import BUCKET, FeatureRows, choose_lengths, plan_epoch, sequential_batches
 
 NAMES = ("token_ids", "segment_ids", "word_ids")
 
@@ -130,6 +130,31 @@ def test_rows_of_a_slice_are_the_slices_rows(ragged):
     features = FeatureRows(ragged(rows).slice(1))
     assert len(features) == 2
     assert features.collate([1])["token_ids"].tolist() == [[2, 6, 7, 3]]
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=80), st.integers(1, 6))
+def test_few_lengths_hold_every_row(lengths, most):
+    lengths = np.array(lengths)
+    chosen = choose_lengths(lengths, most)
+    assert 1 <= len(chosen) <= most
+    assert (np.diff(chosen) > 0).all()
+    assert chosen[-1] == lengths.max()
+    assert all(length % BUCKET == 0 for length in chosen[:-1])
+    for place, length in enumerate(chosen[:-1]):  # each holds its share of the rows
+        assert (lengths <= length).mean() >= (place + 1) / most
+
+
+def test_lengths_are_few_at_most_four_and_near_the_rows_own():
+    assert choose_lengths(np.arange(1, 129)).tolist() == [32, 64, 96, 128]
+    assert choose_lengths(np.array([5] * 90 + [100] * 10)).tolist() == [16, 100]
+
+
+def test_rows_are_laid_as_long_as_is_asked(ragged):
+    features = FeatureRows(ragged([([1] * size, [0] * size, [1] * size) for size in (3, 40)]))
+    batch = features.collate([0], 32)
+    assert {values.shape for values in batch.values()} == {(1, 32)}
+    assert batch["token_ids"].sum() == 3
 
 
 @settings(deadline=None)

@@ -1,0 +1,176 @@
+"""The formulas of a Transformer's layers, each with its gradient written out.
+
+Automatic differentiation of attention, GELU and LayerNorm makes many passes over large tensors that a
+formula on paper does not need, and asks for the shapes of all it adds: on a CPU that is a third of a
+training step, on a card half of its launches. Every function here returns its value and a function from
+that value's gradient to its arguments', as `tf.custom_gradient` takes them.
+
+Shapes: rows are (tokens of all texts, channels).
+
+Types: products are in the type of their inputs; all else is float32.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+Gradient = Callable[..., Any]
+Formula = Callable[[tf.Tensor], tuple[tf.Tensor, Gradient]]
+
+
+def gelu(inputs: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+    """x Φ(x), with Φ the normal distribution function (Hendrycks & Gimpel 2016); not the tanh formula."""
+    scaled = inputs * math.sqrt(0.5)
+    below = 0.5 * tf.math.erf(scaled) + 0.5
+
+    def gradient(upstream):
+        return upstream * (below + scaled * tf.exp(-0.5 * math.log(math.pi) - scaled * scaled))
+
+    return inputs * below, gradient
+
+
+def gelu_tanh(inputs: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+    """The formula with tanh for x Φ(x) (Hendrycks & Gimpel 2016), with which ALBERT was trained."""
+    root = math.sqrt(2 / math.pi)
+    square = tf.square(inputs)
+    tanh = tf.tanh(root * inputs * (1 + 0.044715 * square))
+
+    def gradient(upstream):
+        slope = root * (1 + 3 * 0.044715 * square)
+        return upstream * 0.5 * (1 + tanh + inputs * (1 - tf.square(tanh)) * slope)
+
+    return 0.5 * inputs * (1 + tanh), gradient
+
+
+def activation(name: str) -> Formula:
+    """The formula that a config calls so: of Google's names, else of Keras's."""
+    if name in ("gelu", "gelu_new"):
+        return gelu if name == "gelu" else gelu_tanh
+    function = tf.keras.activations.get(name)
+
+    def formula(inputs: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+        def gradient(upstream):
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                value = function(inputs)
+            return tape.gradient(value, inputs, upstream)
+
+        return function(inputs), gradient
+
+    return formula
+
+
+def normalize(
+    inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float
+) -> tuple[tf.Tensor, Gradient]:
+    """Layer normalization over the last axis (Ba et al. 2016); `gamma` scales, `beta` shifts."""
+    centred = inputs - tf.reduce_mean(inputs, -1, keepdims=True)
+    inverse = tf.math.rsqrt(tf.reduce_mean(tf.square(centred), -1, keepdims=True) + epsilon)
+    normal = centred * inverse
+
+    def gradient(upstream):
+        product, others = upstream * normal, list(range(len(inputs.shape) - 1))
+        scaled = upstream * gamma
+        along = tf.reduce_mean(product * gamma, -1, keepdims=True)
+        to_inputs = (scaled - tf.reduce_mean(scaled, -1, keepdims=True) - normal * along) * inverse
+        return to_inputs, tf.reduce_sum(product, others), tf.reduce_sum(upstream, others)
+
+    return normal * gamma + beta, gradient
+
+
+def linear(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+    """A product of two matrices, to which TensorFlow fuses the bias where both are float32.
+
+    The bias joins in float32, so that its gradient, a sum over all tokens of a batch, is one in float32:
+    in bfloat16 such a sum stops growing at 256 times its terms.
+
+    Args:
+        inputs: Rows; the product is in its type, and so is the gradient to it.
+        kernel: (channels, units) float32.
+        bias: (units,) float32.
+
+    Returns:
+        Rows of `units`, float32. The gradient takes either type.
+    """
+    low = tf.cast(kernel, inputs.dtype)
+    output = tf.nn.bias_add(tf.cast(tf.matmul(inputs, low), tf.float32), bias)
+
+    def gradient(upstream):
+        product = tf.cast(upstream, inputs.dtype)
+        to_kernel = tf.cast(tf.matmul(inputs, product, transpose_a=True), tf.float32)
+        to_bias = tf.raw_ops.BiasAddGrad(out_backprop=tf.cast(upstream, tf.float32))
+        return tf.matmul(product, low, transpose_b=True), to_kernel, to_bias
+
+    return output, gradient
+
+
+def drop(inputs: tf.Tensor, rate: float, key: tf.Tensor | None) -> tuple[tf.Tensor, Gradient]:
+    """Sets a share of the values to 0 and scales the others, so that the expectation stays.
+
+    The bits are Philox's (Salmon et al. 2011), which XLA draws as TensorFlow does; of the floats that each
+    makes of them the same cannot be said.
+
+    Args:
+        inputs: float32. In bfloat16 a rate of 0.1 would drop 13 of 128 values and scale by 1.109.
+        rate: Share of the values.
+        key: (1,) uint64 of `DropoutSeed.keys`; None keeps everything, as a rate of 0 does.
+    """
+    if key is None or rate == 0:
+        return inputs, lambda upstream: upstream
+    bits = tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=tf.shape(inputs),
+        key=key,
+        counter=tf.zeros((2,), tf.uint64),
+        alg=1,
+        dtype=tf.uint32,
+    )
+    keep = bits >= tf.constant(round(rate * 2**32), tf.uint32)
+
+    def thin(values):
+        return tf.where(keep, values * (1 / (1 - rate)), 0.0)
+
+    return thin(inputs), thin
+
+
+def attend(
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    bias: tf.Tensor,
+    drop_weights: Formula = lambda weights: drop(weights, 0.0, None),
+) -> tuple[tf.Tensor, Gradient]:
+    """Attention (Vaswani et al. 2017), its scores unscaled.
+
+    The softmax's gradient needs each row's Σ upstream · weight over the keys. That is the row's
+    Σ upstream · output over the much fewer channels (Dao et al. 2022, equation 4).
+
+    Args:
+        query: (batch, heads, queries, channels).
+        key: (batch, heads, keys, channels).
+        value: (batch, heads, keys, channels).
+        bias: What is added to the scores, (batch, 1, 1, keys) float32.
+        drop_weights: The dropout of the weights, (batch, heads, queries, keys) float32.
+
+    Returns:
+        (batch, heads, queries, channels).
+    """
+    scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float32) + bias
+    weights = tf.nn.softmax(scores)
+    dropped, drop_gradient = drop_weights(weights)
+    kept = tf.cast(dropped, value.dtype)
+    output = tf.matmul(kept, value)
+
+    def gradient(upstream):
+        to_weights = drop_gradient(tf.cast(tf.matmul(upstream, value, transpose_b=True), tf.float32))
+        product = tf.cast(upstream, tf.float32) * tf.cast(output, tf.float32)
+        along = tf.reduce_sum(product, -1, keepdims=True)
+        to_scores = tf.cast(weights * (to_weights - along), query.dtype)
+        return (
+            tf.matmul(to_scores, key),
+            tf.matmul(to_scores, query, transpose_a=True),
+            tf.matmul(kept, upstream, transpose_a=True),
+        )
+
+    return output, gradient

@@ -1,0 +1,122 @@
+"""Formulas and their gradients against automatic differentiation."""
+
+import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from bert4keras.backend import gelu_erf
+from bert4keras.backend import gelu_tanh as their_gelu_tanh
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raytrain.network.formulas import activation, attend, drop, gelu, gelu_tanh, linear, normalize
+
+
+def differentiable(formula):
+    return lambda *inputs: tf.custom_gradient(formula)(*inputs)
+
+
+def value_and_gradients(function, *inputs):
+    """The output, and the gradients of a sum of it in which every element counts otherwise."""
+    inputs = [tf.constant(array, tf.float32) for array in inputs]
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        output = function(*inputs)
+        weights = np.random.default_rng(9).normal(size=output.shape)
+        total = tf.reduce_sum(output * weights)
+    return [output, *tape.gradient(total, inputs)]
+
+
+def assert_alike(ours, theirs, *inputs):
+    found, expected = value_and_gradients(ours, *inputs), value_and_gradients(theirs, *inputs)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4, rtol=1e-4)
+
+
+def draw(seed, *shapes):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(0, 2, shape) for shape in shapes]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 999))
+def test_gelu_and_its_gradient(seed):
+    assert_alike(differentiable(gelu), gelu_erf, *draw(seed, (3, 5, 4)))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 999))
+def test_gelu_by_tanh_and_its_gradient(seed):
+    assert_alike(differentiable(gelu_tanh), their_gelu_tanh, *draw(seed, (3, 5, 4)))
+
+
+@pytest.mark.parametrize("function", [gelu, gelu_tanh])
+def test_gelu_far_from_0_is_the_positive_part(function):
+    values = [-1e4, -20.0, 0.0, 20.0, 1e4]
+    output, gradient = value_and_gradients(differentiable(function), values)
+    np.testing.assert_allclose(output, np.maximum(values, 0))
+    assert np.isfinite(gradient).all()
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 999), st.integers(2, 9))
+def test_normalization_and_its_gradients(seed, channels):
+    def plain(inputs, gamma, beta):
+        mean, variance = tf.nn.moments(inputs, [-1], keepdims=True)
+        return (inputs - mean) / tf.sqrt(variance + 1e-3) * gamma + beta
+
+    inputs = draw(seed, (3, 5, channels), (channels,), (channels,))
+    assert_alike(differentiable(lambda *inputs: normalize(*inputs, 1e-3)), plain, *inputs)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 999), st.integers(1, 7), st.integers(1, 7), st.booleans())
+def test_attention_and_its_gradients(seed, queries, keys, with_noise):
+    rng = np.random.default_rng(seed)
+    hidden = np.arange(keys) >= rng.integers(1, keys + 1, (2, 1, 1, 1))
+    bias = tf.constant(hidden * -1e9, tf.float32)
+    noise = tf.constant(rng.integers(0, 2, (2, 3, queries, keys)) * 2, tf.float32) if with_noise else None
+
+    def plain(query, key, value):
+        weights = tf.nn.softmax(tf.einsum("bhjd,bhkd->bhjk", query, key) + bias)
+        return tf.einsum("bhjk,bhkd->bhjd", weights if noise is None else weights * noise, value)
+
+    inputs = draw(seed, (2, 3, queries, 4), (2, 3, keys, 4), (2, 3, keys, 5))
+
+    def thin(weights):
+        return (weights, lambda to: to) if noise is None else (weights * noise, lambda to: to * noise)
+
+    assert_alike(differentiable(lambda *inputs: attend(*inputs, bias, thin)), plain, *inputs)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 999))
+def test_a_product_and_its_gradients(seed):
+    def plain(rows, kernel, bias):
+        return tf.matmul(rows, kernel) + bias
+
+    assert_alike(differentiable(linear), plain, *draw(seed, (6, 4), (4, 3), (3,)))
+
+
+@pytest.mark.parametrize("name", ["gelu", "gelu_new", "relu", "tanh", "linear"])
+def test_an_activation_is_that_of_its_name(name):
+    theirs = {"gelu": gelu_erf, "gelu_new": their_gelu_tanh}.get(name) or tf.keras.activations.get(name)
+    assert_alike(differentiable(activation(name)), theirs, *draw(3, (5, 4)))
+
+
+def test_dropout_sends_the_gradient_where_it_sent_the_values():
+    key = tf.constant([5], tf.uint64)
+    inputs = tf.ones((30, 40))
+    output, gradient = value_and_gradients(differentiable(lambda x: drop(x, 0.3, key)), inputs)
+    weights = np.random.default_rng(9).normal(size=(30, 40))
+    np.testing.assert_allclose(gradient, weights * output.numpy(), atol=1e-6)
+    assert set(np.unique(output)) == {np.float32(0), np.float32(1 / 0.7)}
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.999])
+def test_xla_draws_the_masks_that_tensorflow_draws(rate):
+    key, inputs = tf.constant([2**63 + 5], tf.uint64), tf.ones((3, 7, 11))
+    plain = drop(inputs, rate, key)[0]
+    compiled = tf.function(lambda x: drop(x, rate, key)[0], jit_compile=True)(inputs)
+    np.testing.assert_allclose(compiled, plain, rtol=1e-6)
