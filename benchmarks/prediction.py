@@ -5,12 +5,13 @@ python benchmarks/prediction.py --ensemble runs/mine/ensemble --texts 1000
 
 import argparse
 import csv
-import functools
+import multiprocessing
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from processes import kfold_command, run_measured, write_results
 from rich.console import Console
 from rich.table import Table
 
-from raytrain.devices import set_precision
+from raytrain.devices import predict_side_by_side, set_precision
 from raytrain.ensemble.artifact import load_ensemble
-from raytrain.ensemble.models import Predictor
+from raytrain.ensemble.load import build_predictor
 
 BATCH_SIZE = 64
+
+Timed = tuple[Any, float, list[float]]  # result, the first call's seconds, the others'
 
 
 def train_ensemble(architecture: str, directory: Path, options: argparse.Namespace) -> Path:
@@ -51,7 +54,7 @@ def train_ensemble(architecture: str, directory: Path, options: argparse.Namespa
     return directory / architecture / "ensemble"
 
 
-def time_calls(call: Callable[[], Any], repeats: int) -> tuple[Any, float, list[float]]:
+def time_calls(call: Callable[[], Any], repeats: int) -> Timed:
     """Returns the result, the first call's seconds (it traces) and those of the repeats after it."""
     seconds = []
     for _ in range(repeats + 1):
@@ -61,21 +64,30 @@ def time_calls(call: Callable[[], Any], repeats: int) -> tuple[Any, float, list[
     return result, seconds[0], seconds[1:]
 
 
+def time_ours(ensemble_directory: Path, texts: list[str], repeats: int) -> Timed:
+    predict_side_by_side()  # as jobs/predict.py does
+    predictor: Any = build_predictor(load_ensemble(str(ensemble_directory)), BATCH_SIZE)
+    return time_calls(lambda: predictor.predict_proba(texts), repeats)
+
+
+def time_keras(ensemble_directory: Path, texts: list[str], repeats: int) -> Timed:
+    set_precision("float32")
+    predictor = PlainPredictor(load_ensemble(str(ensemble_directory)), BATCH_SIZE)
+    return time_calls(lambda: predictor.predict_proba(texts), repeats)
+
+
 def compare(ensemble_directory: Path, texts: list[str], repeats: int) -> dict[str, Any]:
-    """Times both ways on the same texts, weights already in memory, and compares what they say."""
-    ensemble = load_ensemble(str(ensemble_directory))
+    """Times both ways on the same texts, each in a process of its own, weights already in memory."""
+    manifest = load_ensemble(str(ensemble_directory)).manifest
     figures: dict[str, Any] = {
-        "architectures": list(ensemble.manifest.architectures),
-        "fold_models": sum(len(entry.folds) for entry in ensemble.manifest.architectures.values()),
+        "architectures": list(manifest.architectures),
+        "fold_models": sum(len(entry.folds) for entry in manifest.architectures.values()),
         "texts": len(texts),
     }
     proba = {}
-    for name, predictor, precision in (
-        ("raytrain", Predictor(ensemble, BATCH_SIZE), "auto"),  # as jobs/predict.py sets it
-        ("keras", PlainPredictor(ensemble, BATCH_SIZE), "float32"),
-    ):
-        set_precision(precision)
-        proba[name], first, seconds = time_calls(functools.partial(predictor.predict_proba, texts), repeats)
+    for name, way in (("raytrain", time_ours), ("keras", time_keras)):
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+            proba[name], first, seconds = process.submit(way, ensemble_directory, texts, repeats).result()
         figures[name] = {
             "first_seconds": round(first, 3),
             "seconds": round(statistics.median(seconds), 3),

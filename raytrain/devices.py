@@ -29,7 +29,14 @@ def quick_imports() -> Iterator[None]:
         gc.enable()
 
 
-def set_up_tensorflow(threads: int, gpu_share: float | None, precision: str) -> None:
+def available_cpus() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def set_up_tensorflow(
+    threads: int, gpu_share: float | None, precision: str, side_by_side: bool = False
+) -> None:
     """Prepares TensorFlow, before anything is built; where it was done before, the precision alone.
 
     Args:
@@ -37,20 +44,22 @@ def set_up_tensorflow(threads: int, gpu_share: float | None, precision: str) -> 
         gpu_share: Share of a card that it owns: its memory is held to that, or grown on demand where it
             is whole. None hides all cards: Ray lets a worker without GPUs see them.
         precision: As in `set_precision`.
+        side_by_side: Runs a batch on each thread instead of one on all of them. Of predictions two threads
+            so do twice as much as one; training takes its batches one after another.
     """
-    _share_machine(threads, gpu_share)
+    _share_machine(threads, gpu_share, side_by_side)
     set_precision(precision)
 
 
 @functools.cache
-def _share_machine(threads: int, gpu_share: float | None) -> None:
+def _share_machine(threads: int, gpu_share: float | None, side_by_side: bool) -> None:
     """Keeps to a share of the machine; TensorFlow takes that once in a process."""
     if gpu_share:
         _set_xla_flags()
     import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.threading.set_intra_op_parallelism_threads(1 if side_by_side else threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads if side_by_side else 1)
     if gpu_share is None:
         tf.config.set_visible_devices([], "GPU")
         gpu_share = 0.0
@@ -84,6 +93,20 @@ def _add_flags(variable: str, *flags: str) -> None:
     os.environ[variable] = " ".join([*held, *(flag for flag in flags if flag.partition("=")[0] not in names)])
 
 
+def predict_side_by_side() -> None:
+    """Has a process that predicts, and does nothing else, run a batch on each CPU.
+
+    Where the process has computed already, or there is a card, things stay as they are.
+    """
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_inter_op_parallelism_threads(available_cpus())
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+
+
 def set_precision(precision: str) -> None:
     """Multiplies in bfloat16 or float32; weights, losses, norms and poolings are float32 in both.
 
@@ -105,6 +128,14 @@ def set_precision(precision: str) -> None:
         {"auto_mixed_precision_onednn_bfloat16": wanted and not by_policy}
     )
     tf.keras.mixed_precision.set_global_policy("mixed_bfloat16" if by_policy else "float32")
+
+
+def rewrites_to_bfloat16() -> bool:
+    """Whether oneDNN's rewrite of the graph multiplies float32 in bfloat16."""
+    import tensorflow as tf
+
+    options = tf.config.optimizer.get_experimental_options()
+    return bool(options.get("auto_mixed_precision_onednn_bfloat16"))
 
 
 def compiles(wanted: Literal["auto"] | bool) -> bool:

@@ -9,7 +9,14 @@ import pytest
 import tensorflow as tf
 
 from raytrain import devices
-from raytrain.devices import _set_xla_flags, compiles, cpu_has_bfloat16, quick_imports, set_precision
+from raytrain.devices import (
+    _set_xla_flags,
+    compiles,
+    cpu_has_bfloat16,
+    predict_side_by_side,
+    quick_imports,
+    set_precision,
+)
 from raytrain.network.build import build_model
 from raytrain.network.weights import head_variables
 
@@ -124,7 +131,63 @@ def test_a_process_without_a_card_sets_no_flags(monkeypatch, share):
     monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", lambda _: None)
     monkeypatch.setattr(tf.config.threading, "set_inter_op_parallelism_threads", lambda _: None)
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda *_: None)
-    devices._share_machine.__wrapped__(1, share)
+    devices._share_machine.__wrapped__(1, share, False)
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """How many threads TensorFlow is told to take."""
+    told = {}
+    for name in ("intra", "inter"):
+        monkeypatch.setattr(
+            tf.config.threading,
+            f"set_{name}_op_parallelism_threads",
+            lambda number, name=name: told.update({name: number}),
+        )
+    return told
+
+
+@pytest.mark.parametrize(("side_by_side", "expected"), [(False, (3, 1)), (True, (1, 3))])
+def test_a_process_takes_its_threads_for_one_batch_or_for_as_many(
+    monkeypatch, threads, side_by_side, expected
+):
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda *_: None)
+    devices._share_machine.__wrapped__(3, None, side_by_side)
+    assert (threads["intra"], threads["inter"]) == expected
+
+
+def test_who_predicts_alone_takes_all_cpus_of_the_process(monkeypatch, threads):
+    monkeypatch.setattr(devices, "available_cpus", lambda: 5)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    predict_side_by_side()
+    assert threads == {"inter": 5, "intra": 1}
+
+
+def test_who_predicts_on_a_card_or_has_computed_leaves_things_as_they_are(monkeypatch, threads):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0"])
+    predict_side_by_side()
+    assert threads == {}
+
+    def initialized(number):
+        raise RuntimeError("cannot be modified after initialization")
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(tf.config.threading, "set_inter_op_parallelism_threads", initialized)
+    predict_side_by_side()
+    assert threads == {}
+
+
+def test_available_cpus_are_those_that_the_process_may_use():
+    assert devices.available_cpus() == len(os.sched_getaffinity(0))
+
+
+def test_the_rewrite_to_bfloat16_is_seen():
+    seen = []
+    for precision in ("bfloat16", "float32", "mixed_bfloat16"):
+        devices.set_precision(precision)
+        seen.append(devices.rewrites_to_bfloat16())
+    devices.set_precision("float32")
+    assert seen == [True, False, False]
 
 
 def test_auto_compiles_where_there_are_cards(monkeypatch):

@@ -15,6 +15,7 @@ from raytrain.cluster import WITHOUT_GPU, connect, on_this_node
 from raytrain.config.schema import Config
 from raytrain.corpus.tables import read_column_names
 from raytrain.corpus.unlabelled import count_texts, iter_texts
+from raytrain.devices import predict_side_by_side
 from raytrain.ensemble.artifact import Ensemble, load_ensemble
 from raytrain.ensemble.load import build_predictor
 from raytrain.ensemble.outputs import PROBA_SUFFIXES, SPAN_SUFFIXES, open_proba, open_spans
@@ -85,6 +86,7 @@ def predict_file(
     num_rows, num_empty = count_texts(input_path, columns, id_column)
 
     with _hushed_stderr():  # seconds of TensorFlow, only once all else is known to be well
+        predict_side_by_side()
         output = files(ensemble, build_predictor(ensemble, batch_size))
     done = 0
     yield PredictedRows(done, num_rows, num_empty)

@@ -176,7 +176,7 @@ class _EncoderWorker:
             from raytrain.network.layers import DropoutSeed
             from raytrain.network.weights import assign_variables, encoder_variables
 
-        set_up_tensorflow(threads, gpu_share, encoder.precision)
+        set_up_tensorflow(threads, gpu_share, encoder.precision, side_by_side=True)
         self._features = FeatureRows(features)
         self._model = build_transformer(encoder.kind, encoder.config, 0, DropoutSeed()).model
         assign_variables(encoder_variables(self._model), weights, "the encoder")

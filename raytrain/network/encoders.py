@@ -6,7 +6,7 @@ import bert4keras.layers
 import tensorflow as tf
 from bert4keras.models import ALBERT, BERT
 
-from raytrain.network.formulas import normalize
+from raytrain.network.formulas import LayerSettings, fuses, normalize, normalize_fused
 from raytrain.network.layers import (
     Dense,
     Dropout,
@@ -15,7 +15,7 @@ from raytrain.network.layers import (
     TruncatedNormal,
     add_float32,
 )
-from raytrain.network.transformer import PLACES, LayerSettings, run_layer
+from raytrain.network.transformer import PLACES, run_layer
 
 keras = tf.keras
 
@@ -26,12 +26,16 @@ class LayerNorm(bert4keras.layers.LayerNormalization):
     def __init__(self, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
+        gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
+        if not training and fuses():
+            return normalize_fused(inputs, gamma, beta, self.epsilon)
+
         @tf.custom_gradient
         def norm(inputs, gamma, beta):
             return normalize(inputs, gamma, beta, self.epsilon)
 
-        return norm(inputs, tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta))
+        return norm(inputs, gamma, beta)
 
 
 class Denses(Float32Layer):
@@ -112,7 +116,7 @@ class TransformerLayer(Float32Layer):
         settings = self.settings if not first_only else self.settings.of_first()
         keys = self.dropout_seed.keys(place, PLACES) if training and settings.drops else None
         weights = [tf.convert_to_tensor(weight) for part in self.parts for weight in part.weights]
-        return run_layer(settings, inputs, mask, keys, weights)
+        return run_layer(settings, inputs, mask, keys, weights, bool(training))
 
 
 class _OwnLayers:

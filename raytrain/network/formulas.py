@@ -12,12 +12,46 @@ Types: products are in the type of their inputs; all else is float32.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tensorflow as tf
 
 Gradient = Callable[..., Any]
 Formula = Callable[[tf.Tensor], tuple[tf.Tensor, Gradient]]
+
+
+@dataclass(frozen=True)
+class LayerSettings:
+    """What is fixed of a layer.
+
+    Attributes:
+        heads: Of attention.
+        head_size: Channels of each.
+        activation: As in `formulas.activation`.
+        epsilon: Of both norms.
+        dropout: Rate of what each half adds.
+        attention_dropout: Rate of attention's weights.
+        product_type: In which matrices are multiplied, `float32` or `bfloat16`.
+        first_only: Computes the first position alone, which reads all of them.
+    """
+
+    heads: int
+    head_size: int
+    activation: str
+    epsilon: float
+    dropout: float
+    attention_dropout: float
+    product_type: str
+    first_only: bool = False
+
+    @property
+    def drops(self) -> bool:
+        return bool(self.dropout or self.attention_dropout)
+
+    def of_first(self) -> "LayerSettings":
+        """The same at the first position alone."""
+        return replace(self, first_only=True)
 
 
 def gelu(inputs: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
@@ -78,6 +112,42 @@ def normalize(
         return to_inputs, tf.reduce_sum(product, others), tf.reduce_sum(upstream, others)
 
     return normal * gamma + beta, gradient
+
+
+def fuses() -> bool:
+    """Whether operations without a gradient are fused where they are spelled right: by oneDNN, on CPUs."""
+    return not tf.config.get_visible_devices("GPU")
+
+
+def normalize_fused(inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float) -> tf.Tensor:
+    """`normalize` without a gradient, as a batch norm of a row a channel: to oneDNN one operation."""
+    shape = tf.shape(inputs)
+    num_rows = tf.reduce_prod(shape[:-1])
+    normal = tf.raw_ops.FusedBatchNormV3(
+        x=tf.reshape(inputs, tf.stack([1, num_rows, inputs.shape[-1], 1])),
+        scale=tf.ones([num_rows]),
+        offset=tf.zeros([num_rows]),
+        mean=tf.constant([]),
+        variance=tf.constant([]),
+        epsilon=epsilon,
+        data_format="NCHW",
+        is_training=True,
+    )
+    return tf.reshape(normal.y, shape) * gamma + beta
+
+
+def linear_fused(rows: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """`linear` without a gradient, in the rows' type; the bias becomes part of the product."""
+    return tf.nn.bias_add(tf.matmul(rows, tf.cast(kernel, rows.dtype)), tf.cast(bias, rows.dtype))
+
+
+def activate_fused(name: str, inputs: tf.Tensor) -> tf.Tensor:
+    """`activation` without a gradient, in the inputs' type; a GELU becomes part of the product before."""
+    if name == "gelu":
+        return inputs * ((tf.math.erf(inputs * math.sqrt(0.5)) + 1.0) * 0.5)
+    if name == "gelu_new":
+        return tf.nn.gelu(inputs, approximate=True)
+    return tf.keras.activations.get(name)(inputs)
 
 
 def linear(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Gradient]:

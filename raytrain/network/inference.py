@@ -1,11 +1,12 @@
 """Running a model over rows: batches of like lengths, longest first, answers in the rows' order."""
 
-import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
 
+from raytrain.devices import available_cpus
 from raytrain.network.build import input_specs
 from raytrain.network.weights import encoder_variables
 from raytrain.text.batches import FeatureRows, sequential_batches
@@ -24,8 +25,11 @@ def predict_logits(
     logits = np.zeros((len(rows), model.output_shape[-1]), np.float32)
     run = _compiled(model, _logits_function)
     max_tokens = _max_tokens() if encoder_variables(model) else None
-    for positions, batch in sequential_batches(rows, features.lengths, batch_size, max_tokens):
+
+    def predict(positions: np.ndarray, batch: np.ndarray) -> None:
         logits[positions] = run(features.collate(batch)).numpy()
+
+    _each_batch(predict, features, rows, batch_size, max_tokens)
     return logits
 
 
@@ -60,17 +64,48 @@ def _empty_tokens(features: FeatureRows, rows: np.ndarray, model: keras.Model, k
 def _run_tokens(run, features: FeatureRows, rows, batch_size: int, max_tokens: int | None, out) -> None:
     """Writes what `run` says of each token to `out`, row after row."""
     offsets = bounds_of(features.lengths[rows])
-    for positions, batch in sequential_batches(rows, features.lengths, batch_size, max_tokens):
-        inputs = features.collate(batch)
-        for position, padded in zip(positions, run(inputs).numpy(), strict=True):
+
+    def predict(positions: np.ndarray, batch: np.ndarray) -> None:
+        for position, padded in zip(positions, run(features.collate(batch)).numpy(), strict=True):
             start, stop = offsets[position : position + 2]
             out[start:stop] = padded[: stop - start]
 
+    _each_batch(predict, features, rows, batch_size, max_tokens)
+
+
+def _each_batch(
+    predict: Callable[[np.ndarray, np.ndarray], None],
+    features: FeatureRows,
+    rows: np.ndarray,
+    batch_size: int,
+    max_tokens: int | None,
+) -> None:
+    """Calls it with the positions and rows of every batch, several at once where TensorFlow runs them so."""
+    batches = sequential_batches(rows, features.lengths, batch_size, max_tokens)
+    at_once = _batches_at_once()
+    if at_once == 1:
+        for batch in batches:
+            predict(*batch)
+        return
+    with ThreadPoolExecutor(at_once) as pool:
+        for done in [pool.submit(predict, *batch) for batch in batches]:
+            done.result()
+
+
+def _batches_at_once() -> int:
+    if tf.config.get_visible_devices("GPU"):
+        return 1
+    at_once = tf.config.threading.get_inter_op_parallelism_threads() or available_cpus()
+    # A batch that takes all cores leaves gaps, which one more fills.
+    return at_once if _threads_of_batch() == 1 else min(2, at_once)
+
+
+def _threads_of_batch() -> int:
+    return tf.config.threading.get_intra_op_parallelism_threads() or available_cpus()
+
 
 def _max_tokens() -> int | None:
-    if tf.config.get_visible_devices("GPU"):
-        return None
-    return CORE_TOKENS * (tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1)
+    return None if tf.config.get_visible_devices("GPU") else CORE_TOKENS * _threads_of_batch()
 
 
 def _compiled(model: keras.Model, build: Callable[[keras.Model], tf.types.experimental.PolymorphicFunction]):

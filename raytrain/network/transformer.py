@@ -13,50 +13,30 @@ import contextlib
 import contextvars
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import tensorflow as tf
 
-from raytrain.network.formulas import Formula, Gradient, activation, attend, drop, linear, normalize
+from raytrain.devices import rewrites_to_bfloat16
+from raytrain.network.formulas import (
+    Formula,
+    Gradient,
+    LayerSettings,
+    activate_fused,
+    activation,
+    attend,
+    drop,
+    fuses,
+    linear,
+    linear_fused,
+    normalize,
+    normalize_fused,
+)
 
 PLACES = 3  # of dropout in a layer: attention's weights, and what each half adds
 
 Dense = tuple[tf.Tensor, tf.Tensor]  # kernel, bias
 _compiles = contextvars.ContextVar("_compiles", default=False)
-
-
-@dataclass(frozen=True)
-class LayerSettings:
-    """What is fixed of a layer.
-
-    Attributes:
-        heads: Of attention.
-        head_size: Channels of each.
-        activation: As in `formulas.activation`.
-        epsilon: Of both norms.
-        dropout: Rate of what each half adds.
-        attention_dropout: Rate of attention's weights.
-        product_type: In which matrices are multiplied, `float32` or `bfloat16`.
-        first_only: Computes the first position alone, which reads all of them.
-    """
-
-    heads: int
-    head_size: int
-    activation: str
-    epsilon: float
-    dropout: float
-    attention_dropout: float
-    product_type: str
-    first_only: bool = False
-
-    @property
-    def drops(self) -> bool:
-        return bool(self.dropout or self.attention_dropout)
-
-    def of_first(self) -> "LayerSettings":
-        """The same at the first position alone."""
-        return replace(self, first_only=True)
 
 
 @contextlib.contextmanager
@@ -75,6 +55,7 @@ def run_layer(
     mask: tf.Tensor,
     keys: tf.Tensor | None,
     weights: Sequence[tf.Tensor],
+    training: bool,
 ) -> tf.Tensor:
     """Self-attention, then feed-forward, each with a residual and a norm around it.
 
@@ -85,12 +66,16 @@ def run_layer(
         keys: (PLACES,) uint64 of `DropoutSeed.keys`; None drops nothing.
         weights: Kernels and biases of query, key, value and output, the norm's beta and gamma; kernels and
             biases of the inner and the outer product, the second norm's beta and gamma.
+        training: Whether a gradient may be asked for.
 
     Returns:
         As the inputs; of the first position alone (batch, 1, channels).
     """
-    run = _compiled(settings) if _compiles.get() else _differentiable(settings)
-    return run(inputs, mask, keys, *weights)
+    if _compiles.get():
+        return _compiled(settings)(inputs, mask, keys, *weights)
+    if training or not fuses():
+        return _differentiable(settings)(inputs, mask, keys, *weights)
+    return _fused_layer(settings, inputs, mask, weights)
 
 
 @functools.cache
@@ -239,3 +224,31 @@ def _project(
         return to_rows, *(part for dense in parts for part in dense)
 
     return tf.unstack(tf.transpose(laid, [2, 0, 3, 1, 4]), count), gradient
+
+
+def _fused_layer(settings: LayerSettings, inputs: tf.Tensor, mask: tf.Tensor, weights) -> tf.Tensor:
+    """The layer without a gradient, spelled so that oneDNN makes one operation of several."""
+    kind = "bfloat16" if rewrites_to_bfloat16() else settings.product_type
+    channels, length, heads = inputs.shape[-1], tf.shape(mask)[1], settings.heads
+    rows = tf.reshape(inputs, [-1, channels])
+    source = inputs[:, 0] if settings.first_only else rows
+    low = tf.cast(rows, kind)
+    low_source, queries = (tf.cast(source, kind), 1) if settings.first_only else (low, length)
+
+    def project(rows, size, kernel, bias):
+        laid = tf.reshape(linear_fused(rows, kernel, bias), [-1, size, heads, settings.head_size])
+        return tf.transpose(laid, [0, 2, 1, 3])
+
+    scale = settings.head_size**-0.5
+    query = project(low_source, queries, weights[0] * scale, weights[1] * scale)
+    key, value = project(low, length, *weights[2:4]), project(low, length, *weights[4:6])
+    scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float32)
+    kept = tf.cast(tf.nn.softmax(scores + tf.where(mask, 0.0, -1e9)[:, None, None, :]), kind)
+    attended = tf.transpose(tf.matmul(kept, value), [0, 2, 1, 3])
+    joined = tf.reshape(attended, [-1, heads * settings.head_size])
+    added = tf.cast(linear_fused(joined, *weights[6:8]), tf.float32)
+    middle = normalize_fused(source + added, weights[9], weights[8], settings.epsilon)
+    inner = activate_fused(settings.activation, linear_fused(tf.cast(middle, kind), *weights[10:12]))
+    added = tf.cast(linear_fused(inner, *weights[12:14]), tf.float32)
+    output = normalize_fused(middle + added, weights[15], weights[14], settings.epsilon)
+    return tf.reshape(output, [-1, 1 if settings.first_only else length, channels])

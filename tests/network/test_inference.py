@@ -80,6 +80,48 @@ def test_logits_do_not_depend_on_how_many_tokens_a_batch_may_have(three_classes,
         np.testing.assert_allclose(predict_logits(three_classes, features, rows), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("inter", "intra", "expected"), [(1, 1, 1), (1, 4, 1), (3, 1, 3), (3, 4, 2), (1, 0, 1), (2, 8, 2)]
+)
+def test_as_many_batches_run_at_once_as_tensorflow_has_threads_for(monkeypatch, inter, intra, expected):
+    monkeypatch.setattr(inference.tf.config.threading, "get_inter_op_parallelism_threads", lambda: inter)
+    monkeypatch.setattr(inference.tf.config.threading, "get_intra_op_parallelism_threads", lambda: intra)
+    monkeypatch.setattr(inference, "available_cpus", lambda: 4)
+    assert inference._batches_at_once() == expected
+    assert inference._max_tokens() == inference.CORE_TOKENS * (intra or 4)
+
+
+def test_a_card_runs_one_batch_at_a_time(monkeypatch):
+    monkeypatch.setattr(inference.tf.config, "get_visible_devices", lambda kind: ["GPU:0"])
+    assert inference._batches_at_once() == 1 and inference._max_tokens() is None
+
+
+def test_batches_side_by_side_say_what_they_say_one_by_one(
+    three_classes, taggers, encoder, features, monkeypatch
+):
+    rows = np.arange(NUM_ROWS)
+    said = []
+    for at_once in (1, 4):
+        monkeypatch.setattr(inference, "_batches_at_once", lambda at_once=at_once: at_once)
+        monkeypatch.setattr(inference, "_max_tokens", lambda: 40)
+        said.append(
+            (
+                predict_logits(three_classes, features, rows, batch_size=2),
+                predict_emissions(taggers["crf"], features, rows, batch_size=2),
+                predict_hidden_states(encoder, features, rows, batch_size=2),
+            )
+        )
+    for one, other in zip(*said, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_batch_that_fails_side_by_side_fails_the_whole(three_classes, features, monkeypatch):
+    monkeypatch.setattr(inference, "_batches_at_once", lambda: 3)
+    monkeypatch.setattr(features, "collate", lambda rows: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        predict_logits(three_classes, features, np.arange(NUM_ROWS), batch_size=2)
+
+
 def test_logits_come_in_the_order_of_the_rows(three_classes, features):
     rows = np.random.default_rng(1).permutation(NUM_ROWS)[:6]
     in_order = predict_logits(three_classes, features, np.arange(NUM_ROWS), 4)

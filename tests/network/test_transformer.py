@@ -2,14 +2,20 @@
 
 import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
 
+import platform
+from collections import Counter
+
 import bert4keras.layers
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context
 
+from raytrain.devices import set_precision
 from raytrain.network.encoders import LayerNorm, TransformerLayer
 from raytrain.network.layers import DropoutSeed
-from raytrain.network.transformer import PLACES, LayerSettings, compiled_layers, run_layer
+from raytrain.network.formulas import LayerSettings, fuses
+from raytrain.network.transformer import PLACES, compiled_layers, run_layer
 
 HEADS, SIZE, CHANNELS, UNITS, EPSILON = 2, 4, 6, 10, 1e-3
 SHAPES = [*[(CHANNELS, 8), (8,)] * 3, (8, CHANNELS), (CHANNELS,), (CHANNELS,), (CHANNELS,)]
@@ -64,7 +70,9 @@ def value_and_gradients(function):
 def test_a_layer_and_its_gradients_are_those_of_the_paper(first_only, compiled):
     with compiled_layers(compiled):
         found = value_and_gradients(
-            lambda inputs, weights: run_layer(settings(first_only=first_only), inputs, MASK, None, weights)
+            lambda inputs, weights: run_layer(
+                settings(first_only=first_only), inputs, MASK, None, weights, True
+            )
         )
     expected = value_and_gradients(
         lambda inputs, weights: plain_layer(inputs, weights)[:, : 1 if first_only else None]
@@ -82,7 +90,7 @@ def test_a_compiled_layer_drops_what_the_plain_one_drops(first_only, kind):
     for compiled in (True, False):
         with compiled_layers(compiled):
             found.append(
-                value_and_gradients(lambda inputs, weights: run_layer(of, inputs, MASK, keys, weights))
+                value_and_gradients(lambda inputs, weights: run_layer(of, inputs, MASK, keys, weights, True))
             )
     whole = np.sqrt(sum(np.sum(np.square(value)) for value in found[1]))
     for one, other in zip(*found, strict=True):
@@ -91,13 +99,89 @@ def test_a_compiled_layer_drops_what_the_plain_one_drops(first_only, kind):
         np.testing.assert_allclose(one, other, atol=error * whole / 10, rtol=error)
 
 
+@pytest.fixture
+def rewritten():
+    """oneDNN's rewrite of graphs to bfloat16, switched on."""
+    set_precision("bfloat16")
+    yield
+    set_precision("float32")
+
+
+def graph_of(of):
+    """The layer without a gradient, as a graph for texts of any length: its function, inputs and weights."""
+    inputs, weights = draw()
+    signature = [tf.TensorSpec((None, None, CHANNELS)), tf.TensorSpec((None, None), tf.bool)]
+    run = tf.function(
+        lambda x, mask: run_layer(of, x, mask, None, weights, False), signature, autograph=False
+    )
+    return lambda x: run(x, MASK), inputs, weights
+
+
+@pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
+@pytest.mark.parametrize("first_only", [False, True])
+@pytest.mark.parametrize("kind", ["float32", "bfloat16"])
+def test_without_a_gradient_a_layer_says_the_same(first_only, kind, activation):
+    of = settings(first_only=first_only, product_type=kind, activation=activation)
+    run, inputs, weights = graph_of(of)
+    exact = run_layer(
+        settings(first_only=first_only, activation=activation), inputs, MASK, None, weights, True
+    )
+    found = run(inputs)
+    assert (found.dtype, found.shape) == (tf.float32, exact.shape)
+    error = {"float32": 1e-5, "bfloat16": 5e-2}[kind]
+    np.testing.assert_allclose(found, exact, atol=error, rtol=error)
+
+
+def test_the_rewrite_of_graphs_multiplies_a_layer_in_bfloat16(rewritten):
+    run, inputs, weights = graph_of(settings())
+    exact = run_layer(settings(), inputs, MASK, None, weights, True)
+    found = run(inputs)
+    assert 1e-4 < np.abs(found - exact).max() < 5e-2
+
+
+def fused_in(run, inputs):
+    """What TensorFlow made of a function: the operations that it fused, and the plain ones."""
+    context.context().enable_graph_collection()
+    context.enable_run_metadata()
+    run(inputs)
+    graphs = [each.post_optimization_graph for each in context.export_run_metadata().function_graphs]
+    context.disable_run_metadata()
+    context.context().disable_graph_collection()
+    nodes = [node for node in graphs[-1].node]
+    fused = [tuple(name.decode() for name in node.attr["fused_ops"].list.s) for node in nodes]
+    return Counter(ops for ops in fused if ops), Counter(node.op for node in nodes)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="oneDNN fuses on x86 alone")
+@pytest.mark.parametrize(("activation", "known"), [("gelu", "GeluExact"), ("gelu_new", "GeluApproximate")])
+@pytest.mark.parametrize("kind", ["float32", "bfloat16"])
+def test_onednn_knows_how_a_layer_without_a_gradient_is_spelled(activation, known, kind):
+    run, inputs, _ = graph_of(settings(activation=activation, product_type=kind))
+    fused, plain = fused_in(run, inputs)
+    assert fused["BiasAdd", known] == 1
+    # Query, key, value, output and outer product; in float32 what is added to the last two is fused, too.
+    assert fused["BiasAdd",] + fused["BiasAdd", "Add"] == 5
+    assert plain["_MklLayerNorm"] == 2
+    assert not {"Erf", "Tanh", "BiasAdd", "Rsqrt", "Mean", "MatMul", "FusedBatchNormV3"} & plain.keys()
+
+
+def test_on_a_card_nothing_is_spelled_for_onednn(monkeypatch):
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["GPU:0"])
+    assert not fuses()
+    run, inputs, weights = graph_of(settings())
+    assert "FusedBatchNormV3" not in fused_in(run, inputs)[1]
+    np.testing.assert_allclose(run(inputs), plain_layer(inputs, weights), atol=2e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("place", range(PLACES))
 def test_every_place_of_a_layer_has_a_mask_of_its_own_key(place):
     rates = settings(dropout=0.5, attention_dropout=0.5)
     inputs, weights = draw()
     keys = [np.arange(1, PLACES + 1, dtype=np.uint64) for _ in range(2)]
     keys[1][place] = 99
-    one, other, again = (run_layer(rates, inputs, MASK, tf.constant(k), weights) for k in (*keys, keys[0]))
+    one, other, again = (
+        run_layer(rates, inputs, MASK, tf.constant(k), weights, True) for k in (*keys, keys[0])
+    )
     assert np.abs(one - other).max() > 1e-3
     np.testing.assert_array_equal(one, again)
 
@@ -137,9 +221,10 @@ def test_parts_of_a_layer_hold_its_weights_in_bert4kerass_order():
 def test_norm_is_that_of_bert4keras():
     values = np.random.default_rng(0).normal(0, 2, (2, 5, 8))
     weights = [np.linspace(-1, 1, 8), np.linspace(1, 2, 8)]  # beta, gamma
-    outputs = []
-    for layer in (LayerNorm(epsilon=1e-3), bert4keras.layers.LayerNormalization(epsilon=1e-3)):
+    theirs = bert4keras.layers.LayerNormalization(epsilon=1e-3)
+    ours = LayerNorm(epsilon=1e-3)
+    for layer in (ours, theirs):
         layer(values)
         layer.set_weights(weights)
-        outputs.append(layer(values).numpy())
-    np.testing.assert_allclose(*outputs, atol=1e-5)
+    for training in (False, True):
+        np.testing.assert_allclose(ours(values, training=training), theirs(values), atol=1e-5)
