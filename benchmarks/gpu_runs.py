@@ -41,7 +41,7 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
         "encoder__maxlen": 128 if on_card else 16,
         "cache__directory": options.directory / "cache",
         "train__epochs": 1,
-    } | ({} if on_card else {"cluster__gpus_per_fold": 0, "train__precision": "mixed_bfloat16"})
+    } | ({} if on_card else {"cluster__gpus_per_fold": 0, "train__precision": "bfloat16"})
 
 
 def fold_figures(run: Path, architecture: str) -> Row:

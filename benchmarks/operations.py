@@ -86,7 +86,7 @@ def count_launches() -> Table:
     table = Table(title="operations of an update of BERT-base, finetune", title_justify="left", box=None)
     for name in ("precision", "compiled", "all", *columns):
         table.add_column(name, justify="right" if name not in ("precision", "compiled") else "left")
-    for precision in ("mixed_bfloat16", "float32"):
+    for precision in ("bfloat16", "float32"):
         for compiled in (False, True):
             counted = launched(update_graph(precision, compiled))
             cells = [f"{number:,}" for number in (counted.total(), *(counted[name] for name in columns))]
@@ -146,7 +146,7 @@ def count(architecture: str, config: dict[str, Any]) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--precision", default="mixed_bfloat16", choices=["mixed_bfloat16", "float32"])
+    parser.add_argument("--precision", default="bfloat16", choices=["bfloat16", "float32"])
     parser.add_argument("--launches", action="store_true", help="count them, and nothing else")
     options = parser.parse_args()
     tf.config.set_visible_devices([], "GPU")  # it only reads graphs

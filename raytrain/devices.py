@@ -110,32 +110,17 @@ def predict_side_by_side() -> None:
 def set_precision(precision: str) -> None:
     """Multiplies in bfloat16 or float32; weights, losses, norms and poolings are float32 in both.
 
-    On CPUs by oneDNN's rewrite of the graph, which knows the operations that are safe; on GPUs, where
-    there is none, by Keras's policy, which models take when they are built.
+    By Keras's policy, which models take when they are built, on CPUs and cards alike.
 
     Args:
-        precision: `float32`; `bfloat16`; `auto`, bfloat16 where the hardware multiplies in it; or
-            `mixed_bfloat16`, the policy on CPUs too, which is slow there but computes as cards do.
+        precision: `float32`, `bfloat16`, or `auto`: bfloat16 where the hardware multiplies in it.
     """
     import tensorflow as tf
 
     cards = tf.config.get_visible_devices("GPU")
     fast = _cards_have_bfloat16(cards) if cards else cpu_has_bfloat16()
-    by_policy = precision == "mixed_bfloat16"
-    wanted = by_policy or precision == "bfloat16" or (precision == "auto" and fast)
-    by_policy = by_policy or (wanted and bool(cards))
-    tf.config.optimizer.set_experimental_options(
-        {"auto_mixed_precision_onednn_bfloat16": wanted and not by_policy}
-    )
-    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16" if by_policy else "float32")
-
-
-def rewrites_to_bfloat16() -> bool:
-    """Whether oneDNN's rewrite of the graph multiplies float32 in bfloat16."""
-    import tensorflow as tf
-
-    options = tf.config.optimizer.get_experimental_options()
-    return bool(options.get("auto_mixed_precision_onednn_bfloat16"))
+    wanted = {"float32": False, "bfloat16": True, "auto": fast}[precision]
+    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16" if wanted else "float32")
 
 
 def compiles(wanted: Literal["auto"] | bool) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from raytrain.tasks import Architecture, Monitor
 
@@ -10,7 +10,11 @@ AUTO = "auto"  # of words.keywords
 DropKind = Literal["empty_text", "missing_label", "malformed_row", "duplicate_id", "rare_class"]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
-Precision = Literal["auto", "float32", "bfloat16", "mixed_bfloat16"]
+# Keras's name for bfloat16 beside float32 is what older configs say.
+Precision = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    BeforeValidator(lambda value: "bfloat16" if value == "mixed_bfloat16" else value),
+]
 Compile = Literal["auto"] | bool
 
 
@@ -137,8 +141,7 @@ class TrainConfig(Section):
     )
     precision: Precision = Field(
         "auto",
-        description="of products; auto: bfloat16 where the hardware has it, else float32; "
-        "mixed_bfloat16: as cards compute bfloat16, on CPUs too",
+        description="of products; auto: bfloat16 where the hardware has it, else float32",
     )
     compile: Compile = Field(
         "auto",

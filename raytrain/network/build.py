@@ -61,8 +61,7 @@ def build_model(
     """
     dropout_seed = DropoutSeed()
     first_only = architecture == "finetune"
-    encoder = build_transformer(kind, config, seed, dropout_seed, first_only).model
-    encoder.trainable = train_encoder
+    # First the head, whose places of dropout are then those that it has where it stands alone.
     head = build_head(
         architecture,
         config["hidden_size"],
@@ -73,6 +72,8 @@ def build_model(
         dropout_seed,
         num_keyword_classes,
     )
+    encoder = build_transformer(kind, config, seed, dropout_seed, first_only).model
+    encoder.trainable = train_encoder
     return EncoderWithHead(encoder, head, name=architecture)
 
 

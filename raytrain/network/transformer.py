@@ -17,7 +17,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from raytrain.devices import rewrites_to_bfloat16
 from raytrain.network.formulas import (
     Formula,
     Gradient,
@@ -228,7 +227,7 @@ def _project(
 
 def _fused_layer(settings: LayerSettings, inputs: tf.Tensor, mask: tf.Tensor, weights) -> tf.Tensor:
     """The layer without a gradient, spelled so that oneDNN makes one operation of several."""
-    kind = "bfloat16" if rewrites_to_bfloat16() else settings.product_type
+    kind = settings.product_type
     channels, length, heads = inputs.shape[-1], tf.shape(mask)[1], settings.heads
     rows = tf.reshape(inputs, [-1, channels])
     source = inputs[:, 0] if settings.first_only else rows

@@ -95,3 +95,8 @@ def test_what_is_of_another_task_is_refused_naming_both_keys():
     ]
     with pytest.raises(ConfigError, match=r"for task=classify, found crf"):
         load_config(None, ["data.path=names.csv", "model.architecture=crf"])
+
+
+def test_keras_s_name_of_bfloat16_is_taken(tmp_path):
+    precision = load_config(None, ["data.path=a.csv", "train.precision=mixed_bfloat16"]).train.precision
+    assert precision == "bfloat16"

@@ -73,7 +73,7 @@ def test_an_ensemble_of_a_tagger_is_one_that_finds_spans(encoder_config, vocab, 
 def test_models_compute_as_they_were_trained_and_the_callers_own_go_on_as_they_were(
     new_run, predictor, sentences, float32_again
 ):
-    low = load(new_run("mixed_bfloat16").ensemble).predict_proba(sentences)
+    low = load(new_run("bfloat16").ensemble).predict_proba(sentences)
     assert tf.keras.mixed_precision.global_policy().name == "float32"
     expected = predictor.predict_proba(sentences)
     np.testing.assert_allclose(low, expected, atol=0.05)
@@ -86,7 +86,7 @@ def test_the_callers_policy_stays_where_the_ensemble_cannot_be_used(
     run = CommittedRun(tmp_path / "run")
     run.commit("finetune", 0)
     config = encoder_config("albert") | {"hidden_size": 7}
-    run.write(shared_of(config, vocab), train__precision="mixed_bfloat16")
+    run.write(shared_of(config, vocab), train__precision="bfloat16")
     tf.keras.mixed_precision.set_global_policy("mixed_float16")
     try:
         with pytest.raises(ArtifactError, match="cannot be used"):

@@ -160,7 +160,7 @@ def test_probabilities_are_the_mean_of_the_fold_models(artifact, predictor, sent
 def test_probabilities_by_the_cards_policy_are_those_of_float32_but_for_rounding(
     artifact, predictor, sentences, float32_again
 ):
-    set_precision("mixed_bfloat16")
+    set_precision("bfloat16")
     low = Predictor(artifact.open()).predict_proba(sentences)
     expected = predictor.predict_proba(sentences)
     np.testing.assert_allclose(low, expected, atol=0.03)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from raytrain.network.encoders import build_transformer
 from raytrain.errors import ArtifactError
 from raytrain.network.layers import DropoutSeed
-from raytrain.network.build import build_model
+from raytrain.network.build import build_head, build_model, input_specs
 from raytrain.network.weights import assign_variables, encoder_variables, head_variables, read_variables
 
 ARCHITECTURES = ("finetune", "textcnn", "rnn_cnn")
@@ -222,6 +222,20 @@ def test_dropout_of_one_seed_is_the_same_in_another_model(build, vocab):
         model.dropout_seed.begin_step(tf.constant([7, 1], tf.int32))
         outputs.append(model(batch_of(texts_of([9, 14], 3, len(vocab))), training=True).numpy())
     np.testing.assert_array_equal(*outputs)
+
+
+@pytest.mark.parametrize("architecture", ["textcnn", "rnn_cnn"])
+def test_a_head_drops_the_same_on_an_encoder_as_on_its_states(encoder_config, build, vocab, architecture):
+    whole = build(architecture, "albert", train_encoder=False, dropout=0.5)
+    head = build_head(architecture, encoder_config("albert")["hidden_size"], 2, (NUM_WORDS, 4), 0.5, 7)
+    assign_variables(head_variables(head), read_variables(head_variables(whole)), "the head")
+    batch = batch_of(texts_of([9, 14], 3, len(vocab)))
+    states = whole.encoder([batch["token_ids"], batch["segment_ids"]], training=False)
+    outputs = []
+    for model, inputs in ((whole, batch), (head, {**batch, "hidden_states": states})):
+        model.dropout_seed.begin_step(tf.constant([7, 1], tf.int32))
+        outputs.append(model({name: inputs[name] for name in input_specs(model)}, training=True))
+    np.testing.assert_allclose(*outputs, atol=1e-5)
 
 
 # ── an encoder alone ───────────────────────────────────────────────────────────────────────────────

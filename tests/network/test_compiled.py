@@ -22,7 +22,7 @@ from raytrain.text.batches import FeatureRows, plan_epoch
 
 pytestmark = pytest.mark.usefixtures("float32_again")
 
-KINDS, PRECISIONS = ("bert", "albert"), ("float32", "mixed_bfloat16")
+KINDS, PRECISIONS = ("bert", "albert"), ("float32", "bfloat16")
 NUM_ROWS, NUM_VALID, LABELS = 20, 4, np.arange(20) % 2
 ALIKE, UNLIKE = (3, 15), (3, 40)  # bounds of the texts' lengths: of one bucket, and of three
 
@@ -78,7 +78,7 @@ def update(training, rows=None, number=0):
 def assert_alike(found, expected, precision="float32"):
     """Losses and gradients, but for the bias of the keys, which changes no attention: it is rounding."""
     (loss, gradients), (expected_loss, expected_gradients) = found, expected
-    assert loss == pytest.approx(expected_loss, rel={"float32": 1e-5, "mixed_bfloat16": 2e-3}[precision])
+    assert loss == pytest.approx(expected_loss, rel={"float32": 1e-5, "bfloat16": 2e-3}[precision])
     assert gradients.keys() == expected_gradients.keys()
     for name, expected in expected_gradients.items():
         if name.endswith("SelfAttention.3.bias"):
@@ -102,7 +102,7 @@ def test_an_update_is_that_of_the_plain_step_its_masks_among_it(fold, kind, prec
     for name, weight in one.weights().items():
         if name.endswith("SelfAttention.3.bias"):
             continue
-        error = {"float32": 1e-5, "mixed_bfloat16": 2e-3}[precision]  # Adam's first step is the rate itself
+        error = {"float32": 1e-5, "bfloat16": 2e-3}[precision]  # Adam's first step is the rate itself
         np.testing.assert_allclose(weight, other.weights()[name], atol=error, err_msg=name)
     pieces = other._share(other.train_rows)
     masked = [float(other._update._gradients(*pieces[0], tf.constant(seed))[0]) for seed in ([7, 0], [7, 1])]
@@ -141,7 +141,7 @@ def test_operations_of_an_update_stay_few():
     totals = {key: launched(update_graph(*key)).total() for key in (("float32", True), ("float32", False))}
     assert totals["float32", True] < 450
     assert totals["float32", False] < 3000
-    assert launched(update_graph("mixed_bfloat16", False)).total() < 3350
+    assert launched(update_graph("bfloat16", False)).total() < 3350
 
 
 # ── pieces, workers, few shapes ────────────────────────────────────────────────────────────────────

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("float32_again")
 
 @pytest.fixture
 def build(encoder_config):
-    def make(architecture, kind="bert", precision="mixed_bfloat16"):
+    def make(architecture, kind="bert", precision="bfloat16"):
         set_precision(precision)
         return build_model(architecture, kind, encoder_config(kind), 3, (20, 4), True, 0.1, 7)
 
@@ -35,7 +35,7 @@ def test_kernels_are_told_apart_by_device_and_type():
 
 
 # What stands on an encoder does not depend on its kind.
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "float32"])
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
 @pytest.mark.parametrize(
     ("architecture", "kind"), [*((name, "bert") for name in ARCHITECTURES), ("finetune", "albert")]
 )
@@ -46,7 +46,7 @@ def test_every_operation_has_a_kernel_for_cards(build, architecture, kind, preci
         assert [key for key in counted if not has_card_kernel(*key)] == []
         products = [types for operation, types in counted if operation in ("MatMul", "BatchMatMulV2")]
         low = any(("T", tf.bfloat16) in types for types in products)
-        assert low == (precision == "mixed_bfloat16")
+        assert low == (precision == "bfloat16")
 
 
 @pytest.mark.skipif(not CARDS, reason="needs a GPU")

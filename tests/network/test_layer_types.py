@@ -28,7 +28,7 @@ from raytrain.network.encoders import Denses, LayerNorm, TransformerLayer
 from raytrain.network.transformer import LayerSettings
 
 keras = tf.keras
-BY_POLICY = "mixed_bfloat16"
+BY_POLICY = "bfloat16"
 
 
 pytestmark = pytest.mark.usefixtures("float32_again")

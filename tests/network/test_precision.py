@@ -19,7 +19,7 @@ from raytrain.network.objectives import Classification, Tagging
 from raytrain.network.loop import FoldTraining
 from raytrain.text.windows import encode_windows, tag_windows
 
-BY_POLICY = "mixed_bfloat16"
+BY_POLICY = "bfloat16"
 CLASSIFIERS, TAGGERS = ("finetune", "textcnn", "rnn_cnn"), ("bilstm_crf", "bilstm", "crf")
 KINDS = ("bert", "albert")
 # Many rows: which of two near values a maximum or a rectifier takes is a matter of rounding, and a single

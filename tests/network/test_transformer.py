@@ -11,7 +11,6 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from raytrain.devices import set_precision
 from raytrain.network.encoders import LayerNorm, TransformerLayer
 from raytrain.network.layers import DropoutSeed
 from raytrain.network.formulas import LayerSettings, fuses
@@ -99,14 +98,6 @@ def test_a_compiled_layer_drops_what_the_plain_one_drops(first_only, kind):
         np.testing.assert_allclose(one, other, atol=error * whole / 10, rtol=error)
 
 
-@pytest.fixture
-def rewritten():
-    """oneDNN's rewrite of graphs to bfloat16, switched on."""
-    set_precision("bfloat16")
-    yield
-    set_precision("float32")
-
-
 def graph_of(of):
     """The layer without a gradient, as a graph for texts of any length: its function, inputs and weights."""
     inputs, weights = draw()
@@ -130,13 +121,6 @@ def test_without_a_gradient_a_layer_says_the_same(first_only, kind, activation):
     assert (found.dtype, found.shape) == (tf.float32, exact.shape)
     error = {"float32": 1e-5, "bfloat16": 5e-2}[kind]
     np.testing.assert_allclose(found, exact, atol=error, rtol=error)
-
-
-def test_the_rewrite_of_graphs_multiplies_a_layer_in_bfloat16(rewritten):
-    run, inputs, weights = graph_of(settings())
-    exact = run_layer(settings(), inputs, MASK, None, weights, True)
-    found = run(inputs)
-    assert 1e-4 < np.abs(found - exact).max() < 5e-2
 
 
 def fused_in(run, inputs):

@@ -10,7 +10,7 @@ from tiny_run import make_rows, read_oof, silent_console, tiny_config, tiny_over
 
 from raytrain.crossval.driver import train_run
 
-BY_POLICY = "mixed_bfloat16"
+BY_POLICY = "bfloat16"
 
 
 @pytest.mark.slow
