@@ -1,1 +1,1 @@
-"""Places that hold files: directories and object stores, whole files or none, and outages."""
+"""Places that hold files: directories and object stores, whole files or none, a cache, and outages."""
