@@ -90,7 +90,9 @@ print(json.dumps([len(groups), total["CPU"] - free.get("CPU", 0)]))
 
 
 def test_stopped_job_leaves_nothing_behind_and_a_plain_script_goes_on(head, tmp_path):
-    hurt = overrides(tmp_path, name="hurt", cluster__max_concurrent_folds=1)
+    # Folds enough that some are left when the client, which takes seconds to start, has stopped the job.
+    options = {"folds__num_folds": 4, "train__epochs": 20, "cluster__max_concurrent_folds": 1}
+    hurt = overrides(tmp_path, name="hurt", **options)
     started = head.job(
         *("submit", "--working-dir", ".", "--no-wait", "--submission-id", "hurt"),
         *("--", "python", "jobs/kfold.py", *hurt),
