@@ -73,7 +73,7 @@ def test_checkpoints_are_listed_fetched_and_shown(tmp_path, monkeypatch):
 @pytest.mark.long
 def test_interrupted_and_killed_run_goes_on_to_the_same_result(tmp_path):
     """Ctrl-C after one fold, SIGTERM after two, SIGKILL after three, to the end; beside it a calm run."""
-    options = {"folds__num_folds": 4, "cluster__max_concurrent_folds": 1}
+    options = {"folds__num_folds": 5, "cluster__max_concurrent_folds": 1}
     hurt = tiny_overrides(tmp_path, name="hurt", **options)
     run_directory = tmp_path / "runs" / "hurt"
 
