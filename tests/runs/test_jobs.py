@@ -72,20 +72,20 @@ def test_checkpoints_are_listed_fetched_and_shown(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.long
 def test_interrupted_and_killed_run_goes_on_to_the_same_result(tmp_path):
-    """Ctrl-C after one fold, SIGTERM after two, SIGKILL after three, to the end; beside it a calm run."""
-    options = {"folds__num_folds": 5, "cluster__max_concurrent_folds": 1}
+    """Ctrl-C after a fold, SIGTERM and SIGKILL each after one more, to the end; beside it a calm run."""
+    options = {"folds__num_folds": 8, "cluster__max_concurrent_folds": 1}
     hurt = tiny_overrides(tmp_path, name="hurt", **options)
     run_directory = tmp_path / "runs" / "hurt"
 
-    for number, committed in ((signal.SIGINT, 1), (signal.SIGTERM, 2)):
-        interrupted = start_until_committed(hurt, run_directory, committed)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        interrupted = start_until_committed(hurt, run_directory)
         interrupted.send_signal(number)
         _, said = interrupted.communicate(timeout=60)
         assert interrupted.returncode == 130
         assert "run the same command again" in said
         assert "Traceback" not in said and "SIGTERM received" not in said
 
-    killed = start_until_committed(hurt, run_directory, 3)
+    killed = start_until_committed(hurt, run_directory)
     workers = psutil.Process(killed.pid).children(recursive=True)
     killed.kill()
     killed.communicate(timeout=60)
@@ -115,8 +115,13 @@ def test_interrupted_and_killed_run_goes_on_to_the_same_result(tmp_path):
     assert [row["id"] for row in rows] == [f"row-{number}" for number in range(48)]
 
 
-def start_until_committed(overrides: list[str], run_directory: Path, num_folds: int) -> subprocess.Popen:
-    """Starts the job in a session of its own and waits until that many folds are committed."""
+def start_until_committed(overrides: list[str], run_directory: Path) -> subprocess.Popen:
+    """Starts the job in a session of its own and waits until it has committed a fold."""
+
+    def count_committed() -> int:
+        return len(list(run_directory.glob("folds/*/*/result/result.json")))
+
+    before = count_committed()
     job = subprocess.Popen(
         command("kfold.py", *overrides),
         stdout=subprocess.DEVNULL,
@@ -127,7 +132,7 @@ def start_until_committed(overrides: list[str], run_directory: Path, num_folds: 
         start_new_session=True,
         preexec_fn=_heed_interrupts,
     )
-    wait_until(lambda: len(list(run_directory.glob("folds/*/*/result/result.json"))) >= num_folds)
+    wait_until(lambda: count_committed() > before)
     return job
 
 
