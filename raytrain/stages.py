@@ -35,6 +35,10 @@ class Stages:
     def __init__(self, console: Console, deadline: float | None = None):
         self.console, self.deadline = console, deadline
 
+    def say(self, line: str) -> None:
+        """Prints a line as it is, however long."""
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
     @contextlib.contextmanager
     def stage(self, what: str, total: int | None = None, unit: str = "", kept: str = "") -> Iterator["Stage"]:
         """One stage, which lasts as long as the block.
@@ -83,7 +87,7 @@ class Stages:
         pause = FIRST_LINE
         while not ended.wait(pause):
             pause = min(2 * pause, LINE_EVERY)
-            self.console.print(stage.line(), highlight=False, markup=False, soft_wrap=True)
+            self.say(stage.line())
 
 
 class Stage:

@@ -53,7 +53,7 @@ def finish_baselines(plan: Plan, baselines: Any, stages: Stages) -> dict[str, np
         told = str(error)
     except (ray.exceptions.RayError, StorageError) as error:
         told = f"they failed: {error}"
-    stages.console.print(f"the baselines are left out, {told}", highlight=False, markup=False, soft_wrap=True)
+    stages.say(f"the baselines are left out, {told}")
     return {}
 
 

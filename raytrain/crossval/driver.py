@@ -156,7 +156,7 @@ def _train(plan: Plan, stages: Stages) -> dict[str, Any]:
     except TimeBudgetError as error:  # of the hidden states: no fold was begun
         if not committed:
             raise
-        stages.console.print(str(error), highlight=False, markup=False, soft_wrap=True)
+        stages.say(str(error))
     if not committed:
         raise TimeBudgetError(
             "cluster.time_budget was used up before one fold had learned anything; the same command goes on, "

@@ -172,13 +172,13 @@ def cached_hidden_states(
     else:
         stream, why_not = _compute(encoder, features, resources, path, size, max_gb, stages)
         if stream is None:
-            _say(stages, f"{what}: {why_not}; every step runs the encoder")
+            stages.say(f"{what}: {why_not}; every step runs the encoder")
             yield None
             return
         seconds = round(time.monotonic() - started, 1)
         what += f": computed in {seconds} s"
     with stream:
-        _say(stages, what)
+        stages.say(what)
         node_id = ray.get_runtime_context().get_node_id()
         # A cache that was named has one path on every node; the user's lies where each node's user has it.
         yield HiddenStates(str(path), node_id, seconds, str(cache) if directory else None, max_gb)
@@ -225,10 +225,6 @@ def _open_alone(partial: Path, stages: Stages) -> IO[bytes]:
             time.sleep(POLL_SECONDS)
 
         return open_partial(partial, wait)
-
-
-def _say(stages: Stages, line: str) -> None:
-    stages.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _num_bytes(features: pa.Table, config: dict[str, Any]) -> int:

@@ -2,8 +2,8 @@
 
 Automatic differentiation of attention, GELU and LayerNorm makes many passes over large tensors that a
 formula on paper does not need, and asks for the shapes of all it adds: on a CPU that is a third of a
-training step, on a card half of its launches. Every function here returns its value and a function from
-that value's gradient to its arguments', as `tf.custom_gradient` takes them.
+training step, on a card half of its launches. A formula returns its value and a function from that value's
+gradient to its arguments', as `tf.custom_gradient` takes them; one named `…_fused` its value alone.
 
 Shapes: rows are (tokens of all texts, channels).
 

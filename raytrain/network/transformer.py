@@ -179,8 +179,7 @@ def _attention(
         (key, value), project_gradient = _project(settings, low, others, length)
     else:
         (query, key, value), project_gradient = _project(settings, low, [query_dense, *others], length)
-    bias = tf.where(mask, 0.0, -1e9)[:, None, None, :]
-    attended, attend_gradient = attend(query, key, value, bias, thin)
+    attended, attend_gradient = attend(query, key, value, _padding_bias(mask), thin)
     width = settings.heads * settings.head_size
     joined = tf.reshape(tf.transpose(attended, [0, 2, 1, 3]), [-1, width])
     output, output_gradient = linear(joined, *weights[6:])
@@ -200,6 +199,11 @@ def _attention(
         return tf.cast(to_rows, tf.float32), to_source, *to_query, *to_others, *to_output
 
     return output, gradient
+
+
+def _padding_bias(mask: tf.Tensor) -> tf.Tensor:
+    """What keeps attention off padding, for `formulas.attend`."""
+    return tf.where(mask, 0.0, -1e9)[:, None, None, :]
 
 
 def _project(
@@ -241,10 +245,8 @@ def _fused_layer(settings: LayerSettings, inputs: tf.Tensor, mask: tf.Tensor, we
     scale = settings.head_size**-0.5
     query = project(low_source, queries, weights[0] * scale, weights[1] * scale)
     key, value = project(low, length, *weights[2:4]), project(low, length, *weights[4:6])
-    scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float32)
-    kept = tf.cast(tf.nn.softmax(scores + tf.where(mask, 0.0, -1e9)[:, None, None, :]), kind)
-    attended = tf.transpose(tf.matmul(kept, value), [0, 2, 1, 3])
-    joined = tf.reshape(attended, [-1, heads * settings.head_size])
+    attended, _ = attend(query, key, value, _padding_bias(mask))
+    joined = tf.reshape(tf.transpose(attended, [0, 2, 1, 3]), [-1, heads * settings.head_size])
     added = tf.cast(linear_fused(joined, *weights[6:8]), tf.float32)
     middle = normalize_fused(source + added, weights[9], weights[8], settings.epsilon)
     inner = activate_fused(settings.activation, linear_fused(tf.cast(middle, kind), *weights[10:12]))
