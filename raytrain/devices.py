@@ -134,6 +134,23 @@ def compiles(wanted: Literal["auto"] | bool) -> bool:
     return bool(tf.config.get_visible_devices("GPU")) if wanted == "auto" else bool(wanted)
 
 
+def compiles_predictions() -> bool:
+    """Whether XLA compiles forward passes: where there are cards, as long as it can."""
+    return compiles("auto") and _xla_works()
+
+
+@functools.cache
+def _xla_works() -> bool:
+    """Whether XLA compiles anything here; for cards it needs CUDA's assembler and its mathematics."""
+    import tensorflow as tf
+
+    try:
+        tf.function(lambda values: tf.tanh(values) + 1, jit_compile=True)(tf.zeros(8)).numpy()
+    except tf.errors.OpError:
+        return False
+    return True
+
+
 def _cards_have_bfloat16(cards: Sequence[Any]) -> bool:
     """Whether all of them multiply in it, as those from compute capability 8.0 on do."""
     import tensorflow as tf
@@ -143,15 +160,18 @@ def _cards_have_bfloat16(cards: Sequence[Any]) -> bool:
 
 
 def grow_card_memory() -> None:
-    """Takes memory of the visible cards as it is needed, not all of it at the start.
+    """Takes memory of the visible cards as it is needed, not all of it at the start; sets XLA up.
 
     For a process that owns no share of a card and lives beside others on it. Where the process has computed
     already, things stay as they are.
     """
     import tensorflow as tf
 
+    cards = tf.config.get_visible_devices("GPU")
+    if cards:
+        _set_xla_flags()
     with contextlib.suppress(RuntimeError):
-        for card in tf.config.get_visible_devices("GPU"):
+        for card in cards:
             tf.config.experimental.set_memory_growth(card, True)
 
 

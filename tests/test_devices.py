@@ -12,6 +12,7 @@ from raytrain import devices
 from raytrain.devices import (
     _set_xla_flags,
     compiles,
+    compiles_predictions,
     predict_side_by_side,
     quick_imports,
     set_precision,
@@ -188,6 +189,22 @@ def test_auto_compiles_where_there_are_cards(monkeypatch):
     assert [compiles(wanted) for wanted in ("auto", True, False)] == [False, True, False]
     cards.append("GPU:0")
     assert [compiles(wanted) for wanted in ("auto", True, False)] == [True, True, False]
+
+
+def test_predictions_are_compiled_where_there_are_cards_and_xla_works(monkeypatch):
+    assert devices._xla_works.__wrapped__() and not compiles_predictions()
+    monkeypatch.setattr(devices, "compiles", lambda wanted: True)
+    for works in (True, False):
+        monkeypatch.setattr(devices, "_xla_works", lambda works=works: works)
+        assert compiles_predictions() is works
+
+
+def test_xla_that_cannot_compile_is_no_failure(monkeypatch):
+    def refuse(*_, **__):
+        raise tf.errors.InternalError(None, None, "no ptxas")
+
+    monkeypatch.setattr(tf, "function", refuse)
+    assert not devices._xla_works.__wrapped__()
 
 
 def test_the_garbage_collector_stands_still_during_imports_alone():

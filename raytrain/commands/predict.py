@@ -31,9 +31,14 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
         help="text column (twice for a pair); default: as trained",
     )
     parser.add_argument("--id", metavar="NAME", help="id column; default: as trained, else the row number")
-    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="texts per forward pass")
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        metavar="N",
+        help="texts per forward pass; default: as many as suit the device",
+    )
     options = parser.parse_args(arguments)
-    if options.batch_size < 1:
+    if options.batch_size is not None and options.batch_size < 1:
         parser.error("--batch-size: expected at least 1")
     predict(options)
 

@@ -145,8 +145,8 @@ class TrainConfig(Section):
     )
     compile: Compile = Field(
         "auto",
-        description="by XLA, the encoder's layers and the optimizer; auto: on cards, as long as XLA can; "
-        "batches then have four lengths at most",
+        description="by XLA, the encoder's layers, BiLSTMs and the optimizer; auto: on cards, as long as XLA "
+        "can; batches then have four lengths at most",
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="of the head, before its dense layers")
     early_stopping: Positive | None = Field(

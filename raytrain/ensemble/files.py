@@ -51,7 +51,7 @@ def predict_file(
     output_path: str,
     text_columns: Sequence[str] | None = None,
     id_column: str | None = None,
-    batch_size: int = 64,
+    batch_size: int | None = None,
 ) -> Iterator[PredictedRows]:
     """Predicts every row of a file, and tells after each chunk; the output appears whole or not at all.
 
@@ -62,7 +62,7 @@ def predict_file(
             tagger .jsonl: id, text and spans; or .bio.
         text_columns: None takes the columns that the ensemble was trained on.
         id_column: None takes the training's id column where the file has it, else the row number.
-        batch_size: Texts per forward pass.
+        batch_size: Texts per forward pass; None takes as many as suit the device.
 
     Yields:
         How far it is: at first that nothing is done yet, at last that all is.

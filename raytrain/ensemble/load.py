@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from raytrain.ensemble.models import Predictor, Tagger
 
 
-def load(ensemble: str, batch_size: int = 64) -> Union["Predictor", "Tagger"]:
+def load(ensemble: str, batch_size: int | None = None) -> Union["Predictor", "Tagger"]:
     """Opens an artifact. Imports TensorFlow, which takes seconds.
 
     Args:
         ensemble: Its directory, or its URI.
-        batch_size: Texts per forward pass.
+        batch_size: Texts per forward pass; None takes as many as suit the device.
 
     Returns:
         Of a classifier a Predictor, of a tagger a Tagger; both have `labels` and `predict(texts)`, the
@@ -35,7 +35,7 @@ def load(ensemble: str, batch_size: int = 64) -> Union["Predictor", "Tagger"]:
     return build_predictor(load_ensemble(ensemble), batch_size)
 
 
-def build_predictor(ensemble: Ensemble, batch_size: int) -> Union["Predictor", "Tagger"]:
+def build_predictor(ensemble: Ensemble, batch_size: int | None) -> Union["Predictor", "Tagger"]:
     """As `load`, of an artifact that is open already."""
     check_keras()
     with quick_imports():

@@ -10,6 +10,7 @@ import pyarrow as pa
 import tensorflow as tf
 
 from raytrain.corpus.tags import type_names
+from raytrain.devices import compiles_predictions
 from raytrain.ensemble.artifact import Ensemble
 from raytrain.ensemble.outputs import spans_of
 from raytrain.ensemble.words import read_words
@@ -67,16 +68,17 @@ class FoldModels:
 
     Args:
         ensemble: Of `ensemble.artifact.load_ensemble`.
-        batch_size: Texts per forward pass.
+        batch_size: Texts per forward pass; None takes as many as suit the device.
 
     Attributes:
         labels: Of the ensemble, in order.
     """
 
-    def __init__(self, ensemble: Ensemble, batch_size: int = 64):
+    def __init__(self, ensemble: Ensemble, batch_size: int | None = None):
         manifest = ensemble.manifest
         self.labels = ensemble.labels
-        self._ensemble, self._batch_size = ensemble, batch_size
+        self._ensemble = ensemble
+        self._passes: dict[str, Any] = {"batch_size": batch_size, "compiled": compiles_predictions()}
         self._lock = threading.Lock()  # the folds' weights are laid into one model in turn
         self._vocab = _read_vocab(ensemble)
         self._maxlen = manifest.config.encoder.maxlen
@@ -101,7 +103,7 @@ class FoldModels:
         if self._encoder is not None:
             features = FeatureRows(table)
             rows = np.arange(len(features))
-            states = predict_hidden_states(self._encoder, features, rows, self._batch_size)
+            states = predict_hidden_states(self._encoder, features, rows, **self._passes)
         return _Inputs(table, states, new_rows, held)
 
     def _folds(
@@ -199,7 +201,7 @@ class Predictor(FoldModels):
         for architecture in self._models:
             proba, num_folds = np.zeros((len(texts), len(self.labels))), 0
             for model, features, _ in self._folds(architecture, inputs):
-                proba += proba_from_logits(predict_logits(model, features, rows, self._batch_size))
+                proba += proba_from_logits(predict_logits(model, features, rows, **self._passes))
                 num_folds += 1
             by_architecture.append(proba / num_folds)
         return np.mean(by_architecture, axis=0)
@@ -235,7 +237,7 @@ class Tagger(FoldModels):
             own: list[Transitions] = []
             share = len(self._models) * len(self._ensemble.manifest.architectures[architecture].folds)
             for model, features, weights in self._folds(architecture, inputs):
-                said = windows.join(rows, predict_emissions(model, features, rows, self._batch_size))
+                said = windows.join(rows, predict_emissions(model, features, rows, **self._passes))
                 emissions += said / share
                 own.append(transitions_of(weights, num_tags))
             transitions.append(mean_transitions(own))

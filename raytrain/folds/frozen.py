@@ -15,7 +15,7 @@ import pyarrow as pa
 import ray
 from ray.util import ActorPool
 
-from raytrain.devices import quick_imports, set_up_tensorflow
+from raytrain.devices import compiles_predictions, quick_imports, set_up_tensorflow
 from raytrain.folds.resources import FoldResources
 from raytrain.stages import POLL_SECONDS, Stage, Stages
 from raytrain.text.batches import FeatureRows
@@ -184,4 +184,5 @@ class _EncoderWorker:
     def encode(self, number: int, rows: np.ndarray) -> tuple[int, np.ndarray]:
         from raytrain.network.inference import predict_hidden_states
 
-        return number, predict_hidden_states(self._model, self._features, rows)
+        compiled = compiles_predictions()
+        return number, predict_hidden_states(self._model, self._features, rows, compiled=compiled)

@@ -1,87 +1,129 @@
 """Running a model over rows: batches of like lengths, longest first, answers in the rows' order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from raytrain.devices import available_cpus
 from raytrain.network.build import input_specs
-from raytrain.network.weights import encoder_variables
-from raytrain.text.batches import FeatureRows, sequential_batches
+from raytrain.network.transformer import compiled_layers
+from raytrain.network.weights import encoder_variables, max_positions
+from raytrain.text.batches import FeatureRows, filled_batches, sequential_batches
 from raytrain.text.ragged import bounds_of
 
 keras = tf.keras
 
 # What an encoder's layer makes of so many tokens stays in a core's caches: a fifth faster than of 8,192.
 CORE_TOKENS = 1024
+FILLED_TOKENS = 32_768  # on a card twice as many win a tenth
+CARD_BATCHES = 2  # one is computed while the other is laid or fetched
+TEXTS = 64
+
+Batch = tuple[np.ndarray, np.ndarray, int | None]  # positions of the answers, rows, length to pad to
+Function = Any  # of TensorFlow, traced once for texts of any length
 
 
 def predict_logits(
-    model: keras.Model, features: FeatureRows, rows: np.ndarray, batch_size: int = 64
+    model: keras.Model,
+    features: FeatureRows,
+    rows: np.ndarray,
+    batch_size: int | None = None,
+    compiled: bool = False,
 ) -> np.ndarray:
-    """Runs a model of `network.build.build_model` or `build_head`. Returns (len(rows), units) float32."""
+    """Runs a model of `network.build.build_model` or `build_head`.
+
+    Args:
+        model: The model.
+        features: The corpus.
+        rows: Which of its rows are predicted.
+        batch_size: Most texts of a forward pass; None takes as many as suit the device.
+        compiled: Whether XLA compiles an encoder's layers, for batches of few shapes: on a card that is
+            several times as fast, once it is done.
+
+    Returns:
+        (len(rows), units) float32.
+    """
     logits = np.zeros((len(rows), model.output_shape[-1]), np.float32)
-    run = _compiled(model, _logits_function)
-    max_tokens = _max_tokens() if encoder_variables(model) else None
+    run = _function_of(model, _logits_function, compiled)
 
-    def predict(positions: np.ndarray, batch: np.ndarray) -> None:
-        logits[positions] = run(features.collate(batch)).numpy()
+    def predict(positions: np.ndarray, batch: np.ndarray, length: int | None) -> None:
+        logits[positions] = run(features.collate(batch, length)).numpy()[: len(positions)]
 
-    _each_batch(predict, features, rows, batch_size, max_tokens)
+    _each_batch(predict, _deal(model, features, rows, batch_size, compiled))
     return logits
 
 
 def predict_emissions(
-    model: keras.Model, features: FeatureRows, rows: np.ndarray, batch_size: int = 64
+    model: keras.Model,
+    features: FeatureRows,
+    rows: np.ndarray,
+    batch_size: int | None = None,
+    compiled: bool = False,
 ) -> np.ndarray:
-    """Runs a tagger. Returns (tokens of all rows, num_tags) float32, row after row."""
-    max_tokens = _max_tokens() if encoder_variables(model) else None
-    emissions = _empty_tokens(features, rows, model, np.float32)
-    _run_tokens(_compiled(model, _logits_function), features, rows, batch_size, max_tokens, emissions)
-    return emissions
+    """Runs a tagger, as `predict_logits`. Returns (tokens of all rows, num_tags) float32, row after row."""
+    run = _function_of(model, _logits_function, compiled)
+    return _run_tokens(
+        run, model, features, rows, _deal(model, features, rows, batch_size, compiled), np.float32
+    )
 
 
 def predict_hidden_states(
-    encoder: keras.Model, features: FeatureRows, rows: np.ndarray, batch_size: int = 64
+    encoder: keras.Model,
+    features: FeatureRows,
+    rows: np.ndarray,
+    batch_size: int | None = None,
+    compiled: bool = False,
 ) -> np.ndarray:
-    """Runs an encoder alone.
+    """Runs an encoder alone, as `predict_logits`.
 
     Returns:
         (tokens of all rows, hidden_size) float16: the last layer's output, row after row. It leaves a
         LayerNorm, so that it lies far within half precision's range.
     """
-    states = _empty_tokens(features, rows, encoder, np.float16)
-    _run_tokens(_compiled(encoder, _states_function), features, rows, batch_size, _max_tokens(), states)
-    return states
+    run = _function_of(encoder, _states_function, compiled)
+    return _run_tokens(
+        run, encoder, features, rows, _deal(encoder, features, rows, batch_size, compiled), np.float16
+    )
 
 
-def _empty_tokens(features: FeatureRows, rows: np.ndarray, model: keras.Model, kind: type) -> np.ndarray:
-    return np.zeros((int(features.lengths[rows].sum()), model.output_shape[-1]), kind)
-
-
-def _run_tokens(run, features: FeatureRows, rows, batch_size: int, max_tokens: int | None, out) -> None:
-    """Writes what `run` says of each token to `out`, row after row."""
+def _run_tokens(
+    run, model: keras.Model, features: FeatureRows, rows: np.ndarray, batches: Iterator[Batch], kind: type
+) -> np.ndarray:
+    """What `run` says of each token, row after row."""
+    out = np.zeros((int(features.lengths[rows].sum()), model.output_shape[-1]), kind)
     offsets = bounds_of(features.lengths[rows])
 
-    def predict(positions: np.ndarray, batch: np.ndarray) -> None:
-        for position, padded in zip(positions, run(features.collate(batch)).numpy(), strict=True):
+    def predict(positions: np.ndarray, batch: np.ndarray, length: int | None) -> None:
+        padded = run(features.collate(batch, length)).numpy()
+        for position, sequence in zip(positions, padded[: len(positions)], strict=True):
             start, stop = offsets[position : position + 2]
-            out[start:stop] = padded[: stop - start]
+            out[start:stop] = sequence[: stop - start]
 
-    _each_batch(predict, features, rows, batch_size, max_tokens)
+    _each_batch(predict, batches)
+    return out
+
+
+def _deal(
+    model: keras.Model, features: FeatureRows, rows: np.ndarray, batch_size: int | None, compiled: bool
+) -> Iterator[Batch]:
+    """Batches of like lengths, longest first."""
+    has_encoder = bool(encoder_variables(model))
+    if compiled and has_encoder:
+        longest = max_positions(model)
+        yield from filled_batches(rows, features.lengths, batch_size, FILLED_TOKENS, longest)
+        return
+    max_tokens = _max_tokens() if has_encoder else None
+    for positions, batch in sequential_batches(rows, features.lengths, batch_size or TEXTS, max_tokens):
+        yield positions, batch, None
 
 
 def _each_batch(
-    predict: Callable[[np.ndarray, np.ndarray], None],
-    features: FeatureRows,
-    rows: np.ndarray,
-    batch_size: int,
-    max_tokens: int | None,
+    predict: Callable[[np.ndarray, np.ndarray, int | None], None], batches: Iterator[Batch]
 ) -> None:
-    """Calls it with the positions and rows of every batch, several at once where TensorFlow runs them so."""
-    batches = sequential_batches(rows, features.lengths, batch_size, max_tokens)
+    """Calls it with every batch, several at once where that is quicker."""
     at_once = _batches_at_once()
     if at_once == 1:
         for batch in batches:
@@ -94,7 +136,7 @@ def _each_batch(
 
 def _batches_at_once() -> int:
     if tf.config.get_visible_devices("GPU"):
-        return 1
+        return CARD_BATCHES
     at_once = tf.config.threading.get_inter_op_parallelism_threads() or available_cpus()
     # A batch that takes all cores leaves gaps, which one more fills.
     return at_once if _threads_of_batch() == 1 else min(2, at_once)
@@ -108,24 +150,31 @@ def _max_tokens() -> int | None:
     return None if tf.config.get_visible_devices("GPU") else CORE_TOKENS * _threads_of_batch()
 
 
-def _compiled(model: keras.Model, build: Callable[[keras.Model], tf.types.experimental.PolymorphicFunction]):
-    if not hasattr(model, "_raytrain_predict"):
-        model._raytrain_predict = build(model)
-    return model._raytrain_predict
+def _function_of(
+    model: keras.Model, build: Callable[[keras.Model, bool], Function], compiled: bool
+) -> Function:
+    """The model's function, traced once."""
+    functions = model.__dict__.setdefault("_raytrain_functions", {})
+    if compiled not in functions:
+        functions[compiled] = build(model, compiled)
+    return functions[compiled]
 
 
-def _logits_function(model: keras.Model):
-    return tf.function(
-        lambda inputs: tf.cast(model(inputs, training=False), tf.float32),
-        [input_specs(model)],
-        autograph=False,
-    )
+def _logits_function(model: keras.Model, compiled: bool = False) -> Function:
+    def predict(inputs):
+        with compiled_layers(compiled):
+            return tf.cast(model(inputs, training=False), tf.float32)
+
+    return tf.function(predict, [input_specs(model)], autograph=False)
 
 
-def _states_function(encoder: keras.Model):
+def _states_function(encoder: keras.Model, compiled: bool = False) -> Function:
     names = ("token_ids", "segment_ids")[: len(encoder.inputs)]
-    return tf.function(
-        lambda inputs: tf.cast(encoder([inputs[name] for name in names], training=False), tf.float32),
-        reduce_retracing=True,
-        autograph=False,
-    )
+    # From a card half as many bytes are fetched; on a CPU NumPy's casts are quicker.
+    kind = tf.float16 if tf.config.get_visible_devices("GPU") else tf.float32
+
+    def predict(inputs):
+        with compiled_layers(compiled):
+            return tf.cast(encoder([inputs[name] for name in names], training=False), kind)
+
+    return tf.function(predict, reduce_retracing=True, autograph=False)

@@ -1,8 +1,12 @@
 """A bidirectional LSTM that does in every step only what must wait for the step before."""
 
+import functools
+from typing import Any
+
 import tensorflow as tf
 
 from raytrain.network.layers import add_float32
+from raytrain.network.transformer import layers_are_compiled
 
 keras = tf.keras
 
@@ -63,9 +67,16 @@ class BiLSTM(keras.layers.Layer):
         projected += tf.repeat(closed, self.units, axis=-1)[:, :, None]
         forward, backward = tf.unstack(tf.transpose(projected, [2, 1, 0, 3]))
         steps = tf.stack([forward, tf.reverse(backward, [0])], axis=1)
-        states = _scan(steps, tf.stack(recurrent))
+        scan = _compiled_scan() if layers_are_compiled() else _scan
+        states = scan(steps, tf.stack(recurrent))
         forward, backward = tf.unstack(states, axis=1)
         return tf.transpose(tf.concat([forward, tf.reverse(backward, [0])], axis=-1), [1, 0, 2])
+
+
+@functools.cache
+def _compiled_scan() -> Any:
+    """`_scan` by XLA, for which a step's elementwise work is one kernel."""
+    return tf.function(lambda steps, recurrent: _scan(steps, recurrent), autograph=False, jit_compile=True)
 
 
 def _forget_nothing(shape, dtype=None):

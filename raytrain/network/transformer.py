@@ -48,6 +48,11 @@ def compiled_layers(wanted: bool) -> Iterator[None]:
         _compiles.reset(token)
 
 
+def layers_are_compiled() -> bool:
+    """Whether `compiled_layers` says so."""
+    return _compiles.get()
+
+
 def run_layer(
     settings: LayerSettings,
     inputs: tf.Tensor,

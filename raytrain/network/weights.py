@@ -183,6 +183,11 @@ def find_part(model: keras.Model, name: str) -> keras.Model | None:
     return next((part for part in parts if part.name == name), None)
 
 
+def max_positions(model: keras.Model) -> int:
+    """How many tokens of a text the encoder has positions for."""
+    return int(find_part(model, "encoder").get_layer("Embedding-Position").input_dim)
+
+
 def has_trainable_encoder(model: keras.Model) -> bool:
     encoder = find_part(model, "encoder")
     return encoder is not None and encoder.trainable

@@ -8,6 +8,8 @@ import pyarrow as pa
 # Lengths are padded to multiples of this: few distinct shapes, little padding.
 BUCKET = 16
 COMPILED_LENGTHS = 4  # XLA compiles a step for each
+# Of filled batches: whatever the corpus, the same few. What is longer gets all positions that there are.
+FILLED_LENGTHS = (16, 32, 48, 64, 96, 128, 192, 256, 384)
 
 
 class FeatureRows:
@@ -147,4 +149,33 @@ def sequential_batches(
         size = batch_size if max_tokens is None else min(batch_size, max(1, max_tokens // padded))
         positions = order[start : start + size]
         yield positions, rows[positions]
+        start += size
+
+
+def filled_batches(
+    rows: np.ndarray, lengths: np.ndarray, batch_size: int | None, max_tokens: int, max_length: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    """As `sequential_batches`, in few shapes, where each of them costs a compilation.
+
+    Args:
+        rows: Row indices to deal.
+        lengths: (num_rows,) tokens of every row of the corpus.
+        batch_size: Most rows of a batch; None sets no bound.
+        max_tokens: Most tokens of a batch of several rows, with padding.
+        max_length: Most tokens of a row.
+
+    Yields:
+        (positions, row indices, length to pad to). Batches of a length have as many rows each; what is
+        missing of the last is filled with its first, so that there may be more rows than positions.
+    """
+    order = np.argsort(-lengths[rows], kind="stable")
+    fitting = [*(length for length in FILLED_LENGTHS if length < max_length), max_length]
+    start = 0
+    while start < len(order):
+        length = fitting[np.searchsorted(fitting, lengths[rows[order[start]]])]
+        size = max(1, max_tokens // length)
+        size = min(size, batch_size or size)
+        positions = order[start : start + size]
+        batch = rows[positions]
+        yield positions, np.concatenate([batch, np.repeat(batch[:1], size - len(batch))]), length
         start += size

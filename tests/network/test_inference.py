@@ -87,13 +87,42 @@ def test_as_many_batches_run_at_once_as_tensorflow_has_threads_for(monkeypatch, 
     monkeypatch.setattr(inference.tf.config.threading, "get_inter_op_parallelism_threads", lambda: inter)
     monkeypatch.setattr(inference.tf.config.threading, "get_intra_op_parallelism_threads", lambda: intra)
     monkeypatch.setattr(inference, "available_cpus", lambda: 4)
+    monkeypatch.setattr(inference.tf.config, "get_visible_devices", lambda kind: [])
     assert inference._batches_at_once() == expected
     assert inference._max_tokens() == inference.CORE_TOKENS * (intra or 4)
 
 
-def test_a_card_runs_one_batch_at_a_time(monkeypatch):
+def test_a_card_computes_a_batch_while_another_is_laid(monkeypatch):
     monkeypatch.setattr(inference.tf.config, "get_visible_devices", lambda kind: ["GPU:0"])
-    assert inference._batches_at_once() == 1 and inference._max_tokens() is None
+    assert inference._batches_at_once() == 2 and inference._max_tokens() is None
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_compiled_in_filled_batches_rows_say_what_they_say_plain(
+    three_classes, taggers, encoder, features, batch_size, monkeypatch
+):
+    monkeypatch.setattr(inference, "FILLED_TOKENS", 100)
+    shapes = set()
+    collate = features.collate
+
+    def watched(rows, length=None):
+        shapes.add((len(rows), length))
+        return collate(rows, length)
+
+    monkeypatch.setattr(features, "collate", watched)
+    rows = np.array([4, 1, 8, 0, 3])
+    said = [
+        (
+            predict_logits(three_classes, features, rows, batch_size, compiled),
+            predict_emissions(taggers["bilstm"], features, rows, batch_size, compiled),
+            predict_hidden_states(encoder, features, rows, batch_size, compiled),
+        )
+        for compiled in (False, True)
+    ]
+    for plain, compiled in zip(*said, strict=True):
+        np.testing.assert_allclose(compiled, plain, atol=HALF)
+    filled = {(2, 48), (3, 32)} if batch_size is None else {(2, 48), (2, 32), (2, 16)}
+    assert {shape for shape in shapes if shape[1] is not None} == filled
 
 
 def test_batches_side_by_side_say_what_they_say_one_by_one(
@@ -117,7 +146,7 @@ def test_batches_side_by_side_say_what_they_say_one_by_one(
 
 def test_a_batch_that_fails_side_by_side_fails_the_whole(three_classes, features, monkeypatch):
     monkeypatch.setattr(inference, "_batches_at_once", lambda: 3)
-    monkeypatch.setattr(features, "collate", lambda rows: 1 / 0)
+    monkeypatch.setattr(features, "collate", lambda rows, length: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         predict_logits(three_classes, features, np.arange(NUM_ROWS), batch_size=2)
 
@@ -139,7 +168,7 @@ def test_texts_of_any_length_run_in_one_graph(three_classes, features):
     """Tracing another takes seconds."""
     for rows in ([0], [1, 3], range(NUM_ROWS)):
         predict_logits(three_classes, features, np.array(rows))
-    assert three_classes._raytrain_predict.experimental_get_tracing_count() == 1
+    assert three_classes._raytrain_functions[False].experimental_get_tracing_count() == 1
 
 
 def test_no_rows_have_no_answers(three_classes, taggers, encoder, features):

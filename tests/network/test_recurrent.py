@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from raytrain.network.recurrent import BiLSTM
+from raytrain.network.transformer import compiled_layers
 
 keras = tf.keras
 UNITS, CHANNELS = 5, 7
@@ -41,10 +42,12 @@ def outputs_and_gradients(layer, inputs, mask):
     return run()
 
 
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("lengths", [[4, 4], [6, 1, 3], [1]])
-def test_outputs_and_gradients_equal_keras(lengths):
+def test_outputs_and_gradients_equal_keras(lengths, compiled):
     ours, theirs, inputs, mask = both(lengths)
-    output, gradients = outputs_and_gradients(ours, inputs, mask)
+    with compiled_layers(compiled):
+        output, gradients = outputs_and_gradients(ours, inputs, mask)
     expected, expected_gradients = outputs_and_gradients(theirs, inputs, mask)
     real = mask.numpy()
     np.testing.assert_allclose(output.numpy()[real], expected.numpy()[real], atol=1e-6)

@@ -136,7 +136,7 @@ def fused_in(run, inputs):
     return Counter(ops for ops in fused if ops), Counter(node.op for node in nodes)
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="oneDNN fuses on x86 alone")
+@pytest.mark.skipif(platform.machine() != "x86_64" or not fuses(), reason="oneDNN fuses on x86 alone")
 @pytest.mark.parametrize(("activation", "known"), [("gelu", "GeluExact"), ("gelu_new", "GeluApproximate")])
 @pytest.mark.parametrize("kind", ["float32", "bfloat16"])
 def test_onednn_knows_how_a_layer_without_a_gradient_is_spelled(activation, known, kind):

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytrain.text.batches import BUCKET, FeatureRows, choose_lengths, plan_epoch, sequential_batches
+from raytrain.text.batches import (
+    BUCKET,
+    FeatureRows,
+    choose_lengths,
+    filled_batches,
+    plan_epoch,
+    sequential_batches,
+)
 
 NAMES = ("token_ids", "segment_ids", "word_ids")
 
@@ -191,6 +198,31 @@ def test_sequential_batches_keep_to_the_tokens(corpus, max_tokens):
     for batch in batches:
         padded = -(-lengths[batch].max() // BUCKET) * BUCKET
         assert len(batch) == 1 or len(batch) * padded <= max_tokens
+
+
+@settings(deadline=None)
+@given(corpora(), st.one_of(st.none(), st.integers(1, 9)), st.integers(1, 500))
+def test_filled_batches_hold_every_row_once_in_few_shapes(corpus, batch_size, max_tokens):
+    rows, lengths, _ = corpus
+    restored, shapes = np.full(len(rows), -1), {}
+    longest = int(lengths.max()) + 3
+    for positions, batch, length in filled_batches(rows, lengths, batch_size, max_tokens, longest):
+        restored[positions] = batch[: len(positions)]
+        assert set(batch) == set(batch[: len(positions)])
+        assert lengths[batch].max() <= length <= longest
+        assert len(batch) == 1 or len(batch) * length <= max_tokens
+        assert len(batch) <= (batch_size or len(batch))
+        assert shapes.setdefault(length, len(batch)) == len(batch)
+    assert restored.tolist() == rows.tolist()
+
+
+def test_filled_batches_of_another_corpus_have_the_same_lengths():
+    def lengths_of(lengths):
+        lengths = np.array(lengths)
+        return {length for *_, length in filled_batches(np.arange(len(lengths)), lengths, 1, 99, 512)}
+
+    assert lengths_of([3, 17, 100, 400]) == {16, 32, 128, 512}
+    assert lengths_of([16, 30, 97, 385]) == {16, 32, 128, 512}
 
 
 def test_keyword_counts_follow_their_rows(ragged):
