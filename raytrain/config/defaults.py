@@ -1,9 +1,31 @@
 """What a config leaves open: rates, which heads read words, which train the encoder."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 from raytrain.config.schema import Config
 from raytrain.tasks import ARCHITECTURES
 
+# Of the models this project follows, and of what is trained from nothing.
+BERT_BASE_RATE, HEAD_RATE, UNTRAINED_RATE = 1e-5, 1e-3, 5e-4
+BERT_BASE_WEIGHTS = 101e6
+# Found with pretrained encoders of 6 M and 14 M weights, which want thirty and ten times BERT-base's rate.
+SIZE_EXPONENT = 1.2
 CRF_LEARNING_RATE = 1e-2  # a thousand times a pretrained encoder's, as bert4keras's CRF examples have it
+
+
+@dataclass(frozen=True)
+class EncoderStart:
+    """How an encoder begins.
+
+    Attributes:
+        pretrained: Whether with weights of a checkpoint.
+        rate: Its learning rate where the config names none.
+    """
+
+    pretrained: bool
+    rate: float
 
 
 def reads_words(architecture: str) -> bool:
@@ -17,13 +39,28 @@ def trains_encoder(config: Config, architecture: str, pretrained: bool) -> bool:
     return architecture in ("finetune", *ARCHITECTURES["tag"]) or not pretrained
 
 
-def learning_rates(config: Config, architecture: str, pretrained: bool) -> tuple[float, float]:
-    """(head's, encoder's) learning rate, defaults filled in.
+def encoder_start(config: Mapping[str, Any], pretrained: bool) -> EncoderStart:
+    """How the encoder of a config, with Google's names, begins."""
+    rate = _rate_by_size(_num_weights(config)) if pretrained else UNTRAINED_RATE
+    return EncoderStart(pretrained, rate)
 
-    1e-5 and 1e-3 are the rates of the models this project follows; an untrained encoder needs more.
-    """
-    encoder = config.train.encoder_learning_rate or (1e-5 if pretrained else 5e-4)
+
+def _rate_by_size(num_weights: float) -> float:
+    rate = BERT_BASE_RATE * (BERT_BASE_WEIGHTS / num_weights) ** SIZE_EXPONENT
+    return float(f"{min(max(rate, BERT_BASE_RATE), UNTRAINED_RATE):.1e}")
+
+
+def _num_weights(config: Mapping[str, Any]) -> float:
+    """Of the matrices, as if ALBERT's layers did not share theirs: it is the depth that wants care."""
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    layers = config["num_hidden_layers"] * (4 * hidden**2 + 2 * hidden * inner)
+    return layers + config["vocab_size"] * config.get("embedding_size", hidden)
+
+
+def learning_rates(config: Config, architecture: str, start: EncoderStart) -> tuple[float, float]:
+    """(head's, encoder's) learning rate, defaults filled in."""
+    encoder = config.train.encoder_learning_rate or start.rate
     if config.train.learning_rate is not None:
         return config.train.learning_rate, encoder
-    with_encoder = architecture == "finetune" and trains_encoder(config, architecture, pretrained)
-    return (encoder if with_encoder else 1e-3), encoder
+    with_encoder = architecture == "finetune" and trains_encoder(config, architecture, start.pretrained)
+    return (encoder if with_encoder else HEAD_RATE), encoder

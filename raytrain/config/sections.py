@@ -71,9 +71,14 @@ class FoldsConfig(Section):
 class EncoderConfig(Section):
     checkpoint: str = Field(
         "mini",
-        description="a name that `checkpoints list` shows, a directory, an archive, or mini (untrained)",
+        description="a name that `checkpoints list` shows, a directory, an archive, or mini, which comes "
+        "with the package",
     )
-    pretrained: bool = Field(True, description="false: the checkpoint's shape and vocabulary, untrained")
+    pretrained: bool = Field(
+        True,
+        description="false: the checkpoint's shape and vocabulary, untrained; of mini the shape alone, with "
+        "the corpus's vocabulary",
+    )
     maxlen: int = Field(128, ge=4, description="longest text in tokens, [CLS] and [SEP] included")
 
 
@@ -124,7 +129,7 @@ class TrainConfig(Section):
         description="of the head; null: finetune takes the encoder's, the others 1e-3",
     )
     encoder_learning_rate: Rate | None = Field(
-        None, description="null: 1e-5 where the encoder is pretrained, 5e-4 where it is not"
+        None, description="null: by the encoder's size, from 1e-5 of BERT-base on; 5e-4 where it is untrained"
     )
     crf_learning_rate: Rate | None = Field(
         None, description="of a CRF's transitions; null: 1e-2, for they would hardly move at an encoder's"

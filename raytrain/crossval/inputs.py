@@ -18,7 +18,7 @@ from raytrain.folds.spec import Shared
 from raytrain.keywords.held import KeywordInputs, given_keywords, interleave, join_ranked
 from raytrain.keywords.marks import extend_dictionary, read_kept_words
 from raytrain.keywords.textrank import rank_texts
-from raytrain.pretrained.directory import EncoderFiles, mini_encoder, read_encoder
+from raytrain.pretrained.directory import EncoderFiles, read_encoder, untrained_mini
 from raytrain.pretrained.fetch import locate_checkpoint
 from raytrain.stages import Stages
 from raytrain.text.encode import PARALLEL_TEXTS, EncodedTexts, build_features, encode_texts, join_encoded
@@ -50,11 +50,12 @@ def find_encoder(config: Config, corpus: Corpus, console: Console) -> EncoderFil
     Raises:
         CheckpointError: There is none of that name, or it cannot be fetched or used.
     """
-    if config.encoder.checkpoint == "mini":
+    checkpoint, maxlen = config.encoder.checkpoint, config.encoder.maxlen
+    if checkpoint == "mini" and not config.encoder.pretrained:
         texts = [text for name in corpus.text_names for text in corpus.table[name].to_pylist()]
-        return mini_encoder(build_vocab(texts), config.encoder.maxlen)
-    directory = locate_checkpoint(config.encoder.checkpoint, console)
-    return read_encoder(str(directory), config.encoder.pretrained, config.encoder.maxlen)
+        return untrained_mini(build_vocab(texts), maxlen)
+    directory = locate_checkpoint(checkpoint, console)
+    return read_encoder(str(directory), config.encoder.pretrained, maxlen)
 
 
 def class_weights(config: Config, corpus: Corpus) -> tuple[float, ...] | None:

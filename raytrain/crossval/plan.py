@@ -9,7 +9,13 @@ import numpy as np
 import ray
 
 from raytrain.cluster import WITHOUT_GPU, on_this_node
-from raytrain.config.defaults import CRF_LEARNING_RATE, learning_rates, trains_encoder
+from raytrain.config.defaults import (
+    CRF_LEARNING_RATE,
+    EncoderStart,
+    encoder_start,
+    learning_rates,
+    trains_encoder,
+)
 from raytrain.config.schema import Config
 from raytrain.corpus.corpus import Corpus
 from raytrain.crossval.directory import identify
@@ -56,8 +62,12 @@ class Plan:
         return tag_windows(self.shared.windows, self.corpus.tags[0], [str(tag) for tag in self.corpus.labels])
 
     @property
+    def start(self) -> EncoderStart:
+        return encoder_start(self.shared.encoder.config, self.shared.encoder.weights is not None)
+
+    @property
     def pretrained(self) -> bool:
-        return self.shared.encoder.weights is not None
+        return self.start.pretrained
 
     @property
     def encoder_source(self) -> EncoderSource | None:
@@ -186,7 +196,7 @@ def _choose_keywords(plan: Plan) -> dict[tuple[int, int], np.ndarray]:
 
 def _train_settings(plan: Plan, architecture: str) -> TrainSettings:
     """Hyperparameters of an architecture's folds, defaults filled in."""
-    rates = learning_rates(plan.config, architecture, plan.pretrained)
+    rates = learning_rates(plan.config, architecture, plan.start)
     settings = plan.config.train.model_dump(exclude={"dropout", "precision"})
     settings |= {
         "learning_rate": rates[0],

@@ -2,12 +2,13 @@
 
 import glob
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from raytrain.errors import CheckpointError
 from raytrain.pretrained.config import unfit_config, unknown_kinds
+from raytrain.pretrained.zoo import MINI
 from raytrain.text.vocab import Vocab, parse_vocab
 
 # Hugging Face's; beside them lie configs of tokenizers, generators and sentence encoders.
@@ -34,26 +35,12 @@ class EncoderFiles:
     files: tuple[Path, ...] = ()
 
 
-def mini_encoder(vocab: list[str], maxlen: int) -> EncoderFiles:
-    """A small untrained ALBERT over the given vocabulary; it needs nothing downloaded.
-
-    Two layers of 128: on the bundled example larger ones cost time and win nothing.
-    """
-    config = {
-        "model_type": "albert",
-        "vocab_size": len(vocab),
-        "embedding_size": 128,
-        "hidden_size": 128,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 512,
-        "hidden_act": "gelu",
-        "hidden_dropout_prob": 0.1,
-        "attention_probs_dropout_prob": 0.0,
-        "max_position_embeddings": max(maxlen, 128),
-        "type_vocab_size": 2,
-    }
-    return EncoderFiles("albert", config, vocab, None)
+def untrained_mini(vocab: list[str], maxlen: int) -> EncoderFiles:
+    """The shape of the encoder that comes with the package, untrained, over another vocabulary."""
+    mini = read_encoder(str(MINI), False, 0)
+    positions = max(maxlen, mini.config["max_position_embeddings"])
+    config = {**mini.config, "vocab_size": len(vocab), "max_position_embeddings": positions}
+    return replace(mini, config=config, vocab=vocab, files=())
 
 
 def read_encoder(location: str, pretrained: bool, maxlen: int) -> EncoderFiles:

@@ -18,7 +18,7 @@ from raytrain.errors import ArchiveError, CheckpointError
 from raytrain.home import home_directory
 from raytrain.pretrained.archives import is_archive, unpack
 from raytrain.pretrained.download import discard, download
-from raytrain.pretrained.zoo import ZOO, ZooEntry, nearest_name
+from raytrain.pretrained.zoo import MINI, ZOO, ZooEntry, nearest_name
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import hash_file, json_bytes
 
@@ -32,13 +32,16 @@ def locate_checkpoint(location: str, console: Console, mirror: str | None = None
     """Finds the directory of an encoder; fetches or unpacks it where need be.
 
     Args:
-        location: A directory, an archive (.tar.gz, .zip), or a name of the zoo. What is here comes first.
+        location: `mini`, a directory, an archive (.tar.gz, .zip), or a name of the zoo. What is here comes
+            first.
         console: Where the download shows.
         mirror: As in `fetch`.
 
     Raises:
         CheckpointError: Nothing of that name, or it cannot be fetched, unpacked or verified.
     """
+    if location == "mini":
+        return MINI
     try:
         path = Path(location).expanduser()
         is_directory, is_file = path.is_dir(), path.is_file()

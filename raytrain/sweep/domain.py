@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from raytrain.config.defaults import EncoderStart
+
 _LARGEST = 10**18  # of an integer that is drawn
 RANGES = ("uniform", "loguniform", "randint")
 
@@ -41,9 +43,10 @@ def random_value(domain: Domain, rng: np.random.Generator) -> Any:
     return float(rng.uniform(low, high))
 
 
-def default_rates(architecture: str, pretrained: bool, train_encoder: bool) -> dict[str, Domain]:
+def default_rates(architecture: str, start: EncoderStart, train_encoder: bool) -> dict[str, Domain]:
     """Learning rates worth searching: a frozen encoder's head wants a hundred times a finetuned encoder's."""
-    encoder = Domain("loguniform", (5e-6, 1e-4) if pretrained else (1e-4, 2e-3))
+    below, above = (2, 10) if start.pretrained else (5, 4)
+    encoder = Domain("loguniform", (start.rate / below, start.rate * above))
     rates = {"train.encoder_learning_rate": encoder} if train_encoder else {}
     if architecture != "finetune" or not train_encoder:
         rates["train.learning_rate"] = Domain("loguniform", (3e-4, 1e-2))

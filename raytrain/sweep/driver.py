@@ -9,7 +9,7 @@ import ray
 from rich.console import Console
 
 from raytrain.cluster import check_storage, connect
-from raytrain.config.defaults import trains_encoder
+from raytrain.config.defaults import EncoderStart, encoder_start, trains_encoder
 from raytrain.config.load import validate_config
 from raytrain.config.schema import Config
 from raytrain.crossval.directory import check_inputs, lock_run
@@ -54,8 +54,8 @@ def run_sweep(config: Config, console: Console | None = None) -> Config:
     sweep = Directory(config.storage) / config.name
     with lock_run(sweep):
         prepared = prepare_run(sweep, config, Stages(console))
-        pretrained = prepared.encoder.weights is not None
-        space = read_space(config, pretrained)
+        start = encoder_start(prepared.encoder.config, prepared.encoder.weights is not None)
+        space = read_space(config, start)
         source = _point_source(space, config)
         variants = _prepare_variants(sweep, config, space, prepared, console)
         hashes = {f"{key} {name}": h for name, v in variants.items() for key, h in v[1].hashes.items()}
@@ -70,7 +70,7 @@ def run_sweep(config: Config, console: Console | None = None) -> Config:
             ):
                 run_trials(sweep, config, source, bases, resources, table, tracker)
         finally:
-            _sum_up(sweep, config, list(records.values()), pretrained, console)
+            _sum_up(sweep, config, list(records.values()), start, console)
     best = best_trial(list(records.values()), config.sweep.metric)
     if best is None:
         raise SweepError([f"trial {number}: {r.error}" for number, r in sorted(records.items()) if r.error])
@@ -157,14 +157,14 @@ def _trial_bases(
 
 
 def _sum_up(
-    sweep: Directory, config: Config, records: list[TrialRecord], pretrained: bool, console: Console
+    sweep: Directory, config: Config, records: list[TrialRecord], start: EncoderStart, console: Console
 ) -> None:
     """Writes what is known, and prints the best trials."""
     if not records:
         return
     records = sorted(records, key=lambda record: record.number)
     sweep.write_bytes("trials.parquet", parquet_bytes(trials_table(records, config)))
-    pictures = write_pictures(sweep, records, config, pretrained)
+    pictures = write_pictures(sweep, records, config, start)
     best = best_trial(records, config.sweep.metric)
     if best is not None:
         metric = config.sweep.metric

@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from raytrain.config.defaults import learning_rates, trains_encoder
+from raytrain.config.defaults import EncoderStart, learning_rates, trains_encoder
 from raytrain.config.schema import Config
 from raytrain.storage.directory import Directory
 from raytrain.sweep.records import TrialRecord
@@ -24,16 +24,16 @@ _COLORS = ("#1b6ca8", "#d1652c", "#3a8f5c", "#8a4f9e")  # told apart by colour-b
 
 
 def write_pictures(
-    sweep: Directory, records: Sequence[TrialRecord], config: Config, pretrained: bool
+    sweep: Directory, records: Sequence[TrialRecord], config: Config, start: EncoderStart
 ) -> list[str]:
     """Draws what is known into pictures/*.png of a sweep's directory. Returns the files' names."""
     known = [record for record in records if not np.isnan(record.mean(config.sweep.metric))]
     if not known:
         return []
     drawings = {
-        "learning_rate.png": _draw_rates(known, config, pretrained),
+        "learning_rate.png": _draw_rates(known, config, start),
         "best_over_time.png": _draw_best(known, config),
-        "parallel.png": _draw_parallel(known, config, pretrained),
+        "parallel.png": _draw_parallel(known, config, start),
     }
     for name, figure in drawings.items():
         image = io.BytesIO()
@@ -42,12 +42,16 @@ def write_pictures(
     return [f"pictures/{name}" for name in drawings]
 
 
-def searched_rate(record: TrialRecord, config: Config, pretrained: bool) -> float:
+def searched_rate(record: TrialRecord, config: Config, start: EncoderStart) -> float:
     """The rate that matters: of the encoder where a finetuned one is all there is, else of the head."""
     own = with_point(config, record.point)
     architecture = own.model.architectures[0]
-    head, encoder = learning_rates(own, architecture, pretrained)
-    return encoder if architecture == "finetune" and trains_encoder(own, architecture, pretrained) else head
+    head, encoder = learning_rates(own, architecture, start)
+    return (
+        encoder
+        if architecture == "finetune" and trains_encoder(own, architecture, start.pretrained)
+        else head
+    )
 
 
 def _architecture_of(record: TrialRecord, config: Config) -> str:
@@ -67,7 +71,7 @@ def _metric_label(config: Config) -> str:
     return f"{TITLES[config.sweep.metric]}, mean over folds ({better} is better)"
 
 
-def _draw_rates(records: Sequence[TrialRecord], config: Config, pretrained: bool) -> Figure:
+def _draw_rates(records: Sequence[TrialRecord], config: Config, start: EncoderStart) -> Figure:
     figure, axes = _figure(7.5, f"{config.name}: score against learning rate")
     names = sorted({_architecture_of(record, config) for record in records})
     for name, color in zip(names, _COLORS * len(names), strict=False):
@@ -79,7 +83,7 @@ def _draw_rates(records: Sequence[TrialRecord], config: Config, pretrained: bool
                 and (record.num_folds >= config.sweep.num_folds) == is_whole
             ]
             label = f"{name}{'' if is_whole else ', pruned or stopped'}"
-            rates = [searched_rate(record, config, pretrained) for record in own]
+            rates = [searched_rate(record, config, start) for record in own]
             scores = [record.mean(config.sweep.metric) for record in own]
             if own:
                 axes.scatter(rates, scores, color=color, marker=marker, label=label, s=42, linewidths=1.5)
@@ -111,14 +115,14 @@ def _draw_best(records: Sequence[TrialRecord], config: Config) -> Figure:
     return figure
 
 
-def _draw_parallel(records: Sequence[TrialRecord], config: Config, pretrained: bool) -> Figure:
+def _draw_parallel(records: Sequence[TrialRecord], config: Config, start: EncoderStart) -> Figure:
     """One line a trial through its values, coloured by its score."""
     keys = [key for key in dict.fromkeys(k for record in records for k in record.point)]
     keys = [key for key in keys if "learning_rate" not in key]
     columns: dict[str, list[Any]] = {
         key.split(".")[-1].replace("_", " "): [record.point.get(key) for record in records] for key in keys
     }
-    columns[_RATE] = [searched_rate(record, config, pretrained) for record in records]
+    columns[_RATE] = [searched_rate(record, config, start) for record in records]
     scores = np.array([record.mean(config.sweep.metric) for record in records])
     columns[TITLES[config.sweep.metric]] = list(scores)
     figure, axes = _figure(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from raytrain.config.defaults import trains_encoder
+from raytrain.config.defaults import EncoderStart, trains_encoder
 from raytrain.config.load import config_keys, nearest_key, validate_config
 from raytrain.config.schema import Config
 from raytrain.errors import ConfigError
@@ -79,7 +79,7 @@ class SearchSpace:
             yield {"model.architecture": architecture, **dict(zip(domains, values, strict=True))}
 
 
-def read_space(config: Config, pretrained: bool) -> SearchSpace:
+def read_space(config: Config, start: EncoderStart) -> SearchSpace:
     """Reads and checks sweep.space; learning rates that it does not mention get a range of their own.
 
     A domain is a list of values, {uniform: [a, b]}, {loguniform: [a, b]}, {randint: [a, b]}, {choice: […]},
@@ -87,7 +87,7 @@ def read_space(config: Config, pretrained: bool) -> SearchSpace:
 
     Args:
         config: The config that every trial starts from.
-        pretrained: Whether the encoder is.
+        start: How the encoder begins.
 
     Raises:
         ConfigError: With every key and domain that cannot be searched.
@@ -101,8 +101,8 @@ def read_space(config: Config, pretrained: bool) -> SearchSpace:
             _read_key(key, value, space, ARCHITECTURES[config.task], problems)
     for name in architectures if config.sweep.search != "grid" else ():
         searched = (space.shared | space.own[name]).get("model.train_encoder")
-        trains = any(searched.values) if searched else trains_encoder(config, name, pretrained)
-        for key, domain in default_rates(name, pretrained, trains).items():
+        trains = any(searched.values) if searched else trains_encoder(config, name, start.pretrained)
+        for key, domain in default_rates(name, start, trains).items():
             if key not in space.shared | space.own[name] and config.flat()[key] is None:
                 space.own[name][key] = domain
     problems += _unfit_values(space, config)

@@ -1,6 +1,13 @@
 import pytest
 
-from raytrain.config.defaults import CRF_LEARNING_RATE, learning_rates, reads_words, trains_encoder
+from raytrain.config.defaults import (
+    CRF_LEARNING_RATE,
+    EncoderStart,
+    encoder_start,
+    learning_rates,
+    reads_words,
+    trains_encoder,
+)
 from raytrain.config.load import load_config
 from raytrain.tasks import ARCHITECTURES
 
@@ -47,7 +54,29 @@ def test_whether_the_encoder_trains(architecture, pretrained, override, expected
     ],
 )
 def test_default_learning_rates(architecture, pretrained, overrides, expected):
-    assert learning_rates(config_of(*overrides), architecture, pretrained) == expected
+    start = EncoderStart(pretrained, 1e-5 if pretrained else 5e-4)
+    assert learning_rates(config_of(*overrides), architecture, start) == expected
+
+
+BERT_BASE = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "vocab_size": 21128}
+BERT_LARGE = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "vocab_size": 21128}
+MINI_SHAPE = {"hidden_size": 312, "intermediate_size": 1248, "num_hidden_layers": 4, "vocab_size": 7892}
+TINY = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "vocab_size": 60}
+
+
+@pytest.mark.parametrize(
+    ("config", "rate"),
+    [
+        (BERT_BASE, 1e-5),
+        (BERT_LARGE, 1e-5),
+        (BERT_BASE | {"embedding_size": 128}, 1.2e-5),
+        (MINI_SHAPE | {"embedding_size": 128}, 3.2e-4),
+        (TINY, 5e-4),
+    ],
+)
+def test_small_pretrained_encoders_learn_faster_than_large_ones(config, rate):
+    assert encoder_start(config, True) == EncoderStart(True, rate)
+    assert encoder_start(config, False) == EncoderStart(False, 5e-4)
 
 
 @pytest.mark.parametrize(
@@ -63,5 +92,5 @@ def test_every_tagger_reads_words(architecture):
 
 
 def test_transitions_learn_a_thousand_times_faster_than_a_pretrained_encoder():
-    _, encoder = learning_rates(config_of("task=tag"), "crf", pretrained=True)
+    _, encoder = learning_rates(config_of("task=tag"), "crf", EncoderStart(True, 1e-5))
     assert pytest.approx(1000 * encoder) == CRF_LEARNING_RATE

@@ -6,7 +6,8 @@ import pytest
 from sentencepiece_model import tiny_model
 
 from raytrain.errors import CheckpointError
-from raytrain.pretrained.directory import mini_encoder, read_encoder
+from raytrain.pretrained.directory import read_encoder, untrained_mini
+from raytrain.pretrained.zoo import MINI
 from raytrain.text.sentencepiece import SentencePieceTokenizer
 from raytrain.text.vocab import SPECIAL_TOKENS
 
@@ -224,15 +225,23 @@ def test_of_the_first_albert_zh_the_embedding_is_as_wide_as_the_layers(tmp_path)
     assert read_encoder(str(tmp_path), False, 16).config["embedding_size"] == 4
 
 
-def test_mini_fits_the_vocabulary_and_the_texts():
-    encoder = mini_encoder(VOCAB, maxlen=300)
+def test_untrained_mini_fits_the_vocabulary_and_the_texts():
+    encoder = untrained_mini(VOCAB, maxlen=600)
     assert (encoder.kind, encoder.vocab, encoder.weights) == ("albert", VOCAB, None)
     assert encoder.config["vocab_size"] == len(VOCAB)
-    assert encoder.config["max_position_embeddings"] >= 300
+    assert encoder.config["max_position_embeddings"] == 600
 
 
-def test_mini_is_an_encoder_that_can_be_read_back(tmp_path):
-    mini = mini_encoder(VOCAB, maxlen=32)
+def test_mini_comes_with_the_package():
+    mini = read_encoder(str(MINI), True, 512)
+    assert (mini.kind, mini.config["num_hidden_layers"], mini.config["hidden_size"]) == ("albert", 4, 312)
+    assert mini.weights == str(MINI / "model.safetensors")
+    assert {path.name for path in mini.files} == {path.name for path in MINI.iterdir()}
+    assert len(mini.vocab) == mini.config["vocab_size"] == 7892
+
+
+def test_untrained_mini_is_an_encoder_that_can_be_read_back(tmp_path):
+    mini = untrained_mini(VOCAB, maxlen=32)
     write_encoder(tmp_path, weights=False, **mini.config)
     assert dataclasses.replace(read_encoder(str(tmp_path), False, 32), files=()) == mini
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raytrain.config.defaults import EncoderStart
 from raytrain.sweep.domain import RANGES, Domain, default_rates, random_value, read_domain
 from raytrain.tasks import ARCHITECTURES
 
@@ -143,9 +144,9 @@ def test_each_choice_is_an_extreme(values):
 
 
 def test_an_untrained_encoder_learns_faster_and_together_with_its_head():
-    rates = default_rates("textcnn", pretrained=False, train_encoder=True)
+    rates = default_rates("textcnn", EncoderStart(False, 5e-4), train_encoder=True)
     assert set(rates) == {"train.learning_rate", "train.encoder_learning_rate"}
-    pretrained = default_rates("finetune", pretrained=True, train_encoder=True)
+    pretrained = default_rates("finetune", EncoderStart(True, 1e-5), train_encoder=True)
     assert (
         rates["train.encoder_learning_rate"].values[0] > pretrained["train.encoder_learning_rate"].values[0]
     )
@@ -155,7 +156,7 @@ def test_an_untrained_encoder_learns_faster_and_together_with_its_head():
 @pytest.mark.parametrize("train_encoder", [True, False])
 @pytest.mark.parametrize("architecture", ALL)
 def test_what_learns_has_a_rate_and_what_does_not_has_none(architecture, train_encoder, pretrained):
-    rates = default_rates(architecture, pretrained, train_encoder)
+    rates = default_rates(architecture, EncoderStart(pretrained, 1e-4), train_encoder)
     assert ("train.encoder_learning_rate" in rates) == train_encoder
     assert ("train.crf_learning_rate" in rates) == (architecture in ("crf", "bilstm_crf"))
     assert ("train.learning_rate" in rates) == (architecture != "finetune" or not train_encoder)

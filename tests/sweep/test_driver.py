@@ -3,6 +3,7 @@
 import pytest
 from tiny_run import silent_console, tiny_overrides
 
+from raytrain.config.defaults import EncoderStart
 from raytrain.config.load import load_config
 from raytrain.crossval.directory import lock_run
 from raytrain.errors import ClusterError, ConfigError, CorpusError
@@ -107,7 +108,7 @@ def test_a_refused_sweep_may_be_started_again(config_of):
 def test_a_sweep_that_knows_its_points_gives_each_once_then_none(config_of, search, count):
     space = {"train.epochs": [1, 2], "train.batch_size": [8, 16]}
     config = config_of(space, sweep__search=search, sweep__num_trials=3)
-    source = _point_source(read_space(config, pretrained=False), config)
+    source = _point_source(read_space(config, EncoderStart(False, 5e-4)), config)
     points = [source.next_point(number, None) for number in range(count + 1)]
     assert points[-1] is None and None not in points[:-1]
     for point in points[:-1]:

@@ -1,6 +1,7 @@
 import pytest
 from sweep.test_records import config_of, record_of
 
+from raytrain.config.defaults import EncoderStart
 from raytrain.storage.directory import Directory
 from raytrain.sweep.pictures import searched_rate, write_pictures
 from raytrain.sweep.records import TrialRecord
@@ -34,17 +35,17 @@ def records_of(*values, state="finished"):
 )
 def test_pictures_are_drawn_of_whatever_is_known(tmp_path, records, metric):
     sweep = Directory(tmp_path)
-    names = write_pictures(sweep, records, config_of(f"sweep.metric={metric}"), pretrained=True)
+    names = write_pictures(sweep, records, config_of(f"sweep.metric={metric}"), EncoderStart(True, 1e-5))
     assert names == ["pictures/learning_rate.png", "pictures/best_over_time.png", "pictures/parallel.png"]
     for name in names:
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_without_scores_there_is_nothing_to_draw(tmp_path):
-    assert write_pictures(Directory(tmp_path), records_of([]), config_of(), True) == []
+    assert write_pictures(Directory(tmp_path), records_of([]), config_of(), EncoderStart(True, 1e-5)) == []
 
 
 @pytest.mark.parametrize(("number", "rate"), [(0, 2e-5), (1, 2e-3), (2, 1e-3)])
 def test_the_rate_that_matters_is_the_encoder_s_or_the_head_s(number, rate):
     record = records_of([1], [1], [1])[number]
-    assert searched_rate(record, config_of(), pretrained=True) == rate
+    assert searched_rate(record, config_of(), EncoderStart(True, 1e-5)) == rate

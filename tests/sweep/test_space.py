@@ -2,11 +2,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raytrain.config.defaults import EncoderStart
 from raytrain.config.load import load_config, validate_config
 from raytrain.errors import ConfigError
 from raytrain.sweep.domain import Domain
 from raytrain.sweep.space import input_points, read_space, with_point
 
+PRETRAINED, UNTRAINED = EncoderStart(True, 1e-5), EncoderStart(False, 5e-4)
 ARCHITECTURES = ["finetune", "textcnn", "rnn_cnn"]
 
 
@@ -18,7 +20,7 @@ def config_of(space=None, **sweep):
 
 
 def space_of(space=None, pretrained=True, **sweep):
-    return read_space(config_of(space, **sweep), pretrained)
+    return read_space(config_of(space, **sweep), PRETRAINED if pretrained else UNTRAINED)
 
 
 def problems_of(space, **sweep):
@@ -71,7 +73,7 @@ def test_a_rate_given_for_one_architecture_leaves_the_others_theirs():
 def test_a_rate_that_the_config_gives_is_not_searched():
     values = config_of().model_dump(mode="json")
     values["train"]["learning_rate"] = 1e-3
-    assert read_space(validate_config(values), True).own["textcnn"] == {}
+    assert read_space(validate_config(values), PRETRAINED).own["textcnn"] == {}
 
 
 def test_a_domain_may_belong_to_one_architecture():
@@ -145,7 +147,7 @@ def test_every_point_is_a_valid_config_within_its_ranges(seed):
         "train.dropout": {"uniform": [0.1, 0.3]},
     }
     config = config_of({"model.architecture": ARCHITECTURES, **ranges})
-    [point] = read_space(config, True).sample(1, seed)
+    [point] = read_space(config, PRETRAINED).sample(1, seed)
     own = with_point(config, point)
     assert 1e-5 <= own.train.learning_rate <= 1e-2
     assert own.train.epochs in (1, 2, 3)
