@@ -1,0 +1,115 @@
+"""The best guess that knows nothing of a text, and whether a training ever gets below its loss."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+# A fold that learns nothing stays at the loss of a constant guess, or above it where it has not even
+# found the labels' shares; a few batches hold other shares than the rows as a whole, which moves that
+# by less than a hundredth. What learns has left more than that behind by the time of the check.
+LEARNS_NOTHING = 0.99
+
+
+def entropy(masses: np.ndarray) -> float:
+    """The least loss of one distribution guessed for everything, in nats.
+
+    Args:
+        masses: (num_labels,) what the targets of each label weigh together; where they weigh 1 in all, this
+            is the entropy of their shares.
+    """
+    held = masses[masses > 0]
+    return float(-(held * np.log(held / held.sum())).sum()) if len(held) else 0.0
+
+
+def constant_loss(masses: np.ndarray, floor: float = 0.0) -> float | None:
+    """The loss of the best constant guess; None where a model that knew all would hardly be below it.
+
+    Args:
+        masses: As in `entropy`.
+        floor: Loss of a model that knew every target; above 0 where targets are smoothed.
+    """
+    loss = entropy(masses)
+    return loss if floor < LEARNS_NOTHING * loss else None
+
+
+class ConstantGuess:
+    """What a training's loss is held against: once within the first epoch, and from then on after epochs.
+
+    Of the sum of the losses, which lies on a device, it reads what it needs at the check alone: each look
+    waits for the device.
+
+    Args:
+        loss: Of the best constant guess, as the training's losses are averaged; None: nothing is judged.
+        epochs: Of the training.
+        steps_per_epoch: Steps of each.
+        may_restart: Whether the training may be begun again.
+
+    Attributes:
+        check: Step of the first epoch after which the loss is judged: its last, or a third of all steps.
+        reached: Mean loss over the last half of the steps by the check; None before.
+        dead: Whether the training has been no better than the guess, from the check on.
+    """
+
+    def __init__(self, loss: float | None, epochs: int, steps_per_epoch: int, may_restart: bool = False):
+        self.loss, self._may_restart = loss, may_restart
+        self.check = min(steps_per_epoch, -(-epochs * steps_per_epoch // 3))
+        self.reached: float | None = None
+        self.dead = False
+        self._mark: tuple[int, Any] = (0, 0.0)  # a step, and the sum of the losses up to it
+
+    @property
+    def begins_again(self) -> bool:
+        """Whether the training is dead and may be begun again."""
+        return self.dead and self._may_restart
+
+    def ends(self, step: int, total: Any, agree: Callable[[float], float] = float) -> bool:
+        """Told of every step of the first epoch; judges at the check.
+
+        Args:
+            step: How many are done.
+            total: Sum of their losses; a tensor, or what else `float` takes.
+            agree: Makes of each worker's mean loss the one by which all of them judge.
+
+        Returns:
+            Whether the training, judged just now, is to begin again.
+        """
+        if self.loss is None:
+            return False
+        if step == self.check // 2:
+            self._mark = step, total
+        if step != self.check:
+            return False
+        self.reached = agree(self._since(step, total))
+        self.dead, self._mark = self._is_no_better(self.reached), (step, total)
+        return self.begins_again
+
+    def end_epoch(self, step: int, total: Any) -> None:
+        """Whoever leaves the guess behind after the check is not dead; an epoch ends after these steps."""
+        if self.dead and step > self._mark[0]:
+            self.dead = self._is_no_better(self._since(step, total))
+        self._mark = 0, 0.0
+
+    def _since(self, step: int, total: Any) -> float:
+        """Mean loss of the steps since the mark."""
+        marked, before = self._mark
+        return (float(total) - float(before)) / (step - marked)
+
+    def _is_no_better(self, loss: float) -> bool:
+        return self.loss is not None and loss >= LEARNS_NOTHING * self.loss
+
+    def state(self) -> dict[str, Any] | None:
+        """What `load` needs, as JSON holds it; None where nothing is judged."""
+        if self.loss is None:
+            return None
+        step, total = self._mark
+        return {"reached": self.reached, "dead": self.dead, "mark": [step, float(total)]}
+
+    def load(self, state: dict[str, Any] | None, may_restart: bool = False) -> None:
+        """Goes on from a `state`; from None, as of a training begun before there was one, judges nothing."""
+        self._may_restart = may_restart
+        if state is None:
+            self.loss = None
+            return
+        step, total = state["mark"]
+        self.reached, self.dead, self._mark = state["reached"], state["dead"], (step, total)
