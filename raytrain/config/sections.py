@@ -156,7 +156,6 @@ class TrainConfig(Section):
     select: Literal["last", "best"] = Field(
         "last", description="the epoch whose weights are kept; best makes OOF optimistic"
     )
-
     restarts: int = Field(
         2,
         ge=0,
