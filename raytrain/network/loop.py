@@ -145,14 +145,28 @@ class FoldTraining:
         """
         rng = np.random.default_rng([self.seed, self.epoch])
         plan = plan_epoch(self.train_rows, self.features.lengths, self.settings.batch_size, rng)
+        if not self._run_steps(plan, on_step, pause, agree):
+            return None
+        loss = self._loss / len(plan)
+        self.guess.end_epoch(len(plan), self._loss)
+        self.epoch, self.step, self._loss = self.epoch + 1, 0, 0.0
+        return self._end_epoch(self.epoch, loss)
+
+    def _run_steps(
+        self,
+        plan: list[np.ndarray],
+        on_step: StepCallback | None,
+        pause: Callable[[], bool] | None,
+        agree: Callable[[float], float],
+    ) -> bool:
+        """Trains on the batches of an epoch that are left. Returns whether it has come to their end."""
         total, synced = tf.constant(self._loss), time.monotonic()
         with ThreadPoolExecutor(1) as prefetch:
             ahead = plan[self.step : self.step + PREFETCHED]
             batches = [prefetch.submit(self._share, rows) for rows in ahead]
             while self.step < len(plan):
                 if pause is not None and pause():
-                    self._loss = float(total)
-                    return None
+                    break
                 pieces = batches.pop(0).result()
                 if self.step + PREFETCHED < len(plan):
                     batches.append(prefetch.submit(self._share, plan[self.step + PREFETCHED]))
@@ -163,11 +177,12 @@ class FoldTraining:
                     self._check_loss(float(total), self.step, len(plan), on_step)
                     synced = time.monotonic()
                 if self.epoch == 0 and self.guess.ends(self.step, total, agree):
-                    self._loss = float(total)
-                    return None
-        self.guess.end_epoch(len(plan), total)
-        self.epoch, self.step, self._loss = self.epoch + 1, 0, 0.0
-        return self._end_epoch(self.epoch, float(total) / len(plan))
+                    break
+            else:
+                self._loss = float(total)
+                return True
+        self._loss = float(total)
+        return False
 
     def stop_early(self) -> None:
         """Ends the fold within an epoch: evaluates what has been learned, as an epoch of its own."""

@@ -276,7 +276,7 @@ def test_killed_after_it_was_begun_again_it_is_what_an_undisturbed_one_is(
     mortal, eagerly, tmp_path, monkeypatch
 ):
     """To the last byte, and with a process that has trained another fold, too."""
-    spec, data = mortal
+    spec, _ = mortal
     calm, _ = train_here(spec, Builder())
     other = Directory(tmp_path / "run") / "folds" / "textcnn"
     hurt = replace(spec, location=f"{other}/hurt")
