@@ -30,6 +30,8 @@ ADVICE = "lower train.learning_rate or train.clip_norm"
 
 
 StepCallback = Callable[[int, int, float], None]
+Pause = Callable[[], bool]
+Agree = Callable[[float], float]
 
 
 class FoldTraining:
@@ -124,10 +126,7 @@ class FoldTraining:
         return self.epoch >= self.settings.epochs or stopped
 
     def run_epoch(
-        self,
-        on_step: StepCallback | None = None,
-        pause: Callable[[], bool] | None = None,
-        agree: Callable[[float], float] = float,
+        self, on_step: StepCallback | None = None, pause: Pause | None = None, agree: Agree = float
     ) -> dict[str, float] | None:
         """Trains one epoch, or what is left of it, and evaluates.
 
@@ -153,11 +152,7 @@ class FoldTraining:
         return self._end_epoch(self.epoch, loss)
 
     def _run_steps(
-        self,
-        plan: list[np.ndarray],
-        on_step: StepCallback | None,
-        pause: Callable[[], bool] | None,
-        agree: Callable[[float], float],
+        self, plan: list[np.ndarray], on_step: StepCallback | None, pause: Pause | None, agree: Agree
     ) -> bool:
         """Trains on the batches of an epoch that are left. Returns whether it has come to their end."""
         total, synced = tf.constant(self._loss), time.monotonic()

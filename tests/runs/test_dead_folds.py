@@ -31,26 +31,30 @@ def make_rows():
     ]
 
 
+def train(directory, **options):
+    """Two folds of textcnn, each of which learns from one group.
+
+    Returns the run's directory, its summary and what was said.
+    """
+    write_csv(directory / "corpus.csv", make_rows())
+    own = {
+        "model__architecture": "textcnn",
+        "folds__group": "author",
+        "train__restarts": 1,
+        "train__epochs": 1,
+        "train__batch_size": 2,
+        "train__learning_rate": 5e-3,
+        "train__dropout": 0,
+        "ensemble__drop_dead": "true",
+    }
+    console = Console(file=io.StringIO(), width=200)
+    summary = train_run(tiny_config(directory, dropout=0.0, **own | options), console)
+    return directory / "runs" / "tiny", summary, console.file.getvalue()
+
+
 @pytest.fixture(scope="module")
 def run(local_ray, tmp_path_factory):
-    """Two folds of textcnn, each of which learns from one group; its summary and what was said."""
-    directory = tmp_path_factory.mktemp("dead")
-    write_csv(directory / "corpus.csv", make_rows())
-    config = tiny_config(
-        directory,
-        dropout=0.0,
-        model__architecture="textcnn",
-        folds__group="author",
-        train__restarts=1,
-        train__epochs=1,
-        train__batch_size=2,
-        train__learning_rate=5e-3,
-        train__dropout=0,
-        ensemble__drop_dead="true",
-    )
-    console = Console(file=io.StringIO(), width=200)
-    summary = train_run(config, console)
-    return directory / "runs" / "tiny", summary, console.file.getvalue()
+    return train(tmp_path_factory.mktemp("dead"))
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +103,13 @@ def test_the_artifact_predicts_without_the_dead_fold(run, dead):
     telling = np.arange(NUM_ROWS) % 4 >= 2
     labels = np.arange(NUM_ROWS) % 2
     assert (proba.argmax(axis=1) == labels)[telling].all()
+
+
+@pytest.mark.long
+def test_two_workers_begin_a_fold_again_together(local_ray, tmp_path, run, dead):
+    directory, summary, _ = train(tmp_path, cluster__workers_per_fold=2)
+    assert summary["dead"] == summary["dropped"] == [dead]
+    [restarted] = [entry for entry in read_log(f"{directory}/folds/{dead}") if entry["event"] == "restarted"]
+    [alone] = [entry for entry in read_log(f"{run[0]}/folds/{dead}") if entry["event"] == "restarted"]
+    assert restarted["seed"] == alone["seed"]
+    assert restarted["loss"] == pytest.approx(alone["loss"], abs=1e-4)
