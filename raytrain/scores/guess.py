@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 # A fold that learns nothing stays at the loss of a constant guess, or above it where it has not even
-# found the labels' shares; a few batches hold other shares than the rows as a whole, which moves that
-# by less than a hundredth. What learns has left more than that behind by the time of the check.
+# found the labels' shares. A hundredth below is soon passed by whatever learns, and more than a model
+# gains that says nearly the same of all texts.
 LEARNS_NOTHING = 0.99
 
 
@@ -48,20 +48,17 @@ class ConstantGuess:
     Attributes:
         check: Step of the first epoch after which the loss is judged: its last, or a third of all steps.
         reached: Mean loss over the last half of the steps by the check; None before.
-        dead: Whether the training has been no better than the guess, from the check on.
+        dead: Whether the training has been no better than the guess so far; False before the check.
+        begins_again: Whether it was so at the check, and may be begun again.
     """
 
     def __init__(self, loss: float | None, epochs: int, steps_per_epoch: int, may_restart: bool = False):
-        self.loss, self._may_restart = loss, may_restart
+        self.loss, self._may_restart, self._num_steps = loss, may_restart, steps_per_epoch
         self.check = min(steps_per_epoch, -(-epochs * steps_per_epoch // 3))
         self.reached: float | None = None
-        self.dead = False
+        self.dead = self.begins_again = False
+        self._lived = False  # in a whole epoch after the first
         self._mark: tuple[int, Any] = (0, 0.0)  # a step, and the sum of the losses up to it
-
-    @property
-    def begins_again(self) -> bool:
-        """Whether the training is dead and may be begun again."""
-        return self.dead and self._may_restart
 
     def ends(self, step: int, total: Any, agree: Callable[[float], float] = float) -> bool:
         """Told of every step of the first epoch; judges at the check.
@@ -82,12 +79,22 @@ class ConstantGuess:
             return False
         self.reached = agree(self._since(step, total))
         self.dead, self._mark = self._is_no_better(self.reached), (step, total)
+        self.begins_again = self.dead and self._may_restart
         return self.begins_again
 
     def end_epoch(self, step: int, total: Any) -> None:
-        """Whoever leaves the guess behind after the check is not dead; an epoch ends after these steps."""
-        if self.dead and step > self._mark[0]:
-            self.dead = self._is_no_better(self._since(step, total))
+        """Told where an epoch ends, or the training within it: what learns after the check is not dead.
+
+        But what seemed alive at the check may have met rare labels early: a whole epoch has each row once.
+        """
+        marked, _ = self._mark
+        if self.loss is not None and step > marked:
+            is_better = not self._is_no_better(self._since(step, total))
+            if step - marked == self._num_steps:
+                self._lived |= is_better
+                self.dead = not self._lived
+            elif is_better:
+                self.dead = False
         self._mark = 0, 0.0
 
     def _since(self, step: int, total: Any) -> float:
@@ -103,7 +110,8 @@ class ConstantGuess:
         if self.loss is None:
             return None
         step, total = self._mark
-        return {"reached": self.reached, "dead": self.dead, "mark": [step, float(total)]}
+        mark = [step, float(total)]
+        return {"reached": self.reached, "dead": self.dead, "lived": self._lived, "mark": mark}
 
     def load(self, state: dict[str, Any] | None, may_restart: bool = False) -> None:
         """Goes on from a `state`; from None, as of a training begun before there was one, judges nothing."""
@@ -112,4 +120,5 @@ class ConstantGuess:
             self.loss = None
             return
         step, total = state["mark"]
-        self.reached, self.dead, self._mark = state["reached"], state["dead"], (step, total)
+        self.reached, self.dead, self._lived = state["reached"], state["dead"], state["lived"]
+        self._mark = step, total

@@ -220,10 +220,8 @@ def mortal(ragged, vocab, encoder_config, tmp_path, monkeypatch):
     states = rng.normal(size=(6 * MANY, 8)) + 2 * np.repeat(labels, 6)[:, None]
     ids = pa.array([str(row) for row in range(MANY)])
     data = FoldData(ragged(rows), labels, ids, EMBEDDING, np.arange(MANY)[None] % 3)
-    location = tmp_path / "run" / "folds" / "textcnn" / "r0-fold-00"
-    Directory(tmp_path / "run").write_bytes("config.yaml", b"")
     spec = plain_spec(
-        location,
+        tmp_path / "run" / "folds" / "textcnn" / "r0-fold-00",
         name="textcnn/r0-fold-00",
         architecture="textcnn",
         settings=plain_settings(epochs=2, batch_size=4, learning_rate=1e-2, restarts=2),
@@ -248,6 +246,7 @@ def mortal(ragged, vocab, encoder_config, tmp_path, monkeypatch):
 def train_here(spec, builder):
     """As a worker of a crew does; TensorFlow is set up already."""
     builder._built_for = builder._built_for or "nothing"
+    Directory(spec.run).write_bytes("config.yaml", b"")
     assert worker.train_fold(spec, builder) == "committed"
     return read_fold(spec.location, spec.identity).record, read_log(spec.location)
 
@@ -278,10 +277,9 @@ def test_killed_after_it_was_begun_again_it_is_what_an_undisturbed_one_is(
     """To the last byte, and with a process that has trained another fold, too."""
     spec, _ = mortal
     calm, _ = train_here(spec, Builder())
-    other = Directory(tmp_path / "run") / "folds" / "textcnn"
-    hurt = replace(spec, location=f"{other}/hurt")
-    used = Builder()
-    train_here(replace(spec, location=f"{other}/before", fold=1, seed=9), used)
+    before, hurt = (f"{tmp_path}/{run}/folds/{spec.name}" for run in ("before", "hurt"))
+    used, hurt = Builder(), replace(spec, location=hurt)
+    train_here(replace(spec, location=before, fold=1, seed=9), used)
 
     def die(self, metrics):
         raise OSError("killed")

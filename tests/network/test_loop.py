@@ -698,7 +698,7 @@ def begin_again(training, fold, seed, number):
     training.restart(TRAIN, VALID, seed, fold(train_encoder=False, fresh=True).model, number)
 
 
-def test_a_fold_that_learns_nothing_asks_to_begin_again_as_often_as_it_may(fold, eagerly):
+def test_a_fold_that_learns_nothing_asks_to_begin_again_as_often_as_it_may(fold, eagerly, hopeless):
     training = fold(**STILL, restarts=2)
     for number in (1, 2):
         assert training.run_epoch() is None
@@ -711,7 +711,7 @@ def test_a_fold_that_learns_nothing_asks_to_begin_again_as_often_as_it_may(fold,
     assert training.guess.dead and not training.guess.begins_again and len(training.history) == 3
 
 
-def test_without_restarts_a_dead_fold_is_trained_to_its_end(fold, eagerly):
+def test_without_restarts_a_dead_fold_is_trained_to_its_end(fold, eagerly, hopeless):
     training = fold(**STILL)
     while not training.finished:
         assert training.run_epoch() is not None
@@ -719,7 +719,7 @@ def test_without_restarts_a_dead_fold_is_trained_to_its_end(fold, eagerly):
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
-def test_of_a_few_epochs_the_loss_is_judged_after_a_third_of_all_steps(fold, eagerly, epochs):
+def test_of_a_few_epochs_the_loss_is_judged_after_a_third_of_all_steps(fold, eagerly, hopeless, epochs):
     training = fold(**STILL, restarts=1, epochs=epochs, batch_size=2)
     assert training.run_epoch() is None
     assert (training.epoch, training.step) == (0, -(-8 * epochs // 3))
@@ -763,7 +763,9 @@ def test_a_fold_begun_again_goes_on_elsewhere_to_the_last_bit(fold, eagerly, tmp
     assert again.guess.dead and again.guess.reached == calm.guess.reached
 
 
-def test_a_fold_stopped_before_the_check_is_judged_elsewhere_by_the_same_loss(fold, eagerly, tmp_path):
+def test_a_fold_stopped_before_the_check_is_judged_elsewhere_by_the_same_loss(
+    fold, eagerly, tmp_path, hopeless
+):
     options = {**STILL, "restarts": 1, "batch_size": 4}
     calm, hurt, again = (fold(fresh=True, **options) for _ in range(3))
     assert calm.run_epoch() is None

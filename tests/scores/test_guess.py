@@ -112,6 +112,30 @@ def test_what_learns_later_is_not_dead():
     assert not guess.dead
 
 
+def test_what_seemed_alive_by_chance_is_dead_after_a_whole_epoch():
+    guess, answers = judged([0.9, 0.9, 0.9, 0.48, 0.48, 0.48])  # rare labels came first
+    guess.end_epoch(6, 6 * 0.69)
+    assert not guess.dead and not any(answers)
+    guess.end_epoch(6, 6 * 0.69)
+    assert guess.dead and not guess.begins_again  # too late for that
+    guess.end_epoch(3, 3 * 0.4)  # stopped early: it may be chance, but then it may not
+    assert not guess.dead
+
+
+def test_a_part_of_an_epoch_kills_nobody():
+    guess, _ = judged([0.4] * 6)
+    guess.end_epoch(6, 6 * 0.4)
+    guess.end_epoch(3, 3 * 0.9)
+    assert not guess.dead
+
+
+def test_what_has_lived_is_not_dead_whatever_becomes_of_it():
+    guess, _ = judged([0.4] * 6)
+    for loss in (0.4, 0.3, 0.9):
+        guess.end_epoch(6, 6 * loss)
+        assert not guess.dead
+
+
 def test_what_learns_behind_the_check_of_its_only_epoch_is_not_dead():
     losses = [2.0] * 3 + [0.5] * 6
     guess, _ = judged(losses, epochs=1, may_restart=False)
@@ -131,7 +155,7 @@ def test_a_guess_that_was_stored_goes_on(done):
     again = ConstantGuess(HALF, 3, 10)
     again.load(begun.state(), may_restart=True)
     found = [again.ends(step, totals[step - 1]) for step in range(done + 1, 11)]
-    assert found == answers[done:] and again.state() == pytest.approx(whole.state())
+    assert found == answers[done:] and again.state() == whole.state()
 
 
 def test_a_training_that_was_begun_without_a_guess_is_not_judged():
