@@ -158,7 +158,7 @@ class FoldTable:
                 _shown(row.rate if row.state == "training" else None, ",.0f"),
                 self._fold_left(row),
             )
-        notes = [Text(f"{name}: {row.note}", style="yellow") for name, row in self._rows.items() if row.note]
+        notes = [Text(f"{name}: {row.note}", style="yellow") for name, row in rows if row.note]
         return Group(table, *notes, Text(self._summary(), style="dim"))
 
     def _summary(self) -> str:

@@ -19,7 +19,7 @@ def entropy(masses: np.ndarray) -> float:
             is the entropy of their shares.
     """
     held = masses[masses > 0]
-    return float(-(held * np.log(held / held.sum())).sum()) if len(held) else 0.0
+    return float((held * (np.log(held.sum()) - np.log(held))).sum()) if len(held) else 0.0
 
 
 def constant_loss(masses: np.ndarray, floor: float = 0.0) -> float | None:
