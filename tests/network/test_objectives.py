@@ -203,7 +203,8 @@ def test_no_constant_of_a_classifier_loses_less(labels, smoothing, class_weight)
         outputs = tf.tile(tf.constant(logits[None], tf.float32), [len(rows), 1])
         return float(tf.reduce_sum(objective.losses(None, {}, outputs, targets) * weights))
 
-    least = minimize(loss, np.zeros(num_logits), method="Nelder-Mead", options={"xatol": 1e-3}).fun
+    options = {"xatol": 1e-3, "fatol": 1e-6}
+    least = minimize(loss, np.ones(num_logits), method="Nelder-Mead", options=options).fun
     found = objective.constant_loss(SimpleNamespace(output_shape=(None, num_logits)), None, rows)
     assert found == pytest.approx(least, rel=1e-4)
 
