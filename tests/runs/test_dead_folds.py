@@ -71,7 +71,9 @@ def test_the_fold_that_cannot_learn_is_begun_again_and_then_marked(run, dead):
     record = json.loads((directory / "folds" / dead / "result" / "result.json").read_text())
     assert (record["dead"], record["restarts"], record["seed"]) == (True, 1, restarted["seed"])
     assert record["seed"] not in (42, 43) and restarted["constant_loss"] == pytest.approx(np.log(2))
-    assert f"{dead}  learns nothing (loss 0.69" in said and "with another seed, 1 of 1" in said
+    loss = f"{restarted['loss']:.3f}"
+    assert f"{dead}  learns nothing (loss {loss}, a constant guess has 0.693): begun again" in said
+    assert "with another seed, 1 of 1" in said
     assert f"{dead} dead" in said and "1 fold runs learned nothing" in said
     assert f"left out of the ensemble: {dead}" in said and summary["dropped"] == [dead]
 
