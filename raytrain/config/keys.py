@@ -3,7 +3,7 @@
 from typing import Any
 
 from raytrain.config.schema import Config
-from raytrain.config.sections import CacheConfig, ClusterConfig
+from raytrain.config.sections import CacheConfig, ClusterConfig, TrainConfig
 
 # What may change between two invocations of one run: where and how it is computed, and what is
 # predicted or compared beside it, but never what the folds learn.
@@ -12,6 +12,7 @@ FREE_KEYS = (
     *(f"cluster.{key}" for key in ClusterConfig.model_fields if key != "workers_per_fold"),
     "baseline",
     "data.test",
+    "ensemble.",
     "storage",
     "sweep.",
     "train.compile",
@@ -25,10 +26,15 @@ def binding_keys(config: Config) -> dict[str, Any]:
 
 
 def decisive_keys(config: Config) -> dict[str, Any]:
-    """The binding keys that decide what the folds learn; of keywords and tags only where there are any."""
+    """The binding keys that decide what the folds learn; of keywords and tags only where there are any.
+
+    Nor restarts by default: what was trained before there were any is as good.
+    """
     unread = ["name"]
     if config.task != "tag":
         unread += ["data.spans", "data.scheme", "data.strict", "train.crf_learning_rate"]
     if config.words.keywords is None:
         unread += ["words.keywords", "words.num_keywords"]
+    if config.train.restarts == TrainConfig().restarts:
+        unread += ["train.restarts"]
     return {key: value for key, value in binding_keys(config).items() if key not in unread}

@@ -11,6 +11,7 @@ from raytrain.config.sections import (
     ClusterConfig,
     DataConfig,
     EncoderConfig,
+    EnsembleConfig,
     FoldsConfig,
     ModelConfig,
     Section,
@@ -36,6 +37,7 @@ class Config(Section):
     words: WordsConfig = WordsConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
+    ensemble: EnsembleConfig = EnsembleConfig()
     cache: CacheConfig = CacheConfig()
     cluster: ClusterConfig = ClusterConfig()
     sweep: SweepConfig = SweepConfig()

@@ -161,6 +161,11 @@ class TrainConfig(Section):
     select: Literal["last", "best"] = Field(
         "last", description="the epoch whose weights are kept; best makes OOF optimistic"
     )
+    restarts: int = Field(
+        2,
+        ge=0,
+        description="how often a fold that learns nothing is begun again with another seed; never in a sweep",
+    )
 
     @field_validator("class_weight", mode="before")
     @classmethod
@@ -169,6 +174,12 @@ class TrainConfig(Section):
         if not isinstance(value, dict):
             return value
         return {yaml_value(label): weight for label, weight in value.items()}
+
+
+class EnsembleConfig(Section):
+    drop_dead: bool = Field(
+        True, description="leave out folds that learned nothing, unless all of an architecture did not"
+    )
 
 
 class CacheConfig(Section):

@@ -37,7 +37,14 @@ from raytrain.folds.resources import (
 from raytrain.folds.result import FoldResult, read_fold
 from raytrain.folds.spec import FoldSpec
 from raytrain.folds.tracking import tracking
-from raytrain.scores.tables import fold_table, incomplete_line, is_complete, score_table, type_table
+from raytrain.scores.tables import (
+    dead_lines,
+    fold_table,
+    incomplete_line,
+    is_complete,
+    score_table,
+    type_table,
+)
 from raytrain.scores.tagging import count_inexpressible
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
@@ -72,7 +79,7 @@ def train_run(config: Config, console: Console) -> dict[str, Any]:
     with lock_run(run):
         check_config(run, config)
         summary = read_summary(run)
-        if summary is None:
+        if summary is None or _has_other_folds(summary, config):
             prepared = prepare_run(run, config, stages)
             connect(config.cluster.address)
             plan = load_plan(run, config, prepared, stages)
@@ -89,13 +96,21 @@ def train_run(config: Config, console: Console) -> dict[str, Any]:
             if table is not None:
                 console.print("", table)
         console.print("")
+        lines = dead_lines(summary)
         if not is_complete(summary):
-            console.print(incomplete_line(summary), "", highlight=False, markup=False)
+            lines.append(incomplete_line(summary))
+        for line in lines:
+            console.print(line, "", highlight=False, markup=False)
     if config.data.test is not None:
         rows = predict_test(str(run), config, Stages(console))
         done = f"{run}/{TEST_OUTPUT[config.task]}: {rows.total:,} rows of {config.data.test}"
         console.print(done, highlight=False, markup=False, soft_wrap=True)
     return summary
+
+
+def _has_other_folds(summary: dict[str, Any], config: Config) -> bool:
+    """Whether the ensemble of a finished run was made with another word on its dead folds."""
+    return bool(summary.get("dead")) and summary["drop_dead"] != config.ensemble.drop_dead
 
 
 def announce(plan: Plan, console: Console) -> None:

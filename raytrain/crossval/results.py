@@ -24,7 +24,7 @@ def write_results(
     baseline_oof: dict[str, np.ndarray],
     stages: Stages,
 ) -> dict[str, Any]:
-    """Writes the ensemble of the folds that there are.
+    """Writes the ensemble of the folds that there are, without those that learned nothing.
 
     Args:
         plan: The run.
@@ -40,15 +40,24 @@ def write_results(
     with stages.stage("scoring"):
         done, summary, table = _score(plan, specs, results, baseline_oof)
     summary["encoder_seconds"] = encoder_seconds
-    is_frozen = any(not spec.model.train_encoder for spec in done)
+    drops = plan.config.ensemble.drop_dead
+    summary |= {"drop_dead": drops, "dropped": _choose_dropped(done, results) if drops else []}
+    kept = [spec for spec in done if spec.name not in summary["dropped"]]
+    is_frozen = any(not spec.model.train_encoder for spec in kept)
     frozen = ray.get(plan.encoder_weights) if is_frozen and plan.encoder_weights is not None else None
-    records = [results[spec.name].record for spec in done]
-    with stages.stage("writing the ensemble", len(done), "folds") as stage:
+    records = [results[spec.name].record for spec in kept]
+    with stages.stage("writing the ensemble", len(kept), "folds") as stage:
         labels = plan.corpus.labels
         write_ensemble(
-            plan.run, plan.config, plan.shared, labels, done, records, summary, table, frozen, stage
+            plan.run, plan.config, plan.shared, labels, kept, records, summary, table, frozen, stage
         )
     return summary
+
+
+def _choose_dropped(done: list[FoldSpec], results: dict[str, FoldResult]) -> list[str]:
+    """The dead folds, by name; none of an architecture of which there is no other fold."""
+    living = {spec.architecture for spec in done if not results[spec.name].dead}
+    return [spec.name for spec in done if results[spec.name].dead and spec.architecture in living]
 
 
 def _score(
@@ -73,6 +82,7 @@ def _score(
     }
     summary["missing"] = [spec.name for spec in specs if spec.name not in results]
     summary["stopped_early"] = [spec.name for spec in done if results[spec.name].stopped_early]
+    summary["dead"] = [spec.name for spec in done if results[spec.name].dead]
     return done, summary, scoring.table(plan.corpus.table["id"].combine_chunks(), plan.folds, oof, whole)
 
 
@@ -89,6 +99,7 @@ def _sum_up(
                 "metrics": result.metrics,
                 "epochs": result.record["history"][-1]["epoch"],
                 "seconds": result.record["seconds"],
+                "dead": result.dead,
             }
             for result in own
         ]

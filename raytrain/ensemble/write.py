@@ -20,7 +20,10 @@ from raytrain.storage.files import json_bytes, parquet_bytes, sha256
 from raytrain.text.vocab import vocab_file
 
 # What the manifest tells of each fold: how it ended and where it ran.
-FOLD_FACTS = ("stopped_early", "accumulation", "seconds", "node", "device", "packages")
+FOLD_FACTS = (
+    *("seed", "restarts", "dead", "stopped_early"),
+    *("accumulation", "seconds", "node", "device", "packages"),
+)
 
 
 def write_ensemble(
@@ -42,7 +45,7 @@ def write_ensemble(
         config: The resolved config.
         shared: Encoder files and words.
         labels: The labels in order.
-        specs: The committed fold runs.
+        specs: The committed fold runs, without those that are left out.
         records: What each left in its result.json.
         summary: Scores, as in summary.json.
         oof: Of `scores.oof.oof_table`.
@@ -77,6 +80,7 @@ def write_ensemble(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": config.name,
         "complete": is_complete(summary),
+        "dropped": summary.get("dropped", []),
         "task": config.task,
         "labels": list(labels),
         "config": config.model_dump(mode="json"),

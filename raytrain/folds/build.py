@@ -47,6 +47,19 @@ class Builder:
         return self._training
 
 
+def begin_again(training: "FoldTraining", spec: FoldSpec, data: FoldData) -> None:
+    """Begins a fold again with another seed: of initial weights, shuffles and dropout.
+
+    Args:
+        training: The fold's.
+        spec: The fold.
+        data: What `spec.data` refers to.
+    """
+    number = training.restarts + 1
+    again = spec.again(number)
+    training.restart(*spec.rows(data), again.seed, build_initial_model(again, data), number)
+
+
 def _build_training(spec: FoldSpec, data: FoldData, rank: int, num_workers: int) -> "FoldTraining":
     import contextlib
 

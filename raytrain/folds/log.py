@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -88,7 +88,33 @@ class Retried:
     what: str
 
 
-Event = Started | Stepped | EpochEnded | MemoryTaken | Retried
+@dataclass(frozen=True)
+class Restarted:
+    """A fold that learned nothing begins again.
+
+    Attributes:
+        loss: Mean training loss that it stayed at, in nats.
+        constant_loss: Of the best constant guess.
+        seed: With which it begins again.
+        restarts: How often it has begun again, now included.
+        allowed: How often it may.
+    """
+
+    loss: float | None
+    constant_loss: float | None
+    seed: int
+    restarts: int
+    allowed: int
+
+    @property
+    def what(self) -> str:
+        return (
+            f"learns nothing (loss {self.loss:.3f}, a constant guess has {self.constant_loss:.3f}): "
+            f"begun again with another seed, {self.restarts} of {self.allowed}"
+        )
+
+
+Event = Started | Stepped | EpochEnded | MemoryTaken | Retried | Restarted
 
 
 class FoldReporter:
@@ -160,6 +186,12 @@ class FoldReporter:
         self._push(Retried(f"XLA cannot compile its step: again without ({reason})"))
         self.log.add("uncompiled", reason=reason)
 
+    def on_restart(self, event: Restarted) -> None:
+        """Tells and logs that the fold begins again with another seed."""
+        self._time, self._step = time.monotonic(), 0
+        self._push(event)
+        self.log.add("restarted", **asdict(event))
+
     def on_epoch(self, metrics: dict[str, float]) -> None:
         """Tells and logs the scores of an epoch."""
         self._epoch = metrics["epoch"]
@@ -196,6 +228,9 @@ class SilentReporter(FoldReporter):
         pass
 
     def on_refusal(self, reason: str) -> None:
+        pass
+
+    def on_restart(self, event: Restarted) -> None:
         pass
 
     def on_epoch(self, metrics: dict[str, float]) -> None:

@@ -26,6 +26,7 @@ class Resumable(Protocol):
 
     epoch: int
     step: int
+    restarts: int
 
     def save(self, directory: str | Path) -> None: ...
 
@@ -43,7 +44,10 @@ def save_checkpoint(location: str, training: Resumable) -> None:
         training: Whose state it is.
     """
     directory = Directory(location) / "checkpoint"
+    # Each has a name of its own: what is written where another lies is for a while neither.
     name = f"epoch-{training.epoch:03d}-step-{training.step:06d}"
+    if training.restarts:
+        name += f"-restart-{training.restarts}"
     with tempfile.TemporaryDirectory() as local:
         training.save(local)
         for path in sorted(Path(local).iterdir()):
@@ -96,6 +100,11 @@ class FoldResult:
         """Whether the time budget ended it: it can go on from its checkpoint."""
         return bool(self.record.get("stopped_early", False))
 
+    @property
+    def dead(self) -> bool:
+        """Whether it never was better than a constant guess, with its last seed, either."""
+        return bool(self.record.get("dead", False))
+
 
 def commit_fold(
     spec: FoldSpec,
@@ -117,7 +126,8 @@ def commit_fold(
         metrics: Of the selected epoch.
         history: Of every epoch.
         seconds: Wall time of the worker that ended the fold.
-        facts: What else the record tells: where it ran, and whether it was stopped early.
+        facts: What else the record tells: where it ran, whether it was stopped early, its seed where it
+            was begun again with another.
     """
     contents = {"model.safetensors": save_safetensors(weights), "oof.parquet": parquet_bytes(oof)}
     result = Directory(spec.location) / "result"

@@ -1,6 +1,6 @@
 """What the folds of a run share, and what each of them is told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -138,6 +138,11 @@ class FoldSpec:
     def run(self) -> str:
         """The run's directory."""
         return self.location.removesuffix(f"/folds/{self.name}")
+
+    def again(self, number: int) -> "FoldSpec":
+        """The fold as it is begun for the `number`th time again: with a seed that follows from its own."""
+        [seed] = np.random.SeedSequence([self.seed, number]).generate_state(1) >> 1
+        return replace(self, seed=int(seed))
 
     def rows(self, data: FoldData) -> tuple[np.ndarray, np.ndarray]:
         """Indices of the features' rows to learn from, and of those to predict out of fold.

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from raytrain.folds.log import EpochEnded, Event, Retried, Stepped
+from raytrain.folds.log import EpochEnded, Event, Restarted, Retried, Stepped
 from raytrain.stages import LINE_EVERY, clock
 
 STATES = ("waiting", "starting", "training", "committed", "kept", "stopped early", "stopped", "failed")
@@ -36,6 +36,7 @@ class _Row:
     score: float | None = None
     rate: float | None = None
     first_seen: tuple[float, float] | None = None  # clock and share done at the first event
+    note: str = ""  # that it was begun again with another seed
 
 
 class FoldTable:
@@ -86,6 +87,10 @@ class FoldTable:
         row = self._rows[name]
         if isinstance(event, Retried):
             row.state, row.rate = "starting", None
+            self._line(name, event.what)
+            return
+        if isinstance(event, Restarted):
+            self._rows[name] = _Row("starting", note=event.what)
             self._line(name, event.what)
             return
         if row.state in ("waiting", "starting"):
@@ -153,7 +158,8 @@ class FoldTable:
                 _shown(row.rate if row.state == "training" else None, ",.0f"),
                 self._fold_left(row),
             )
-        return Group(table, Text(self._summary(), style="dim"))
+        notes = [Text(f"{name}: {row.note}", style="yellow") for name, row in rows if row.note]
+        return Group(table, *notes, Text(self._summary(), style="dim"))
 
     def _summary(self) -> str:
         """How many folds are in which state, and the time taken and left."""

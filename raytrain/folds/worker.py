@@ -12,8 +12,8 @@ import ray.train.collective
 
 from raytrain.devices import card_memory, quick_imports, set_up_tensorflow
 from raytrain.errors import ClusterError, WorkerMemoryError
-from raytrain.folds.build import Builder
-from raytrain.folds.log import FoldReporter, SilentReporter
+from raytrain.folds.build import Builder, begin_again
+from raytrain.folds.log import FoldReporter, Restarted, SilentReporter
 from raytrain.folds.result import commit_fold, load_checkpoint, save_checkpoint
 from raytrain.folds.spec import FoldSpec
 from raytrain.provenance import describe_worker
@@ -94,7 +94,7 @@ def _train(spec: FoldSpec, builder: Builder) -> Outcome:
         load_checkpoint(spec.location, training)
         facts = describe_worker()
         reporter.on_start(training.epoch, training.step, facts)
-        _run_epochs(spec, training, reporter, is_chief, builder.num_workers)
+        _run_epochs(spec, training, reporter, builder)
         return _end(spec, training, reporter, is_chief, started, facts)
 
 
@@ -119,16 +119,16 @@ def _end(
             reporter.on_epoch(training.history[-1])
     if is_chief:
         seconds = round(time.monotonic() - started, 3)
-        _commit(spec, training, seconds, {**facts, "stopped_early": stopped_early})
+        judged = {"seed": training.seed, "restarts": training.restarts, "dead": training.guess.dead}
+        _commit(spec, training, seconds, {**facts, **judged, "stopped_early": stopped_early})
         reporter.on_commit(training.epoch, training.step, seconds)
     return "committed"
 
 
-def _run_epochs(
-    spec: FoldSpec, training: "FoldTraining", reporter: FoldReporter, is_chief: bool, num_workers: int
-) -> None:
+def _run_epochs(spec: FoldSpec, training: "FoldTraining", reporter: FoldReporter, builder: Builder) -> None:
     """Trains until the fold is finished or its deadline has come."""
-    watch = Watch(spec.deadline, num_workers)
+    watch, is_chief = Watch(spec.deadline, builder.num_workers), builder.rank == 0
+    agree = ray.train.collective.broadcast_from_rank_zero if builder.num_workers > 1 else float
     tells_memory, tells_refusal = is_chief and bool(spec.gpu_share), True
 
     def on_step(step: int, num_steps: int, loss: float) -> None:
@@ -139,7 +139,10 @@ def _run_epochs(
         reporter.on_step(step, num_steps, loss)
 
     while not training.finished:
-        metrics = training.run_epoch(on_step, watch)
+        metrics = training.run_epoch(on_step, watch, agree)
+        if training.guess.begins_again:
+            _restart(spec, training, reporter, is_chief)
+            continue
         if metrics is None and watch.reason == TIME_BUDGET:
             reporter.on_pause(watch.reason, training.epoch, training.step)
             return
@@ -153,6 +156,17 @@ def _run_epochs(
         tells_memory = False
         if memory is not None:
             reporter.on_memory(*memory)
+
+
+def _restart(spec: FoldSpec, training: "FoldTraining", reporter: FoldReporter, is_chief: bool) -> None:
+    """Begins a fold that learns nothing again, and notes it: from now on it goes on with the new seed."""
+    guess = training.guess
+    begin_again(training, spec, ray.get(spec.data))
+    if is_chief:
+        save_checkpoint(spec.location, training)
+    reporter.on_restart(
+        Restarted(guess.reached, guess.loss, training.seed, training.restarts, spec.settings.restarts)
+    )
 
 
 class Watch:

@@ -17,6 +17,7 @@ from raytrain.network.schedule import TrainSettings, rate_factor
 from raytrain.network.step import Piece, TrainStep
 from raytrain.network.weights import assign_variables, learned_variables, read_variables
 from raytrain.scores.classes import is_better
+from raytrain.scores.guess import ConstantGuess
 from raytrain.text.batches import FeatureRows, choose_lengths, plan_epoch
 
 keras = tf.keras
@@ -29,6 +30,8 @@ ADVICE = "lower train.learning_rate or train.clip_norm"
 
 
 StepCallback = Callable[[int, int, float], None]
+Pause = Callable[[], bool]
+Agree = Callable[[float], float]
 
 
 class FoldTraining:
@@ -46,6 +49,10 @@ class FoldTraining:
         rank: This worker's number among `num_workers`.
         num_workers: How many workers share every batch.
         accumulation: Into how many pieces a worker cuts its batch, where memory is short.
+
+    Attributes:
+        restarts: How often it was begun again with another seed, because it learned nothing.
+        guess: What its loss is held against to know that.
     """
 
     def __init__(
@@ -69,8 +76,11 @@ class FoldTraining:
         self._update = TrainStep(model, objective, settings, strategy, accumulation)
         self._lengths = choose_lengths(features.lengths)
 
-    def _begin(self, train_rows: np.ndarray, valid_rows: np.ndarray, seed: int) -> None:
-        self.train_rows, self.valid_rows, self.seed = train_rows, valid_rows, seed
+    def _begin(self, train_rows: np.ndarray, valid_rows: np.ndarray, seed: int, restarts: int = 0) -> None:
+        self.train_rows, self.valid_rows, self.seed, self.restarts = train_rows, valid_rows, seed, restarts
+        loss = self.objective.constant_loss(self.model, self.features, train_rows)
+        num_steps, may_restart = self._num_steps(), restarts < self.settings.restarts
+        self.guess = ConstantGuess(loss, self.settings.epochs, num_steps, may_restart)
         self.epoch, self.step = 0, 0
         self._loss = 0.0
         self.history: list[dict[str, float]] = []
@@ -81,17 +91,23 @@ class FoldTraining:
         self._best_predicted: np.ndarray | None = None
 
     def restart(
-        self, train_rows: np.ndarray, valid_rows: np.ndarray, seed: int, initial: keras.Model
+        self,
+        train_rows: np.ndarray,
+        valid_rows: np.ndarray,
+        seed: int,
+        initial: keras.Model,
+        restarts: int = 0,
     ) -> None:
-        """Begins another fold with what is compiled already; the result is that of a new training.
+        """Begins another fold, or this one again, with what is compiled; the result is a new training's.
 
         Args:
             train_rows: Rows to learn from.
             valid_rows: Rows to evaluate on.
             seed: Of shuffles and dropout.
             initial: A model of the same architecture, whose weights this one takes.
+            restarts: How often this fold was begun again, now included.
         """
-        self._begin(train_rows, valid_rows, seed)
+        self._begin(train_rows, valid_rows, seed, restarts)
         assign_variables(
             learned_variables(self.model), read_variables(learned_variables(initial)), "the fold"
         )
@@ -110,30 +126,42 @@ class FoldTraining:
         return self.epoch >= self.settings.epochs or stopped
 
     def run_epoch(
-        self, on_step: StepCallback | None = None, pause: Callable[[], bool] | None = None
+        self, on_step: StepCallback | None = None, pause: Pause | None = None, agree: Agree = float
     ) -> dict[str, float] | None:
         """Trains one epoch, or what is left of it, and evaluates.
 
         Args:
             on_step: Called some times a second with (steps done, steps in all, mean loss so far).
             pause: Asked before every step whether to return.
+            agree: Makes of each worker's number the one by which all of them judge the loss.
 
         Returns:
-            Metrics of the epoch as plain floats; None where `pause` said so: the next call goes on.
+            Metrics of the epoch as plain floats; None where `pause` said so, or where `guess.begins_again`
+            asks for a restart: the next call goes on.
 
         Raises:
             RaytrainError: The loss or the valid rows' logits are no longer finite.
         """
         rng = np.random.default_rng([self.seed, self.epoch])
         plan = plan_epoch(self.train_rows, self.features.lengths, self.settings.batch_size, rng)
+        if not self._run_steps(plan, on_step, pause, agree):
+            return None
+        loss = self._loss / len(plan)
+        self.guess.end_epoch(len(plan), self._loss)
+        self.epoch, self.step, self._loss = self.epoch + 1, 0, 0.0
+        return self._end_epoch(self.epoch, loss)
+
+    def _run_steps(
+        self, plan: list[np.ndarray], on_step: StepCallback | None, pause: Pause | None, agree: Agree
+    ) -> bool:
+        """Trains on the batches of an epoch that are left. Returns whether it has come to their end."""
         total, synced = tf.constant(self._loss), time.monotonic()
         with ThreadPoolExecutor(1) as prefetch:
             ahead = plan[self.step : self.step + PREFETCHED]
             batches = [prefetch.submit(self._share, rows) for rows in ahead]
             while self.step < len(plan):
                 if pause is not None and pause():
-                    self._loss = float(total)
-                    return None
+                    break
                 pieces = batches.pop(0).result()
                 if self.step + PREFETCHED < len(plan):
                     batches.append(prefetch.submit(self._share, plan[self.step + PREFETCHED]))
@@ -143,14 +171,23 @@ class FoldTraining:
                 if time.monotonic() - synced >= SYNC_SECONDS or self.step == len(plan):
                     self._check_loss(float(total), self.step, len(plan), on_step)
                     synced = time.monotonic()
-        self.epoch, self.step, self._loss = self.epoch + 1, 0, 0.0
-        return self._end_epoch(self.epoch, float(total) / len(plan))
+                if self.epoch == 0 and self.guess.ends(self.step, total, agree):
+                    break
+            else:
+                self._loss = float(total)
+                return True
+        self._loss = float(total)
+        return False
 
     def stop_early(self) -> None:
         """Ends the fold within an epoch: evaluates what has been learned, as an epoch of its own."""
         if self.step:
-            num_steps = -(-len(self.train_rows) // self.settings.batch_size)
-            self._end_epoch(round(self.epoch + self.step / num_steps, 3), self._loss / self.step)
+            self.guess.end_epoch(self.step, self._loss)
+            self._end_epoch(round(self.epoch + self.step / self._num_steps(), 3), self._loss / self.step)
+
+    def _num_steps(self) -> int:
+        """Of an epoch."""
+        return -(-len(self.train_rows) // self.settings.batch_size)
 
     def _end_epoch(self, epoch: float, loss: float) -> dict[str, float]:
         metrics = {"epoch": epoch, "loss": loss, **self.evaluate()}
@@ -260,6 +297,9 @@ class FoldTraining:
             "history": self.history,
             "plateau": self._plateau,
             "stale_epochs": self._stale_epochs,
+            "seed": self.seed,
+            "restarts": self.restarts,
+            "guess": self.guess.state(),
         }
         (directory / "state.json").write_text(json.dumps(state), encoding="utf-8")
 
@@ -282,3 +322,5 @@ class FoldTraining:
         self.epoch, self.history = state["epoch"], state["history"]
         self.step, self._loss = state.get("step", 0), state.get("loss", 0.0)
         self._plateau, self._stale_epochs = state["plateau"], state["stale_epochs"]
+        self.seed, self.restarts = state.get("seed", self.seed), state.get("restarts", 0)
+        self.guess.load(state.get("guess"), self.restarts < self.settings.restarts)

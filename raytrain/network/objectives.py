@@ -14,9 +14,11 @@ from raytrain.network.inference import predict_emissions, predict_logits
 from raytrain.network.schedule import TrainSettings
 from raytrain.network.weights import head_variables, read_variables
 from raytrain.scores.classes import proba_from_logits, score_proba
+from raytrain.scores.guess import constant_loss, entropy
 from raytrain.scores.spans import score_tags
 from raytrain.scores.tagging import find_and_count, transitions_of
 from raytrain.text.batches import FeatureRows
+from raytrain.text.ragged import bounds_of, ranges
 from raytrain.text.windows import TaggedWindows
 
 keras = tf.keras
@@ -41,6 +43,12 @@ class Objective(Protocol):
         self, model: keras.Model, inputs: dict[str, tf.Tensor], outputs: tf.Tensor, targets: tf.Tensor
     ) -> tf.Tensor:
         """(batch,) losses in nats, differentiable."""
+
+    def constant_loss(self, model: keras.Model, features: FeatureRows, rows: np.ndarray) -> float | None:
+        """The sum of these, weighted, over rows of which a model says the same: the best that it can.
+
+        None where it could not do much better if it knew them all.
+        """
 
     def predict(
         self, model: keras.Model, features: FeatureRows, rows: np.ndarray, batch_size: int
@@ -88,6 +96,16 @@ class Classification:
             return tf.nn.sigmoid_cross_entropy_with_logits(targets, outputs[:, 0])
         targets = tf.one_hot(targets, outputs.shape[-1]) * (1 - smoothing) + smoothing / outputs.shape[-1]
         return tf.nn.softmax_cross_entropy_with_logits(targets, outputs)
+
+    def constant_loss(self, model: keras.Model, features: FeatureRows, rows: np.ndarray) -> float | None:
+        """The entropy of the smoothed labels, each of them by its weight."""
+        num_labels, smoothing = max(model.output_shape[-1], 2), self._settings.label_smoothing
+        weights = self.weights(features, rows, rows).astype(np.float64)
+        masses = np.bincount(self.labels[rows], weights, num_labels)
+        spread = np.full(num_labels, smoothing / num_labels)
+        known = entropy(spread + (1 - smoothing) * np.eye(num_labels)[0])
+        total = masses.sum()
+        return constant_loss(masses * (1 - smoothing) + total * spread, total * known)
 
     def predict(
         self, model: keras.Model, features: FeatureRows, rows: np.ndarray, batch_size: int
@@ -144,6 +162,13 @@ class Tagging:
         else:
             transitions = tuple(tf.convert_to_tensor(part) for part in (crf.start, crf.end, crf.pairs))
         return tagging_losses(emissions, targets[:, 1:-1], lengths, whole, *transitions)
+
+    def constant_loss(self, model: keras.Model, features: FeatureRows, rows: np.ndarray) -> float | None:
+        """The entropy of a token's tag, which is that of a CRF without transitions, too."""
+        sizes = self._tagged.windows.sizes
+        begins = bounds_of(sizes + 2)[:-1] + 1
+        tags = self._targets[ranges(begins[rows], sizes[rows])]
+        return constant_loss(np.bincount(tags) / max(len(tags), 1))
 
     def predict(
         self, model: keras.Model, features: FeatureRows, rows: np.ndarray, batch_size: int

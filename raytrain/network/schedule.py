@@ -28,6 +28,7 @@ class TrainSettings:
     monitor: str
     select: str
     compile: Literal["auto"] | bool = "auto"
+    restarts: int = 0
 
 
 def rate_factor(schedule: str, step: int, num_steps: int, warmup: float) -> float:

@@ -25,6 +25,30 @@ def incomplete_line(summary: dict[str, Any]) -> str:
     )
 
 
+def dead_lines(summary: dict[str, Any]) -> list[str]:
+    """Which folds learned nothing, what to do, and what became of them; no line where all folds did learn."""
+    dead, dropped = summary.get("dead", []), summary.get("dropped", [])
+    if not dead:
+        return []
+    kept = [name for name in dead if name not in dropped]
+    lines = [
+        f"{len(dead)} fold runs learned nothing, whatever their seed; they predict a constant: "
+        f"{', '.join(dead)}. Try a lower or a higher train.learning_rate, of the encoder "
+        "train.encoder_learning_rate, more train.warmup, or another seed"
+    ]
+    if dropped:
+        lines.append(
+            f"left out of the ensemble: {', '.join(dropped)} (ensemble.drop_dead=false keeps them); the "
+            "out-of-fold scores count them"
+        )
+    if kept:
+        lines.append(
+            f"in the ensemble all the same: {', '.join(kept)}; what ensemble.drop_dead leaves out are dead "
+            "folds beside a living one of their architecture"
+        )
+    return lines
+
+
 def fold_table(summary: dict[str, Any]) -> Table:
     """Scores of each fold run, then mean ± sd per architecture."""
     table = Table(title="valid scores per fold", title_justify="left", box=None, pad_edge=False)
@@ -35,7 +59,8 @@ def fold_table(summary: dict[str, Any]) -> Table:
     for architecture, entry in summary["architectures"].items():
         for fold in entry["folds"]:
             scores = [_shown(fold["metrics"][name]) for name in names]
-            table.add_row(fold["name"], *scores, f"{fold['epochs']:g}", f"{fold['seconds']:.0f}")
+            name, style = (f"{fold['name']} dead", "yellow") if fold.get("dead") else (fold["name"], "")
+            table.add_row(name, *scores, f"{fold['epochs']:g}", f"{fold['seconds']:.0f}", style=style)
         for kind in ("mean", "sd"):
             scores = [_shown(entry[kind][name]) for name in names]
             table.add_row(f"{architecture} {kind}", *scores, "", "", style="bold")

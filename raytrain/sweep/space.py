@@ -16,7 +16,10 @@ from raytrain.tasks import ARCHITECTURES
 
 INPUT_SECTIONS = ("encoder.", "words.")
 # What decides where and on what is trained, not how.
-_FIXED = ("name", "storage", "seed", "task", "baseline", "data", "folds", "cache", "cluster", "sweep")
+_FIXED = (
+    *("name", "storage", "seed", "task", "baseline", "data", "folds"),
+    *("ensemble", "cache", "cluster", "sweep", "tracking", "train.precision", "train.restarts"),
+)
 
 Point = dict[str, Any]  # config key to value
 
@@ -152,7 +155,7 @@ def _architectures(value: Any, config: Config, problems: list[str]) -> tuple[str
 
 def _refuse_key(key: str, problems: list[str]) -> bool:
     where = f"sweep.space.{key}"
-    if key.split(".")[0] in (*_FIXED, "tracking") or key == "train.precision":
+    if key.split(".")[0] in _FIXED or key in _FIXED:
         problems.append(f"{where}: cannot be searched: every trial has the same")
     elif key not in config_keys():
         near = nearest_key(key)

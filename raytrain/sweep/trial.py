@@ -39,10 +39,16 @@ class TrialBasis:
 
 
 def trial_specs(basis: TrialBasis, point: Point, num_folds: int) -> list[FoldSpec]:
-    """The first `num_folds` folds of the run that the point's config would make."""
+    """The first `num_folds` folds of the run that the point's config would make, none begun again.
+
+    That a fold learns nothing with a point is what a sweep is to know.
+    """
     config = with_point(basis.config, point)
     plan = replace(basis.plan, config=config, class_weight=class_weights(config, basis.plan.corpus))
-    specs = build_specs(plan, basis.data)[:num_folds]
+    specs = [
+        replace(spec, settings=replace(spec.settings, restarts=0))
+        for spec in build_specs(plan, basis.data)[:num_folds]
+    ]
     if specs[0].model.train_encoder:
         return specs
     return [replace(spec, hidden_states=basis.hidden_states) for spec in specs]

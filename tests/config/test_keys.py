@@ -5,6 +5,7 @@ from raytrain.config.load import config_keys, load_config
 
 OF_TAGGERS = {"data.spans", "data.scheme", "data.strict", "train.crf_learning_rate"}
 OF_KEYWORDS = {"words.keywords", "words.num_keywords"}
+RESTARTS = {"train.restarts"}  # by default, as runs had none that were begun before
 
 
 def load(*overrides):
@@ -14,7 +15,8 @@ def load(*overrides):
 def test_binding_keys_leave_out_what_may_change():
     keys = binding_keys(load())
     assert {"seed", "name", "data.path", "train.epochs", "folds.group"} <= keys.keys()
-    for free in ("cluster.address", "cluster.max_failures", "baseline", "data.test", "storage"):
+    free_keys = ("cluster.address", "cluster.max_failures", "baseline", "data.test", "storage")
+    for free in (*free_keys, "ensemble.drop_dead"):
         assert free in config_keys()
         assert free not in keys
 
@@ -48,10 +50,11 @@ def test_a_name_binds_but_decides_nothing():
 @pytest.mark.parametrize(
     ("overrides", "unread"),
     [
-        ([], OF_TAGGERS | OF_KEYWORDS),
-        (["words.keywords=auto"], OF_TAGGERS),
-        (["words.keywords=kept.csv", "words.num_keywords=7"], OF_TAGGERS),
-        (["task=tag"], OF_KEYWORDS),
+        ([], OF_TAGGERS | OF_KEYWORDS | RESTARTS),
+        (["words.keywords=auto"], OF_TAGGERS | RESTARTS),
+        (["words.keywords=kept.csv", "words.num_keywords=7"], OF_TAGGERS | RESTARTS),
+        (["task=tag"], OF_KEYWORDS | RESTARTS),
+        (["task=tag", "train.restarts=1"], OF_KEYWORDS),
     ],
 )
 def test_keys_that_a_run_does_not_read_decide_nothing(overrides, unread):
@@ -59,6 +62,8 @@ def test_keys_that_a_run_does_not_read_decide_nothing(overrides, unread):
     assert binding_keys(config).keys() - decisive_keys(config).keys() == unread | {"name"}
 
 
-@pytest.mark.parametrize("override", ["seed=1", "data.label=y", "train.epochs=9", "task=tag", "words.dim=8"])
+@pytest.mark.parametrize(
+    "override", ["seed=1", "data.label=y", "train.epochs=9", "task=tag", "words.dim=8", "train.restarts=0"]
+)
 def test_what_the_folds_learn_from_is_decisive(override):
     assert decisive_keys(load(override)) != decisive_keys(load())

@@ -87,7 +87,8 @@ def test_identity_does_not_depend_on_name_or_place(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "override", ["seed=1", "train.epochs=9", "model.architecture=rnn_cnn", "encoder.maxlen=64"]
+    "override",
+    ["seed=1", "train.epochs=9", "train.restarts=0", "model.architecture=rnn_cnn", "encoder.maxlen=64"],
 )
 def test_identity_depends_on_what_the_folds_learn(run, tmp_path, override):
     assert begin(run) != begin(Directory(tmp_path / "other"), override)
@@ -108,7 +109,13 @@ def test_keys_that_differ_are_named_with_both_values(run):
 
 @pytest.mark.parametrize(
     "override",
-    ["cluster.address=auto", "cluster.gpus_per_fold=0.5", "cluster.max_concurrent_folds=1", "baseline=false"],
+    [
+        "cluster.address=auto",
+        "cluster.gpus_per_fold=0.5",
+        "cluster.max_concurrent_folds=1",
+        "baseline=false",
+        "ensemble.drop_dead=false",
+    ],
 )
 def test_free_keys_may_change(run, override):
     identity = begin(run)
@@ -309,10 +316,10 @@ def test_a_storage_that_is_away_is_not_a_damaged_run(tmp_path, monkeypatch):
         check_inputs(run, config, CORPUS, None)
 
 
-def test_a_classifier_without_keywords_is_known_as_before_there_were_any_and_taggers():
+def test_a_classifier_without_keywords_is_known_as_before_there_were_any_and_taggers_and_restarts():
     config, inputs = config_of(), {"data.path": "a"}
     later = ("words.keywords", "words.num_keywords")
-    later += ("data.spans", "data.scheme", "data.strict", "train.crf_learning_rate")
+    later += ("data.spans", "data.scheme", "data.strict", "train.crf_learning_rate", "train.restarts")
     known = {key: value for key, value in binding_keys(config).items() if key not in ("name", *later)}
     expected = hashlib.sha256(json.dumps([known, inputs], sort_keys=True).encode()).hexdigest()
     assert identify(config, inputs) == expected

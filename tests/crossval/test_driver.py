@@ -132,7 +132,7 @@ def without_ray(monkeypatch):
 class Committed:
     """A run of two folds that are committed and not yet summed up."""
 
-    def __init__(self, directory, stopped=()):
+    def __init__(self, directory, stopped=(), dead=()):
         self.config = tiny_config(directory, num_rows=12)
         self.directory = directory / "runs" / "tiny"
         self.run = Directory(self.directory)
@@ -140,7 +140,7 @@ class Committed:
         plan = load_plan(self.run, self.config, prepare_run(self.run, self.config, stages), stages)
         self.specs = build_specs(plan, None)
         self.stopped = stopped
-        commit_folds(plan, self.specs, stopped)
+        commit_folds(plan, self.specs, stopped, dead)
 
     def train(self, **changes):
         """Returns the summary and what was said."""
@@ -183,6 +183,19 @@ def test_a_run_that_lost_its_summary_or_ensemble_gets_it_again(committed, name):
     again, said = committed.train()
     assert again["architectures"] == first["architectures"] and "nothing to train" not in said
     assert committed.run.exists(name)
+
+
+def test_dead_folds_are_told_with_what_to_do_and_dropped_or_kept_as_the_config_says(tmp_path):
+    run = Committed(tmp_path, dead=["finetune/r0-fold-01"])
+    weights = run.directory / "ensemble" / "finetune" / "r0-fold-01.safetensors"
+    for drop, told in ((False, "in the ensemble all the same"), (True, "left out of the ensemble")):
+        ensemble = run.config.ensemble.model_copy(update={"drop_dead": drop})
+        summary, said = run.train(ensemble=ensemble)
+        said = " ".join(said.split())
+        assert summary["dead"] == ["finetune/r0-fold-01"] and weights.exists() is not drop
+        assert "1 fold runs learned nothing" in said and "train.learning_rate" in said and told in said
+        assert "nothing to train" not in said
+        assert "nothing to train" in run.train(ensemble=ensemble)[1]
 
 
 def test_a_damaged_ensemble_of_a_finished_run_is_told(committed):

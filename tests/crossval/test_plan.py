@@ -145,6 +145,11 @@ def test_folds_are_known_by_config_and_inputs():
     assert other != identity
 
 
+@pytest.mark.parametrize(("overrides", "expected"), [([], 2), (["train.restarts=5"], 5)])
+def test_folds_are_told_how_often_they_may_begin_again(overrides, expected):
+    assert {spec.settings.restarts for spec in build_specs(plan_of(*overrides), None)} == {expected}
+
+
 def test_a_taggers_folds_are_told_so():
     specs = build_specs(tag_plan_of("model.architecture=[crf,bilstm]"), None)
     assert {(spec.task, spec.model.num_labels) for spec in specs} == {("tag", 3)}

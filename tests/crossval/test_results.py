@@ -52,13 +52,17 @@ def said_of_tags(spec, plan):
     return table.replace_schema_metadata({"transitions": scores})
 
 
-def commit_folds(plan, specs, stopped=()):
+def commit_folds(plan, specs, stopped=(), dead=()):
     """Commits folds as their workers would; each has its number in its weights and its accuracy."""
     data = plan.fold_data()
     for number, spec in enumerate(specs):
         said = (said_of_labels if spec.task == "classify" else said_of_tags)(spec, plan)
         metrics = dict.fromkeys(TASK_METRICS[spec.task], number / 10)
-        facts = {"stopped_early": spec.name in stopped, "device": "a processor"}
+        facts = {
+            "stopped_early": spec.name in stopped,
+            "dead": spec.name in dead,
+            "device": "a processor",
+        }
         history = [{"epoch": 1, **metrics}, {"epoch": 2.5, **metrics}]
         weights = {"number": np.full(100, number, np.float32)}
         commit_fold(spec, data, weights, said, metrics, history, 1.5, facts)
@@ -70,10 +74,10 @@ def run(tmp_path):
     return tmp_path / "甲"
 
 
-def write(plan, specs=None, done=None, stopped=(), baselines=None):
+def write(plan, specs=None, done=None, stopped=(), baselines=None, dead=()):
     """Commits the folds `done` of `specs` and writes what there is. Returns the summary."""
     specs = build_specs(plan, None) if specs is None else specs
-    results = commit_folds(plan, specs if done is None else done, stopped)
+    results = commit_folds(plan, specs if done is None else done, stopped, dead)
     return write_results(plan, specs, results, 0.0, baselines or {}, silent_stages())
 
 
@@ -93,11 +97,13 @@ def test_a_summary_tells_every_fold_by_architecture(run):
         "metrics": dict.fromkeys(TASK_METRICS["classify"], 0.4),
         "epochs": 2.5,
         "seconds": 1.5,
+        "dead": False,
     }
     assert summary["architectures"]["textcnn"]["mean"]["accuracy"] == pytest.approx(0.55)
     assert (summary["task"], summary["rows"], summary["labels"]) == ("classify", NUM_ROWS, ["假", "真"])
     assert (summary["missing"], summary["stopped_early"], summary["baselines"]) == ([], [], {})
     assert summary["encoder_seconds"] == 0.0
+    assert (summary["dead"], summary["dropped"], summary["drop_dead"]) == ([], [], True)
 
 
 def test_repeats_are_averaged_and_then_architectures(run):
@@ -152,6 +158,47 @@ def test_folds_that_were_stopped_early_count_and_are_named(run):
     manifest = load_ensemble(f"{run}/ensemble").manifest
     stopped = [fold.stopped_early for fold in manifest.architectures["finetune"].folds]
     assert stopped == [False, False, False, True] and manifest.complete is False
+
+
+DEAD = "finetune/r0-fold-01"
+
+
+def test_a_dead_fold_is_left_out_of_the_ensemble_and_counts_out_of_fold(run):
+    plan = plan_of(BOTH, run=run, shared=shared_of(**WORDS))
+    whole = write(plan, dead=())
+    expected = oof_of(run)
+    summary = write(plan, dead=[DEAD])
+    assert (summary["dead"], summary["dropped"]) == ([DEAD], [DEAD])
+    folds = summary["architectures"]["finetune"]["folds"]
+    assert [fold["name"] for fold in folds if fold["dead"]] == [DEAD] and len(folds) == 4
+    assert summary["ensemble"] == whole["ensemble"] and oof_of(run).equals(expected)
+    ensemble = load_ensemble(f"{run}/ensemble")
+    left = {
+        name: [(f.repeat, f.fold) for f in entry.folds]
+        for name, entry in ensemble.manifest.architectures.items()
+    }
+    everything = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert left == {"finetune": [(0, 0), (1, 0), (1, 1)], "textcnn": everything}
+    assert f"{DEAD}.safetensors" not in ensemble.directory.files()
+    assert ensemble.manifest.dropped == [DEAD] and ensemble.manifest.complete
+
+
+def test_dead_folds_are_kept_where_all_of_an_architecture_are(run):
+    plan = plan_of(BOTH, run=run, shared=shared_of(**WORDS))
+    dead = [spec.name for spec in build_specs(plan, None) if spec.architecture == "finetune"]
+    summary = write(plan, dead=[*dead, "textcnn/r0-fold-00"])
+    assert summary["dropped"] == ["textcnn/r0-fold-00"]
+    manifest = load_ensemble(f"{run}/ensemble").manifest
+    kept = manifest.architectures["finetune"].folds
+    assert [fold.dead for fold in kept] == [True] * 4
+    assert len(manifest.architectures["textcnn"].folds) == 3
+
+
+def test_dead_folds_are_kept_where_the_config_says_so(run):
+    summary = write(plan_of("ensemble.drop_dead=false", run=run), dead=[DEAD])
+    assert (summary["dead"], summary["dropped"], summary["drop_dead"]) == ([DEAD], [], False)
+    folds = load_ensemble(f"{run}/ensemble").manifest.architectures["finetune"].folds
+    assert [fold.dead for fold in folds] == [False, True, False, False]
 
 
 def test_a_whole_run_says_so_in_its_manifest(run):

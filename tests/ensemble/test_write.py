@@ -161,6 +161,7 @@ def test_a_sentencepiece_model_is_kept_as_its_bytes(run):
 
 def test_what_is_told_of_a_fold_is_how_it_ended_and_where_it_ran(run):
     facts = {"stopped_early": True, "node": "n1", "device": "CPU", "packages": {"numpy": "2"}, "peak": 9}
+    facts |= {"seed": 77, "restarts": 1, "dead": False}
     run.commit("finetune", 0, facts=facts)
     [fold] = run.write()["architectures"]["finetune"]["folds"]
     told = {key: value for key, value in facts.items() if key != "peak"}
@@ -183,7 +184,8 @@ def test_the_manifest_tells_of_the_run(run):
     assert manifest["metrics"]["ensemble"] == {"oof": {"auc": None}}
     assert manifest["config"]["data"]["path"] == "a.csv"
     assert {"python", "raytrain", "tensorflow"} <= manifest["packages"].keys()
-    assert run.write()["complete"]
+    assert run.write()["complete"] and run.write()["dropped"] == []
+    assert run.write(summary={"dropped": ["finetune/r0-fold-01"]})["dropped"] == ["finetune/r0-fold-01"]
 
 
 def test_writing_again_leaves_nothing_of_the_one_before(run):

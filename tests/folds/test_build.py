@@ -6,14 +6,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import ray
+import ray.train
 
 from plain_settings import plain_settings, plain_spec
 
-from raytrain.folds.build import Builder, build_initial_model, fold_features
+from raytrain.folds import build as build_module
+from raytrain.folds import worker
+from raytrain.folds.build import Builder, begin_again, build_initial_model, fold_features
+from raytrain.folds.log import FoldReporter, read_log
+from raytrain.folds.result import read_fold
 from raytrain.folds.spec import FoldData, ModelSettings
 from raytrain.keywords.held import HeldWords
 from raytrain.network.build import WORD_EMBEDDING, build_model
 from raytrain.network.weights import encoder_variables, head_variables, read_variables
+from raytrain.scores.guess import LEARNS_NOTHING
+from raytrain.storage.directory import Directory
 
 NUM_ROWS, NUM_WORDS, WIDTH = 12, 10, 3
 LABELS = np.arange(NUM_ROWS) % 2
@@ -96,6 +103,22 @@ def test_a_fold_after_another_is_what_it_would_be_in_a_process_of_its_own(spec, 
     np.testing.assert_array_equal(predicted_again, predicted)
     assert metrics_again == metrics
     assert any(not np.array_equal(first_weights[name], value) for name, value in weights.items())
+
+
+def test_a_fold_begun_again_is_what_it_would_be_in_a_process_of_its_own_with_that_seed(spec, data, eagerly):
+    again = spec.again(1)
+    weights, predicted, metrics = trained(Builder().build(again, data))
+    builder = Builder()
+    training = builder.build(spec, data)
+    trained(training)
+    begin_again(training, spec, data)
+    assert (training.seed, training.restarts, training.epoch) == (again.seed, 1, 0)
+    found, predicted_again, metrics_again = trained(training)
+    for name, value in weights.items():
+        np.testing.assert_array_equal(found[name], value)
+    np.testing.assert_array_equal(predicted_again, predicted)
+    assert metrics_again == metrics
+    assert builder.build(spec, data).restarts == 0  # the next fold
 
 
 @pytest.mark.parametrize(
@@ -182,3 +205,90 @@ def test_encoders_begin_from_shared_weights_where_there_are_any_and_else_by_seed
     for name in kernels:
         np.testing.assert_array_equal(given[name], shared[name])
         assert not np.array_equal(drawn[name], shared[name])
+
+
+# ── a whole fold that learns nothing with its first seed ───────────────────────────────────────────
+
+MANY = 96
+
+
+@pytest.fixture
+def mortal(ragged, vocab, encoder_config, tmp_path, monkeypatch):
+    """A fold's spec and data: a head that learns with any seed but the first, whose units are all dead."""
+    labels, rng = np.arange(MANY) // 3 % 2, np.random.default_rng(2)
+    rows = [(rng.integers(5, len(vocab), 6), np.zeros(6, int), np.ones(6, int)) for _ in range(MANY)]
+    states = rng.normal(size=(6 * MANY, 8)) + 2 * np.repeat(labels, 6)[:, None]
+    ids = pa.array([str(row) for row in range(MANY)])
+    data = FoldData(ragged(rows), labels, ids, EMBEDDING, np.arange(MANY)[None] % 3)
+    spec = plain_spec(
+        tmp_path / "run" / "folds" / "textcnn" / "r0-fold-00",
+        name="textcnn/r0-fold-00",
+        architecture="textcnn",
+        settings=plain_settings(epochs=2, batch_size=4, learning_rate=1e-2, restarts=2),
+        model=ModelSettings(
+            "textcnn", "bert", encoder_config("bert"), 2, EMBEDDING.shape, train_encoder=False, dropout=0.1
+        ),
+        data=data,
+        hidden_states=States(states.astype(np.float16)),
+    )
+
+    def build(own, data):
+        model = build_initial_model(own, data)
+        if own.seed == spec.seed:
+            head_variables(model)["dense.1.bias"].assign(np.full(32, -1e4))
+        return model
+
+    monkeypatch.setattr(build_module, "build_initial_model", build)
+    monkeypatch.setattr(ray.train, "get_preemption_info", lambda: None)
+    return spec, data
+
+
+def train_here(spec, builder):
+    """As a worker of a crew does; TensorFlow is set up already."""
+    builder._built_for = builder._built_for or "nothing"
+    Directory(spec.run).write_bytes("config.yaml", b"")
+    assert worker.train_fold(spec, builder) == "committed"
+    return read_fold(spec.location, spec.identity).record, read_log(spec.location)
+
+
+def test_a_fold_that_is_dead_with_its_first_seed_lives_with_the_next(mortal, eagerly):
+    spec, _ = mortal
+    record, log = train_here(spec, Builder())
+    again = spec.again(1)
+    assert (record["seed"], record["restarts"], record["dead"]) == (again.seed, 1, False)
+    assert record["metrics"]["accuracy"] > 0.9
+    [told] = [entry for entry in log if entry["event"] == "restarted"]
+    assert told["seed"] == again.seed and told["loss"] >= LEARNS_NOTHING * told["constant_loss"]
+    assert told["constant_loss"] == pytest.approx(np.log(2), abs=1e-3)
+    assert [entry["epoch"] for entry in log if entry["event"] == "epoch"] == [1, 2]
+
+
+def test_without_restarts_it_stays_dead_and_its_record_says_so(mortal, eagerly):
+    spec, _ = mortal
+    record, log = train_here(replace(spec, settings=replace(spec.settings, restarts=0)), Builder())
+    assert (record["seed"], record["restarts"], record["dead"]) == (spec.seed, 0, True)
+    assert record["metrics"]["auc"] == 0.5
+    assert "restarted" not in [entry["event"] for entry in log]
+
+
+def test_killed_after_it_was_begun_again_it_is_what_an_undisturbed_one_is(
+    mortal, eagerly, tmp_path, monkeypatch
+):
+    """To the last byte, and with a process that has trained another fold, too."""
+    spec, _ = mortal
+    calm, _ = train_here(spec, Builder())
+    before, hurt = (f"{tmp_path}/{run}/folds/{spec.name}" for run in ("before", "hurt"))
+    used, hurt = Builder(), replace(spec, location=hurt)
+    train_here(replace(spec, location=before, fold=1, seed=9), used)
+
+    def die(self, metrics):
+        raise OSError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FoldReporter, "on_epoch", die)
+        with pytest.raises(OSError, match="killed"):
+            train_here(hurt, used)
+    found, log = train_here(hurt, Builder())
+    assert [entry["event"] for entry in log].count("restarted") == 1
+    for key in ("files", "metrics", "history", "seed", "restarts", "dead"):
+        assert found[key] == calm[key], key

@@ -16,6 +16,7 @@ from raytrain.folds.log import (
     FoldLog,
     FoldReporter,
     MemoryTaken,
+    Restarted,
     Retried,
     SilentReporter,
     Started,
@@ -138,6 +139,7 @@ def test_a_score_that_is_not_defined_is_null(tmp_path):
         EpochEnded({"epoch": 1}),
         MemoryTaken(1, 2),
         Retried("x"),
+        Restarted(0.693, 0.688, 77, 1, 2),
     ],
     ids=lambda event: type(event).__name__,
 )
@@ -198,6 +200,33 @@ def test_that_xla_cannot_compile_is_told_and_logged(reporter, spec, told):
     [(_, event, _)], [entry] = told, read_log(spec.location)
     assert isinstance(event, Retried) and "InternalError: no ptxas" in event.what
     assert (entry["event"], entry["reason"]) == ("uncompiled", "InternalError: no ptxas")
+
+
+def test_that_a_fold_begins_again_is_told_and_logged(reporter, spec, told):
+    event = Restarted(0.69312, 0.68811, seed=77, restarts=1, allowed=2)
+    reporter.on_restart(event)
+    assert [event for _, event, _ in told] == [event]
+    assert event.what == (
+        "learns nothing (loss 0.693, a constant guess has 0.688): begun again with another seed, 1 of 2"
+    )
+    [entry] = read_log(spec.location)
+    assert entry.pop("time") and entry == {
+        "event": "restarted",
+        "loss": 0.69312,
+        "constant_loss": 0.68811,
+        "seed": 77,
+        "restarts": 1,
+        "allowed": 2,
+    }
+
+
+def test_steps_before_a_fold_was_begun_again_do_not_count(reporter, told, clock):
+    clock.now += 1.0
+    reporter.on_step(90, 100, loss=1.0)
+    reporter.on_restart(Restarted(0.7, 0.7, 77, 1, 2))
+    clock.now += 1.0
+    reporter.on_step(10, 100, loss=1.0)
+    assert [event.rate for event in steps_of(told)] == [720.0, 80.0]
 
 
 def test_the_first_step_is_logged_once(reporter, spec, clock):
@@ -267,6 +296,7 @@ def test_the_other_workers_say_nothing(spec, told, root_handlers):
     silent.on_step(1, 1, 0.5)
     silent.on_memory(1, 2)
     silent.on_refusal("an error")
+    silent.on_restart(Restarted(0.7, 0.7, 77, 1, 2))
     silent.on_epoch({"epoch": 1})
     silent.on_pause("preempted", 0, 1)
     silent.on_commit(1, 0, 1.0)

@@ -31,14 +31,15 @@ class Counting:
 
     epoch: int = 0
     step: int = 0
+    restarts: int = 0
 
     def save(self, directory):
-        Path(directory, "state.json").write_text(json.dumps([self.epoch, self.step]))
+        Path(directory, "state.json").write_text(json.dumps([self.epoch, self.step, self.restarts]))
         Path(directory, "state.safetensors").write_bytes(b"weights")
 
     def load(self, directory):
         assert Path(directory, "state.safetensors").read_bytes() == b"weights"
-        self.epoch, self.step = json.loads(Path(directory, "state.json").read_text())
+        self.epoch, self.step, self.restarts = json.loads(Path(directory, "state.json").read_text())
 
 
 @pytest.fixture(params=["local", "mock"])
@@ -64,6 +65,16 @@ def test_only_the_newest_is_kept(tmp_path):
     for epoch in range(3):
         save_checkpoint(str(tmp_path), Counting(epoch))
     assert Directory(tmp_path / "checkpoint").names() == ["epoch-002-step-000000", "latest.json"]
+
+
+def test_each_beginning_has_a_checkpoint_of_its_own(tmp_path):
+    for restarts in range(3):
+        save_checkpoint(str(tmp_path), Counting(0, 0, restarts))
+        training = Counting()
+        load_checkpoint(str(tmp_path), training)
+        assert training.restarts == restarts
+    names = Directory(tmp_path / "checkpoint").names()
+    assert names == ["epoch-000-step-000000-restart-2", "latest.json"]
 
 
 def test_a_checkpoint_cut_off_in_writing_does_not_count(tmp_path, monkeypatch):
@@ -166,6 +177,20 @@ def test_a_metric_that_is_not_defined_is_nan_again_and_the_file_is_strict_json(c
 def test_whether_the_time_budget_ended_a_fold_is_read_back(tmp_path, facts, expected):
     commit(tmp_path, **facts)
     assert read_fold(str(tmp_path), IDENTITY).stopped_early is expected
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"), [({}, False), ({"dead": False}, False), ({"dead": True}, True)]
+)
+def test_whether_a_fold_learned_nothing_is_read_back(tmp_path, facts, expected):
+    commit(tmp_path, **facts)
+    assert read_fold(str(tmp_path), IDENTITY).dead is expected
+
+
+def test_the_record_has_the_seed_that_a_fold_was_begun_again_with(tmp_path):
+    commit(tmp_path, seed=77, restarts=1)
+    record = read_fold(str(tmp_path), IDENTITY).record
+    assert (record["seed"], record["restarts"]) == (77, 1)
 
 
 def test_a_fold_that_nobody_trained_is_not_committed(location):

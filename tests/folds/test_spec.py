@@ -53,3 +53,11 @@ def test_every_row_is_judged_by_one_fold_of_a_repeat(assigned):
     data = data_of([assigned])
     judged = np.concatenate([replace(SPEC, fold=fold).rows(data)[1] for fold in range(5)])
     assert sorted(judged) == list(range(len(assigned)))
+
+
+def test_a_fold_begun_again_has_another_seed_that_follows_from_its_own():
+    again = [SPEC.again(number) for number in (1, 2)]
+    assert again == [SPEC.again(number) for number in (1, 2)]
+    seeds = {SPEC.seed, *(spec.seed for spec in again), replace(SPEC, seed=43).again(1).seed}
+    assert len(seeds) == 4 and all(isinstance(seed, int) and 0 <= seed < 2**31 for seed in seeds)
+    assert replace(again[0], seed=SPEC.seed) == SPEC

@@ -4,12 +4,13 @@ import pytest
 from rich.console import Console
 
 from raytrain.folds import table as table_module
-from raytrain.folds.log import EpochEnded, Stepped
+from raytrain.folds.log import EpochEnded, Restarted, Stepped
 from raytrain.folds.table import FoldTable
 from raytrain.stages import LINE_EVERY
 
 NAMES = [f"finetune/r0-fold-0{i}" for i in range(4)]
 STEP = Stepped(5, 10, loss=0.51239, rate=1234.5)
+AGAIN = Restarted(0.6931, 0.6881, seed=77, restarts=1, allowed=2)
 EPOCH = EpochEnded({"epoch": 2, "loss": 0.4, "accuracy": 0.87654, "auc": 0.9})
 
 
@@ -183,3 +184,24 @@ def test_step_of_a_fold_without_steps_does_not_fail():
     table = table_of()
     table.update(NAMES[0], Stepped(0, 0, loss=0.51239, rate=1234.5))
     assert row_of(table, NAMES[0])[:2] == ["training", "0/3"]
+
+
+def test_without_a_terminal_a_fold_begun_again_is_a_line():
+    console = Console(file=io.StringIO(), width=200)
+    table = FoldTable(NAMES, 3, console)
+    table.update(NAMES[0], AGAIN)
+    assert console.file.getvalue() == (
+        f"{NAMES[0]}  learns nothing (loss 0.693, a constant guess has 0.688): "
+        "begun again with another seed, 1 of 2\n"
+    )
+
+
+def test_in_the_table_a_fold_begun_again_is_at_its_beginning_and_says_why():
+    table = table_of()
+    table.update(NAMES[0], STEP)
+    table.update(NAMES[0], AGAIN)
+    assert row_of(table, NAMES[0]) == ["starting", "0/3"]
+    table.update(NAMES[0], STEP)
+    assert row_of(table, NAMES[0])[:2] == ["training", "1/3"]
+    assert f"{NAMES[0]}: learns nothing (loss 0.693" in picture(table)
+    assert f"{NAMES[1]}:" not in picture(table)

@@ -232,10 +232,11 @@ class Steps:
     """A training of two epochs of three steps, whose only weight is the number of steps done."""
 
     NUM_STEPS = 3
-    train_rows, valid_rows, refusal = np.array([1]), np.array([0, 2]), None
+    train_rows, valid_rows, refusal, seed = np.array([1]), np.array([0, 2]), None, 42
 
-    def __init__(self, before_step=lambda number: None, epochs=2):
+    def __init__(self, before_step=lambda number: None, epochs=2, dead=0):
         self.epoch, self.step, self.history, self.total = 0, 0, [], 0
+        self.restarts, self.dead, self.agreed = 0, dead, []  # dead: how often from the beginning
         self.before_step, self.epochs = before_step, epochs
         self.objective = SimpleNamespace(oof_table=self._oof_table)
 
@@ -243,13 +244,21 @@ class Steps:
     def finished(self):
         return self.epoch >= self.epochs
 
-    def run_epoch(self, on_step, pause):
+    @property
+    def guess(self):
+        again = self.epoch == 0 and self.step == 2 and self.restarts < self.dead
+        return SimpleNamespace(reached=0.7, loss=0.69, dead=self.restarts < self.dead, begins_again=again)
+
+    def run_epoch(self, on_step, pause, agree):
         while self.step < self.NUM_STEPS:
             self.before_step(self.total)
             if pause():
                 return None
             self.step, self.total = self.step + 1, self.total + 1
             on_step(self.step, self.NUM_STEPS, 0.5)
+            if self.guess.begins_again:
+                self.agreed.append(agree(0.7))
+                return None
         self.epoch, self.step = self.epoch + 1, 0
         return self._end_epoch(self.epoch)
 
@@ -268,12 +277,12 @@ class Steps:
         return pa.table({"row": rows, "id": ids.take(pa.array(rows)), "proba_0": predicted[:, 0]})
 
     def save(self, directory):
-        state = [self.epoch, self.step, self.history, self.total]
+        state = [self.epoch, self.step, self.history, self.total, self.restarts, self.seed]
         Path(directory, "state.json").write_text(json.dumps(state))
 
     def load(self, directory):
         state = json.loads(Path(directory, "state.json").read_text())
-        self.epoch, self.step, self.history, self.total = state
+        self.epoch, self.step, self.history, self.total, self.restarts, self.seed = state
 
 
 @pytest.fixture
@@ -379,6 +388,69 @@ def test_a_deadline_between_epochs_adds_no_epoch(spec, node, clock):
 def test_a_deadline_before_the_first_step_leaves_nothing(spec, node):
     assert train_fold(replace(spec, deadline=time.time() - 1), builds(Steps())) == "stopped"
     assert Directory(spec.location).names() == ["log.jsonl"]
+
+
+@pytest.fixture
+def restarts(monkeypatch):
+    """How folds are begun again."""
+
+    def begin_again(training, spec, data):
+        training.epoch, training.step, training.total, training.history = 0, 0, 0, []
+        training.restarts += 1
+        training.seed = spec.again(training.restarts).seed
+
+    monkeypatch.setattr(worker, "begin_again", begin_again)
+
+
+def test_a_fold_that_learns_nothing_is_begun_again_and_says_so(spec, node, restarts):
+    assert train_fold(spec, builds(Steps(dead=2))) == "committed"
+    log = read_log(spec.location)
+    assert [entry["event"] for entry in log] == [
+        *("start", "training", "restarted", "restarted", "epoch", "epoch", "committed")
+    ]
+    told = [(entry["restarts"], entry["seed"]) for entry in log if entry["event"] == "restarted"]
+    assert told == [(number, spec.again(number).seed) for number in (1, 2)]
+    assert {(entry["loss"], entry["constant_loss"]) for entry in log[2:4]} == {(0.7, 0.69)}
+    record = read_fold(spec.location, spec.identity).record
+    assert (record["restarts"], record["seed"], record["dead"]) == (2, spec.again(2).seed, False)
+    assert record["metrics"] == {"epoch": 2, "accuracy": 0.6}
+
+
+def test_a_fold_that_lives_says_so_in_its_record(spec, node):
+    train_fold(spec, builds(Steps()))
+    record = read_fold(spec.location, spec.identity).record
+    assert (record["restarts"], record["seed"], record["dead"]) == (0, 42, False)
+
+
+@pytest.mark.parametrize("died_at", [0, 1])
+def test_a_fold_whose_worker_died_after_it_was_begun_again_goes_on_with_that_seed(
+    spec, node, restarts, died_at
+):
+    first = Steps(dead=1)
+
+    def die(number):
+        if first.restarts and number == died_at:
+            raise OSError("killed")
+
+    first.before_step = die
+    with pytest.raises(OSError, match="killed"):
+        train_fold(spec, builds(first))
+    second = Steps(dead=1)
+    assert train_fold(spec, builds(second)) == "committed"
+    assert [entry["event"] for entry in read_log(spec.location)].count("restarted") == 1
+    record = read_fold(spec.location, spec.identity).record
+    assert (record["restarts"], record["seed"]) == (1, spec.again(1).seed)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_several_workers_begin_again_by_the_loss_of_rank_zero(spec, node, agreement, restarts, rank):
+    agreement.said_by_rank_zero = False
+    training = Steps(dead=1)
+    agreed = []
+    training.agreed = agreed
+    train_fold(spec, builds(training, rank=rank, num_workers=2))
+    assert agreement.own.count(0.7) == 1 and agreed == [False]  # what rank zero said
+    assert Directory(spec.location).exists() is (rank == 0)
 
 
 def test_only_rank_zero_writes(spec, node, agreement):

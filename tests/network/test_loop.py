@@ -681,3 +681,127 @@ def test_a_restarted_training_equals_a_new_one(fold, eagerly, architecture, sett
     assert used.history == new.history
     assert distance(used.selected()[0], new.selected()[0]) < 1e-7
     np.testing.assert_allclose(used.selected()[1], new.selected()[1], atol=1e-7)
+
+
+# ── a fold that learns nothing ─────────────────────────────────────────────────────────────────────
+
+STILL = {"train_encoder": False, "learning_rate": 0.0}  # it stays as it was drawn
+
+
+@pytest.fixture
+def hopeless(monkeypatch):
+    """Whatever a training learns counts as nothing."""
+    monkeypatch.setattr("raytrain.scores.guess.LEARNS_NOTHING", 1e-9)
+
+
+def begin_again(training, fold, seed, number):
+    training.restart(TRAIN, VALID, seed, fold(train_encoder=False, fresh=True).model, number)
+
+
+def test_a_fold_that_learns_nothing_asks_to_begin_again_as_often_as_it_may(fold, eagerly, hopeless):
+    training = fold(**STILL, restarts=2)
+    for number in (1, 2):
+        assert training.run_epoch() is None
+        assert training.guess.begins_again and training.guess.loss == pytest.approx(math.log(2))
+        assert (training.epoch, training.step, training.history) == (0, 2, [])
+        begin_again(training, fold, 7 + number, number)
+        assert (training.seed, training.restarts, training.guess.dead) == (7 + number, number, False)
+    while not training.finished:
+        assert training.run_epoch() is not None
+    assert training.guess.dead and not training.guess.begins_again and len(training.history) == 3
+
+
+def test_without_restarts_a_dead_fold_is_trained_to_its_end(fold, eagerly, hopeless):
+    training = fold(**STILL)
+    while not training.finished:
+        assert training.run_epoch() is not None
+    assert training.guess.dead and len(training.history) == 3
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_of_a_few_epochs_the_loss_is_judged_after_a_third_of_all_steps(fold, eagerly, hopeless, epochs):
+    training = fold(**STILL, restarts=1, epochs=epochs, batch_size=2)
+    assert training.run_epoch() is None
+    assert (training.epoch, training.step) == (0, -(-8 * epochs // 3))
+
+
+def test_a_fold_that_learns_is_left_alone(fold, eagerly):
+    """Bit for bit what it is where nothing is begun again."""
+    options = {"train_rows": np.tile(TRAIN, 20), "learning_rate": 1e-2, "encoder_learning_rate": 1e-2}
+    metrics, weights = [], []
+    for restarts in (2, 0):
+        training = fold("textcnn", fresh=True, restarts=restarts, **options)
+        metrics.append(training.run_epoch())
+        weights.append(training.weights())
+        assert not training.guess.dead and training.restarts == 0
+        assert training.guess.reached < 0.9 * training.guess.loss
+    assert metrics[0] == metrics[1] is not None
+    assert distance(*weights) == 0
+
+
+@pytest.mark.parametrize("at", [0, 1, 3, 4])
+def test_a_fold_begun_again_goes_on_elsewhere_to_the_last_bit(fold, eagerly, tmp_path, hopeless, at):
+    """Stopped so many steps after it was begun again; 4 is where it is judged."""
+    options = {"train_encoder": False, "learning_rate": 1e-2, "batch_size": 4, "restarts": 1, "epochs": 3}
+    calm, hurt = fold(fresh=True, **options), fold(fresh=True, **options)
+    for training in (calm, hurt):
+        assert training.run_epoch() is None
+        begin_again(training, fold, 99, 1)
+    if at:
+        assert hurt.run_epoch(pause=pause_after(at)) is None or at == 4
+    hurt.save(tmp_path)
+    again = fold(fresh=True, **options)
+    again.load(tmp_path)
+    assert (again.seed, again.restarts) == (99, 1)
+    for training in (calm, again):
+        while not training.finished:
+            training.run_epoch()
+    assert again.history == calm.history
+    assert distance(all_weights(again), all_weights(calm)) == 0
+    assert again.guess.dead and again.guess.reached == calm.guess.reached
+
+
+def test_a_fold_stopped_before_the_check_is_judged_elsewhere_by_the_same_loss(
+    fold, eagerly, tmp_path, hopeless
+):
+    options = {**STILL, "restarts": 1, "batch_size": 4}
+    calm, hurt, again = (fold(fresh=True, **options) for _ in range(3))
+    assert calm.run_epoch() is None
+    assert hurt.run_epoch(pause=pause_after(3)) is None and not hurt.guess.begins_again
+    hurt.save(tmp_path)
+    again.load(tmp_path)
+    assert again.run_epoch() is None
+    assert again.guess.begins_again and again.guess.reached == calm.guess.reached
+
+
+def test_a_state_of_before_there_were_restarts_goes_on_without(fold, eagerly, tmp_path):
+    training = fold(**STILL, restarts=2, batch_size=4)
+    training.run_epoch(pause=pause_after(1))
+    training.save(tmp_path)
+    state = json.loads((tmp_path / "state.json").read_text())
+    for key in ("seed", "restarts", "guess"):
+        state.pop(key)
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    again = fold(**STILL, restarts=2, batch_size=4)
+    again.load(tmp_path)
+    assert (again.seed, again.restarts) == (7, 0)
+    assert again.run_epoch() is not None and not again.guess.dead
+
+
+def test_workers_judge_by_the_number_they_agree_on(fold, eagerly):
+    training = fold(**STILL, restarts=1)
+    assert training.run_epoch(agree=lambda loss: 0.1) is not None
+    assert not training.guess.dead and training.guess.reached == 0.1
+
+
+def test_another_fold_begins_without_restarts(fold, eagerly):
+    training = fold(**STILL, restarts=1)
+    training.run_epoch()
+    begin_again(training, fold, 8, 1)
+    training.restart(VALID, TRAIN, 3, fold(train_encoder=False, fresh=True).model)
+    assert (training.restarts, training.seed, training.guess.dead, training.guess.reached) == (
+        0,
+        3,
+        False,
+        None,
+    )

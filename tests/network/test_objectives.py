@@ -1,11 +1,13 @@
 import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import tensorflow as tf
+from scipy.optimize import minimize
 
 from plain_settings import plain_settings
 
@@ -15,7 +17,7 @@ from raytrain.text.encode import build_features
 from raytrain.network.inference import predict_emissions
 from raytrain.network.build import build_model, crf_layer
 from raytrain.network.weights import head_variables, read_variables
-from raytrain.network.objectives import Tagging
+from raytrain.network.objectives import Classification, Tagging
 from raytrain.scores.tagging import find_and_count, transitions_of
 from raytrain.scores.spans import score_tags
 from raytrain.network.loop import FoldTraining
@@ -171,3 +173,83 @@ def test_a_frozen_encoder_of_a_tagger_stays_as_it_was(build, fold):
     model = build("crf", train_encoder=False)
     training = fold(model=model, epochs=1)
     assert not [name for name in training.weights() if name.startswith("encoder.")]
+
+
+# ── the loss of a constant guess ───────────────────────────────────────────────────────────────────
+
+TWO, THREE = np.array([0, 1, 0, 0, 1, 0, 0, 0]), np.array([0, 2, 1, 0, 0, 2, 0, 0, 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("labels", "smoothing", "class_weight"),
+    [
+        (TWO, 0.0, None),
+        (TWO, 0.2, None),
+        (TWO, 0.0, (0.5, 3.0)),
+        (TWO, 0.2, (0.5, 3.0)),
+        (THREE, 0.0, None),
+        (THREE, 0.1, (0.5, 2.0, 1.0)),
+        (np.minimum(THREE, 1), 0.1, None),
+    ],
+)
+def test_no_constant_of_a_classifier_loses_less(labels, smoothing, class_weight):
+    """Of the step's own losses, summed up as a step does."""
+    objective = Classification(labels, plain_settings(label_smoothing=smoothing, class_weight=class_weight))
+    rows = np.arange(1, len(labels))
+    weights, targets = objective.weights(None, rows, rows), objective.targets(None, rows)
+    num_logits = 1 if labels.max() == 1 else 3
+
+    def loss(logits):
+        outputs = tf.tile(tf.constant(logits[None], tf.float32), [len(rows), 1])
+        return float(tf.reduce_sum(objective.losses(None, {}, outputs, targets) * weights))
+
+    options = {"xatol": 1e-3, "fatol": 1e-6}
+    least = minimize(loss, np.ones(num_logits), method="Nelder-Mead", options=options).fun
+    found = objective.constant_loss(SimpleNamespace(output_shape=(None, num_logits)), None, rows)
+    assert found == pytest.approx(least, rel=1e-4)
+
+
+def test_a_label_without_rows_takes_its_share_of_what_is_smoothed():
+    objective = Classification(TWO, plain_settings(label_smoothing=0.3))
+    rows = np.arange(len(TWO))
+    shares = np.array([0.75, 0.25, 0.0]) * 0.7 + 0.1
+    found = objective.constant_loss(SimpleNamespace(output_shape=(None, 3)), None, rows)
+    assert found == pytest.approx(-(shares * np.log(shares)).sum())
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_rows_of_one_label_have_nothing_to_learn(smoothing):
+    objective = Classification(TWO, plain_settings(label_smoothing=smoothing, class_weight=(2.0, 3.0)))
+    model = SimpleNamespace(output_shape=(None, 1))
+    assert objective.constant_loss(model, None, np.flatnonzero(TWO == 0)) is None
+
+
+@pytest.mark.parametrize("architecture", ["bilstm", "crf"])
+def test_no_constant_of_a_tagger_loses_less(corpus, fold, architecture):
+    """A CRF has no transitions yet."""
+    features, _ = corpus
+    training = fold(architecture)
+    rows, objective = training.train_rows, training.objective
+    inputs, targets, weights = training._lay(rows, rows)
+
+    def loss(scores):
+        outputs = tf.tile(tf.constant(scores, tf.float32)[None, None], [*targets.shape, 1])
+        losses = objective.losses(training.model, inputs, outputs, targets)
+        return float(tf.reduce_sum(losses * weights))
+
+    sizes = features.lengths[rows]
+    tags = np.concatenate([row[1 : size - 1] for row, size in zip(targets, sizes, strict=True)])
+    best = np.log(np.bincount(tags, minlength=3) / len(tags))
+    found = objective.constant_loss(training.model, features, rows)
+    assert found == pytest.approx(loss(best), rel=1e-5)
+    rng = np.random.default_rng(0)
+    assert all(loss(best + rng.normal(0, 0.3, 3)) > found for _ in range(20))
+
+
+def test_texts_without_a_span_have_nothing_to_learn(corpus, fold):
+    features, tagged = corpus
+    without = [
+        row for row in range(len(tagged.windows)) if not features.pad(tagged.targets(), [row])[0, 1:-1].any()
+    ]
+    training = fold("bilstm")
+    assert training.objective.constant_loss(training.model, features, np.array(without[:1])) is None

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from raytrain.scores.classes import METRICS, score_proba
 from raytrain.scores.oof import assemble_oof, mean_oof, oof_table, score_baseline, score_folds, score_oof
-from raytrain.scores.tables import fold_table, score_table
+from raytrain.scores.tables import dead_lines, fold_table, score_table
 
 NUM_ROWS = 24
 LABELS = np.arange(NUM_ROWS) % 2
@@ -156,6 +156,30 @@ def test_table_of_folds_names_each_and_their_mean():
 def test_metric_that_is_not_defined_is_a_dash():
     row = next(line for line in shown(fold_table(summary_of("finetune"))).splitlines() if "fold-00" in line)
     assert row.split() == ["finetune/r0-fold-00", "0.1235", "0.1235", "–", "0.1235", "3", "62"]
+
+
+def test_a_dead_fold_is_marked():
+    summary = summary_of("finetune")
+    summary["architectures"]["finetune"]["folds"][1]["dead"] = True
+    rows = [line for line in shown(fold_table(summary)).splitlines() if "-fold-0" in line]
+    assert [row.split()[:2] for row in rows] == [
+        ["finetune/r0-fold-00", "0.1235"],
+        ["finetune/r0-fold-01", "dead"],
+    ]
+
+
+def test_where_all_folds_learned_there_is_nothing_to_say():
+    assert dead_lines({"dead": [], "dropped": []}) == []
+    assert dead_lines(summary_of("finetune")) == []  # of a run before there was such a word
+
+
+def test_dead_folds_are_named_with_what_to_do_and_what_became_of_them():
+    what, dropped, kept = dead_lines({"dead": ["a/0", "b/0", "b/1"], "dropped": ["a/0"]})
+    assert what.startswith("3 fold runs learned nothing") and "a/0, b/0, b/1" in what
+    assert all(key in what for key in ("train.learning_rate", "train.warmup", "seed"))
+    assert dropped.startswith("left out of the ensemble: a/0 (") and "out-of-fold scores count" in dropped
+    assert kept.startswith("in the ensemble all the same: b/0, b/1;")
+    assert len(dead_lines({"dead": ["a/0"], "dropped": ["a/0"]})) == 2
 
 
 def test_table_of_scores_names_models_and_baselines():

@@ -101,6 +101,8 @@ def test_a_domain_may_belong_to_one_architecture():
         ({"train.batch_size": {"uniform": [8, 32]}}, "train.batch_size"),
         ({"train.epochs": {"finetune": [1]}}, "no trial has this architecture"),
         ({"train.precision": ["float32"]}, "cannot be searched"),
+        ({"train.restarts": [0, 1]}, "cannot be searched"),
+        ({"ensemble.drop_dead": [True, False]}, "cannot be searched"),
         ({"folds.num_folds": [2, 3]}, "cannot be searched"),
         ({"seed": [1, 2]}, "cannot be searched"),
         ({"sweep.num_trials": [1]}, "cannot be searched"),

@@ -77,6 +77,11 @@ def test_specs_are_the_first_folds_of_the_run_that_the_points_config_makes(basis
     assert [spec.seed for spec in specs] == [spec.seed for spec in build_specs(whole, "data")[:3]]
 
 
+def test_a_trial_begins_no_fold_again(basis):
+    for specs in (trial_specs(basis(), {}, 2), trial_specs(basis("train.restarts=5"), {}, 2)):
+        assert {spec.settings.restarts for spec in specs} == {0}
+
+
 def test_weights_of_classes_are_those_of_the_points_config(basis):
     [spec] = trial_specs(basis(), {"train.class_weight": "balanced"}, 1)
     assert spec.settings.class_weight == pytest.approx((8 / (2 * 6), 8 / (2 * 2)))
