@@ -46,9 +46,15 @@ def read_log(location: str) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Started:
-    """A fold's worker runs on a node; its address."""
+    """A fold's worker runs on a node.
+
+    Attributes:
+        node: Its address.
+        goes_on: Whether an earlier start has trained a part of the fold.
+    """
 
     node: str
+    goes_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,7 +158,7 @@ class FoldReporter:
     def on_start(self, epoch: int, step: int, facts: Mapping[str, Any]) -> None:
         """Tells where the fold begins and on what; from now on libraries' warnings go to its log as well."""
         self._time, self._step = time.monotonic(), step
-        self._push(Started(facts["node"]["address"]))
+        self._push(Started(facts["node"]["address"], goes_on=epoch > 0 or step > 0))
         self.log.add("start", epoch=epoch, step=step, accumulation=self._spec.accumulation, **facts)
         logging.getLogger().addHandler(self._handler)
 

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from raytrain.folds.log import EpochEnded, Event, Restarted, Retried, Stepped
+from raytrain.folds.log import EpochEnded, Event, Restarted, Retried, Started, Stepped
 from raytrain.stages import LINE_EVERY, clock
 
 STATES = ("waiting", "starting", "training", "committed", "kept", "stopped early", "stopped", "failed")
@@ -36,6 +36,7 @@ class _Row:
     score: float | None = None
     rate: float | None = None
     first_seen: tuple[float, float] | None = None  # clock and share done at the first event
+    goes_on: bool = False  # where an earlier start ended
     note: str = ""  # that it was begun again with another seed
 
 
@@ -95,6 +96,8 @@ class FoldTable:
             return
         if row.state in ("waiting", "starting"):
             row.state = "training"
+        if isinstance(event, Started):
+            row.goes_on = event.goes_on
         if isinstance(event, EpochEnded):
             row.epoch, row.step = int(event.metrics["epoch"]), 0
             row.score, row.loss = event.metrics[self._metric], event.metrics["loss"]
@@ -107,6 +110,7 @@ class FoldTable:
             return
         if row.first_seen is None:
             row.first_seen = time.monotonic(), self._share(row)
+            self._done_before += self._share(row) if row.goes_on else 0.0
 
     def tell(self) -> None:
         """Says how far the folds are, where there is no terminal and nothing was said for a while."""
