@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from raytrain.folds import table as table_module
-from raytrain.folds.log import EpochEnded, Restarted, Stepped
+from raytrain.folds.log import EpochEnded, Restarted, Started, Stepped
 from raytrain.folds.table import FoldTable
 from raytrain.stages import LINE_EVERY
 
@@ -178,6 +178,21 @@ def test_time_left_is_known_once_work_is_done(monkeypatch):
         assert "1:00 elapsed, 5:00 left" in picture(table)
         table.update(NAMES[1], STEP)
         assert "1:00 elapsed, 3:00 left" in picture(table)
+
+
+def test_what_an_earlier_start_trained_says_nothing_of_the_pace(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr("raytrain.folds.table.time.monotonic", lambda: now)
+    table = FoldTable(NAMES[:2], 1, plain_console())
+    with table.shown():
+        table.update(NAMES[0], Started("10.0.0.1", goes_on=True))
+        now = 160.0
+        table.update(NAMES[0], STEP)
+        assert "1:00 elapsed, – left" in picture(table)
+        now = 220.0
+        table.update(NAMES[0], Stepped(6, 10, loss=0.5, rate=1.0))
+        # A tenth of a fold took two minutes; 1.4 are left.
+        assert "2:00 elapsed, 28:00 left" in picture(table)
 
 
 def test_step_of_a_fold_without_steps_does_not_fail():
