@@ -40,7 +40,7 @@ def write_results(
     with stages.stage("scoring"):
         done, summary, table = _score(plan, specs, results, baseline_oof)
     summary["encoder_seconds"] = encoder_seconds
-    is_frozen = any(not spec.model.train_encoder for spec in done)
+    is_frozen = any(spec.model.freezes_encoder for spec in done)
     frozen = ray.get(plan.encoder_weights) if is_frozen and plan.encoder_weights is not None else None
     records = [results[spec.name].record for spec in done]
     with stages.stage("writing the ensemble", len(done), "folds") as stage:
