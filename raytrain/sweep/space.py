@@ -17,9 +17,9 @@ from raytrain.tasks import ARCHITECTURES, reads_encoder
 INPUT_SECTIONS = ("encoder.", "words.")
 # What decides where and on what is trained, not how.
 _FIXED = ("name", "storage", "seed", "task", "baseline", "data", "folds", "cache", "cluster", "sweep")
-_NOTHING_TO_SEARCH = "tfidf has nothing that a sweep searches; leave it out, a run may have it again"
 
 Point = dict[str, Any]  # config key to value
+_NOTHING_TO_SEARCH = "tfidf has nothing that a sweep searches; leave it out, a run may have it again"
 
 
 Draw = Callable[[str, Domain], Any]  # (name, domain) to a value; a name has one domain

@@ -319,13 +319,12 @@ def test_a_fold_of_ngrams_is_trained_without_tensorflow_and_told_so(spec, node, 
 
     devices = []
     monkeypatch.setattr(worker, "set_up_tensorflow", refuse)
-    monkeypatch.setattr(worker, "card_memory", refuse)
     monkeypatch.setattr(
         worker, "describe_worker", lambda device: devices.append(device) or {"node": {"address": "a"}}
     )
     builder = builds(Steps())
     builder.is_new = True
-    ngrams = replace(spec, architecture="tfidf", gpu_share=1.0)
+    ngrams = replace(spec, architecture="tfidf")
     assert train_fold(ngrams, builder) == "committed" and devices == [processor_name()]
 
 
