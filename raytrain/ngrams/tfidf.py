@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import normalize
+from threadpoolctl import threadpool_limits
 
 from raytrain.errors import ArtifactError
 from raytrain.scores.classes import proba_from_logits
@@ -100,7 +101,11 @@ def fit_classifier(
         return _constant(labels, num_classes, class_weight)
     idf = TfidfTransformer().fit(counts).idf_
     weights = None if class_weight is None else dict(enumerate(class_weight))
-    regression = LogisticRegression(class_weight=weights, **_REGRESSION).fit(_weigh(counts, idf), labels)
+    regression = LogisticRegression(class_weight=weights, **_REGRESSION)
+    # Its vectors are short: threads that wait for each other cost a hundred times what they win on a busy
+    # machine. And so their number changes no bit.
+    with threadpool_limits(1):
+        regression.fit(_weigh(counts, idf), labels)
     ngrams = counter.get_feature_names_out().tolist()
     return NgramClassifier(ngrams, idf, regression.coef_, regression.intercept_)
 
