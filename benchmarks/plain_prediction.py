@@ -44,7 +44,7 @@ class PlainPredictor:
 
     def __init__(self, ensemble: Ensemble, batch_size: int):
         manifest = ensemble.manifest
-        vocab = parse_vocab(manifest.encoder.vocab, ensemble.read(manifest.encoder.vocab))
+        vocab = parse_vocab(ensemble.encoder.vocab, ensemble.read(ensemble.encoder.vocab))
         self._tokenizer = Tokenizer({token: number for number, token in enumerate(vocab)}, do_lower_case=True)
         self._maxlen, self._batch_size = manifest.config.encoder.maxlen, batch_size
         words = manifest.words
@@ -74,7 +74,7 @@ class PlainPredictor:
 
 
 def _build(ensemble: Ensemble, architecture: Architecture) -> keras.Model:
-    encoder = ensemble.manifest.encoder
+    encoder = ensemble.encoder
     arguments = ensemble.manifest.architectures[architecture].model
     config = ensemble.read_json(encoder.config)
     model = build_model(architecture, encoder.kind, config, **arguments.model_dump(), seed=0)

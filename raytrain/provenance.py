@@ -8,7 +8,10 @@ from typing import Any
 
 import ray
 
-PACKAGES = ("raytrain", "ray", "tensorflow", "tf-keras", "bert4keras", "jieba", "tokenizers", "pyarrow")
+PACKAGES = (
+    *("raytrain", "ray", "tensorflow", "tf-keras", "bert4keras", "jieba", "tokenizers", "pyarrow"),
+    "scikit-learn",
+)
 
 
 def package_versions() -> dict[str, str]:
@@ -22,8 +25,12 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
-def describe_worker() -> dict[str, Any]:
-    """Node, device and versions of this process, after `devices.set_up_tensorflow`."""
+def describe_worker(device: str | None = None) -> dict[str, Any]:
+    """Node, device and versions of this process.
+
+    Args:
+        device: None takes what TensorFlow computes on, after `devices.set_up_tensorflow`.
+    """
     context = ray.get_runtime_context()
     return {
         "node": {
@@ -31,7 +38,7 @@ def describe_worker() -> dict[str, Any]:
             "host": socket.gethostname(),
             "address": ray.util.get_node_ip_address(),
         },
-        "device": device_name(),
+        "device": device or device_name(),
         "packages": package_versions(),
     }
 

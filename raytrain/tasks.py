@@ -3,10 +3,10 @@
 from typing import Literal
 
 Task = Literal["classify", "tag"]
-Architecture = Literal["finetune", "textcnn", "rnn_cnn", "bilstm_crf", "bilstm", "crf"]
+Architecture = Literal["finetune", "textcnn", "rnn_cnn", "tfidf", "bilstm_crf", "bilstm", "crf"]
 # What each task can build, its default first.
 ARCHITECTURES: dict[str, tuple[Architecture, ...]] = {
-    "classify": ("finetune", "textcnn", "rnn_cnn"),
+    "classify": ("finetune", "textcnn", "rnn_cnn", "tfidf"),
     "tag": ("bilstm_crf", "bilstm", "crf"),
 }
 Monitor = Literal["log_loss", "accuracy", "macro_f1", "auc", "precision", "recall", "f1"]
@@ -28,3 +28,8 @@ LOWER_IS_BETTER = frozenset({"log_loss", "loss"})
 # By what a sweep judges, and what is shown while folds train, with its short title.
 SWEEP_METRIC: dict[str, Monitor] = {"classify": "macro_f1", "tag": "f1"}
 SHOWN_METRIC = {"classify": ("accuracy", "acc"), "tag": ("f1", "F1")}
+
+
+def reads_encoder(architecture: str) -> bool:
+    """Whether it is a network on an encoder's output; tfidf counts the text's own n-grams."""
+    return architecture != "tfidf"

@@ -6,7 +6,7 @@ from raytrain.provenance import package_versions, processor_name
 def test_package_versions_are_those_installed():
     versions = package_versions()
     assert versions["jieba"] == metadata.version("jieba")
-    assert {"python", "raytrain", "ray", "tensorflow"} <= versions.keys()
+    assert {"python", "raytrain", "ray", "tensorflow", "scikit-learn"} <= versions.keys()
 
 
 def test_package_that_is_not_installed_is_left_out(monkeypatch):

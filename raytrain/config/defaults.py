@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raytrain.config.schema import Config
-from raytrain.tasks import ARCHITECTURES
+from raytrain.tasks import ARCHITECTURES, reads_encoder
 
 # Of the models this project follows, and of what is trained from nothing.
 BERT_BASE_RATE, HEAD_RATE, UNTRAINED_RATE = 1e-5, 1e-3, 5e-4
@@ -29,11 +29,13 @@ class EncoderStart:
 
 
 def reads_words(architecture: str) -> bool:
-    return architecture != "finetune"
+    return architecture != "finetune" and reads_encoder(architecture)
 
 
 def trains_encoder(config: Config, architecture: str, pretrained: bool) -> bool:
     """Whether the encoder trains: an untrained one does by default, for frozen it would be noise."""
+    if not reads_encoder(architecture):
+        return False
     if config.model.train_encoder is not None:
         return config.model.train_encoder
     return architecture in ("finetune", *ARCHITECTURES["tag"]) or not pretrained

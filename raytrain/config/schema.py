@@ -20,7 +20,7 @@ from raytrain.config.sections import (
     TrainConfig,
     WordsConfig,
 )
-from raytrain.tasks import ARCHITECTURES, SWEEP_METRIC, TASK_METRICS, Task
+from raytrain.tasks import ARCHITECTURES, SWEEP_METRIC, TASK_METRICS, Task, reads_encoder
 
 
 class Config(Section):
@@ -76,6 +76,10 @@ def _of_another_task(config: Config) -> list[str]:
         for key, found, known in wanted
         if found not in known
     ]
+    keywords = config.words.keywords
+    if keywords is not None and not any(reads_encoder(name) for name in config.model.architectures):
+        expected = "expected null where model.architecture is tfidf alone, which counts none"
+        problems.append(f"words.keywords: {expected}; found {keywords}")
     if task == "tag":
         unread = {
             "data.text": ("one column", data.text, len(data.text_columns) > 1),

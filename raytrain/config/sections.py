@@ -99,8 +99,8 @@ class WordsConfig(Section):
 class ModelConfig(Section):
     architecture: Architecture | list[Architecture] = Field(
         "finetune",
-        description="finetune | textcnn | rnn_cnn, or a list of them to average; task=tag: bilstm_crf (the "
-        "default there) | bilstm | crf",
+        description="finetune | textcnn | rnn_cnn | tfidf (n-grams, no network), or a list of them to "
+        "average; task=tag: bilstm_crf (the default there) | bilstm | crf",
     )
     train_encoder: bool | None = Field(
         None,

@@ -10,7 +10,7 @@ import ray
 from raytrain.crossval.directory import identify
 from raytrain.crossval.plan import Plan
 from raytrain.errors import StorageError, TimeBudgetError
-from raytrain.scores.baseline import BASELINES, predict_baselines
+from raytrain.ngrams.baseline import BASELINES, predict_baselines
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import parquet_bytes, read_parquet
@@ -20,13 +20,11 @@ def start_baselines(plan: Plan) -> Any:
     """Begins them on Ray; None where the run has none. What an earlier start was done with is read."""
     if not plan.config.baseline or plan.config.task != "classify":
         return None
-    columns = [plan.corpus.table[name].to_pylist() for name in plan.corpus.text_names]
-    texts = [" ".join(parts) for parts in zip(*columns, strict=True)]
     # No CPU of its own: it runs beside the first folds and must not take one's place.
     task: Any = ray.remote(num_cpus=0, max_retries=1, num_returns="streaming")(predict_folds)
     identity = identify(plan.config, plan.hashes)
     num_classes = len(plan.corpus.labels)
-    return task.remote(plan.run / "baselines", identity, texts, plan.targets, plan.folds[0], num_classes)
+    return task.remote(plan.run / "baselines", identity, plan.texts, plan.targets, plan.folds[0], num_classes)
 
 
 def finish_baselines(plan: Plan, baselines: Any, stages: Stages) -> dict[str, np.ndarray]:

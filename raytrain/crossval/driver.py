@@ -163,7 +163,7 @@ def _train(plan: Plan, stages: Stages) -> dict[str, Any]:
             if hidden_states is not None:
                 seconds = hidden_states.seconds
             ready = [
-                spec if spec.model.train_encoder else replace(spec, hidden_states=hidden_states)
+                replace(spec, hidden_states=hidden_states) if spec.model.freezes_encoder else spec
                 for spec in specs
             ]
             failures = plan.config.cluster.max_failures
@@ -212,7 +212,7 @@ def _hidden_states(
     stages: Stages,
 ) -> contextlib.AbstractContextManager[HiddenStates | None]:
     """The frozen encoder's output, where a fold that is still to train would read it."""
-    missing = [spec for spec in specs if spec.name not in kept and not spec.model.train_encoder]
+    missing = [spec for spec in specs if spec.name not in kept and spec.model.freezes_encoder]
     if not missing or capacity is None:
         return contextlib.nullcontext()
     return frozen_states(plan, capacity.resources, stages)

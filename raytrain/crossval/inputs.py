@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import ray
 from rich.console import Console
 
@@ -21,6 +22,7 @@ from raytrain.keywords.textrank import rank_texts
 from raytrain.pretrained.directory import EncoderFiles, read_encoder, untrained_mini
 from raytrain.pretrained.fetch import locate_checkpoint
 from raytrain.stages import Stages
+from raytrain.tasks import reads_encoder
 from raytrain.text.encode import PARALLEL_TEXTS, EncodedTexts, build_features, encode_texts, join_encoded
 from raytrain.text.ragged import chunks_of
 from raytrain.text.vocab import Vocab
@@ -51,6 +53,8 @@ def find_encoder(config: Config, corpus: Corpus, console: Console) -> EncoderFil
         CheckpointError: There is none of that name, or it cannot be fetched or used.
     """
     checkpoint, maxlen = config.encoder.checkpoint, config.encoder.maxlen
+    if not any(reads_encoder(name) for name in config.model.architectures):
+        return untrained_mini([], maxlen)  # nobody reads it: nothing is fetched
     if checkpoint == "mini" and not config.encoder.pretrained:
         texts = [text for name in corpus.text_names for text in corpus.table[name].to_pylist()]
         return untrained_mini(build_vocab(texts), maxlen)
@@ -96,6 +100,8 @@ def read_shared(
     Raises:
         CorpusError: The user dictionary, the kept keywords or the word vectors cannot be used.
     """
+    if not any(reads_encoder(name) for name in config.model.architectures):
+        return Shared(encoder, pa.table({}), None, None, None, {})
     with_words = any(reads_words(name) for name in config.model.architectures)
     user_dict = dictionary.text
     keywords = _find_keywords(config, corpus, dictionary, stages)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import ray
 
 from raytrain.cluster import WITHOUT_GPU, on_this_node
@@ -25,9 +26,11 @@ from raytrain.devices import quick_imports
 from raytrain.folds.frozen import EncoderSource
 from raytrain.folds.spec import FoldData, FoldSpec, ModelSettings, Shared, fold_name
 from raytrain.network.schedule import TrainSettings
+from raytrain.ngrams.tfidf import join_texts
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
+from raytrain.tasks import reads_encoder
 from raytrain.text.windows import tag_windows
 
 
@@ -61,6 +64,11 @@ class Plan:
             return self.corpus.table["label"].to_numpy()
         return tag_windows(self.shared.windows, self.corpus.tags[0], [str(tag) for tag in self.corpus.labels])
 
+    @functools.cached_property
+    def texts(self) -> list[str]:
+        """(num_rows,) texts as n-grams are counted in them; of a pair, both joined."""
+        return join_texts([self.corpus.table[name].to_pylist() for name in self.corpus.text_names])
+
     @property
     def start(self) -> EncoderStart:
         return encoder_start(self.shared.encoder.config, self.shared.encoder.weights is not None)
@@ -81,6 +89,7 @@ class Plan:
     def fold_data(self) -> FoldData:
         """What all folds read, for the object store."""
         shared, windows = self.shared, self.shared.windows
+        with_texts = not all(reads_encoder(name) for name in self.config.model.architectures)
         return FoldData(
             features=shared.features,
             targets=self.targets,
@@ -88,6 +97,7 @@ class Plan:
             embedding=shared.embedding,
             folds=self.folds if windows is None else self.folds[:, windows.rows],
             held_words=shared.keywords.held if shared.keywords is not None else None,
+            texts=pa.array(self.texts, pa.large_string()) if with_texts else None,
         )
 
 
@@ -112,7 +122,8 @@ def load_plan(run: Directory, config: Config, prepared: PreparedRun, stages: Sta
 def _load_encoder(config: Config, encoder: EncoderFiles) -> tuple[ray.ObjectRef | None, ray.ObjectRef | None]:
     """The weights that folds start from alike, pretrained or untrained and frozen, and facts about them."""
     pretrained = encoder.weights is not None
-    if not pretrained and all(trains_encoder(config, name, False) for name in config.model.architectures):
+    readers = [name for name in config.model.architectures if reads_encoder(name)]
+    if not pretrained and all(trains_encoder(config, name, False) for name in readers):
         return None, None
     load = load_encoder_weights.options(scheduling_strategy=on_this_node(), runtime_env=WITHOUT_GPU)
     answer: Any = load.remote(encoder.kind, encoder.config, encoder.weights, config.seed)
@@ -158,7 +169,8 @@ def build_specs(plan: Plan, data: ray.ObjectRef) -> list[FoldSpec]:
     specs = []
     for architecture in plan.config.model.architectures:
         settings, model = _train_settings(plan, architecture), _model_settings(plan, architecture)
-        shares_weights = plan.pretrained or not model.train_encoder
+        is_network = reads_encoder(architecture)
+        shares_weights = is_network and (plan.pretrained or not model.train_encoder)
         for repeat in range(len(plan.folds)):
             for fold in range(num_folds):
                 name = f"{architecture}/{fold_name(repeat, fold)}"
@@ -176,7 +188,7 @@ def build_specs(plan: Plan, data: ray.ObjectRef) -> list[FoldSpec]:
                     encoder_weights=plan.encoder_weights if shares_weights else None,
                     precision=plan.config.train.precision,
                     task=plan.config.task,
-                    keywords=keywords.get((repeat, fold)),
+                    keywords=keywords.get((repeat, fold)) if is_network else None,
                 )
                 specs.append(spec)
     return specs
@@ -210,6 +222,7 @@ def _train_settings(plan: Plan, architecture: str) -> TrainSettings:
 def _model_settings(plan: Plan, architecture: str) -> ModelSettings:
     """What the models of an architecture's folds are built from."""
     encoder, embedding, num_labels = plan.shared.encoder, plan.shared.embedding, len(plan.corpus.labels)
+    counts_keywords = plan.shared.keywords is not None and reads_encoder(architecture)
     return ModelSettings(
         architecture=architecture,
         kind=encoder.kind,
@@ -218,5 +231,5 @@ def _model_settings(plan: Plan, architecture: str) -> ModelSettings:
         embedding=(embedding.shape[0], embedding.shape[1]) if embedding is not None else (2, 1),
         train_encoder=trains_encoder(plan.config, architecture, plan.pretrained),
         dropout=plan.config.train.dropout,
-        num_keyword_classes=num_labels if plan.shared.keywords is not None else 0,
+        num_keyword_classes=num_labels if counts_keywords else 0,
     )

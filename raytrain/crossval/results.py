@@ -43,7 +43,7 @@ def write_results(
     drops = plan.config.ensemble.drop_dead
     summary |= {"drop_dead": drops, "dropped": _choose_dropped(done, results) if drops else []}
     kept = [spec for spec in done if spec.name not in summary["dropped"]]
-    is_frozen = any(not spec.model.train_encoder for spec in kept)
+    is_frozen = any(spec.model.freezes_encoder for spec in kept)
     frozen = ray.get(plan.encoder_weights) if is_frozen and plan.encoder_weights is not None else None
     records = [results[spec.name].record for spec in kept]
     with stages.stage("writing the ensemble", len(kept), "folds") as stage:

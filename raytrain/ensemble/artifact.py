@@ -8,10 +8,11 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
-from raytrain.ensemble.manifest import SCHEMA_VERSION, FileEntry, Manifest, parse_manifest
+from raytrain.ensemble.manifest import SCHEMA_VERSION, EncoderEntry, FileEntry, Manifest, parse_manifest
 from raytrain.errors import ArtifactError
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import sha256
+from raytrain.tasks import reads_encoder
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,18 @@ class Ensemble:
     @property
     def task(self) -> str:
         return self.manifest.task
+
+    @property
+    def has_networks(self) -> bool:
+        """Whether TensorFlow is needed to predict."""
+        return any(reads_encoder(name) for name in self.manifest.architectures)
+
+    @property
+    def encoder(self) -> EncoderEntry:
+        """The encoder's files. Raises ArtifactError where n-grams are all that was learned."""
+        if self.manifest.encoder is None:
+            raise ArtifactError(f"{self.directory}: the ensemble has no encoder")
+        return self.manifest.encoder
 
     def read(self, name: str) -> bytes:
         """Reads a file that the manifest lists, and no other."""

@@ -86,7 +86,8 @@ def predict_file(
     num_rows, num_empty = count_texts(input_path, columns, id_column)
 
     with _hushed_stderr():  # seconds of TensorFlow, only once all else is known to be well
-        predict_side_by_side()
+        if ensemble.has_networks:
+            predict_side_by_side()
         output = files(ensemble, build_predictor(ensemble, batch_size))
     done = 0
     yield PredictedRows(done, num_rows, num_empty)

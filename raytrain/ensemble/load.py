@@ -9,18 +9,19 @@ from raytrain.errors import RaytrainError
 
 if TYPE_CHECKING:
     from raytrain.ensemble.models import Predictor, Tagger
+    from raytrain.ensemble.ngrams import NgramPredictor
 
 
-def load(ensemble: str, batch_size: int | None = None) -> Union["Predictor", "Tagger"]:
-    """Opens an artifact. Imports TensorFlow, which takes seconds.
+def load(ensemble: str, batch_size: int | None = None) -> Union["Predictor", "Tagger", "NgramPredictor"]:
+    """Opens an artifact. Imports TensorFlow, which takes seconds, unless all its models are tfidf.
 
     Args:
         ensemble: Its directory, or its URI.
         batch_size: Texts per forward pass; None takes as many as suit the device.
 
     Returns:
-        Of a classifier a Predictor, of a tagger a Tagger; both have `labels` and `predict(texts)`, the
-        first `predict_proba(texts)` too. They may be used from several threads.
+        Of a classifier a Predictor or an NgramPredictor, of a tagger a Tagger; all have `labels` and
+        `predict(texts)`, the first two `predict_proba(texts)` too. They may be used from several threads.
 
     Raises:
         InputError: There is no artifact, or it is damaged.
@@ -35,8 +36,14 @@ def load(ensemble: str, batch_size: int | None = None) -> Union["Predictor", "Ta
     return build_predictor(load_ensemble(ensemble), batch_size)
 
 
-def build_predictor(ensemble: Ensemble, batch_size: int | None) -> Union["Predictor", "Tagger"]:
+def build_predictor(
+    ensemble: Ensemble, batch_size: int | None
+) -> Union["Predictor", "Tagger", "NgramPredictor"]:
     """As `load`, of an artifact that is open already."""
+    if not ensemble.has_networks:
+        from raytrain.ensemble.ngrams import NgramPredictor
+
+        return NgramPredictor(ensemble)
     check_keras()
     with quick_imports():
         from raytrain.ensemble.models import Predictor, Tagger

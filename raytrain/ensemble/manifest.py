@@ -5,13 +5,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from raytrain.config.defaults import reads_words
 from raytrain.config.sections import Precision
 from raytrain.corpus.tags import tag_names, type_names
 from raytrain.storage.files import is_inside
-from raytrain.tasks import ARCHITECTURES, Architecture, Task
+from raytrain.tasks import ARCHITECTURES, Architecture, Task, reads_encoder
 
-# 1: classifiers without keywords and vectors of characters, 2: with keywords; both are still written of such.
-SCHEMA_VERSION = 3
+# 1: classifiers without keywords and vectors of characters, 2: with keywords, 3: with these vectors, and
+# taggers; all three are still written of such. 4: with n-grams, and no encoder where there are only they.
+SCHEMA_VERSION = 4
 Count = Annotated[int, Field(ge=0)]
 Row = Annotated[int, Field(ge=1)]
 
@@ -41,7 +43,7 @@ class FoldFile(_Entry):
 
 
 class ModelEntry(_Entry):
-    """Of `folds.spec.ModelSettings`, what prediction needs."""
+    """Of `folds.spec.ModelSettings`, what prediction needs; of n-grams that is the number of labels."""
 
     train_encoder: bool
     embedding: Annotated[tuple[Row, Row], Field(strict=False)]
@@ -99,7 +101,7 @@ class Manifest(_Entry):
     task: Task = "classify"
     labels: list[int] | list[str] = Field(min_length=2)
     config: _RunConfig
-    encoder: EncoderEntry
+    encoder: EncoderEntry | None
     words: WordsEntry = Field(default_factory=WordsEntry)
     architectures: dict[Architecture, ArchitectureEntry] = Field(min_length=1)
     files: list[FileEntry]
@@ -114,7 +116,7 @@ class Manifest(_Entry):
     def _consistent(self) -> "Manifest":
         sizes = {entry.name: entry.bytes for entry in self.files}
         encoder, words = self.encoder, self.words
-        named = [encoder.config, encoder.vocab, encoder.weights]
+        named = [] if encoder is None else [encoder.config, encoder.vocab, encoder.weights]
         named += [words.vocabulary, words.user_dict, words.characters]
         problems = self._unfit_labels()
         if len({entry.model.embedding[1] for entry in self.architectures.values()}) > 1:
@@ -148,21 +150,24 @@ class Manifest(_Entry):
             problems.append(
                 f"{name} has {entry.model.num_labels} classes, but there are {len(self.labels)} labels"
             )
-        if not entry.model.train_encoder and self.encoder.weights is None:
-            problems.append(f"{name} has a frozen encoder, but the encoder has no weights")
+        if reads_encoder(name):
+            if self.encoder is None:
+                problems.append(f"{name} reads an encoder, but there is none")
+            elif not entry.model.train_encoder and self.encoder.weights is None:
+                problems.append(f"{name} has a frozen encoder, but the encoder has no weights")
         counted = entry.model.num_keyword_classes
-        if counted not in (0, len(self.labels)):
+        if counted not in ((0, len(self.labels)) if reads_encoder(name) else (0,)):
             problems.append(f"{name} counts keywords of {counted} classes, not of {len(self.labels)}")
         if any((fold.keywords is not None) != (counted > 0) for fold in entry.folds):
             problems.append(f"{name} counts keywords in some of its folds and not in others, or in none")
-        if name != "finetune" and self.words.vocabulary is None:
+        if reads_words(name) and self.words.vocabulary is None:
             problems.append(f"{name} reads words, but there are none")
         return problems
 
     def _too_large(self, name: Architecture, entry: ArchitectureEntry, sizes: dict[str, int]) -> list[str]:
         """What would take more memory than the file that fills it holds, before that file is read."""
         rows, columns = entry.model.embedding
-        parts = {"an embedding": (rows, columns)} if name != "finetune" else {}
+        parts = {"an embedding": (rows, columns)} if reads_words(name) else {}
         if name.endswith("crf"):
             parts["transitions"] = (len(self.labels), len(self.labels))
         return [

@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
+from raytrain.config.defaults import reads_words
 from raytrain.corpus.tags import type_names
 from raytrain.devices import compiles_predictions
 from raytrain.ensemble.artifact import Ensemble
+from raytrain.ensemble.ngrams import NgramPredictor
 from raytrain.ensemble.outputs import spans_of
 from raytrain.ensemble.words import read_words
 from raytrain.errors import ArtifactError
@@ -25,6 +27,7 @@ from raytrain.pretrained.config import unfit_config
 from raytrain.scores.classes import proba_from_logits
 from raytrain.scores.decoding import Transitions, mean_transitions, no_transitions
 from raytrain.scores.tagging import TaggedTexts, find_tagged, transitions_of
+from raytrain.tasks import reads_encoder
 from raytrain.text.batches import FeatureRows
 from raytrain.text.encode import EncodedTexts, build_features, encode_texts
 from raytrain.text.vocab import Vocab, parse_vocab
@@ -36,7 +39,7 @@ KEPT_BYTES = 4 << 30  # larger ensembles are read anew for every chunk of texts
 
 
 def _read_vocab(ensemble: Ensemble) -> Vocab:
-    name = ensemble.manifest.encoder.vocab
+    name = ensemble.encoder.vocab
     try:
         return parse_vocab(name, ensemble.read(name))
     except UnicodeDecodeError as error:
@@ -84,14 +87,14 @@ class FoldModels:
         self._maxlen = manifest.config.encoder.maxlen
         self._words = read_words(ensemble)
         self._kept: dict[str, dict[str, np.ndarray]] = {}
-        config = ensemble.read_json(manifest.encoder.config)
+        config = ensemble.read_json(ensemble.encoder.config)
         problems = ["expected keys and their values"]
         if isinstance(config, dict):
             problems = unfit_config(config, self._vocab, self._maxlen)
         if problems:
-            raise ArtifactError(f"{manifest.encoder.config} cannot be used", problems)
+            raise ArtifactError(f"{ensemble.encoder.config} cannot be used", problems)
         self._encoder = self._build_frozen(config)
-        self._models = {name: self._build(name, config) for name in manifest.architectures}
+        self._models = {n: self._build(n, config) for n in manifest.architectures if reads_encoder(n)}
 
     @property
     def _reads_words(self) -> bool:
@@ -124,7 +127,7 @@ class FoldModels:
     def _with_rows(self, architecture: str, name: str, new_rows: np.ndarray | None) -> dict[str, np.ndarray]:
         """A fold's weights; those of its words are as many as the manifest says, and then the new ones."""
         weights = self._weights(name)
-        if architecture == "finetune" or WORD_EMBEDDING not in weights:
+        if not reads_words(architecture) or WORD_EMBEDDING not in weights:
             return weights
         own = weights[WORD_EMBEDDING]
         expected = tuple(self._ensemble.manifest.architectures[architecture].model.embedding)
@@ -134,8 +137,8 @@ class FoldModels:
 
     def _build_frozen(self, config: dict[str, Any]) -> keras.Model | None:
         """The encoder that architectures share, where any froze it."""
-        encoder = self._ensemble.manifest.encoder
-        if not any(self._is_frozen(name) for name in self._ensemble.manifest.architectures):
+        encoder, names = self._ensemble.encoder, self._ensemble.manifest.architectures
+        if not any(self._is_frozen(name) for name in names if reads_encoder(name)):
             return None
         model = build_transformer(encoder.kind, config, 0, DropoutSeed()).model
         assign_variables(encoder_variables(model), self._weights(encoder.weights), encoder.weights)
@@ -156,7 +159,7 @@ class FoldModels:
         }
         if self._is_frozen(architecture):
             return build_head(hidden_size=config["hidden_size"], **own)
-        kind = self._ensemble.manifest.encoder.kind
+        kind = self._ensemble.encoder.kind
         return build_model(kind=kind, config=config, train_encoder=True, **own)
 
     def _weights(self, name: str) -> dict[str, np.ndarray]:
@@ -170,7 +173,11 @@ class FoldModels:
 
 
 class Predictor(FoldModels):
-    """A classifier's ensemble."""
+    """A classifier's ensemble; arguments as of `FoldModels`."""
+
+    def __init__(self, ensemble: Ensemble, batch_size: int | None = None):
+        super().__init__(ensemble, batch_size)
+        self._ngrams = NgramPredictor(ensemble) if "tfidf" in ensemble.manifest.architectures else None
 
     def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[int | str]:
         """The most probable label of each text; arguments as of `predict_proba`."""
@@ -204,6 +211,8 @@ class Predictor(FoldModels):
                 proba += proba_from_logits(predict_logits(model, features, rows, **self._passes))
                 num_folds += 1
             by_architecture.append(proba / num_folds)
+        if self._ngrams is not None:
+            by_architecture.append(self._ngrams.predict_proba(texts, pairs))
         return np.mean(by_architecture, axis=0)
 
 

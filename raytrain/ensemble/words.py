@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from raytrain.config.defaults import reads_words
 from raytrain.ensemble.artifact import Ensemble
 from raytrain.errors import ArtifactError
 from raytrain.folds.result import save_weights
@@ -59,7 +60,7 @@ class ArtifactWords:
 
 def keyword_entry(spec: FoldSpec, shared: Shared) -> dict[str, str]:
     """The file of the words that a fold counts; {} where it counts none."""
-    if shared.keywords is None:
+    if shared.keywords is None or spec.keywords is None:
         return {}
     chosen = f"{fold_name(spec.repeat, spec.fold)}.keywords"
     return {"keywords": f"words/{'keywords' if shared.keywords.given is not None else chosen}.json"}
@@ -126,7 +127,7 @@ def _read_vocabulary(ensemble: Ensemble, name: str) -> list[str]:
         raise ArtifactError(f"{name}: expected words: {error}") from error
     for architecture, entry in ensemble.manifest.architectures.items():
         found = entry.model.embedding[0]
-        if architecture != "finetune" and found != len(vocabulary) + FIRST_WORD:
+        if reads_words(architecture) and found != len(vocabulary) + FIRST_WORD:
             raise ArtifactError(
                 f"{name}: expected {found - FIRST_WORD} words, as {architecture} has rows for; "
                 f"found {len(vocabulary)}"

@@ -61,7 +61,9 @@ def write_ensemble(
         files.append({"name": name, "bytes": len(data), "sha256": sha256(data)})
         return name
 
-    encoder, words = _add_encoder(add, shared, encoder_weights), add_words(add, shared)
+    reads = any(spec.is_network for spec in specs)
+    encoder = _add_encoder(add, shared, encoder_weights) if reads else None
+    words = add_words(add, shared)
     architectures: dict[str, Any] = {}
     for spec, record in zip(specs, records, strict=True):
         name = add(f"{spec.name}.safetensors", read_fold_weights(spec.location))
@@ -72,11 +74,8 @@ def write_ensemble(
     for name, data in keyword_files(specs, shared).items():
         add(name, data)
     add("oof.parquet", parquet_bytes(oof))
-    version = 2 if shared.keywords is not None else 1
-    if config.task == "tag" or shared.characters:
-        version = SCHEMA_VERSION
     manifest = {
-        "schema_version": version,
+        "schema_version": _schema_version(config, shared, specs),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": config.name,
         "complete": is_complete(summary),
@@ -92,6 +91,15 @@ def write_ensemble(
         "files": sorted(files, key=lambda entry: entry["name"]),
     }
     directory.write_bytes("manifest.json", json_bytes(manifest))
+
+
+def _schema_version(config: Config, shared: Shared, specs: Sequence[FoldSpec]) -> int:
+    """The oldest that has all that is written."""
+    if not all(spec.is_network for spec in specs):
+        return SCHEMA_VERSION
+    if config.task == "tag" or shared.characters:
+        return 3
+    return 2 if shared.keywords is not None else 1
 
 
 def _add_encoder(

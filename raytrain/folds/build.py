@@ -36,6 +36,8 @@ class Builder:
             spec: The fold.
             data: What `spec.data` refers to.
         """
+        if not spec.is_network:
+            return _build_ngram_training(spec, data, self.rank)
         alike = (spec.model, spec.settings, spec.task, spec.accumulation, spec.data, spec.hidden_states)
         if self._training is not None and alike == self._built_for:
             self._training.features = fold_features(spec, data)
@@ -82,6 +84,16 @@ def _build_training(spec: FoldSpec, data: FoldData, rank: int, num_workers: int)
             num_workers,
             spec.accumulation,
         )
+
+
+def _build_ngram_training(spec: FoldSpec, data: FoldData, rank: int) -> Any:
+    """A training without TensorFlow, with all that a worker asks of a `FoldTraining`."""
+    from raytrain.ngrams.training import NgramTraining
+
+    num_labels, weights = spec.model.num_labels, spec.settings.class_weight
+    return NgramTraining(
+        data.texts, data.targets, *spec.rows(data), num_labels, weights, spec.seed, rank=rank
+    )
 
 
 def fold_features(spec: FoldSpec, data: FoldData) -> FeatureRows:

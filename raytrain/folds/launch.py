@@ -20,7 +20,7 @@ from raytrain.folds.result import FoldResult
 from raytrain.folds.spec import FoldSpec
 from raytrain.folds.table import FoldTable
 from raytrain.folds.tracking import Tracker
-from raytrain.tasks import SHOWN_METRIC
+from raytrain.tasks import SHOWN_METRIC, reads_encoder
 
 _POLL_SECONDS = 0.5
 _REPLAN_SECONDS = 10.0
@@ -166,7 +166,7 @@ class _Launch:
             spec,
             progress=launcher,
             threads=resources.cpus,
-            gpu_share=resources.gpus or None,
+            gpu_share=(resources.gpus or None) if _is_network(spec.name) else None,
             deadline=self._capacity.deadline,
         )
         reference = launcher.run_fold.remote(spec, resources, self._max_failures)
@@ -197,7 +197,7 @@ class _Launch:
             outcome = FoldOutcome(None, str(error))
             self._launchers.pop(launcher, None)  # it is dead: the next fold gets another one
         self._table.set_state(name, _end_state(outcome))
-        if self._capacity.resources.probe:  # it ended before it told of its memory
+        if self._capacity.resources.probe and _is_network(name):  # it ended before it told of its memory
             self._capacity.pack(self._capacity.resources, len(self._running) + 1)
         return name, outcome
 
@@ -214,6 +214,11 @@ class _Launch:
             self._table.update(name, event)
         if isinstance(event, EpochEnded):
             self._tracker.log(name, int(event.metrics["epoch"]), event.metrics)
+
+
+def _is_network(name: str) -> bool:
+    """Whether a fold of this name computes on a card, where there are any."""
+    return reads_encoder(name.partition("/")[0])
 
 
 def _end_state(outcome: FoldOutcome) -> str:

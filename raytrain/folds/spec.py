@@ -12,6 +12,7 @@ from raytrain.folds.hidden_states import HiddenStates
 from raytrain.keywords.held import HeldWords, KeywordInputs
 from raytrain.network.schedule import TrainSettings
 from raytrain.pretrained.directory import EncoderFiles
+from raytrain.tasks import reads_encoder
 from raytrain.text.windows import Windows
 
 
@@ -54,6 +55,7 @@ class FoldData:
         embedding: First value of the word embedding, or None.
         folds: (repeats, num_rows) the fold in which each row of the features is valid.
         held_words: Which keywords each text holds; None where no head counts them.
+        texts: (num_rows,) the texts, of pairs both joined; None where no architecture counts n-grams.
     """
 
     features: pa.Table
@@ -62,6 +64,7 @@ class FoldData:
     embedding: np.ndarray | None
     folds: np.ndarray
     held_words: HeldWords | None = None
+    texts: pa.Array | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,11 @@ class ModelSettings:
     train_encoder: bool
     dropout: float
     num_keyword_classes: int = 0
+
+    @property
+    def freezes_encoder(self) -> bool:
+        """Whether it reads the output of an encoder that does not learn."""
+        return reads_encoder(self.architecture) and not self.train_encoder
 
 
 @dataclass(frozen=True)
@@ -133,6 +141,11 @@ class FoldSpec:
     accumulation: int = 1
     deadline: float | None = None
     task: str = "classify"
+
+    @property
+    def is_network(self) -> bool:
+        """Whether TensorFlow trains it."""
+        return reads_encoder(self.architecture)
 
     @property
     def run(self) -> str:

@@ -16,7 +16,7 @@ from raytrain.folds.build import Builder, begin_again
 from raytrain.folds.log import FoldReporter, Restarted, SilentReporter
 from raytrain.folds.result import commit_fold, load_checkpoint, save_checkpoint
 from raytrain.folds.spec import FoldSpec
-from raytrain.provenance import describe_worker
+from raytrain.provenance import describe_worker, processor_name
 from raytrain.storage.directory import Directory
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _train(spec: FoldSpec, builder: Builder) -> Outcome:
                 "storage must be a place that all nodes reach: a shared directory, or a URI as s3://bucket/runs"
             ],
         )
-    if builder.is_new:
+    if spec.is_network and builder.is_new:
         with quick_imports():
             import raytrain.network.loop  # noqa: F401
         set_up_tensorflow(spec.threads, spec.gpu_share, spec.precision)
@@ -92,7 +92,7 @@ def _train(spec: FoldSpec, builder: Builder) -> Outcome:
     with FoldReporter(spec) if is_chief else SilentReporter() as reporter:
         training = builder.build(spec, ray.get(spec.data))
         load_checkpoint(spec.location, training)
-        facts = describe_worker()
+        facts = describe_worker() if spec.is_network else describe_worker(processor_name())
         reporter.on_start(training.epoch, training.step, facts)
         _run_epochs(spec, training, reporter, builder)
         return _end(spec, training, reporter, is_chief, started, facts)

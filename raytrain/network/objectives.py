@@ -15,6 +15,7 @@ from raytrain.network.schedule import TrainSettings
 from raytrain.network.weights import head_variables, read_variables
 from raytrain.scores.classes import proba_from_logits, score_proba
 from raytrain.scores.guess import constant_loss, entropy
+from raytrain.scores.oof import fold_table
 from raytrain.scores.spans import score_tags
 from raytrain.scores.tagging import find_and_count, transitions_of
 from raytrain.text.batches import FeatureRows
@@ -121,9 +122,7 @@ class Classification:
         self, rows: np.ndarray, predicted: np.ndarray, ids: pa.Array, weights: Mapping[str, np.ndarray]
     ) -> pa.Table:
         """Row, id and a probability a label."""
-        columns = {"row": pa.array(rows, pa.int64()), "id": ids.take(pa.array(rows))}
-        columns |= {f"proba_{index}": pa.array(predicted[:, index]) for index in range(predicted.shape[1])}
-        return pa.table(columns)
+        return fold_table(rows, predicted, ids)
 
 
 class Tagging:

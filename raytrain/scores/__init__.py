@@ -1,1 +1,1 @@
-"""How good it is: metrics, spans, out-of-fold scores, the tables that tell them, a baseline."""
+"""How good it is: metrics, spans, out-of-fold scores, the tables that tell them."""

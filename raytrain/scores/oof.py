@@ -74,6 +74,19 @@ def oof_table(
     return pa.table(columns)
 
 
+def fold_table(rows: np.ndarray, proba: np.ndarray, ids: pa.Array) -> pa.Table:
+    """A fold's oof.parquet: row, id and a probability a label.
+
+    Args:
+        rows: (num_valid,) rows of the corpus.
+        proba: (num_valid, num_classes).
+        ids: (num_rows,) ids of the whole corpus.
+    """
+    columns = {"row": pa.array(rows, pa.int64()), "id": ids.take(pa.array(rows))}
+    columns |= {f"proba_{index}": pa.array(proba[:, index]) for index in range(proba.shape[1])}
+    return pa.table(columns)
+
+
 def score_oof(labels: np.ndarray, oof: np.ndarray, seed: int) -> dict[str, Any]:
     """Scores of the rows that folds covered, with their 95 % bootstrap interval."""
     covered = np.isfinite(oof).all(axis=1)

@@ -12,7 +12,7 @@ from raytrain.config.load import config_keys, nearest_key, validate_config
 from raytrain.config.schema import Config
 from raytrain.errors import ConfigError
 from raytrain.sweep.domain import Domain, default_rates, random_value, read_domain
-from raytrain.tasks import ARCHITECTURES
+from raytrain.tasks import ARCHITECTURES, reads_encoder
 
 INPUT_SECTIONS = ("encoder.", "words.")
 # What decides where and on what is trained, not how.
@@ -22,6 +22,7 @@ _FIXED = (
 )
 
 Point = dict[str, Any]  # config key to value
+_NOTHING_TO_SEARCH = "tfidf has nothing that a sweep searches; leave it out, a run may have it again"
 
 
 Draw = Callable[[str, Domain], Any]  # (name, domain) to a value; a name has one domain
@@ -140,11 +141,16 @@ def _read_key(
 
 
 def _architectures(value: Any, config: Config, problems: list[str]) -> tuple[str, ...]:
+    if not all(reads_encoder(name) for name in config.model.architectures):
+        problems.append(f"model.architecture: {_NOTHING_TO_SEARCH}")
     if value is None:
-        return tuple(config.model.architectures)
+        return tuple(name for name in config.model.architectures if reads_encoder(name))
     domain = read_domain(value, "sweep.space.model.architecture", problems)
     names = domain.values if domain is not None and domain.kind == "choice" else ()
-    known = ARCHITECTURES[config.task]
+    known = [name for name in ARCHITECTURES[config.task] if reads_encoder(name)]
+    if not all(reads_encoder(name) for name in names):
+        problems.append(f"sweep.space.model.architecture: {_NOTHING_TO_SEARCH}")
+        return ()
     unknown = [name for name in names if name not in known]
     if not names or unknown or len(set(names)) != len(names):
         expected = f"expected a list of {', '.join(known)}, each once"

@@ -31,6 +31,8 @@ def config_of(*overrides):
         ("bilstm", True, "null", True),
         ("crf", True, "null", True),
         ("crf", True, "false", False),
+        ("tfidf", False, "null", False),
+        ("tfidf", True, "true", False),
     ],
 )
 def test_whether_the_encoder_trains(architecture, pretrained, override, expected):
@@ -80,7 +82,8 @@ def test_small_pretrained_encoders_learn_faster_than_large_ones(config, rate):
 
 
 @pytest.mark.parametrize(
-    ("architecture", "expected"), [("finetune", False), ("textcnn", True), ("rnn_cnn", True)]
+    ("architecture", "expected"),
+    [("finetune", False), ("textcnn", True), ("rnn_cnn", True), ("tfidf", False)],
 )
 def test_which_architectures_read_words(architecture, expected):
     assert reads_words(architecture) is expected

@@ -97,6 +97,18 @@ def test_what_is_of_another_task_is_refused_naming_both_keys():
         load_config(None, ["data.path=names.csv", "model.architecture=crf"])
 
 
+def test_ngrams_are_of_classifiers_and_may_stand_beside_networks():
+    assert load("model.architecture=[finetune,tfidf]").model.architectures == ["finetune", "tfidf"]
+    [problem] = problems_of("task=tag", "model.architecture=[bilstm,tfidf]")
+    assert problem == "model.architecture: expected bilstm_crf, bilstm, crf for task=tag, found tfidf"
+
+
+def test_keywords_that_nobody_would_count_are_refused():
+    [problem] = problems_of("model.architecture=tfidf", "words.keywords=auto")
+    assert problem.startswith("words.keywords: expected null") and problem.endswith("found auto")
+    assert load("model.architecture=[tfidf,textcnn]", "words.keywords=auto").words.keywords == "auto"
+
+
 def test_keras_s_name_of_bfloat16_is_taken(tmp_path):
     precision = load_config(None, ["data.path=a.csv", "train.precision=mixed_bfloat16"]).train.precision
     assert precision == "bfloat16"

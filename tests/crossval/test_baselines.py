@@ -13,7 +13,7 @@ from tiny_run import silent_stages
 from raytrain.crossval import baselines
 from raytrain.crossval.baselines import finish_baselines, predict_folds, start_baselines
 from raytrain.errors import StorageError
-from raytrain.scores.baseline import BASELINES
+from raytrain.ngrams.baseline import BASELINES
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 

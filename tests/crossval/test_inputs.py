@@ -88,6 +88,13 @@ def test_finetune_needs_no_words():
     assert inputs.features.num_rows == len(TEXTS)
 
 
+def test_ngrams_alone_need_no_encoder_and_no_features(tmp_path):
+    inputs = shared("model.architecture=tfidf", f"encoder.checkpoint={tmp_path}/absent")
+    assert inputs.encoder.weights is None and inputs.encoder.files == ()
+    assert (inputs.features.num_rows, inputs.vocabulary, inputs.keywords) == (0, None, None)
+    assert shared("model.architecture=[tfidf,textcnn]").features.num_rows == len(TEXTS)
+
+
 def test_unread_words_files_are_left_alone():
     assert shared("words.user_dict=absent.txt", "words.vectors=absent.vec").vocabulary is None
 

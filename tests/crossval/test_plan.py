@@ -227,6 +227,35 @@ def test_the_embedding_has_the_rows_of_the_runs_words():
     assert (words.model.embedding, none.model.embedding) == ((3, 6), (2, 1))
 
 
+# ── n-grams ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_folds_of_ngrams_are_told_of_no_encoder_and_no_keywords():
+    shared, overrides = shared_of(keywords=keywords_of()), ["model.train_encoder=false"]
+    plan = plan_of("model.architecture=[textcnn,tfidf]", *overrides, shared=shared, encoder_weights="weights")
+    specs = {spec.architecture: spec for spec in build_specs(plan, None)}
+    ngrams, network = specs["tfidf"], specs["textcnn"]
+    assert (ngrams.encoder_weights, ngrams.keywords, ngrams.is_network) == (None, None, False)
+    assert ngrams.model.num_keyword_classes == 0 and not ngrams.model.freezes_encoder
+    assert network.is_network and network.keywords is not None and network.model.freezes_encoder
+
+
+@pytest.mark.parametrize(
+    ("architectures", "has_texts"), [("tfidf", True), ("[finetune,tfidf]", True), ("finetune", False)]
+)
+def test_folds_get_the_texts_where_ngrams_are_counted(architectures, has_texts):
+    texts = plan_of(f"model.architecture={architectures}").fold_data().texts
+    assert (texts is not None) is has_texts
+    if has_texts:
+        assert texts.to_pylist()[:2] == ["第0条", "第1条"]
+
+
+def test_texts_of_pairs_are_joined():
+    pairs = pa.array([f"问{row}" for row in range(NUM_ROWS)])
+    corpus = corpus_of(table=corpus_of().table.append_column("text_pair", pairs))
+    assert plan_of("model.architecture=tfidf", corpus=corpus).texts[1] == "第1条 问1"
+
+
 # ── keywords ───────────────────────────────────────────────────────────────────────────────────────
 
 

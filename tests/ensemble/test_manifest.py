@@ -211,9 +211,29 @@ def with_a_large_embedding(manifest):
     manifest["architectures"]["textcnn"] = other
 
 
+def as_ngrams(manifest):
+    manifest["architectures"] = {"tfidf": manifest["architectures"]["finetune"]}
+    manifest["architectures"]["tfidf"]["model"]["train_encoder"] = False
+    manifest["encoder"] = None
+
+
+def test_ngrams_alone_need_no_encoder_and_no_words():
+    manifest = accepted(as_ngrams)
+    assert manifest.encoder is None and manifest.words.vocabulary is None
+
+
+def test_ngrams_count_no_keywords():
+    def with_keywords(manifest):
+        as_ngrams(manifest)
+        manifest["architectures"]["tfidf"]["model"]["num_keyword_classes"] = 2
+
+    assert "tfidf counts keywords of 2 classes" in problems_of(with_keywords)[0]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        (lambda manifest: manifest.update(encoder=None), "finetune reads an encoder, but there is none"),
         (lambda manifest: model_of(manifest).update(num_classes=3), "3 classes"),
         (lambda manifest: model_of(manifest).update(train_encoder=False), "the encoder has no weights"),
         (lambda manifest: manifest["encoder"].update(weights="../../secret"), "not among its files"),

@@ -10,11 +10,11 @@ from sentencepiece_model import tiny_model
 from tiny_run import silent_stage
 
 from raytrain.config.load import load_config
-from raytrain.ensemble.manifest import SCHEMA_VERSION
 from raytrain.ensemble.words import read_words
 from raytrain.ensemble.write import FOLD_FACTS, write_ensemble
 from raytrain.folds.result import read_fold_weights
 from raytrain.keywords.held import HeldWords, KeywordInputs
+from raytrain.ngrams.tfidf import fit_classifier
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import read_parquet, sha256
@@ -104,7 +104,7 @@ def test_words_that_a_person_chose_are_written_once(run):
     [
         (SHARED, 1),
         (keyword_shared(), 2),
-        (replace(SHARED, characters={"天": np.ones(3, np.float32)}), SCHEMA_VERSION),
+        (replace(SHARED, characters={"天": np.ones(3, np.float32)}), 3),
     ],
     ids=["plain", "keywords", "characters"],
 )
@@ -115,10 +115,20 @@ def test_the_version_is_the_oldest_that_reads_it(run, shared, version):
     run.open()
 
 
+def test_ngrams_beside_heads_count_no_keywords_and_want_the_newest_version(run):
+    given = {"谣言": 0}
+    run.commit("finetune", 0, keywords=HELD.classes_of(given))
+    run.commit("tfidf", 0, weights=fit_classifier(["天气", "天气"], np.array([0, 1]), 2).arrays())
+    manifest = run.write(keyword_shared(given))
+    assert manifest["schema_version"] == 4
+    [fold] = manifest["architectures"]["tfidf"]["folds"]
+    assert "keywords" not in fold and run.open().manifest.encoder is not None
+
+
 def test_a_taggers_labels_are_its_tags(run):
     run.commit("bilstm", 0, num_labels=3)
     manifest = run.write(task="tag", data__path="a.bio")
-    assert (manifest["schema_version"], manifest["task"]) == (SCHEMA_VERSION, "tag")
+    assert (manifest["schema_version"], manifest["task"]) == (3, "tag")
     assert run.open().labels == ["O", "B-X", "I-X"]
 
 

@@ -21,6 +21,7 @@ from raytrain.network.build import WORD_EMBEDDING, build_model
 from raytrain.network.weights import encoder_variables, head_variables, read_variables
 from raytrain.scores.guess import LEARNS_NOTHING
 from raytrain.storage.directory import Directory
+from raytrain.ngrams.training import NgramTraining
 
 NUM_ROWS, NUM_WORDS, WIDTH = 12, 10, 3
 LABELS = np.arange(NUM_ROWS) % 2
@@ -149,6 +150,20 @@ def test_a_build_that_failed_leaves_nothing_to_go_on_with(spec, data):
     with pytest.raises(KeyError):
         builder.build(replace(spec, task="nothing"), data)
     assert builder.build(spec, data) is not first
+
+
+def test_ngrams_are_built_without_a_network_and_leave_what_is_compiled_alone(spec, other_fold, data):
+    builder = Builder(rank=1)
+    ngrams = replace(
+        spec, architecture="tfidf", model=replace(spec.model, architecture="tfidf"), encoder_weights=None
+    )
+    with_texts = replace(data, texts=pa.array([f"第{row}条" for row in range(NUM_ROWS)]))
+    training = builder.build(ngrams, with_texts)
+    assert isinstance(training, NgramTraining) and builder.is_new and training.rank == 1
+    assert training.valid_rows.tolist() == [0, 3, 6, 9]
+    network = builder.build(spec, data)
+    builder.build(ngrams, with_texts)
+    assert builder.build(other_fold, data) is network
 
 
 def test_a_builder_is_new_until_it_has_built(spec, data):

@@ -61,7 +61,7 @@ class StubLauncher(launch.FoldLauncher):
             return FoldOutcome(None, f"{spec.name} is broken")
         if spec.deadline is not None:
             return FoldOutcome(None)
-        return FoldOutcome(FoldResult(spec.name, {}, {"seen": self.seen[-1]}))
+        return FoldOutcome(FoldResult(spec.name, {}, {"seen": self.seen[-1], "share": spec.gpu_share}))
 
 
 class Quiet:
@@ -129,6 +129,14 @@ def test_the_first_fold_probes_its_card_alone_and_the_others_share(stubs):
 def test_a_probe_that_tells_nothing_leaves_whole_cards(stubs):
     results = run(["fold-0", "fold-1"], slots=1, probe=True)
     assert [results[name].record["seen"][2] for name in results] == [1.0, 1.0]
+
+
+def test_ngrams_own_no_share_of_a_card_and_leave_the_probing_to_a_network(stubs):
+    names = ["tfidf/r0-fold-00", "probing/r0-fold-00", "textcnn/r0-fold-00", "tfidf/r0-fold-01"]
+    results = run(names, slots=1, probe=True, recount=lambda needs, left: 1)
+    assert [results[name].record["seen"][2] for name in names] == [1.0, 1.0, 0.3333, 0.3333]
+    shares = [results[name].record["share"] for name in names]
+    assert shares == [None, 1.0, 0.3333, None]
 
 
 def test_events_are_taken_in_the_order_they_were_sent():

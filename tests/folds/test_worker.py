@@ -29,6 +29,7 @@ from raytrain.folds.worker import (
     train_fold,
     train_folds,
 )
+from raytrain.provenance import processor_name
 from raytrain.storage.directory import Directory
 
 
@@ -319,6 +320,21 @@ def test_a_fold_is_trained_to_its_end_and_committed(spec, node):
     assert [epoch["epoch"] for epoch in result.record["history"]] == [1, 2]
     assert result.record["node"] == {"address": "10.0.0.1"}
     assert events_of(spec) == ["start", "training", "epoch", "epoch", "committed"]
+
+
+def test_a_fold_of_ngrams_is_trained_without_tensorflow_and_told_so(spec, node, monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("it needs no TensorFlow")
+
+    devices = []
+    monkeypatch.setattr(worker, "set_up_tensorflow", refuse)
+    monkeypatch.setattr(
+        worker, "describe_worker", lambda device: devices.append(device) or {"node": {"address": "a"}}
+    )
+    builder = builds(Steps())
+    builder.is_new = True
+    ngrams = replace(spec, architecture="tfidf")
+    assert train_fold(ngrams, builder) == "committed" and devices == [processor_name()]
 
 
 def test_a_fold_whose_worker_died_goes_on_from_its_last_epoch(spec, node):

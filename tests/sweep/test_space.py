@@ -42,6 +42,16 @@ def test_the_space_of_the_readme_is_read():
     assert space.shared["train.learning_rate"] == Domain("loguniform", (1e-5, 1e-3))
 
 
+def test_ngrams_are_not_searched():
+    [problem] = problems_of({"model.architecture": ["textcnn", "tfidf"]})
+    assert problem.startswith("sweep.space.model.architecture: tfidf has nothing that a sweep searches")
+    config = config_of()
+    config.model.architecture = ["textcnn", "tfidf"]
+    with pytest.raises(ConfigError) as caught:
+        read_space(config, PRETRAINED)
+    assert [problem.split(": ")[0] for problem in caught.value.problems] == ["model.architecture"]
+
+
 def test_without_a_space_the_config_s_architecture_and_its_rates_are_searched():
     space = space_of()
     assert space.architectures == ("textcnn",)

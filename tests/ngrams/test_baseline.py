@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from raytrain.scores.baseline import BASELINES, predict_baselines
+from raytrain.ngrams.baseline import BASELINES, predict_baselines
 
 GOOD = ["房间干净整洁", "服务热情周到", "早餐很好吃", "下次还会再来", "位置方便安静"]
 BAD = ["房间又脏又吵", "服务冷淡极了", "早餐难以下咽", "再也不会来了", "位置偏僻难找"]

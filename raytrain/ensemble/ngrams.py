@@ -1,0 +1,68 @@
+"""Prediction by the n-gram classifiers of an ensemble, without TensorFlow."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from raytrain.ensemble.artifact import Ensemble
+from raytrain.ngrams.tfidf import NgramClassifier, join_texts, ngram_counter, read_classifier
+
+
+class NgramPredictor:
+    """The n-gram classifiers of an ensemble: all of it, or one voice of several.
+
+    Texts are counted once for all folds.
+
+    Args:
+        ensemble: Of `ensemble.artifact.load_ensemble`; it has the architecture `tfidf`.
+
+    Attributes:
+        labels: Of the ensemble, in order.
+    """
+
+    def __init__(self, ensemble: Ensemble):
+        self.labels = ensemble.labels
+        self._folds: list[tuple[NgramClassifier, np.ndarray]] = []
+        known: dict[str, int] = {}
+        for fold in ensemble.manifest.architectures["tfidf"].folds:
+            arrays = ensemble.read_arrays(fold.file)
+            classifier = read_classifier(arrays, len(self.labels), fold.file)
+            own = np.array([known.setdefault(ngram, len(known)) for ngram in classifier.ngrams], np.int64)
+            # What they are is known once for all folds: a fold need only know where its own stand.
+            self._folds.append((replace(classifier, ngrams=()), own))
+        self._counter = ngram_counter(list(known))
+        self._num_ngrams = len(known)
+
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[int | str]:
+        """The most probable label of each text; arguments as of `predict_proba`."""
+        return [self.labels[index] for index in self.predict_proba(texts, pairs).argmax(axis=1)]
+
+    def predict_proba(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
+        """Averages the folds' probabilities.
+
+        Args:
+            texts: The texts.
+            pairs: The second texts, where the ensemble was trained on pairs.
+
+        Returns:
+            (len(texts), num_classes), columns in the order of `labels`.
+        """
+        if not texts:
+            return np.zeros((0, len(self.labels)))
+        joined = join_texts([texts] if pairs is None else [texts, pairs])
+        counts = csr_matrix((len(joined), 0))
+        if self._num_ngrams:
+            counts = self._counter.transform(joined)
+        folds = [classifier.proba(self._own(counts, own)) for classifier, own in self._folds]
+        return np.mean(folds, axis=0)
+
+    def _own(self, counts: csr_matrix, own: np.ndarray) -> csr_matrix:
+        """The counts of a fold's n-grams; `own` says where they stand among all."""
+        places = np.full(self._num_ngrams, -1)
+        places[own] = np.arange(len(own))
+        columns = places[counts.indices]
+        kept = columns >= 0
+        bounds = np.concatenate([[0], np.cumsum(kept)])[counts.indptr]
+        return csr_matrix((counts.data[kept], columns[kept], bounds), (counts.shape[0], len(own)))

@@ -1,0 +1,1 @@
+"""The classifier without a network: n-grams by TF-IDF, its training, the baselines."""

@@ -1,0 +1,126 @@
+"""Whole runs with n-grams among the architectures, or nothing else."""
+
+import csv
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from one_fold import each_fold_alone
+from runs.test_jobs import ROOT, command, environment
+from tiny_run import make_rows, silent_console, tiny_config, tiny_overrides, write_csv
+
+from raytrain.crossval.driver import train_run
+from raytrain.ensemble.artifact import load_ensemble
+from raytrain.ensemble.load import build_predictor
+from raytrain.folds.log import read_log
+
+pytestmark = pytest.mark.slow
+TEXTS = [row["text"] for row in make_rows(48)]
+
+
+@pytest.fixture(scope="module")
+def mixed(local_ray, tmp_path_factory):
+    """A network and n-grams, two folds each."""
+    config = tiny_config(
+        tmp_path_factory.mktemp("mixed"),
+        model__architecture="[textcnn,tfidf]",
+        train__epochs=1,
+        baseline="true",
+    )
+    return config, train_run(config, silent_console())
+
+
+def run_of(config):
+    return load_ensemble(f"{config.storage}/{config.name}/ensemble")
+
+
+def oof_of(config):
+    return pq.read_table(f"{config.storage}/{config.name}/ensemble/oof.parquet")
+
+
+def test_ngrams_score_as_the_baseline_of_the_same_folds(mixed):
+    _, summary = mixed
+    assert list(summary["architectures"]) == ["textcnn", "tfidf"]
+    own, baseline = summary["architectures"]["tfidf"], summary["baselines"]["tfidf_logistic"]
+    for metric, value in baseline["oof"].items():
+        assert own["oof"][metric] == pytest.approx(value, abs=1e-5)
+    assert [fold["epochs"] for fold in own["folds"]] == [1, 1]
+
+
+def test_architectures_are_averaged(mixed):
+    table = oof_of(mixed[0])
+    parts = [table[f"{name}_proba_b"].to_numpy() for name in ("textcnn", "tfidf")]
+    np.testing.assert_allclose(table["proba_b"].to_numpy(), np.mean(parts, axis=0))
+
+
+def test_each_fold_repeats_what_it_said_of_rows_that_it_had_not_seen(mixed):
+    oof, asked = oof_of(mixed[0]), 0
+    for architecture, fold, alone in each_fold_alone(run_of(mixed[0])):
+        valid = oof["fold"].to_numpy() == fold.fold
+        proba = build_predictor(alone, None).predict_proba(TEXTS)[valid, 1]
+        expected = oof[f"{architecture}_proba_b"].to_numpy()[valid]
+        np.testing.assert_allclose(proba, expected, atol=1e-12 if architecture == "tfidf" else 1e-5)
+        asked += 1
+    assert asked == 4
+
+
+def test_the_whole_ensemble_predicts_the_mean_of_both(mixed):
+    ensemble = run_of(mixed[0])
+    alone = {name: [] for name in ensemble.manifest.architectures}
+    for architecture, _, one in each_fold_alone(ensemble):
+        alone[architecture].append(build_predictor(one, None).predict_proba(TEXTS[:9]))
+    expected = np.mean([np.mean(parts, axis=0) for parts in alone.values()], axis=0)
+    found = build_predictor(ensemble, None).predict_proba(TEXTS[:9])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_run_that_goes_on_keeps_the_folds_that_are_committed(mixed):
+    config, summary = mixed
+    run = Path(config.storage) / config.name
+    kept = run / "folds" / "tfidf" / "r0-fold-00" / "result" / "result.json"
+    before = kept.stat().st_mtime_ns
+    shutil.rmtree(run / "ensemble")
+    shutil.rmtree(run / "folds" / "tfidf" / "r0-fold-01")
+    again = train_run(config, silent_console())
+    assert kept.stat().st_mtime_ns == before
+    assert again["architectures"]["tfidf"]["oof"] == summary["architectures"]["tfidf"]["oof"]
+    log = [entry["event"] for entry in read_log(str(kept.parents[1]))]
+    assert log == ["start", "epoch", "committed"]
+
+
+@pytest.mark.long
+def test_two_workers_of_a_fold_agree(local_ray, tmp_path):
+    config = tiny_config(tmp_path, model__architecture="tfidf", cluster__workers_per_fold=2)
+    one = tiny_config(tmp_path, name="one", model__architecture="tfidf")
+    scores = [train_run(each, silent_console())["architectures"]["tfidf"]["oof"] for each in (config, one)]
+    assert scores[0] == scores[1]
+
+
+def test_ngrams_alone_are_trained_and_predict_without_tensorflow_or_an_encoder(tmp_path):
+    """A TensorFlow that leaves a mark where any process so much as looks for it, driver or worker."""
+    mark, shadow = tmp_path / "imported", tmp_path / "shadow" / "tensorflow"
+    shadow.mkdir(parents=True)
+    (shadow / "__init__.py").write_text(
+        f"import traceback\nopen({str(mark)!r}, 'a').write(''.join(traceback.format_stack()))\n"
+        "raise ImportError('there is no TensorFlow here')\n"
+    )
+    paths = [str(shadow.parent), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    without = environment() | {"PYTHONPATH": os.pathsep.join(paths)}
+    texts, output = write_csv(tmp_path / "new.csv", make_rows(9, seed=5)), tmp_path / "out.csv"
+    options = {"model__architecture": "tfidf", "encoder__checkpoint": tmp_path / "absent"}
+    overrides = tiny_overrides(tmp_path, **options, data__test=texts)
+    run = tmp_path / "runs" / "tiny"
+    ensemble = ("--ensemble", str(run / "ensemble"), "--input", str(texts), "--output", str(output))
+    for job in (command("kfold.py", *overrides), command("predict.py", *ensemble)):
+        done = subprocess.run(job, capture_output=True, text=True, cwd=ROOT, env=without)
+        assert done.returncode == 0, done.stderr
+        assert not mark.exists(), mark.read_text()
+    assert output.read_bytes() == (run / "predictions.csv").read_bytes()
+    with output.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["label"] in ("a", "b") for row in rows] == [True] * 9
+    assert not (run / "ensemble" / "encoder").exists()
