@@ -75,7 +75,8 @@ def predict(tmp_path, monkeypatch):
     """Predicts a file with an ensemble whose training took ids from `id`; returns ids and counts."""
     data = SimpleNamespace(text_columns=["text"], id="id")
     manifest = SimpleNamespace(config=SimpleNamespace(data=data))
-    ensemble = SimpleNamespace(task="classify", labels=["真", "假"], manifest=manifest)
+    facts = {"task": "classify", "labels": ["真", "假"], "has_networks": False}
+    ensemble = SimpleNamespace(manifest=manifest, **facts)
     predictor = SimpleNamespace(predict_proba=lambda texts, pairs: np.full((len(texts), 2), 0.5))
     monkeypatch.setattr("raytrain.ensemble.files.load_ensemble", lambda location: ensemble)
     monkeypatch.setattr("raytrain.ensemble.files.build_predictor", lambda *args: predictor)

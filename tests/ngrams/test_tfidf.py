@@ -182,6 +182,16 @@ def test_what_does_not_fit_is_refused(changes, said):
     assert said in str(caught.value) and "a.safetensors" in str(caught.value)
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.binary(max_size=4) | st.just(b"\xff"), max_size=5).map(b"".join))
+def test_any_bytes_are_ngrams_or_refused(text):
+    try:
+        ngrams = read_classifier(WHOLE | {"ngrams": bytes_of(text)}, 2, "a.safetensors").ngrams
+    except ArtifactError:
+        return
+    assert b"".join(ngram.encode() + b"\xff" for ngram in ngrams) == text and len(set(ngrams)) == 2
+
+
 def test_more_ngrams_than_are_ever_written_are_refused_before_they_are_read():
     size = MOST_NGRAMS + 1
     many = {"ngrams": bytes_of(b""), "idf": np.ones(size, "f"), "coef": np.ones((1, size), "f")}
