@@ -98,7 +98,7 @@ def test_line_endings(tmp_path, line_end):
         ("a.tsv", b"\n\n"),
         ("a.jsonl", b"\n"),
         ("a.txt.xz", b""),
-        ("a.csv.gz", gzip.compress(b"")),
+        ("a.csv.gz", gzip.compress(b"", mtime=0)),
         ("a.parquet", b""),
     ],
 )

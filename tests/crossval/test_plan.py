@@ -23,6 +23,7 @@ from raytrain.text.windows import encode_windows
 NUM_ROWS = 8
 LABELS = [0, 1, 0, 1, 0, 1, 0, 0]
 FOLDS = np.array([[0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 1, 0, 0, 1, 1, 0]])
+SHAPE = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "vocab_size": 21128}
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"我在北京大学"]
 TAG_NAMES = ["O", "B-LOC", "I-LOC"]
 TAGGED = [
@@ -47,7 +48,7 @@ def corpus_of(**changes):
 
 
 def shared_of(weights=None, **changes):
-    encoder = EncoderFiles("bert", {"hidden_size": 8}, VOCAB, weights)
+    encoder = EncoderFiles("bert", SHAPE, VOCAB, weights)
     return replace(Shared(encoder, pa.table({}), None, None, None, {}), **changes)
 
 
@@ -217,7 +218,7 @@ def test_the_frozen_encoder_is_there_where_its_weights_are_shared():
     assert plan_of().encoder_source is None
     facts = {"digest": "d" * 64, "layout": None}
     source = plan_of("train.precision=float32", encoder_weights="weights", encoder_facts=facts).encoder_source
-    assert (source.kind, source.config, source.weights) == ("bert", {"hidden_size": 8}, "weights")
+    assert (source.kind, source.config, source.weights) == ("bert", SHAPE, "weights")
     assert (source.digest, source.precision) == ("d" * 64, "float32")
 
 
