@@ -44,8 +44,7 @@ def test_a_long_stage_tells_how_far_it_is_ever_more_rarely(monkeypatch):
     with Stages(console).stage("encoding", 2000, "texts") as stage:
         stage.advance(1500)
         told = wait_for(console, "encoding: 1,500 of 2,000 texts, 0:00 elapsed, 0:00 left")
-        wait_for(console, "\n" * 4)
-        time.sleep(0.2)
+        time.sleep(0.3)
     assert "encoding: 1,500 of 2,000 texts, 0:00 elapsed, 0:00 left" in told
     pauses = [pause for pause in pauses if pause is not None and pause < 1]
     assert pauses[:4] == [0.01, 0.02, 0.04, 0.04]

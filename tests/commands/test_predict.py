@@ -43,9 +43,9 @@ def run(*arguments):
 @pytest.mark.parametrize(
     ("arguments", "columns", "id", "batch_size"),
     [
-        ([], None, None, 64),
-        (["--column", "微博"], ["微博"], None, 64),
-        (["--column", "a", "--column", "b", "--id", "编号"], ["a", "b"], "编号", 64),
+        ([], None, None, None),
+        (["--column", "微博"], ["微博"], None, None),
+        (["--column", "a", "--column", "b", "--id", "编号"], ["a", "b"], "编号", None),
         (["--batch-size", "1"], None, None, 1),
     ],
 )

@@ -100,6 +100,7 @@ def test_two_workers_of_a_fold_agree(local_ray, tmp_path):
     assert scores[0] == scores[1]
 
 
+@pytest.mark.long
 def test_ngrams_alone_are_trained_and_predict_without_tensorflow_or_an_encoder(tmp_path):
     """A TensorFlow that leaves a mark where any process so much as looks for it, driver or worker."""
     mark, shadow = tmp_path / "imported", tmp_path / "shadow" / "tensorflow"

@@ -144,6 +144,7 @@ def test_a_failing_trial_is_recorded_and_ends_nothing(local_ray, tmp_path):
     assert table_of(config) == [healthy, failed]
 
 
+@pytest.mark.long
 def test_a_storage_that_fails_ends_the_sweep_with_its_own_error(local_ray, tmp_path, monkeypatch):
     """Tune, which calls what writes the records, tells of it in a traceback; no trial counts as failed."""
     config = config_of(tmp_path, model__architecture="textcnn", sweep__space="{train.batch_size: [8, 16]}")
@@ -201,6 +202,7 @@ def test_what_trials_would_read_is_looked_at_first(local_ray, tmp_path, space, t
     assert not (tmp_path / "runs" / "tiny" / "sweep.json").exists()
 
 
+@pytest.mark.long
 def test_trials_are_pruned_across_folds_and_features_follow_the_point(local_ray, tmp_path):
     """Optuna and ASHA, over a key on which the features depend, with frozen encoders."""
     space = "{model.architecture: [textcnn, rnn_cnn], model.train_encoder: [false], encoder.maxlen: [16, 32]}"

@@ -124,6 +124,7 @@ def test_finished_run_is_summed_up_without_training(reference):
     assert train_run(config, silent_console())["architectures"] == summary["architectures"]
 
 
+@pytest.mark.long
 def test_run_with_a_frozen_encoder_groups_and_repeats(local_ray, tmp_path):
     """The encoder's output comes from the cache; texts of one author are in one fold."""
     rows = [
@@ -154,6 +155,7 @@ def test_run_with_a_frozen_encoder_groups_and_repeats(local_ray, tmp_path):
     assert (first == first[:, :1]).all()
 
 
+@pytest.mark.long
 def test_sweep_over_tagging_heads_is_judged_by_f1(local_ray, tmp_path):
     config = tiny_tag_config(
         tmp_path,

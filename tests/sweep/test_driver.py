@@ -13,6 +13,8 @@ from raytrain.sweep.driver import _point_source, _sum_up, best_config, run_sweep
 from raytrain.sweep.records import TrialRecord, best_trial
 from raytrain.sweep.space import read_space, with_point
 
+START = EncoderStart(False, 5e-4)
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -108,7 +110,7 @@ def test_a_refused_sweep_may_be_started_again(config_of):
 def test_a_sweep_that_knows_its_points_gives_each_once_then_none(config_of, search, count):
     space = {"train.epochs": [1, 2], "train.batch_size": [8, 16]}
     config = config_of(space, sweep__search=search, sweep__num_trials=3)
-    source = _point_source(read_space(config, EncoderStart(False, 5e-4)), config)
+    source = _point_source(read_space(config, START), config)
     points = [source.next_point(number, None) for number in range(count + 1)]
     assert points[-1] is None and None not in points[:-1]
     for point in points[:-1]:
@@ -140,7 +142,7 @@ def test_what_a_sweep_leaves_is_written_of_all_trials_and_the_best_can_be_traine
     config = config_of({"train.epochs": [1, 2, 3]})
     records = [record_of(2, 0.5), record_of(0, 0.9, "pruned", folds=1), record_of(1, 0.75)]
     sweep, console = Directory(tmp_path / "sweep"), silent_console()
-    _sum_up(sweep, config, records, False, console)
+    _sum_up(sweep, config, records, START, console)
     best = best_trial(records, config.sweep.metric)
     assert best.number == 1
     comment = (tmp_path / "sweep" / "best.yaml").read_text(encoding="utf-8").splitlines()[0]
@@ -153,11 +155,11 @@ def test_what_a_sweep_leaves_is_written_of_all_trials_and_the_best_can_be_traine
 
 def test_without_a_whole_trial_there_is_no_best(config_of, tmp_path):
     sweep = Directory(tmp_path / "sweep")
-    _sum_up(sweep, config_of(), [record_of(0, 0.9, "pruned", folds=1)], False, silent_console())
+    _sum_up(sweep, config_of(), [record_of(0, 0.9, "pruned", folds=1)], START, silent_console())
     assert sweep.exists("trials.parquet") and not sweep.exists("best.yaml")
 
 
 def test_without_trials_nothing_is_written(config_of, tmp_path):
     sweep = Directory(tmp_path / "sweep")
-    _sum_up(sweep, config_of(), [], False, silent_console())
+    _sum_up(sweep, config_of(), [], START, silent_console())
     assert sweep.files() == []

@@ -35,12 +35,14 @@ CORPUS = Corpus(
 )
 STATES = object()
 
+SHAPE = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 2, "vocab_size": 60}
+
 
 @pytest.fixture
 def basis(tmp_path):
     def make(*overrides, weights=None):
         config = config_of("folds.num_folds=4", *overrides)
-        encoder = EncoderFiles("bert", {"hidden_size": 8}, [], weights)
+        encoder = EncoderFiles("bert", SHAPE, [], weights)
         shared = Shared(encoder, pa.table({}), None, ["停水"], np.zeros((3, 6), np.float32), {})
         folds = np.array([[0, 1, 2, 3, 0, 1, 2, 3]])
         plan = Plan(Directory(tmp_path / "run"), config, CORPUS, folds, shared, None, {}, "weights", {})
