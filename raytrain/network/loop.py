@@ -171,13 +171,28 @@ class FoldTraining:
                 if time.monotonic() - synced >= SYNC_SECONDS or self.step == len(plan):
                     self._check_loss(float(total), self.step, len(plan), on_step)
                     synced = time.monotonic()
-                if self.epoch == 0 and self.guess.ends(self.step, total, agree):
+                if self._learns_nothing(total, agree):
                     break
             else:
                 self._loss = float(total)
                 return True
         self._loss = float(total)
         return False
+
+    def _learns_nothing(self, total: tf.Tensor, agree: Agree) -> bool:
+        """Judges the fold where it is time to.
+
+        By its losses first; where these have not fallen, by the valid rows: of an epoch's losses the early
+        ones are those of a model that knew nothing yet, and dropout makes all of them larger.
+        """
+        if self.epoch or not self.guess.ends(self.step, total, agree):
+            return False
+        if agree(float(self._has_learned(self.evaluate()))):
+            self.guess.spare()
+        return self.guess.begins_again
+
+    def _has_learned(self, metrics: dict[str, float]) -> bool:
+        return self.objective.has_learned(self.valid_rows, self.predicted, metrics)
 
     def stop_early(self) -> None:
         """Ends the fold within an epoch: evaluates what has been learned, as an epoch of its own."""
@@ -191,6 +206,8 @@ class FoldTraining:
 
     def _end_epoch(self, epoch: float, loss: float) -> dict[str, float]:
         metrics = {"epoch": epoch, "loss": loss, **self.evaluate()}
+        if self.guess.dead and self._has_learned(metrics):
+            self.guess.spare()
         self.history.append(metrics)
         self._watch(metrics)
         return metrics

@@ -14,7 +14,7 @@ from raytrain.network.inference import predict_emissions, predict_logits
 from raytrain.network.schedule import TrainSettings
 from raytrain.network.weights import head_variables, read_variables
 from raytrain.scores.classes import proba_from_logits, score_proba
-from raytrain.scores.guess import constant_loss, entropy
+from raytrain.scores.guess import constant_loss, entropy, is_learned
 from raytrain.scores.oof import fold_table
 from raytrain.scores.spans import score_tags
 from raytrain.scores.tagging import find_and_count, transitions_of
@@ -58,6 +58,9 @@ class Objective(Protocol):
 
     def score(self, model: keras.Model, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         """The metrics of what was predicted, as plain floats."""
+
+    def has_learned(self, rows: np.ndarray, predicted: np.ndarray, metrics: Mapping[str, float]) -> bool:
+        """Whether what was predicted, and scored so, is better than the best constant guess."""
 
     def oof_table(
         self, rows: np.ndarray, predicted: np.ndarray, ids: pa.Array, weights: Mapping[str, np.ndarray]
@@ -118,6 +121,16 @@ class Classification:
     def score(self, model: keras.Model, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         return score_proba(self.labels[rows], predicted)
 
+    def has_learned(self, rows: np.ndarray, predicted: np.ndarray, metrics: Mapping[str, float]) -> bool:
+        """By log loss, each row by its class's weight."""
+        labels, weights = self.labels[rows], np.ones(predicted.shape[1])
+        if self._settings.class_weight is not None:
+            weights = np.array(self._settings.class_weight)
+        own = weights[labels] / weights[labels].sum()
+        told = np.clip(predicted[np.arange(len(rows)), labels], 1e-15, 1)
+        guess = entropy(np.bincount(labels, own, predicted.shape[1]))
+        return is_learned(float(-(own * np.log(told)).sum()), guess)
+
     def oof_table(
         self, rows: np.ndarray, predicted: np.ndarray, ids: pa.Array, weights: Mapping[str, np.ndarray]
     ) -> pa.Table:
@@ -164,10 +177,14 @@ class Tagging:
 
     def constant_loss(self, model: keras.Model, features: FeatureRows, rows: np.ndarray) -> float | None:
         """The entropy of a token's tag, which is that of a CRF without transitions, too."""
+        tags = self._tags(rows)
+        return constant_loss(np.bincount(tags) / max(len(tags), 1))
+
+    def _tags(self, rows: np.ndarray) -> np.ndarray:
+        """Of the rows' tokens, without those before and behind a window's text."""
         sizes = self._tagged.windows.sizes
         begins = bounds_of(sizes + 2)[:-1] + 1
-        tags = self._targets[ranges(begins[rows], sizes[rows])]
-        return constant_loss(np.bincount(tags) / max(len(tags), 1))
+        return self._targets[ranges(begins[rows], sizes[rows])]
 
     def predict(
         self, model: keras.Model, features: FeatureRows, rows: np.ndarray, batch_size: int
@@ -181,6 +198,11 @@ class Tagging:
         texts = self._tagged.windows.of_texts(rows)
         _, counts = find_and_count(self._tagged, texts, predicted, transitions, confident=False)
         return score_tags(counts)
+
+    def has_learned(self, rows: np.ndarray, predicted: np.ndarray, metrics: Mapping[str, float]) -> bool:
+        """By the log loss of a token's tag."""
+        tags = self._tags(rows)
+        return is_learned(metrics["log_loss"], entropy(np.bincount(tags) / max(len(tags), 1)))
 
     def oof_table(
         self, rows: np.ndarray, predicted: np.ndarray, ids: pa.Array, weights: Mapping[str, np.ndarray]

@@ -33,6 +33,11 @@ def constant_loss(masses: np.ndarray, floor: float = 0.0) -> float | None:
     return loss if floor < LEARNS_NOTHING * loss else None
 
 
+def is_learned(loss: float, guess: float) -> bool:
+    """Whether a loss is well below that of a constant guess."""
+    return loss < LEARNS_NOTHING * guess
+
+
 class ConstantGuess:
     """What a training's loss is held against: once within the first epoch, and from then on after epochs.
 
@@ -96,6 +101,11 @@ class ConstantGuess:
             elif is_better:
                 self.dead = False
         self._mark = 0, 0.0
+
+    def spare(self) -> None:
+        """Told that rows which were not learned from speak for the training."""
+        self.dead = self.begins_again = False
+        self._lived = True
 
     def _since(self, step: int, total: Any) -> float:
         """Mean loss of the steps since the mark."""

@@ -484,6 +484,7 @@ def test_plateau_halves_the_rates_after_every_epoch_without_a_better_score(fold,
     losses = iter([2.0, 3.0, 1.0, 1.0, 0.5])
     training = fold(train_encoder=False, batch_size=16, epochs=5, learning_rate=0.1, schedule=schedule)
     training.evaluate = lambda: {"log_loss": next(losses)}
+    training.predicted = np.full((len(VALID), 2), 0.5)
     np.testing.assert_allclose(
         rates_of(training, 5), 0.1 * np.array([1, 1, factor, factor, factor**2]), rtol=1e-6
     )
@@ -709,6 +710,14 @@ def test_a_fold_that_learns_nothing_asks_to_begin_again_as_often_as_it_may(fold,
     while not training.finished:
         assert training.run_epoch() is not None
     assert training.guess.dead and not training.guess.begins_again and len(training.history) == 3
+
+
+def test_a_slow_fold_is_spared_by_what_it_says_of_the_valid_rows(fold, eagerly, hopeless):
+    """Of its first epoch's losses the early ones are those of a model that knew nothing."""
+    training = fold(**STILL, restarts=2)
+    training.objective.has_learned = lambda rows, predicted, metrics: set(rows) == set(VALID)
+    assert training.run_epoch() is not None
+    assert not training.guess.begins_again and not training.guess.dead and training.guess.reached is not None
 
 
 def test_without_restarts_a_dead_fold_is_trained_to_its_end(fold, eagerly, hopeless):

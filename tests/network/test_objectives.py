@@ -70,6 +70,19 @@ def fold(corpus, build):
     return make
 
 
+@pytest.mark.parametrize("class_weight", [None, (1.0, 5.0)])
+def test_a_classifier_has_learned_once_it_beats_its_own_shares(class_weight):
+    labels = np.array([0] * 6 + [1] * 2)
+    objective, rows = Classification(labels, plain_settings(class_weight=class_weight)), np.arange(8)
+    weights = np.array(class_weight or (1, 1))[labels]
+    shares = np.bincount(labels, weights) / weights.sum()
+    constant = np.tile(shares, (8, 1))
+    assert not objective.has_learned(rows, constant, {})
+    assert not objective.has_learned(rows, constant[:, ::-1], {})
+    better = constant + 0.05 * np.where(labels[:, None] == [0, 1], 1, -1)
+    assert objective.has_learned(rows, better, {})
+
+
 def test_some_texts_need_several_windows(corpus):
     _, tagged = corpus
     assert len(tagged.windows) > len(tagged.windows.lengths)
