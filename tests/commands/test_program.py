@@ -59,7 +59,8 @@ def test_the_wheel_holds_all_and_runs_outside_the_checkout(tmp_path):
     [wheel] = tmp_path.glob("raytrain-*.whl")
     held = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("raytrain/")}
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "raytrain").rglob("*.py")}
-    assert held == sources | {"raytrain/py.typed", "raytrain/commands/kfold.yaml"}
+    mini = {f"raytrain/pretrained/mini/{name}" for name in ("config.json", "model.safetensors", "vocab.txt")}
+    assert held == sources | mini | {"raytrain/py.typed", "raytrain/commands/kfold.yaml"}
     target = tmp_path / "there"
     subprocess.run([*pip, "install", "--no-deps", "--target", str(target), str(wheel)], check=True)
     script = f"import sys; sys.path.insert(0, {str(target)!r}); import raytrain; print(raytrain.__file__); "
