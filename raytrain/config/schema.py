@@ -20,7 +20,7 @@ from raytrain.config.sections import (
     TrainConfig,
     WordsConfig,
 )
-from raytrain.tasks import ARCHITECTURES, SWEEP_METRIC, TASK_METRICS, Task, reads_encoder
+from raytrain.tasks import ARCHITECTURES, SWEEP_METRIC, TASK_METRICS, Task
 
 
 class Config(Section):
@@ -77,7 +77,7 @@ def _of_another_task(config: Config) -> list[str]:
         if found not in known
     ]
     keywords = config.words.keywords
-    if keywords is not None and not any(reads_encoder(name) for name in config.model.architectures):
+    if keywords is not None and not config.model.has_networks:
         expected = "expected null where model.architecture is tfidf alone, which counts none"
         problems.append(f"words.keywords: {expected}; found {keywords}")
     if task == "tag":

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from raytrain.tasks import Architecture, Monitor
+from raytrain.tasks import Architecture, Monitor, reads_encoder
 
 AUTO = "auto"  # of words.keywords
 DropKind = Literal["empty_text", "missing_label", "malformed_row", "duplicate_id", "rare_class"]
@@ -119,6 +119,11 @@ class ModelConfig(Section):
         if isinstance(self.architecture, list):
             return list(self.architecture)
         return [self.architecture]
+
+    @property
+    def has_networks(self) -> bool:
+        """Whether anything reads an encoder."""
+        return any(reads_encoder(name) for name in self.architectures)
 
 
 class TrainConfig(Section):

@@ -22,7 +22,6 @@ from raytrain.keywords.textrank import rank_texts
 from raytrain.pretrained.directory import EncoderFiles, read_encoder, untrained_mini
 from raytrain.pretrained.fetch import locate_checkpoint
 from raytrain.stages import Stages
-from raytrain.tasks import reads_encoder
 from raytrain.text.encode import PARALLEL_TEXTS, EncodedTexts, build_features, encode_texts, join_encoded
 from raytrain.text.ragged import chunks_of
 from raytrain.text.vocab import Vocab
@@ -53,7 +52,7 @@ def find_encoder(config: Config, corpus: Corpus, console: Console) -> EncoderFil
         CheckpointError: There is none of that name, or it cannot be fetched or used.
     """
     checkpoint, maxlen = config.encoder.checkpoint, config.encoder.maxlen
-    if not any(reads_encoder(name) for name in config.model.architectures):
+    if not config.model.has_networks:
         return untrained_mini([], maxlen)  # nobody reads it: nothing is fetched
     if checkpoint == "mini" and not config.encoder.pretrained:
         texts = [text for name in corpus.text_names for text in corpus.table[name].to_pylist()]
@@ -100,7 +99,7 @@ def read_shared(
     Raises:
         CorpusError: The user dictionary, the kept keywords or the word vectors cannot be used.
     """
-    if not any(reads_encoder(name) for name in config.model.architectures):
+    if not config.model.has_networks:
         return Shared(encoder, pa.table({}), None, None, None, {})
     with_words = any(reads_words(name) for name in config.model.architectures)
     user_dict = dictionary.text

@@ -14,6 +14,7 @@ from raytrain.corpus.tags import type_names
 from raytrain.devices import compiles_predictions
 from raytrain.ensemble.artifact import Ensemble
 from raytrain.ensemble.ngrams import NgramPredictor
+from raytrain.ensemble.labels import LabelPredictor
 from raytrain.ensemble.outputs import spans_of
 from raytrain.ensemble.words import read_words
 from raytrain.errors import ArtifactError
@@ -172,33 +173,19 @@ class FoldModels:
         return weights
 
 
-class Predictor(FoldModels):
+class Predictor(LabelPredictor, FoldModels):
     """A classifier's ensemble; arguments as of `FoldModels`."""
 
     def __init__(self, ensemble: Ensemble, batch_size: int | None = None):
         super().__init__(ensemble, batch_size)
         self._ngrams = NgramPredictor(ensemble) if "tfidf" in ensemble.manifest.architectures else None
 
-    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[int | str]:
-        """The most probable label of each text; arguments as of `predict_proba`."""
-        return [self.labels[index] for index in self.predict_proba(texts, pairs).argmax(axis=1)]
-
-    def predict_proba(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
-        """Averages the folds' probabilities, then the architectures'.
-
-        Args:
-            texts: The texts.
-            pairs: The second texts, where the ensemble was trained on pairs.
-
-        Returns:
-            (len(texts), num_classes), columns in the order of `labels`.
-        """
-        if not texts:
-            return np.zeros((0, len(self.labels)))
-        with self._lock:
-            return self._mean_proba(texts, pairs)
-
     def _mean_proba(self, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
+        with self._lock:
+            return self._alone_mean_proba(texts, pairs)
+
+    def _alone_mean_proba(self, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
+        """While no other thread lays weights into the models."""
         user_dict = self._words.user_dict
         encoded = encode_texts(texts, pairs, self._vocab, self._maxlen, self._reads_words, user_dict)
         keywords = self._words.all_keywords

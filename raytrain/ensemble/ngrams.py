@@ -7,10 +7,11 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from raytrain.ensemble.artifact import Ensemble
+from raytrain.ensemble.labels import LabelPredictor
 from raytrain.ngrams.tfidf import NgramClassifier, join_texts, ngram_counter, read_classifier
 
 
-class NgramPredictor:
+class NgramPredictor(LabelPredictor):
     """The n-gram classifiers of an ensemble: all of it, or one voice of several.
 
     Texts are counted once for all folds.
@@ -35,22 +36,7 @@ class NgramPredictor:
         self._counter = ngram_counter(list(known))
         self._num_ngrams = len(known)
 
-    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[int | str]:
-        """The most probable label of each text; arguments as of `predict_proba`."""
-        return [self.labels[index] for index in self.predict_proba(texts, pairs).argmax(axis=1)]
-
-    def predict_proba(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
-        """Averages the folds' probabilities.
-
-        Args:
-            texts: The texts.
-            pairs: The second texts, where the ensemble was trained on pairs.
-
-        Returns:
-            (len(texts), num_classes), columns in the order of `labels`.
-        """
-        if not texts:
-            return np.zeros((0, len(self.labels)))
+    def _mean_proba(self, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
         joined = join_texts([texts] if pairs is None else [texts, pairs])
         counts = csr_matrix((len(joined), 0))
         if self._num_ngrams:

@@ -177,14 +177,14 @@ class Tagging:
 
     def constant_loss(self, model: keras.Model, features: FeatureRows, rows: np.ndarray) -> float | None:
         """The entropy of a token's tag, which is that of a CRF without transitions, too."""
-        tags = self._tags(rows)
-        return constant_loss(np.bincount(tags) / max(len(tags), 1))
+        return constant_loss(self._tag_shares(rows))
 
-    def _tags(self, rows: np.ndarray) -> np.ndarray:
+    def _tag_shares(self, rows: np.ndarray) -> np.ndarray:
         """Of the rows' tokens, without those before and behind a window's text."""
         sizes = self._tagged.windows.sizes
         begins = bounds_of(sizes + 2)[:-1] + 1
-        return self._targets[ranges(begins[rows], sizes[rows])]
+        tags = self._targets[ranges(begins[rows], sizes[rows])]
+        return np.bincount(tags) / max(len(tags), 1)
 
     def predict(
         self, model: keras.Model, features: FeatureRows, rows: np.ndarray, batch_size: int
@@ -201,8 +201,7 @@ class Tagging:
 
     def has_learned(self, rows: np.ndarray, predicted: np.ndarray, metrics: Mapping[str, float]) -> bool:
         """By the log loss of a token's tag."""
-        tags = self._tags(rows)
-        return is_learned(metrics["log_loss"], entropy(np.bincount(tags) / max(len(tags), 1)))
+        return is_learned(metrics["log_loss"], entropy(self._tag_shares(rows)))
 
     def oof_table(
         self, rows: np.ndarray, predicted: np.ndarray, ids: pa.Array, weights: Mapping[str, np.ndarray]

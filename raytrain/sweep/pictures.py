@@ -47,11 +47,8 @@ def searched_rate(record: TrialRecord, config: Config, start: EncoderStart) -> f
     own = with_point(config, record.point)
     architecture = own.model.architectures[0]
     head, encoder = learning_rates(own, architecture, start)
-    return (
-        encoder
-        if architecture == "finetune" and trains_encoder(own, architecture, start.pretrained)
-        else head
-    )
+    is_alone = architecture == "finetune" and trains_encoder(own, architecture, start.pretrained)
+    return encoder if is_alone else head
 
 
 def _architecture_of(record: TrialRecord, config: Config) -> str:
