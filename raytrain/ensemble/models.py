@@ -13,8 +13,8 @@ from raytrain.config.defaults import reads_words
 from raytrain.corpus.tags import type_names
 from raytrain.devices import compiles_predictions
 from raytrain.ensemble.artifact import Ensemble
-from raytrain.ensemble.ngrams import NgramPredictor
 from raytrain.ensemble.labels import LabelPredictor
+from raytrain.ensemble.ngrams import NgramPredictor
 from raytrain.ensemble.outputs import spans_of
 from raytrain.ensemble.words import read_words
 from raytrain.errors import ArtifactError
