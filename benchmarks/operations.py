@@ -25,8 +25,8 @@ from tensorflow.python.framework import kernels, op_def_registry
 from raytrain.devices import set_precision
 from raytrain.network.inference import _logits_function, _states_function
 from raytrain.network.build import build_model
-from raytrain.network.objectives import Classification, Objective
-from raytrain.network.step import TrainStep
+from raytrain.training.objectives import Classification, Objective
+from raytrain.training.step import TrainStep
 
 CONFIG = {
     "vocab_size": 30,

@@ -27,8 +27,8 @@ from settings import default_settings
 
 from raytrain.devices import set_precision, set_up_tensorflow
 from raytrain.network.build import build_head, build_model, input_specs
-from raytrain.network.objectives import Classification, Objective, Tagging
-from raytrain.network.step import TrainStep
+from raytrain.training.objectives import Classification, Objective, Tagging
+from raytrain.training.step import TrainStep
 
 HERE = Path(__file__).parent
 SIDE = 4096  # of the matrix product; on a CPU half of it is large enough

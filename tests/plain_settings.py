@@ -3,7 +3,7 @@
 from typing import Any
 
 from raytrain.folds.spec import FoldSpec, ModelSettings
-from raytrain.network.schedule import TrainSettings
+from raytrain.training.settings import TrainSettings
 
 
 def plain_settings(**changes: Any) -> TrainSettings:

@@ -25,13 +25,13 @@ from raytrain.crossval.prepare import PreparedRun
 from raytrain.devices import quick_imports
 from raytrain.folds.frozen import EncoderSource
 from raytrain.folds.spec import FoldData, FoldSpec, ModelSettings, Shared, fold_name
-from raytrain.network.schedule import TrainSettings
 from raytrain.ngrams.tfidf import join_texts
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.tasks import reads_encoder
 from raytrain.text.windows import tag_windows
+from raytrain.training.settings import TrainSettings
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from raytrain.folds.spec import FoldData, FoldSpec
 from raytrain.text.batches import FeatureRows
 
 if TYPE_CHECKING:
-    from raytrain.network.loop import FoldTraining
+    from raytrain.training.loop import FoldTraining
 
 
 class Builder:
@@ -67,8 +67,8 @@ def _build_training(spec: FoldSpec, data: FoldData, rank: int, num_workers: int)
 
     import tensorflow as tf
 
-    from raytrain.network.loop import FoldTraining
-    from raytrain.network.objectives import OBJECTIVES
+    from raytrain.training.loop import FoldTraining
+    from raytrain.training.objectives import OBJECTIVES
 
     strategy = tf.distribute.MultiWorkerMirroredStrategy() if num_workers > 1 else None
     with strategy.scope() if strategy else contextlib.nullcontext():

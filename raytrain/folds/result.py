@@ -22,7 +22,7 @@ RECORD_KEYS = ("name", "architecture", "fold", "repeat", "seed", "seconds")
 
 
 class Resumable(Protocol):
-    """What `network.loop.FoldTraining` has of this."""
+    """What `training.loop.FoldTraining` has of this."""
 
     epoch: int
     step: int

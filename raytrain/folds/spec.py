@@ -10,10 +10,10 @@ from ray.actor import ActorHandle
 
 from raytrain.folds.hidden_states import HiddenStates
 from raytrain.keywords.held import HeldWords, KeywordInputs
-from raytrain.network.schedule import TrainSettings
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.tasks import reads_encoder
 from raytrain.text.windows import Windows
+from raytrain.training.settings import TrainSettings
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from raytrain.provenance import describe_worker, processor_name
 from raytrain.storage.directory import Directory
 
 if TYPE_CHECKING:
-    from raytrain.network.loop import FoldTraining
+    from raytrain.training.loop import FoldTraining
 
 Outcome = Literal["committed", "stopped"]
 
@@ -86,7 +86,7 @@ def _train(spec: FoldSpec, builder: Builder) -> Outcome:
         )
     if spec.is_network and builder.is_new:
         with quick_imports():
-            import raytrain.network.loop  # noqa: F401
+            import raytrain.training.loop  # noqa: F401
         set_up_tensorflow(spec.threads, spec.gpu_share, spec.precision)
     is_chief = builder.rank == 0
     with FoldReporter(spec) if is_chief else SilentReporter() as reporter:

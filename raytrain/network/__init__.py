@@ -1,1 +1,1 @@
-"""TensorFlow: models and their training."""
+"""TensorFlow: encoders, heads and what they are made of."""

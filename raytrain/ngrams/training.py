@@ -14,7 +14,7 @@ from raytrain.scores.oof import fold_table
 
 
 class NgramObjective:
-    """What becomes of a fold's probabilities, as `network.objectives.Classification` has it."""
+    """What becomes of a fold's probabilities, as `training.objectives.Classification` has it."""
 
     def oof_table(
         self, rows: np.ndarray, predicted: np.ndarray, ids: pa.Array, weights: Mapping[str, np.ndarray]

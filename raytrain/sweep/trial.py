@@ -94,7 +94,7 @@ def run_trial(
     if known.state in ENDED or known.num_folds >= num_folds:
         return
     with quick_imports():
-        import raytrain.network.loop  # noqa: F401
+        import raytrain.training.loop  # noqa: F401
     full = with_point(next(iter(bases.values())).config, config["point"])
     specs = trial_specs(bases[input_key(full)], config["point"], num_folds)[known.num_folds :]
     set_up_tensorflow(threads, gpu_share, specs[0].precision)

@@ -158,7 +158,7 @@ def starved(loop_config):
     import tensorflow as tf
 
     from raytrain.folds import worker
-    from raytrain.network import loop as training
+    from raytrain.training import loop as training
 
     lay = training.FoldTraining._lay
 

@@ -18,7 +18,7 @@ from raytrain.folds.launch import Capacity, run_folds
 from raytrain.folds.log import MemoryTaken, Started
 from raytrain.folds.resources import FoldResources
 from raytrain.folds.result import FoldResult
-from raytrain.network.schedule import TrainSettings
+from raytrain.training.settings import TrainSettings
 
 pytestmark = pytest.mark.slow
 SETTINGS = plain_settings(epochs=1)

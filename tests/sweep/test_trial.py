@@ -137,7 +137,7 @@ def trained(monkeypatch):
             specs.append(spec)
             yield dict.fromkeys(METRICS, float(spec.fold)), 2.0
 
-    monkeypatch.setitem(sys.modules, "raytrain.network.loop", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "raytrain.training.loop", SimpleNamespace())
     monkeypatch.setattr(trial, "set_up_tensorflow", lambda *_: None)
     monkeypatch.setattr(trial, "_train_folds", train)
     return specs

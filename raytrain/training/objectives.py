@@ -11,7 +11,6 @@ import tensorflow as tf
 from raytrain.network.build import crf_layer
 from raytrain.network.crf import tagging_losses
 from raytrain.network.inference import predict_emissions, predict_logits
-from raytrain.network.schedule import TrainSettings
 from raytrain.network.weights import head_variables, read_variables
 from raytrain.scores.classes import proba_from_logits, score_proba
 from raytrain.scores.guess import constant_loss, entropy, is_learned
@@ -21,12 +20,13 @@ from raytrain.scores.tagging import find_and_count, transitions_of
 from raytrain.text.batches import FeatureRows
 from raytrain.text.ragged import bounds_of, ranges
 from raytrain.text.windows import TaggedWindows
+from raytrain.training.settings import TrainSettings
 
 keras = tf.keras
 
 
 class Objective(Protocol):
-    """What `network.loop.FoldTraining` asks of a task.
+    """What `training.loop.FoldTraining` asks of a task.
 
     Attributes:
         target_spec: Of a batch of `targets`.

@@ -11,12 +11,12 @@ from plain_settings import plain_settings
 
 from raytrain.devices import set_precision
 from raytrain.errors import RaytrainError
-from raytrain.network import step as step_module
+from raytrain.training import step as step_module
 from raytrain.network import transformer
 from raytrain.network.build import build_model
-from raytrain.network.loop import FoldTraining
-from raytrain.network.objectives import Classification
-from raytrain.network.step import TrainStep
+from raytrain.training.loop import FoldTraining
+from raytrain.training.objectives import Classification
+from raytrain.training.step import TrainStep
 from raytrain.network.weights import encoder_variables, head_variables
 from raytrain.text.batches import FeatureRows, plan_epoch
 

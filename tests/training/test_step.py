@@ -11,9 +11,9 @@ import tensorflow as tf
 from plain_settings import plain_settings
 
 from raytrain.network.build import build_head, build_model, crf_layer
-from raytrain.network.objectives import Classification
-from raytrain.network.optimizer import BETA_1, BETA_2, EPSILON
-from raytrain.network.step import TrainStep
+from raytrain.training.objectives import Classification
+from raytrain.training.optimizer import BETA_1, BETA_2, EPSILON
+from raytrain.training.step import TrainStep
 from raytrain.network.weights import encoder_variables, head_variables, read_variables
 
 SIZE, NUM_ROWS = 3, 6

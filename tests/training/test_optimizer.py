@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from raytrain.network.optimizer import Adam
+from raytrain.training.optimizer import Adam
 
 keras = tf.keras
 SHAPES = {"dense.0.kernel": (3, 4), "dense.1.bias": (4,), "encoder.norm.0.gamma": (3,)}

@@ -21,8 +21,8 @@ from raytrain.scores.classes import METRICS
 from raytrain.network.build import build_model
 from raytrain.network.weights import encoder_variables, head_variables, read_variables
 from raytrain.network.inference import predict_logits
-from raytrain.network.objectives import Classification
-from raytrain.network.loop import PLATEAU_FACTOR, FoldTraining
+from raytrain.training.objectives import Classification
+from raytrain.training.loop import PLATEAU_FACTOR, FoldTraining
 
 NUM_ROWS, NUM_WORDS = 24, 20
 TRAIN, VALID = np.arange(16), np.arange(16, 24)
@@ -166,7 +166,7 @@ def test_loss_of_a_step_equals_plain_numpy(fold, features, eagerly, num_labels, 
 
 
 def test_loss_of_an_epoch_is_the_mean_over_its_steps(fold, eagerly, monkeypatch):
-    monkeypatch.setattr("raytrain.network.loop.SYNC_SECONDS", 0.0)
+    monkeypatch.setattr("raytrain.training.loop.SYNC_SECONDS", 0.0)
     seen = []
     metrics = fold(train_encoder=False, batch_size=5).run_epoch(lambda *step: seen.append(step))
     assert [(step, num_steps) for step, num_steps, _ in seen] == [(1, 4), (2, 4), (3, 4), (4, 4)]

@@ -15,8 +15,8 @@ from raytrain.text.encode import build_features
 from raytrain.network.inference import predict_hidden_states, predict_logits
 from raytrain.network.build import build_head, build_model
 from raytrain.network.weights import encoder_variables, head_variables, read_variables
-from raytrain.network.objectives import Classification, Tagging
-from raytrain.network.loop import FoldTraining
+from raytrain.training.objectives import Classification, Tagging
+from raytrain.training.loop import FoldTraining
 from raytrain.text.windows import encode_windows, tag_windows
 
 BY_POLICY = "bfloat16"

@@ -17,10 +17,10 @@ from raytrain.text.encode import build_features
 from raytrain.network.inference import predict_emissions
 from raytrain.network.build import build_model, crf_layer
 from raytrain.network.weights import head_variables, read_variables
-from raytrain.network.objectives import Classification, Tagging
+from raytrain.training.objectives import Classification, Tagging
 from raytrain.scores.tagging import find_and_count, transitions_of
 from raytrain.scores.spans import score_tags
-from raytrain.network.loop import FoldTraining
+from raytrain.training.loop import FoldTraining
 from raytrain.text.windows import encode_windows, tag_windows
 
 NAMES = ["O", "B-LOC", "I-LOC"]

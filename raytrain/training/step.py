@@ -9,11 +9,11 @@ import tensorflow as tf
 from raytrain.devices import compiles
 from raytrain.errors import RaytrainError
 from raytrain.network.build import input_specs
-from raytrain.network.objectives import Objective
-from raytrain.network.optimizer import Adam
-from raytrain.network.schedule import TrainSettings
 from raytrain.network.transformer import compiled_layers
 from raytrain.network.weights import head_variables, learned_variables
+from raytrain.training.objectives import Objective
+from raytrain.training.optimizer import Adam
+from raytrain.training.settings import TrainSettings
 
 keras = tf.keras
 

@@ -12,13 +12,14 @@ import tensorflow as tf
 from safetensors.numpy import load_file, save_file
 
 from raytrain.errors import RaytrainError
-from raytrain.network.objectives import Objective
-from raytrain.network.schedule import TrainSettings, rate_factor
-from raytrain.network.step import Piece, TrainStep
 from raytrain.network.weights import assign_variables, learned_variables, read_variables
 from raytrain.scores.classes import is_better
 from raytrain.scores.guess import ConstantGuess
 from raytrain.text.batches import FeatureRows, choose_lengths, plan_epoch
+from raytrain.training.objectives import Objective
+from raytrain.training.schedule import rate_factor
+from raytrain.training.settings import TrainSettings
+from raytrain.training.step import Piece, TrainStep
 
 keras = tf.keras
 

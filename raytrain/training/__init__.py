@@ -1,0 +1,1 @@
+"""A model learns a fold's rows: objectives, steps, epochs."""
