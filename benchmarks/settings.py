@@ -3,7 +3,7 @@
 from typing import Any
 
 from raytrain.config.defaults import CRF_LEARNING_RATE
-from raytrain.config.sections import TrainConfig
+from raytrain.config.training import TrainConfig
 from raytrain.training.settings import TrainSettings
 
 RATES = {"learning_rate": 1e-3, "encoder_learning_rate": 1e-5, "crf_learning_rate": CRF_LEARNING_RATE}

@@ -9,6 +9,8 @@ ARCHITECTURES: dict[str, tuple[Architecture, ...]] = {
     "classify": ("finetune", "textcnn", "rnn_cnn", "tfidf"),
     "tag": ("bilstm_crf", "bilstm", "crf"),
 }
+Adversarial = Literal["fgm", "pgd"]  # how a step finds where its loss rises
+Pooling = Literal["first", "mean", "layers"]  # what finetune reads of an encoder
 Monitor = Literal["log_loss", "accuracy", "macro_f1", "auc", "precision", "recall", "f1"]
 # What each task is scored by, in the order of tables.
 TASK_METRICS: dict[str, tuple[str, ...]] = {

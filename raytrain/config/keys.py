@@ -3,7 +3,7 @@
 from typing import Any
 
 from raytrain.config.schema import Config
-from raytrain.config.sections import CacheConfig, ClusterConfig, TrainConfig
+from raytrain.config.sections import CacheConfig, ClusterConfig, DataConfig
 
 # What may change between two invocations of one run: where and how it is computed, and what is
 # predicted or compared beside it, but never what the folds learn.
@@ -18,6 +18,18 @@ FREE_KEYS = (
     "train.compile",
     "tracking.",
 )
+# Keys that older configs lack, whose default is what was done before there were any.
+NEWER_KEYS = (
+    "model.pooling",
+    "train.adversarial",
+    "train.adversarial_size",
+    "train.ema",
+    "train.layer_decay",
+    "train.mixup",
+    "train.multi_sample_dropout",
+    "train.r_drop",
+    "train.restarts",
+)
 
 
 def binding_keys(config: Config) -> dict[str, Any]:
@@ -28,13 +40,13 @@ def binding_keys(config: Config) -> dict[str, Any]:
 def decisive_keys(config: Config) -> dict[str, Any]:
     """The binding keys that decide what the folds learn; of keywords and tags only where there are any.
 
-    Nor restarts by default: what was trained before there were any is as good.
+    Nor newer keys by default: what was trained before there were any is as good.
     """
     unread = ["name"]
     if config.task != "tag":
         unread += ["data.spans", "data.scheme", "data.strict", "train.crf_learning_rate"]
     if config.words.keywords is None:
         unread += ["words.keywords", "words.num_keywords"]
-    if config.train.restarts == TrainConfig().restarts:
-        unread += ["train.restarts"]
+    default = Config(data=DataConfig(path="")).flat()
+    unread += [key for key in NEWER_KEYS if config.flat()[key] == default[key]]
     return {key: value for key, value in binding_keys(config).items() if key not in unread}

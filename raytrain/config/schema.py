@@ -17,9 +17,9 @@ from raytrain.config.sections import (
     Section,
     SweepConfig,
     TrackingConfig,
-    TrainConfig,
     WordsConfig,
 )
+from raytrain.config.training import TrainConfig
 from raytrain.tasks import ARCHITECTURES, SWEEP_METRIC, TASK_METRICS, Task
 
 
@@ -80,12 +80,20 @@ def _of_another_task(config: Config) -> list[str]:
     if keywords is not None and not config.model.has_networks:
         expected = "expected null where model.architecture is tfidf alone, which counts none"
         problems.append(f"words.keywords: {expected}; found {keywords}")
+    pooling, frozen = config.model.pooling, config.model.train_encoder is False
+    if pooling != "first" and "finetune" not in config.model.architectures:
+        problems.append(f"model.pooling: expected first where no architecture is finetune; found {pooling}")
+    elif pooling == "layers" and frozen:
+        problems.append("model.pooling: expected first or mean of a frozen encoder; found layers")
     if task == "tag":
         unread = {
             "data.text": ("one column", data.text, len(data.text_columns) > 1),
             "words.keywords": ("null", config.words.keywords, config.words.keywords is not None),
             "train.class_weight": ("null", train.class_weight, train.class_weight is not None),
             "train.label_smoothing": ("0", train.label_smoothing, train.label_smoothing > 0),
+            "train.r_drop": ("0", train.r_drop, train.r_drop > 0),
+            "train.mixup": ("0", train.mixup, train.mixup > 0),
+            "train.multi_sample_dropout": ("1", train.multi_sample_dropout, train.multi_sample_dropout > 1),
         }
         problems += [
             f"{key}: expected {expected} for task=tag, found {found}"

@@ -2,20 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from raytrain.tasks import Architecture, Monitor, reads_encoder
+from raytrain.tasks import Architecture, Monitor, Pooling, reads_encoder
 
 AUTO = "auto"  # of words.keywords
 DropKind = Literal["empty_text", "missing_label", "malformed_row", "duplicate_id", "rare_class"]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
-# Keras's name for bfloat16 beside float32 is what older configs say.
-Precision = Annotated[
-    Literal["auto", "float32", "bfloat16"],
-    BeforeValidator(lambda value: "bfloat16" if value == "mixed_bfloat16" else value),
-]
-Compile = Literal["auto"] | bool
 
 
 def yaml_value(value: Any) -> str:
@@ -102,6 +96,11 @@ class ModelConfig(Section):
         description="finetune | textcnn | rnn_cnn | tfidf (n-grams, no network), or a list of them to "
         "average; task=tag: bilstm_crf (the default there) | bilstm | crf",
     )
+    pooling: Pooling = Field(
+        "first",
+        description="what finetune reads: the first position, the mean of all, or the first of the last "
+        "layers, weighted",
+    )
     train_encoder: bool | None = Field(
         None,
         description="null: finetune and task=tag train it, the others freeze it unless it is untrained",
@@ -124,61 +123,6 @@ class ModelConfig(Section):
     def has_networks(self) -> bool:
         """Whether anything reads an encoder."""
         return any(reads_encoder(name) for name in self.architectures)
-
-
-class TrainConfig(Section):
-    epochs: Positive = Field(3, description="passes over a fold's training rows")
-    batch_size: Positive = Field(32, description="texts per step, over all workers of the fold")
-    learning_rate: Rate | None = Field(
-        None,
-        description="of the head; null: finetune takes the encoder's, the others 1e-3",
-    )
-    encoder_learning_rate: Rate | None = Field(
-        None, description="null: by the encoder's size, from 1e-5 of BERT-base on; 5e-4 where it is untrained"
-    )
-    crf_learning_rate: Rate | None = Field(
-        None, description="of a CRF's transitions; null: 1e-2, for they would hardly move at an encoder's"
-    )
-    schedule: Literal["constant", "linear", "cosine", "plateau"] = Field(
-        "linear", description="of all learning rates, after the warm-up"
-    )
-    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps over which the rates rise")
-    weight_decay: float = Field(0.0, ge=0, description="decoupled; not on biases and norms")
-    clip_norm: float | None = Field(1.0, gt=0, description="cap on the gradients' global norm")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread evenly")
-    class_weight: Literal["balanced"] | dict[str, float] | None = Field(
-        None, description="balanced, or a weight per label, e.g. {rumour: 2.0}"
-    )
-    precision: Precision = Field(
-        "auto",
-        description="of products; auto: bfloat16 where the hardware has it, else float32",
-    )
-    compile: Compile = Field(
-        "auto",
-        description="by XLA, the encoder's layers, BiLSTMs and the optimizer; auto: on cards, as long as XLA "
-        "can; batches then have four lengths at most",
-    )
-    dropout: float = Field(0.1, ge=0, lt=1, description="of the head, before its dense layers")
-    early_stopping: Positive | None = Field(
-        None, description="epochs without a better `monitor` after which a fold ends"
-    )
-    monitor: Monitor = Field("log_loss", description="what plateau, early_stopping and select: best watch")
-    select: Literal["last", "best"] = Field(
-        "last", description="the epoch whose weights are kept; best makes OOF optimistic"
-    )
-    restarts: int = Field(
-        2,
-        ge=0,
-        description="how often a fold that learns nothing is begun again with another seed; never in a sweep",
-    )
-
-    @field_validator("class_weight", mode="before")
-    @classmethod
-    def _labels_as_strings(cls, value: Any) -> Any:
-        """YAML reads the label 1 as a number."""
-        if not isinstance(value, dict):
-            return value
-        return {yaml_value(label): weight for label, weight in value.items()}
 
 
 class EnsembleConfig(Section):

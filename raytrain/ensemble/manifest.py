@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from raytrain.config.defaults import reads_words
-from raytrain.config.sections import Precision
+from raytrain.config.training import Precision
 from raytrain.corpus.tags import tag_names, type_names
 from raytrain.storage.files import is_inside
-from raytrain.tasks import ARCHITECTURES, Architecture, Task, reads_encoder
+from raytrain.tasks import ARCHITECTURES, Architecture, Pooling, Task, reads_encoder
 
 # 1: classifiers without keywords and vectors of characters, 2: with keywords, 3: with these vectors, and
 # taggers; all three are still written of such. 4: with n-grams, and no encoder where there are only they.
@@ -50,6 +50,7 @@ class ModelEntry(_Entry):
     num_labels: int = Field(ge=2, alias="num_classes")
     dropout: float = Field(ge=0, lt=1)
     num_keyword_classes: Count = 0
+    pooling: Pooling = "first"
 
 
 class ArchitectureEntry(_Entry):

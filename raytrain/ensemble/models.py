@@ -157,6 +157,7 @@ class FoldModels:
             "dropout": arguments.dropout,
             "seed": 0,
             "num_keyword_classes": arguments.num_keyword_classes,
+            "pooling": arguments.pooling,
         }
         if self._is_frozen(architecture):
             return build_head(hidden_size=config["hidden_size"], **own)

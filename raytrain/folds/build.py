@@ -120,6 +120,8 @@ def build_initial_model(spec: FoldSpec, data: FoldData) -> Any:
             own.dropout,
             spec.seed,
             num_keyword_classes=own.num_keyword_classes,
+            pooling=own.pooling,
+            multi_sample_dropout=own.multi_sample_dropout,
         )
     else:
         model = build_model(**vars(spec.model), seed=spec.seed)

@@ -11,7 +11,7 @@ from ray.actor import ActorHandle
 from raytrain.folds.hidden_states import HiddenStates
 from raytrain.keywords.held import HeldWords, KeywordInputs
 from raytrain.pretrained.directory import EncoderFiles
-from raytrain.tasks import reads_encoder
+from raytrain.tasks import Pooling, reads_encoder
 from raytrain.text.windows import Windows
 from raytrain.training.settings import TrainSettings
 
@@ -80,6 +80,8 @@ class ModelSettings:
         train_encoder: Whether the encoder learns.
         dropout: In the head.
         num_keyword_classes: Classes that kept keywords are counted for; 0 where the head counts none.
+        pooling: What `finetune` reads of the encoder.
+        multi_sample_dropout: Dropouts under which the last layers see each text in training.
     """
 
     architecture: str
@@ -90,6 +92,8 @@ class ModelSettings:
     train_encoder: bool
     dropout: float
     num_keyword_classes: int = 0
+    pooling: Pooling = "first"
+    multi_sample_dropout: int = 1
 
     @property
     def freezes_encoder(self) -> bool:

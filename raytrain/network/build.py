@@ -6,24 +6,28 @@ import numpy as np
 import tensorflow as tf
 
 from raytrain.network.crf import CRF
-from raytrain.network.encoders import build_transformer
+from raytrain.network.encoders import Reads, build_transformer
 from raytrain.network.layers import (
     Dense,
     Dropout,
     DropoutSeed,
+    LayerMixture,
     MaskedConv1D,
     MaskedMaxPooling,
     MaskedMeanPooling,
     OpenEmbedding,
     PaddingMask,
+    Repeat,
 )
 from raytrain.network.recurrent import BiLSTM
+from raytrain.network.taps import STATES, VECTOR, Tap
 from raytrain.network.weights import find_part
-from raytrain.tasks import ARCHITECTURES
+from raytrain.tasks import ARCHITECTURES, Pooling
 
 keras = tf.keras
 WORD_EMBEDDING = "word_embedding.0.embeddings"  # its name among a head's variables
 
+READS: dict[Pooling, Reads] = {"first": "first", "mean": "all", "layers": "layers"}
 INPUTS = ("token_ids", "segment_ids", "word_ids")
 
 
@@ -38,6 +42,8 @@ def build_model(
     dropout: float,
     seed: int,
     num_keyword_classes: int = 0,
+    pooling: Pooling = "first",
+    multi_sample_dropout: int = 1,
 ) -> keras.Model:
     """Builds an untrained classifier or tagger: an encoder and a head on it.
 
@@ -52,6 +58,10 @@ def build_model(
         dropout: Rate of the head.
         seed: Of the initial weights.
         num_keyword_classes: How many classes a text's keywords are counted of; 0 where they are not.
+        pooling: What `finetune` reads of the encoder: the `first` position, the `mean` over all, or the first
+            of the last `layers`, weighted.
+        multi_sample_dropout: How often a classifier's last layers see each text in training, each time with
+            another dropout (Inoue 2019); as many times as many logits come of it, sample after sample.
 
     Returns:
         A keras.Model of {token_ids, segment_ids, word_ids}, each (batch, length) int32, and where keywords
@@ -60,7 +70,7 @@ def build_model(
         set by each training step.
     """
     dropout_seed = DropoutSeed()
-    first_only = architecture == "finetune"
+    reads = READS[pooling] if architecture == "finetune" else "all"
     # First the head, whose places of dropout are then those that it has where it stands alone.
     head = build_head(
         architecture,
@@ -71,8 +81,10 @@ def build_model(
         seed,
         dropout_seed,
         num_keyword_classes,
+        pooling,
+        multi_sample_dropout,
     )
-    encoder = build_transformer(kind, config, seed, dropout_seed, first_only).model
+    encoder = build_transformer(kind, config, seed, dropout_seed, reads).model
     encoder.trainable = train_encoder
     return EncoderWithHead(encoder, head, name=architecture)
 
@@ -114,6 +126,8 @@ def build_head(
     seed: int,
     dropout_seed: DropoutSeed | None = None,
     num_keyword_classes: int = 0,
+    pooling: Pooling = "first",
+    multi_sample_dropout: int = 1,
 ) -> keras.Model:
     """Builds what stands on the encoder, for itself: it learns from hidden states computed before.
 
@@ -131,26 +145,38 @@ def build_head(
     # Not seed, seed + 1, …: folds have consecutive seeds and would share initial values.
     seeds = iter((np.random.SeedSequence(seed).generate_state(32) >> 1).tolist())
     drop = Dropout(dropout, dropout_seed, name="dropout")
+    read = Tap(name=STATES)(states)
     if architecture == "finetune":
-        vector = keras.layers.Lambda(lambda x: x[:, 0], name="first", dtype="float32")(states)
+        vector = _pooled(read, inputs["token_ids"], pooling)
     else:
         mask = PaddingMask(name="mask")(inputs["token_ids"])
-        fused = [states, _word_embedding(*embedding)(inputs["word_ids"])]
+        fused = [read, _word_embedding(*embedding)(inputs["word_ids"])]
         if architecture in ARCHITECTURES["tag"]:
             emissions = _tagging_head(fused, mask, architecture, num_labels, drop, seeds)
             return _finish_head(inputs, emissions, dropout_seed)
         vector = _fusion_head(fused, mask, num_bilstms=2 if architecture == "rnn_cnn" else 0, seeds=seeds)
-    vector = drop(vector)
+    repeat = Repeat(multi_sample_dropout, name="samples")
+    vector = drop(repeat(vector))
     for name, counts in _keyword_input(num_keyword_classes).items():
         inputs[name] = counts
         beside = keras.layers.Concatenate(name="with_keywords", dtype="float32")
-        vector = beside([vector, _log_counts(counts)])
+        vector = beside([vector, repeat(_log_counts(counts))])
+    vector = Tap(name=VECTOR)(vector)
     if architecture != "finetune":
         dense = Dense(32, activation="relu", name="dense", kernel_initializer=_glorot(seeds))
         vector = dense(vector)
     units = 1 if num_labels == 2 else num_labels
     output = keras.layers.Dense(units, name="logits", kernel_initializer=_glorot(seeds), dtype="float32")
     return _finish_head(inputs, output(vector), dropout_seed)
+
+
+def _pooled(states, token_ids, pooling: Pooling):
+    """(batch, channels) of what `finetune` reads of the encoder."""
+    if pooling == "mean":
+        return MaskedMeanPooling(name="mean")(states, mask=PaddingMask(name="mask")(token_ids))
+    if pooling == "layers":
+        return LayerMixture(name="layers")(states)
+    return keras.layers.Lambda(lambda x: x[:, 0], name="first", dtype="float32")(states)
 
 
 def _word_embedding(rows: int | None, columns: int) -> keras.layers.Embedding:

@@ -1,6 +1,6 @@
 """BERT and ALBERT encoders of bert4keras, built of layers that compute what `network.transformer` says."""
 
-from typing import Any
+from typing import Any, Literal
 
 import bert4keras.layers
 import tensorflow as tf
@@ -8,6 +8,7 @@ from bert4keras.models import ALBERT, BERT
 
 from raytrain.network.formulas import LayerSettings, fuses, normalize, normalize_fused
 from raytrain.network.layers import (
+    MIXED_LAYERS,
     Dense,
     Dropout,
     DropoutSeed,
@@ -15,9 +16,12 @@ from raytrain.network.layers import (
     TruncatedNormal,
     add_float32,
 )
+from raytrain.network.taps import TOKENS, Tap
 from raytrain.network.transformer import PLACES, run_layer
 
 keras = tf.keras
+
+Reads = Literal["all", "first", "layers"]
 
 
 class LayerNorm(bert4keras.layers.LayerNormalization):
@@ -124,7 +128,8 @@ class _OwnLayers:
 
     dropout_seed: DropoutSeed
     truncated_normal: TruncatedNormal
-    first_only: bool
+    reads: Reads
+    layer_outputs: list[Any]
     norm_epsilon: float
 
     @property
@@ -144,7 +149,10 @@ class _OwnLayers:
         # float32 whatever the policy, as when PyTorch's autocast runs a Transformer.
         if layer is not Dense:
             kwargs = {**kwargs, "dtype": "float32"}
-        return super().apply(inputs, layer, arguments, **kwargs)
+        outputs = super().apply(inputs, layer, arguments, **kwargs)
+        if kwargs.get("name") == "Embedding-Token":
+            return super().apply(outputs, Tap, name=TOKENS)
+        return outputs
 
     def apply_main_layers(self, inputs, index):
         """One layer, which may be the same every time, but not its places of dropout."""
@@ -159,7 +167,8 @@ class _OwnLayers:
             product_type=keras.mixed_precision.global_policy().compute_dtype,
         )
         arguments = {"place": self.dropout_seed.reserve(PLACES)}
-        arguments["first_only"] = self.first_only and index == self.num_hidden_layers - 1
+        is_last = index == self.num_hidden_layers - 1
+        arguments["first_only"] = is_last and self.reads != "all"
         outputs = self.apply(
             inputs,
             TransformerLayer,
@@ -172,6 +181,7 @@ class _OwnLayers:
             name=name,
         )
         self.layers |= {part.name: part for part in self.layers[name].parts}
+        self.layer_outputs.append(outputs)
         return outputs
 
 
@@ -185,7 +195,7 @@ class _Albert(_OwnLayers, ALBERT):
 
 @tf.autograph.experimental.do_not_convert
 def build_transformer(
-    kind: str, config: dict[str, Any], seed: int, dropout_seed: DropoutSeed, first_only: bool = False
+    kind: str, config: dict[str, Any], seed: int, dropout_seed: DropoutSeed, reads: Reads = "all"
 ) -> BERT:
     """Builds bert4keras's object around an untrained encoder; its `model` is the keras.Model.
 
@@ -194,8 +204,9 @@ def build_transformer(
         config: Google's config json, as a dict.
         seed: Of the initial weights.
         dropout_seed: Where its dropout layers find their seed.
-        first_only: Computes the last layer at position 0 alone, for who reads no other; the output is
-            (batch, 1, hidden_size).
+        reads: What is read of it: `all` positions of the last layer; the `first` alone, the output is then
+            (batch, 1, hidden_size); the first of the last `layers`, (batch, layers, hidden_size) of
+            `MIXED_LAYERS` at most. Where no other position is read, the last layer computes no other.
     """
     transformer = (_Albert if kind == "albert" else _Bert)(
         vocab_size=config["vocab_size"],
@@ -213,7 +224,19 @@ def build_transformer(
     )
     transformer.dropout_seed = dropout_seed
     transformer.truncated_normal = TruncatedNormal(seed)
-    transformer.first_only = first_only
+    transformer.reads, transformer.layer_outputs = reads, []
     transformer.norm_epsilon = config.get("layer_norm_eps", 1e-12)
     transformer.build()
+    if reads == "layers":
+        _read_layers(transformer)
     return transformer
+
+
+def _read_layers(transformer: BERT) -> None:
+    """Has the model give the first position of its last layers."""
+    last = transformer.layer_outputs[-MIXED_LAYERS:]
+    stack = keras.layers.Lambda(
+        lambda layers: tf.concat([layer[:, :1] for layer in layers], axis=1), name="last", dtype="float32"
+    )
+    inputs, name = transformer.model.inputs, transformer.model.name
+    transformer.model = keras.Model(inputs, stack(last), name=name)

@@ -13,6 +13,8 @@ from raytrain.network import formulas
 
 keras = tf.keras
 
+MIXED_LAYERS = 4  # the last ones of an encoder: Devlin et al. 2019 found no more than these to help
+
 
 class DropoutSeed:
     """Where the dropout layers of one model find what their masks of the current step are drawn from.
@@ -91,6 +93,17 @@ class Dropout(Float32Layer):
             return inputs
         key = self.seed.keys(self.place)
         return tf.custom_gradient(lambda values: formulas.drop(values, self.rate, key))(inputs)
+
+
+class Repeat(Float32Layer):
+    """In training (batch, channels) to (copies × batch, channels), copy after copy; else as it is."""
+
+    def __init__(self, copies: int, **kwargs):
+        super().__init__(**kwargs)
+        self.copies = copies
+
+    def call(self, inputs, training=None):
+        return tf.tile(inputs, [self.copies, 1]) if training else inputs
 
 
 def linear(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
@@ -189,6 +202,21 @@ class MaskedMeanPooling(Float32Layer):
     def call(self, inputs, mask):
         weight = tf.cast(mask, tf.float32)[:, :, None]
         return tf.reduce_sum(inputs * weight, axis=1) / tf.maximum(tf.reduce_sum(weight, axis=1), 1.0)
+
+
+class LayerMixture(Float32Layer):
+    """(batch, layers, channels) to (batch, channels): the layers' mean, by weights that are learned.
+
+    Before training all weigh the same (Peters et al. 2018).
+    """
+
+    def build(self, input_shape):
+        self.scores = add_float32(self, "scores", (MIXED_LAYERS,), "zeros")
+        super().build(input_shape)
+
+    def call(self, inputs):
+        shares = tf.nn.softmax(self.scores[: tf.shape(inputs)[1]])
+        return tf.tensordot(shares, inputs, [[0], [1]])
 
 
 class OpenEmbedding(keras.layers.Embedding):

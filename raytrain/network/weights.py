@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ _READ_ERRORS = (
     KeyError,
 )
 _SLOTS = re.compile(r"/(adam|lamb)_[mv](_\d+)?$|/(Adam|LAMB)(_\d+)?$")
+_NUMBER = re.compile(r"encoder\.Transformer-(\d+)-")
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,25 @@ def find_part(model: keras.Model, name: str) -> keras.Model | None:
     """The encoder or the head of a model, which may itself be one of them."""
     parts = [model, *model.layers]
     return next((part for part in parts if part.name == name), None)
+
+
+def encoder_depth(name: str, num_layers: int) -> int:
+    """How many of an encoder's layers lie above a variable of it: 0 in the last.
+
+    Args:
+        name: As in `encoder_variables`.
+        num_layers: Of the encoder; ALBERT's share their weights and are one.
+    """
+    if not name.startswith("encoder.Transformer"):
+        return num_layers
+    number = _NUMBER.match(name)
+    return num_layers - 1 - int(number[1]) if number else 0
+
+
+def count_layers(names: Iterable[str]) -> int:
+    """Layers of an encoder with weights of their own, by its variables' names."""
+    numbers = [int(found[1]) for name in names if (found := _NUMBER.match(name))]
+    return max(numbers, default=0) + 1
 
 
 def max_positions(model: keras.Model) -> int:

@@ -1,5 +1,6 @@
 """Training of one model on one fold's rows: epochs, schedule, evaluation, resumable state."""
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -15,11 +16,12 @@ from raytrain.errors import RaytrainError
 from raytrain.network.weights import assign_variables, learned_variables, read_variables
 from raytrain.scores.classes import is_better
 from raytrain.scores.guess import ConstantGuess
-from raytrain.text.batches import FeatureRows, choose_lengths, plan_epoch
+from raytrain.text.batches import FeatureRows, plan_epoch
+from raytrain.training.batches import Batches, Piece
 from raytrain.training.objectives import Objective
 from raytrain.training.schedule import rate_factor
 from raytrain.training.settings import TrainSettings
-from raytrain.training.step import Piece, TrainStep
+from raytrain.training.step import TrainStep
 
 keras = tf.keras
 
@@ -72,10 +74,11 @@ class FoldTraining:
     ):
         self.model, self.features, self.objective = model, features, objective
         self.settings = settings
-        self.rank, self.num_workers, self.accumulation = rank, num_workers, accumulation
+        self.accumulation = accumulation
         self._begin(train_rows, valid_rows, seed)
         self._update = TrainStep(model, objective, settings, strategy, accumulation)
-        self._lengths = choose_lengths(features.lengths)
+        self._average, self._optimizer = self._update.average, self._update.optimizer
+        self._batches = Batches(features.lengths, objective, settings, rank, num_workers, accumulation)
 
     def _begin(self, train_rows: np.ndarray, valid_rows: np.ndarray, seed: int, restarts: int = 0) -> None:
         self.train_rows, self.valid_rows, self.seed, self.restarts = train_rows, valid_rows, seed, restarts
@@ -112,8 +115,10 @@ class FoldTraining:
         assign_variables(
             learned_variables(self.model), read_variables(learned_variables(initial)), "the fold"
         )
-        for moment in self._update.optimizer.state.values():
+        for moment in self._optimizer.state.values():
             moment.assign(tf.zeros_like(moment))
+        if self._average is not None:
+            self._average.begin()
 
     @property
     def refusal(self) -> str | None:
@@ -159,13 +164,13 @@ class FoldTraining:
         total, synced = tf.constant(self._loss), time.monotonic()
         with ThreadPoolExecutor(1) as prefetch:
             ahead = plan[self.step : self.step + PREFETCHED]
-            batches = [prefetch.submit(self._share, rows) for rows in ahead]
+            batches = [prefetch.submit(self._lay, rows) for rows in ahead]
             while self.step < len(plan):
                 if pause is not None and pause():
                     break
                 pieces = batches.pop(0).result()
                 if self.step + PREFETCHED < len(plan):
-                    batches.append(prefetch.submit(self._share, plan[self.step + PREFETCHED]))
+                    batches.append(prefetch.submit(self._lay, plan[self.step + PREFETCHED]))
                 number = self.epoch * len(plan) + self.step
                 total += self._update(pieces, *self._schedule(number, len(plan), len(pieces)))
                 self.step += 1
@@ -213,41 +218,17 @@ class FoldTraining:
         self._watch(metrics)
         return metrics
 
-    def _share(self, rows: np.ndarray) -> list[Piece]:
-        """This worker's rows of a batch, in as many pieces as each worker has: all of them sum up each one.
-
-        Where its rows are too few for that, the rest are of weight 0.
-        """
-        own = rows[self.rank :: self.num_workers]
-        num_pieces = min(self.accumulation, -(-len(rows) // self.num_workers))
-        pieces = [self._lay(piece, rows) for piece in np.array_split(own, num_pieces) if len(piece)]
-        if len(pieces) < num_pieces:
-            inputs, targets, weights = self._lay(rows[:1], rows)
-            pieces += [(inputs, targets, np.zeros_like(weights))] * (num_pieces - len(pieces))
-        return pieces
-
-    def _lay(self, rows: np.ndarray, batch: np.ndarray) -> Piece:
-        """Rows of a batch as arrays. Compiled, of few shapes: few lengths, filled up with weights of 0."""
-        features, objective, length = self.features, self.objective, None
-        weights = objective.weights(features, rows, batch)
-        if self._update.compiles:
-            length = int(self._lengths[np.searchsorted(self._lengths, features.lengths[rows].max())])
-            num_rows = -(-self.settings.batch_size // self.num_workers)
-            missing = -(-num_rows // self.accumulation) - len(rows)
-            rows = np.concatenate([rows, np.repeat(rows[:1], missing)])
-            weights = np.pad(weights, (0, missing))
-        return features.collate(rows, length), objective.targets(features, rows, length), weights
+    def _lay(self, rows: np.ndarray) -> list[Piece]:
+        return self._batches.lay(self.features, rows, filled=self._update.compiles)
 
     def _schedule(
         self, step: int, steps_per_epoch: int, num_pieces: int
     ) -> tuple[list[np.ndarray], np.float32, np.float32]:
-        """Dropout seeds, factor of the rates and number of a step, counted over all epochs."""
+        """Seeds, factor of the rates and number of a step, counted over all epochs."""
         settings = self.settings
         num_steps = settings.epochs * steps_per_epoch
         factor = rate_factor(settings.schedule, step, num_steps, settings.warmup) * self._plateau
-        first = (step * self.num_workers + self.rank) * self.accumulation
-        seeds = [np.array([self.seed, first + piece], np.int32) for piece in range(num_pieces)]
-        return seeds, np.float32(factor), np.float32(step)
+        return self._batches.seeds(self.seed, step, num_pieces), np.float32(factor), np.float32(step)
 
     def _check_loss(self, total: float, number: int, num_steps: int, on_step: StepCallback | None) -> None:
         if not np.isfinite(total):
@@ -260,11 +241,12 @@ class FoldTraining:
     def evaluate(self) -> dict[str, float]:
         """Scores the valid rows and keeps what the model says of them in `predicted`."""
         size = max(1, PREDICTED // self.accumulation)
-        predicted = self.objective.predict(self.model, self.features, self.valid_rows, size)
-        if not np.isfinite(predicted).all():  # the last update of the epoch may have done it
-            raise RaytrainError(f"the valid rows' logits are not finite in epoch {self.epoch}; {ADVICE}")
-        self.predicted = predicted
-        return self.objective.score(self.model, self.valid_rows, predicted)
+        with self._judged():
+            predicted = self.objective.predict(self.model, self.features, self.valid_rows, size)
+            if not np.isfinite(predicted).all():  # the last update of the epoch may have done it
+                raise RaytrainError(f"the valid rows' logits are not finite in epoch {self.epoch}; {ADVICE}")
+            self.predicted = predicted
+            return self.objective.score(self.model, self.valid_rows, predicted)
 
     def _watch(self, metrics: dict[str, float]) -> None:
         """Feeds the monitored metric to best-epoch selection, early stopping and the plateau rule."""
@@ -282,8 +264,14 @@ class FoldTraining:
             if self.settings.schedule == "plateau":
                 self._plateau *= PLATEAU_FACTOR
 
+    def _judged(self) -> contextlib.AbstractContextManager[None]:
+        """The model as it is judged and kept: with its weights' average, where there is one."""
+        return contextlib.nullcontext() if self._average is None else self._average.used()
+
     def weights(self) -> dict[str, np.ndarray]:
-        return read_variables(learned_variables(self.model))
+        """What the fold leaves."""
+        with self._judged():
+            return read_variables(learned_variables(self.model))
 
     def selected(self) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, float]]:
         """Weights, `predicted` and metrics of the selected epoch."""
@@ -297,14 +285,20 @@ class FoldTraining:
             self.evaluate()
         return self.weights(), self.predicted, self.history[-1]
 
+    def _variables(self) -> dict[str, dict[str, tf.Variable]]:
+        """All that training changes, by what it is."""
+        return {
+            "weight": learned_variables(self.model),
+            "optimizer": self._optimizer.state,
+            "average": {} if self._average is None else self._average.state,
+        }
+
     def save(self, directory: str | Path) -> None:
         """Writes all that `load` needs to go on as if nothing had happened."""
         directory = Path(directory)
-        arrays = {f"weight/{name}": value for name, value in self.weights().items()}
-        arrays |= {
-            f"optimizer/{name}": value for name, value in read_variables(self._update.optimizer.state).items()
-        }
-        arrays |= {f"best/{name}": value for name, value in self._best.items()}
+        parts = {kind: read_variables(variables) for kind, variables in self._variables().items()}
+        parts["best"] = self._best
+        arrays = {f"{kind}/{name}": value for kind, part in parts.items() for name, value in part.items()}
         if self._best_predicted is not None:
             arrays["best_predicted"] = self._best_predicted
         save_file(arrays, directory / "state.safetensors")
@@ -332,8 +326,8 @@ class FoldTraining:
                 name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)
             }
 
-        assign_variables(learned_variables(self.model), part("weight/"), str(directory))
-        assign_variables(self._update.optimizer.state, part("optimizer/"), str(directory))
+        for kind, variables in self._variables().items():
+            assign_variables(variables, part(f"{kind}/"), str(directory))
         # Its name before there were taggers was best_proba.
         best = arrays.get("best_predicted", arrays.get("best_proba"))
         self._best, self._best_predicted = part("best/"), best

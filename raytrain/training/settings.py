@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from raytrain.tasks import Adversarial
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -27,3 +29,10 @@ class TrainSettings:
     select: str
     compile: Literal["auto"] | bool = "auto"
     restarts: int = 0
+    layer_decay: float = 1.0
+    adversarial: Adversarial | None = None
+    adversarial_size: float = 0.05
+    r_drop: float = 0.0
+    mixup: float = 0.0
+    multi_sample_dropout: int = 1
+    ema: float | None = None

@@ -9,15 +9,15 @@ import tensorflow as tf
 from raytrain.devices import compiles
 from raytrain.errors import RaytrainError
 from raytrain.network.build import input_specs
-from raytrain.network.transformer import compiled_layers
-from raytrain.network.weights import head_variables, learned_variables
+from raytrain.network.weights import count_layers, encoder_depth, head_variables, learned_variables
+from raytrain.training.averaging import WeightAverage
+from raytrain.training.batches import Piece
+from raytrain.training.gradients import Gradients
 from raytrain.training.objectives import Objective
 from raytrain.training.optimizer import Adam
 from raytrain.training.settings import TrainSettings
 
 keras = tf.keras
-
-Piece = tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]  # inputs, targets, weights
 
 
 class TrainStep:
@@ -33,6 +33,7 @@ class TrainStep:
 
     Attributes:
         optimizer: Of what the model learns.
+        average: Of what the model learns, or None.
         compiles: Whether XLA compiles.
         refusal: Why it does not although it might have, or None.
     """
@@ -48,11 +49,14 @@ class TrainStep:
         self._model, self._objective = model, objective
         self._settings, self._strategy = settings, strategy
         self.optimizer = _build_optimizer(model, settings)
+        learned = self.optimizer.variables
+        self.average = None if settings.ema is None else WeightAverage(learned, settings.ema)
+        self._differentiate = Gradients(model, objective, settings, learned)
         self._sums: dict[str, tf.Variable] = {}
         if num_pieces > 1:
             self._sums = {
                 name: tf.Variable(tf.zeros_like(variable), trainable=False, name="sum")
-                for name, variable in self.optimizer.variables.items()
+                for name, variable in learned.items()
             }
         self.refusal: str | None = None
         self._trace(compiles(settings.compile))
@@ -136,7 +140,7 @@ class TrainStep:
 
     def _update(self, inputs, targets, weights, seed, factor, number):
         def update():
-            loss, gradients = self._gradients(inputs, targets, weights, seed)
+            loss, gradients = self._differentiate(inputs, targets, weights, seed, self.compiles)
             self._apply(gradients, factor, number)
             return loss
 
@@ -144,7 +148,7 @@ class TrainStep:
 
     def _add_gradients(self, inputs, targets, weights, seed):
         def add():
-            loss, gradients = self._gradients(inputs, targets, weights, seed)
+            loss, gradients = self._differentiate(inputs, targets, weights, seed, self.compiles)
             self._add(gradients)
             return loss
 
@@ -166,20 +170,6 @@ class TrainStep:
         for value in self._sums.values():
             tf.raw_ops.AssignVariableOp(resource=value.handle, value=tf.zeros_like(value))
 
-    def _gradients(self, inputs, targets, weights, seed):
-        """This worker's share of the loss and of the gradients, the latter by name."""
-        self._model.dropout_seed.begin_step(seed)
-        with tf.GradientTape() as tape, compiled_layers(self.compiles):
-            outputs = tf.cast(self._model(inputs, training=True), tf.float32)
-            losses = self._objective.losses(self._model, inputs, outputs, targets)
-            loss = tf.reduce_sum(losses * weights)
-        variables = self.optimizer.variables
-        gradients = tape.gradient(loss, list(variables.values()))
-        # Dense: the norm of IndexedSlices would count a token's occurrences apart, not their sum.
-        return loss, {
-            name: tf.convert_to_tensor(value) for name, value in zip(variables, gradients, strict=True)
-        }
-
     def _apply(self, gradients: dict[str, tf.Tensor], factor: tf.Tensor, number: tf.Tensor) -> None:
         if self._strategy is not None:
             replica = tf.distribute.get_replica_context()
@@ -191,15 +181,21 @@ class TrainStep:
 
     def _change_weights(self, gradients: dict[str, tf.Tensor], factor, number) -> None:
         self.optimizer.apply(gradients, factor, number, self._settings.clip_norm)
+        if self.average is not None:
+            self.average.update(number)
 
 
 def _build_optimizer(model: keras.Model, settings: TrainSettings) -> Adam:
     head = head_variables(model)
     learned = {name: v for name, v in learned_variables(model).items() if v.trainable}
+    num_layers = count_layers(learned)
 
     def rate(name: str) -> float:
         if name.startswith("crf."):
             return settings.crf_learning_rate
-        return settings.learning_rate if name in head else settings.encoder_learning_rate
+        if name in head:
+            return settings.learning_rate
+        # What lies deeper is more general, and is left more as it is (Howard & Ruder 2018).
+        return settings.encoder_learning_rate * settings.layer_decay ** encoder_depth(name, num_layers)
 
     return Adam(learned, {name: rate(name) for name in learned}, settings.weight_decay)

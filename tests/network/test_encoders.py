@@ -16,8 +16,8 @@ SEGMENTS = np.array([[0, 0, 0, 1, 1], [0, 0, 0, 0, 0]], np.int32)
 REAL = TOKENS != 0
 
 
-def model_of(kind, config, seed=7, first_only=False):
-    return build_transformer(kind, config, seed, DropoutSeed(), first_only).model
+def model_of(kind, config, seed=7, reads="all"):
+    return build_transformer(kind, config, seed, DropoutSeed(), reads).model
 
 
 def run(model, tokens=TOKENS, segments=SEGMENTS, training=False):
@@ -45,8 +45,8 @@ def test_encoder_equals_bert4keras_own(encoder_config, tmp_path, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_first_position_alone_is_that_of_the_whole_layer(encoder_config, kind):
     outputs, gradients = [], []
-    for first_only in (False, True):
-        model = model_of(kind, encoder_config(kind), first_only=first_only)
+    for reads in ("all", "first"):
+        model = model_of(kind, encoder_config(kind), reads=reads)
         lay(model)
         with tf.GradientTape() as tape:
             states = model([tf.constant(TOKENS), tf.constant(SEGMENTS)], training=False)

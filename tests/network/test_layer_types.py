@@ -17,11 +17,13 @@ from raytrain.network.layers import (
     Dropout,
     DropoutSeed,
     Float32Layer,
+    LayerMixture,
     MaskedConv1D,
     MaskedMaxPooling,
     MaskedMeanPooling,
     OpenEmbedding,
     PaddingMask,
+    Repeat,
 )
 from raytrain.network.recurrent import BiLSTM
 from raytrain.network.encoders import Denses, LayerNorm, TransformerLayer
@@ -61,6 +63,8 @@ LAYERS = {
     MaskedConv1D: (lambda _: MaskedConv1D(4, 3), lambda layer, x, _: layer([x, x], mask=MASK), (2, 5, 4)),
     MaskedMaxPooling: (lambda _: MaskedMaxPooling(), lambda layer, x, _: layer(x, mask=MASK), (2, 8)),
     MaskedMeanPooling: (lambda _: MaskedMeanPooling(), lambda layer, x, _: layer(x, mask=MASK), (2, 8)),
+    Repeat: (lambda _: Repeat(3), lambda layer, x, _: layer(x[:, 0], training=False), (2, 8)),
+    LayerMixture: (lambda _: LayerMixture(), lambda layer, x, _: layer(x[:, :3]), (2, 8)),
     OpenEmbedding: (lambda _: OpenEmbedding(4), lambda layer, *_: layer(IDS * 0), (2, 3, 4)),
     BiLSTM: (lambda _: BiLSTM(*BILSTM), lambda layer, x, _: layer([x, x], mask=MASK), (2, 5, 6)),
     CRF: (lambda _: CRF(), lambda layer, x, _: layer(x), (2, 5, 8)),

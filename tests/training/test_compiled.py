@@ -69,7 +69,7 @@ def fold(corpora, encoder_config):
 
 def update(training, rows=None, number=0):
     """Runs one update. Returns its loss, and the gradients, of which the first moments are a tenth."""
-    pieces = training._share(training.train_rows if rows is None else rows)
+    pieces = training._lay(training.train_rows if rows is None else rows)
     loss = float(training._update(pieces, *training._schedule(number, 10, len(pieces))))
     state = training._update.optimizer.state
     return loss, {name: 10 * value.numpy() for name, value in state.items() if name.startswith("m/")}
@@ -104,8 +104,11 @@ def test_an_update_is_that_of_the_plain_step_its_masks_among_it(fold, kind, prec
             continue
         error = {"float32": 1e-5, "bfloat16": 2e-3}[precision]  # Adam's first step is the rate itself
         np.testing.assert_allclose(weight, other.weights()[name], atol=error, err_msg=name)
-    pieces = other._share(other.train_rows)
-    masked = [float(other._update._gradients(*pieces[0], tf.constant(seed))[0]) for seed in ([7, 0], [7, 1])]
+    pieces = other._lay(other.train_rows)
+    masked = [
+        float(other._update._differentiate(*pieces[0], tf.constant(seed), other._update.compiles)[0])
+        for seed in ([7, 0], [7, 1])
+    ]
     assert abs(masked[0] - masked[1]) > 1e-2  # with other masks it would have failed above
 
 
@@ -116,8 +119,10 @@ def test_updates_lower_the_loss(fold, kind, precision):
     training = fold(True, kind, precision, **rates)
     losses = []
     for numbers in (range(1, 21), ()):
-        [piece] = training._share(training.train_rows)
-        losses.append(float(training._update._gradients(*piece, tf.constant([7, 0]))[0]))  # by the same masks
+        [piece] = training._lay(training.train_rows)
+        losses.append(
+            float(training._update._differentiate(*piece, tf.constant([7, 0]), training._update.compiles)[0])
+        )  # by the same masks
         for number in numbers:
             update(training, number=number)
     assert losses[1] < 0.95 * losses[0], losses
@@ -181,7 +186,7 @@ def test_batches_of_a_compiled_fold_have_few_shapes(fold):
     training = fold(True, lengths=UNLIKE, batch_size=3)
     plan = plan_epoch(training.train_rows, training.features.lengths, 3, np.random.default_rng(0))
     assert {len(rows) for rows in plan} == {3, 1}
-    shapes = {piece[0]["token_ids"].shape for rows in plan for piece in training._share(rows)}
+    shapes = {piece[0]["token_ids"].shape for rows in plan for piece in training._lay(rows)}
     assert {rows for rows, _ in shapes} == {3}
     assert 1 < len(shapes) <= 4
 
@@ -190,15 +195,15 @@ def test_rows_that_fill_up_a_batch_change_nothing(fold):
     """Not even the masks: each row keeps its place."""
     rows = np.arange(NUM_VALID, NUM_VALID + 5)
     full, small = fold(True), fold(False)
-    assert [len(piece[2]) for piece in full._share(rows)] == [NUM_ROWS - NUM_VALID]
+    assert [len(piece[2]) for piece in full._lay(rows)] == [NUM_ROWS - NUM_VALID]
     assert_alike(update(full, rows), update(small, rows))
 
 
 def test_more_padding_changes_nothing(fold):
     rows = np.array([row for row in range(NUM_ROWS) if row % 3])
     one, other = (fold(compiled, dropout=0.0, lengths=UNLIKE) for compiled in (True, False))
-    one._lengths = one._lengths[-1:]
-    lengths = [training._share(rows[:2])[0][0]["token_ids"].shape[1] for training in (one, other)]
+    one._batches._lengths = one._batches._lengths[-1:]
+    lengths = [training._lay(rows[:2])[0][0]["token_ids"].shape[1] for training in (one, other)]
     assert lengths[0] > lengths[1]
     assert_alike(update(one, rows[:2]), update(other, rows[:2]))
 

@@ -8,9 +8,6 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from plain_settings import plain_settings
@@ -594,48 +591,6 @@ def test_a_state_of_before_there_were_taggers_keeps_its_best_epoch(fold, tmp_pat
 CLASS_WEIGHT = (0.5, 2.0)
 
 
-@pytest.fixture(scope="module")
-def shared(fold):
-    return fold(train_encoder=False, class_weight=CLASS_WEIGHT)
-
-
-@hypothesis_settings(deadline=None)
-@given(
-    rows=st.lists(st.integers(0, NUM_ROWS - 1), min_size=1, max_size=12, unique=True),
-    num_workers=st.integers(1, 5),
-    accumulation=st.integers(1, 4),
-)
-def test_workers_share_a_batch_between_them(shared, features, rows, num_workers, accumulation):
-    """Each row of the batch lies with one worker, by its label's weight over the rows of the batch.
-
-    All have as many pieces, for each piece ends with a sum over the workers.
-    """
-    dealt, counts = [], set()
-    shared.num_workers, shared.accumulation = num_workers, accumulation
-    for shared.rank in range(num_workers):
-        pieces = shared._share(np.array(rows))
-        counts.add(len(pieces))
-        for inputs, labels, weights in pieces:
-            assert len(labels) == len(weights) == len(inputs["token_ids"]) >= 1
-            texts = [tuple(ids[ids > 0]) for ids in inputs["token_ids"]]
-            own = zip(texts, labels, weights, strict=True)
-            dealt += [(text, label, weight) for text, label, weight in own if weight]
-    assert len(counts) == 1 and counts.pop() <= accumulation
-    expected = []
-    for row in rows:
-        ids = features.collate([row])["token_ids"][0]
-        expected.append((tuple(ids[ids > 0]), LABELS[row], np.float32(CLASS_WEIGHT[LABELS[row]] / len(rows))))
-    assert [item[:2] for item in sorted(dealt)] == [item[:2] for item in sorted(expected)]
-    np.testing.assert_allclose([i[2] for i in sorted(dealt)], [i[2] for i in sorted(expected)], rtol=1e-6)
-
-
-def test_a_worker_without_rows_takes_one_of_weight_0(shared):
-    shared.num_workers, shared.rank, shared.accumulation = 3, 2, 1
-    [(inputs, labels, weights)] = shared._share(np.array([4, 5]))
-    assert weights.tolist() == [0]
-    assert len(labels) == len(inputs["token_ids"]) == 1
-
-
 def test_losses_of_the_workers_add_up_to_that_of_one(fold, eagerly):
     training = fold(
         train_encoder=False, dropout=0.0, batch_size=16, class_weight=CLASS_WEIGHT, learning_rate=0.0
@@ -643,7 +598,7 @@ def test_losses_of_the_workers_add_up_to_that_of_one(fold, eagerly):
     randomize(training)
 
     def loss(rank, num_workers):
-        training.rank, training.num_workers, training.epoch = rank, num_workers, 0
+        training._batches.rank, training._batches.num_workers, training.epoch = rank, num_workers, 0
         return training.run_epoch()["loss"]
 
     assert loss(0, 3) + loss(1, 3) + loss(2, 3) == pytest.approx(loss(0, 1), rel=1e-5)

@@ -103,9 +103,11 @@ def fold(corpus, encoder_config):
 def update_of(training):
     """Loss and gradients of the train rows as one batch, in the pieces that the training cuts it into."""
     total, summed = 0.0, {}
-    for piece in training._share(training.train_rows):
+    for piece in training._lay(training.train_rows):
         inputs, targets, weights = ({k: tf.constant(v) for k, v in piece[0].items()}, *piece[1:])
-        loss, gradients = training._update._gradients(inputs, targets, weights, tf.constant([7, 0]))
+        loss, gradients = training._update._differentiate(
+            inputs, targets, weights, tf.constant([7, 0]), training._update.compiles
+        )
         total += float(loss)
         summed = {name: summed.get(name, 0) + gradient.numpy() for name, gradient in gradients.items()}
     return total, summed
@@ -146,7 +148,7 @@ def test_ten_updates_lower_the_loss(fold, request, architecture, kind, train_enc
         request.getfixturevalue("eagerly")
     training = fold(BY_POLICY, architecture, kind, train_encoder, learning_rate=3e-3, schedule="constant")
     training.train_rows = training.train_rows[:16]
-    pieces, before = training._share(training.train_rows), update_of(training)[0]
+    pieces, before = training._lay(training.train_rows), update_of(training)[0]
     for step in range(10):
         training._update(pieces, *training._schedule(step, 10, 1))
     assert update_of(training)[0] < 0.95 * before  # by the same masks

@@ -1,0 +1,95 @@
+"""The section `train` of a config: how a fold's model learns."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from raytrain.config.sections import Positive, Rate, Section, yaml_value
+from raytrain.tasks import Adversarial, Monitor
+
+# Keras's name for bfloat16 beside float32 is what older configs say.
+Precision = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    BeforeValidator(lambda value: "bfloat16" if value == "mixed_bfloat16" else value),
+]
+Compile = Literal["auto"] | bool
+
+
+class TrainConfig(Section):
+    epochs: Positive = Field(3, description="passes over a fold's training rows")
+    batch_size: Positive = Field(32, description="texts per step, over all workers of the fold")
+    learning_rate: Rate | None = Field(
+        None,
+        description="of the head; null: finetune takes the encoder's, the others 1e-3",
+    )
+    encoder_learning_rate: Rate | None = Field(
+        None, description="null: by the encoder's size, from 1e-5 of BERT-base on; 5e-4 where it is untrained"
+    )
+    crf_learning_rate: Rate | None = Field(
+        None, description="of a CRF's transitions; null: 1e-2, for they would hardly move at an encoder's"
+    )
+    schedule: Literal["constant", "linear", "cosine", "plateau"] = Field(
+        "linear", description="of all learning rates, after the warm-up"
+    )
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps over which the rates rise")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled; not on biases and norms")
+    clip_norm: float | None = Field(1.0, gt=0, description="cap on the gradients' global norm")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="factor on the rate of each encoder layer below the last"
+    )
+    adversarial: Adversarial | None = Field(
+        None,
+        description="fgm or pgd: learn each batch again, moved to where its loss rises; twice or four times "
+        "the work",
+    )
+    adversarial_size: float = Field(
+        0.05, gt=0, description="how far it is moved, as a share of what a text's vectors measure"
+    )
+    r_drop: float = Field(
+        0.0, ge=0, description="weight of R-Drop: what two dropouts say of a text must agree; twice the work"
+    )
+    mixup: float = Field(
+        0.0,
+        ge=0,
+        description="of the texts' vectors: alpha of the Beta that the shares are drawn from; 0: none",
+    )
+    multi_sample_dropout: Positive = Field(
+        1, description="dropouts under which a classifier's last layers see each text in a step"
+    )
+    ema: float | None = Field(
+        None, gt=0, lt=1, description="decay of the weights' moving average, which is then judged and kept"
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread evenly")
+    class_weight: Literal["balanced"] | dict[str, float] | None = Field(
+        None, description="balanced, or a weight per label, e.g. {rumour: 2.0}"
+    )
+    precision: Precision = Field(
+        "auto",
+        description="of products; auto: bfloat16 where the hardware has it, else float32",
+    )
+    compile: Compile = Field(
+        "auto",
+        description="by XLA, the encoder's layers, BiLSTMs and the optimizer; auto: on cards, as long as XLA "
+        "can; batches then have four lengths at most",
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="of the head, before its dense layers")
+    early_stopping: Positive | None = Field(
+        None, description="epochs without a better `monitor` after which a fold ends"
+    )
+    monitor: Monitor = Field("log_loss", description="what plateau, early_stopping and select: best watch")
+    select: Literal["last", "best"] = Field(
+        "last", description="the epoch whose weights are kept; best makes OOF optimistic"
+    )
+    restarts: int = Field(
+        2,
+        ge=0,
+        description="how often a fold that learns nothing is begun again with another seed; never in a sweep",
+    )
+
+    @field_validator("class_weight", mode="before")
+    @classmethod
+    def _labels_as_strings(cls, value: Any) -> Any:
+        """YAML reads the label 1 as a number."""
+        if not isinstance(value, dict):
+            return value
+        return {yaml_value(label): weight for label, weight in value.items()}
