@@ -152,12 +152,12 @@ def _train(plan: Plan, stages: Stages) -> dict[str, Any]:
     found = {spec.name: read_fold(spec.location, spec.identity, TASK_METRICS[spec.task]) for spec in specs}
     committed = {name: result for name, result in found.items() if result is not None}
     kept = {name: result for name, result in committed.items() if not result.stopped_early}
-    capacity = _prepare_cluster(plan, specs, len(specs) - len(kept), stages)
+    capacity = prepare_cluster(plan, specs, len(specs) - len(kept), stages)
     baselines = start_baselines(plan)
     seconds = 0.0
     try:
         with (
-            _hidden_states(plan, specs, kept, capacity, stages) as hidden_states,
+            hidden_states_of(plan, specs, kept, capacity, stages) as hidden_states,
             tracking(plan.run, plan.config) as tracker,
         ):
             if hidden_states is not None:
@@ -181,7 +181,7 @@ def _train(plan: Plan, stages: Stages) -> dict[str, Any]:
     return write_results(plan, specs, committed, seconds, baseline_oof, Stages(stages.console))
 
 
-def _prepare_cluster(plan: Plan, specs: list[FoldSpec], num_missing: int, stages: Stages) -> Capacity | None:
+def prepare_cluster(plan: Plan, specs: list[FoldSpec], num_missing: int, stages: Stages) -> Capacity | None:
     """Fits the folds into the cluster, begins the run, and has every node try its storage.
 
     Raises:
@@ -204,7 +204,7 @@ def _prepare_cluster(plan: Plan, specs: list[FoldSpec], num_missing: int, stages
     return Capacity(resources, recount, stages.deadline, len(nodes) == 1, cluster.folds_per_worker)
 
 
-def _hidden_states(
+def hidden_states_of(
     plan: Plan,
     specs: list[FoldSpec],
     kept: dict[str, FoldResult],

@@ -95,7 +95,7 @@ def write_ensemble(
 
 def _schema_version(config: Config, shared: Shared, specs: Sequence[FoldSpec]) -> int:
     """The oldest that has all that is written."""
-    if not all(spec.is_network for spec in specs):
+    if not all(spec.is_network and spec.model.pooling == "first" for spec in specs):
         return SCHEMA_VERSION
     if config.task == "tag" or shared.characters:
         return 3

@@ -157,7 +157,7 @@ def test_of_an_attack_nearly_nothing_is_left_the_plain_gradients(make):
     (_, plain), (_, attacked) = make(), make(adversarial="pgd", adversarial_size=1e-6)
     expected, found = plain(*batch, SEED, False)[1], attacked(*batch, SEED, False)[1]
     for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, atol=1e-5, rtol=1e-5)
+        np.testing.assert_allclose(found[name], value, atol=1e-4)
 
 
 def test_a_head_alone_and_one_on_its_frozen_encoder_are_attacked_alike(make, encoder_config):

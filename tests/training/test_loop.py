@@ -221,6 +221,11 @@ RESUMED = {
         {"epochs": 20, "schedule": "plateau", "select": "best", "early_stopping": 2, "learning_rate": 1e-2},
         None,
     ),
+    "tricks": (
+        {"architecture": "textcnn"},
+        {"epochs": 3, "ema": 0.9, "adversarial": "fgm", "r_drop": 1.0, "mixup": 0.3, "select": "best"},
+        1,
+    ),
     "frozen": (
         {"architecture": "textcnn", "train_encoder": False},
         {"epochs": 3, "schedule": "cosine", "select": "best", "monitor": "accuracy"},
