@@ -43,7 +43,7 @@ class TrainConfig(Section):
         "the work",
     )
     adversarial_size: float = Field(
-        0.05, gt=0, description="how far it is moved, as a share of what a text's vectors measure"
+        0.01, gt=0, description="how far it is moved, as a share of what a text's vectors measure"
     )
     r_drop: float = Field(
         0.0, ge=0, description="weight of R-Drop: what two dropouts say of a text must agree; twice the work"

@@ -31,7 +31,7 @@ class TrainSettings:
     restarts: int = 0
     layer_decay: float = 1.0
     adversarial: Adversarial | None = None
-    adversarial_size: float = 0.05
+    adversarial_size: float = 0.01
     r_drop: float = 0.0
     mixup: float = 0.0
     multi_sample_dropout: int = 1

@@ -1,11 +1,11 @@
 import pytest
 
-from raytrain.config.keys import FREE_KEYS, binding_keys, decisive_keys
+from raytrain.config.keys import FREE_KEYS, NEWER_KEYS, binding_keys, decisive_keys
 from raytrain.config.load import config_keys, load_config
 
 OF_TAGGERS = {"data.spans", "data.scheme", "data.strict", "train.crf_learning_rate"}
 OF_KEYWORDS = {"words.keywords", "words.num_keywords"}
-RESTARTS = {"train.restarts"}  # by default, as runs had none that were begun before
+NEWER = set(NEWER_KEYS)
 
 
 def load(*overrides):
@@ -50,11 +50,12 @@ def test_a_name_binds_but_decides_nothing():
 @pytest.mark.parametrize(
     ("overrides", "unread"),
     [
-        ([], OF_TAGGERS | OF_KEYWORDS | RESTARTS),
-        (["words.keywords=auto"], OF_TAGGERS | RESTARTS),
-        (["words.keywords=kept.csv", "words.num_keywords=7"], OF_TAGGERS | RESTARTS),
-        (["task=tag"], OF_KEYWORDS | RESTARTS),
-        (["task=tag", "train.restarts=1"], OF_KEYWORDS),
+        ([], OF_TAGGERS | OF_KEYWORDS | NEWER),
+        (["words.keywords=auto"], OF_TAGGERS | NEWER),
+        (["words.keywords=kept.csv", "words.num_keywords=7"], OF_TAGGERS | NEWER),
+        (["task=tag"], OF_KEYWORDS | NEWER),
+        (["task=tag", "train.restarts=1"], OF_KEYWORDS | NEWER - {"train.restarts"}),
+        (["train.ema=0.9"], OF_TAGGERS | OF_KEYWORDS | NEWER - {"train.ema"}),
     ],
 )
 def test_keys_that_a_run_does_not_read_decide_nothing(overrides, unread):
@@ -62,8 +63,11 @@ def test_keys_that_a_run_does_not_read_decide_nothing(overrides, unread):
     assert binding_keys(config).keys() - decisive_keys(config).keys() == unread | {"name"}
 
 
+NEWER_CHANGED = ("train.restarts=0", "train.r_drop=1", "train.adversarial=fgm", "model.pooling=mean")
+
+
 @pytest.mark.parametrize(
-    "override", ["seed=1", "data.label=y", "train.epochs=9", "task=tag", "words.dim=8", "train.restarts=0"]
+    "override", ["seed=1", "data.label=y", "train.epochs=9", "task=tag", "words.dim=8", *NEWER_CHANGED]
 )
 def test_what_the_folds_learn_from_is_decisive(override):
     assert decisive_keys(load(override)) != decisive_keys(load())

@@ -112,3 +112,27 @@ def test_keywords_that_nobody_would_count_are_refused():
 def test_keras_s_name_of_bfloat16_is_taken(tmp_path):
     precision = load_config(None, ["data.path=a.csv", "train.precision=mixed_bfloat16"]).train.precision
     assert precision == "bfloat16"
+
+
+def test_what_only_classifiers_have_is_refused_of_taggers():
+    wrong = ["train.r_drop=1", "train.mixup=0.5", "train.multi_sample_dropout=3"]
+    problems = problems_of("task=tag", *wrong)
+    assert [problem.partition(":")[0] for problem in problems] == [item.partition("=")[0] for item in wrong]
+    assert problems[0] == "train.r_drop: expected 0 for task=tag, found 1.0"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["model.architecture=textcnn", "model.pooling=mean"], "first where no architecture is finetune"),
+        (["model.train_encoder=false", "model.pooling=layers"], "first or mean of a frozen encoder"),
+    ],
+)
+def test_a_pooling_that_nothing_can_do_is_refused(overrides, expected):
+    [problem] = problems_of(*overrides)
+    assert problem.startswith(f"model.pooling: expected {expected}")
+
+
+def test_a_pooling_of_one_architecture_among_others_is_taken():
+    config = load("model.architecture=[textcnn,finetune]", "model.pooling=layers")
+    assert config.model.pooling == "layers"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
-from raytrain.config import sections
+from raytrain.config import sections, training
 from raytrain.config.sections import (
     Autoscaler,
     CacheConfig,
@@ -22,14 +22,14 @@ from raytrain.config.sections import (
     Section,
     SweepConfig,
     TrackingConfig,
-    TrainConfig,
     WordsConfig,
     yaml_value,
 )
+from raytrain.config.training import TrainConfig
 
 SECTIONS = [
     section
-    for section in vars(sections).values()
+    for section in {**vars(sections), **vars(training)}.values()
     if isinstance(section, type) and issubclass(section, Section) and section is not Section
 ]
 
@@ -57,6 +57,15 @@ def errors_of(section, **values):
         (TrainConfig, "learning_rate", 1.01),
         (TrainConfig, "encoder_learning_rate", -1e-5),
         (TrainConfig, "learning_rate", "fast"),
+        (TrainConfig, "adversarial", "fast"),
+        (TrainConfig, "adversarial_size", 0),
+        (TrainConfig, "ema", 1),
+        (TrainConfig, "ema", 0),
+        (TrainConfig, "layer_decay", 0),
+        (TrainConfig, "layer_decay", 1.1),
+        (TrainConfig, "mixup", -0.1),
+        (TrainConfig, "multi_sample_dropout", 0),
+        (TrainConfig, "r_drop", -1),
         (TrainConfig, "warmup", 1),
         (TrainConfig, "dropout", 1),
         (TrainConfig, "label_smoothing", -0.1),

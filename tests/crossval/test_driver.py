@@ -265,7 +265,7 @@ def trains(monkeypatch):
             }
 
         monkeypatch.setattr(driver, "run_folds", run_folds)
-        monkeypatch.setattr(driver, "_prepare_cluster", lambda *_: None)
+        monkeypatch.setattr(driver, "prepare_cluster", lambda *_: None)
         return asked
 
     return train
@@ -309,14 +309,14 @@ def test_a_time_budget_that_ends_before_anything_is_learned_is_an_error(committe
 def test_a_time_budget_that_ends_before_the_folds_begin_costs_none_that_is_committed(committed, monkeypatch):
     name = committed.specs[0].name
     (committed.directory / "folds" / name / "result" / "result.json").unlink()
-    monkeypatch.setattr(driver, "_prepare_cluster", lambda *_: None)
+    monkeypatch.setattr(driver, "prepare_cluster", lambda *_: None)
 
     @contextlib.contextmanager
     def used_up(*_):
         raise TimeBudgetError("used up: computing hidden states, 3 of 9 tokens")
         yield
 
-    monkeypatch.setattr(driver, "_hidden_states", used_up)
+    monkeypatch.setattr(driver, "hidden_states_of", used_up)
     summary, said = committed.train()
     assert summary["missing"] == [name]
     assert "used up: computing hidden states, 3 of 9 tokens" in said

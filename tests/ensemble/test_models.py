@@ -54,20 +54,20 @@ class Artifact:
         self.files.append({"name": name, "bytes": len(data), "sha256": sha256(data)})
         return name
 
-    def add_architecture(self, name, train_encoder):
+    def add_architecture(self, name, train_encoder, pooling="first"):
         arguments = {
             "train_encoder": train_encoder,
             "embedding": [len(self.words) + 2, 4],
             "num_classes": len(LABELS),
             "dropout": 0.1,
+            "pooling": pooling,
         }
         entry = self.manifest["architectures"][name] = {"model": arguments, "folds": []}
         frozen = None
         for fold in range(FOLDS):
             embedding = tuple(arguments["embedding"])
-            model = build_model(
-                name, "albert", self.config, len(LABELS), embedding, train_encoder, 0.1, seed=fold
-            )
+            shape = len(LABELS), embedding, train_encoder, 0.1
+            model = build_model(name, "albert", self.config, *shape, seed=fold, pooling=pooling)
             rng = np.random.default_rng(fold)
             head, encoder = head_variables(model), encoder_variables(model)
             for variable in (head | encoder).values():
@@ -155,6 +155,16 @@ def test_probabilities_are_the_mean_of_the_fold_models(artifact, predictor, sent
     expected = artifact.expected(sentences)
     assert np.ptp(expected, axis=0).max() > 1e-3
     np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+@pytest.mark.parametrize(("pooling", "train_encoder"), [("mean", True), ("mean", False), ("layers", True)])
+def test_another_pooling_is_that_of_the_fold_models(
+    new_artifact, tmp_path, sentences, pooling, train_encoder
+):
+    artifact = new_artifact(tmp_path)
+    artifact.add_architecture("finetune", train_encoder, pooling)
+    found = Predictor(artifact.open(), batch_size=4).predict_proba(sentences)
+    np.testing.assert_allclose(found, artifact.expected(sentences), atol=2e-3)
 
 
 def test_probabilities_by_the_cards_policy_are_those_of_float32_but_for_rounding(

@@ -312,3 +312,67 @@ def test_without_keywords_a_model_is_what_it_was(build, architecture):
     model = build(architecture, "albert")
     assert set(model.input) == {"token_ids", "segment_ids", "word_ids"}
     assert not [layer.name for layer in model.get_layer("head").layers if "keyword" in layer.name]
+
+
+# ── pooling ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def pooled(encoder_config, kind, pooling):
+    """A finetuned model of this pooling and a whole encoder, of the same random weights."""
+    config = encoder_config(kind)
+    model = build_model("finetune", kind, config, 3, (2, 1), True, 0.1, 7, pooling=pooling)
+    randomize(model)
+    encoder = build_transformer(kind, config, 7, DropoutSeed())
+    values = read_variables(encoder_variables(model))
+    assign_variables(encoder_variables(encoder.model), values, "the same")
+    return model, encoder
+
+
+def texts_and_logits(model, vector):
+    head = read_variables(head_variables(model))
+    return vector @ head["logits.0.kernel"] + head["logits.1.bias"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_mean_pooling_is_the_mean_over_real_tokens(encoder_config, kind):
+    model, encoder = pooled(encoder_config, kind, "mean")
+    texts = texts_of([5, 9], 0, 20)
+    batch = batch_of(texts, 12)
+    states = encoder.model([batch["token_ids"], batch["segment_ids"]], training=False).numpy()
+    vector = np.stack([states[0, :5].mean(0), states[1, :9].mean(0)])
+    expected = texts_and_logits(model, vector)
+    np.testing.assert_allclose(model(batch, training=False), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_are_the_first_positions_of_the_last_ones_by_their_shares(encoder_config, kind):
+    """Two layers, fewer than there are scores: a softmax over as many as there are."""
+    model, encoder = pooled(encoder_config, kind, "layers")
+    batch = batch_of(texts_of([5, 9], 0, 20))
+    assert len(encoder.layer_outputs) == 2
+    every = tf.keras.Model(encoder.model.inputs, encoder.layer_outputs)
+    first = [states.numpy()[:, 0] for states in every([batch["token_ids"], batch["segment_ids"]])]
+    scores = np.exp(read_variables(head_variables(model))["layers.0.scores"][:2])
+    vector = sum(share * states for share, states in zip(scores / scores.sum(), first, strict=True))
+    expected = texts_and_logits(model, vector)
+    np.testing.assert_allclose(model(batch, training=False), expected, atol=1e-5)
+
+
+def test_a_deep_encoder_gives_its_last_four_layers(encoder_config):
+    config = {**encoder_config("bert"), "num_hidden_layers": 6}
+    encoder = build_transformer("bert", config, 7, DropoutSeed(), "layers").model
+    assert encoder.output_shape == (None, 4, config["hidden_size"])
+    ids = np.array([[2, 7, 8, 3]])
+    assert encoder([ids, ids * 0]).shape == (1, 4, config["hidden_size"])
+
+
+@pytest.mark.parametrize("pooling", ["first", "mean", "layers"])
+def test_every_pooling_reads_and_learns_the_same_encoder(encoder_config, pooling):
+    config = encoder_config("albert")
+    names = [
+        list(
+            encoder_variables(build_model("finetune", "albert", config, 2, (2, 1), True, 0.1, 7, pooling=own))
+        )
+        for own in ("first", pooling)
+    ]
+    assert names[0] == names[1]

@@ -21,7 +21,17 @@ from reference_encoder import hidden_states
 
 from raytrain.errors import CheckpointError
 from raytrain.text.vocab import SPECIAL_TOKENS
-from raytrain.network.weights import compare_weights, load_weights, named_variables, save_encoder
+from raytrain.network.encoders import build_transformer
+from raytrain.network.layers import DropoutSeed
+from raytrain.network.weights import (
+    compare_weights,
+    count_layers,
+    encoder_depth,
+    encoder_variables,
+    load_weights,
+    named_variables,
+    save_encoder,
+)
 from raytrain.pretrained.weights import open_weights
 
 
@@ -255,3 +265,24 @@ def test_saving_never_replaces_a_directory(encoder_config, tmp_path):
     with pytest.raises(CheckpointError, match="exists already"):
         save_encoder(tmp_path / "saved", transformer_of("albert", config), config, SPECIAL_TOKENS)
     assert [path.name for path in tmp_path.iterdir()] == ["saved"]
+
+
+@pytest.mark.parametrize(
+    ("name", "num_layers", "depth"),
+    [
+        ("encoder.Transformer-3-FeedForward.0.kernel", 4, 0),
+        ("encoder.Transformer-0-MultiHeadSelfAttention.1.bias", 4, 3),
+        ("encoder.Transformer-11-FeedForward-Norm.0.beta", 12, 0),
+        ("encoder.Embedding-Token.0.embeddings", 4, 4),
+        ("encoder.Transformer-FeedForward.0.kernel", 1, 0),
+        ("encoder.Embedding-Mapping.0.kernel", 1, 1),
+    ],
+)
+def test_depth_counts_the_layers_above(name, num_layers, depth):
+    assert encoder_depth(name, num_layers) == depth
+
+
+@pytest.mark.parametrize(("kind", "layers"), [("bert", 2), ("albert", 1)])
+def test_layers_with_weights_of_their_own_are_counted(encoder_config, kind, layers):
+    model = build_transformer(kind, encoder_config(kind), 7, DropoutSeed()).model
+    assert count_layers(encoder_variables(model)) == layers

@@ -201,3 +201,16 @@ def test_what_is_frozen_is_not_among_what_is_learned(encoder_config):
     head_variables(model)["logits.0.kernel"]._trainable = False
     again = TrainStep(model, Weighed(), plain_settings(), None, 1)
     assert again.optimizer.rates.keys() == {"logits.1.bias"}
+
+
+@pytest.mark.parametrize("kind", ["bert", "albert"])
+def test_rates_fall_with_the_depth_of_a_layer(encoder_config, kind):
+    settings = plain_settings(layer_decay=0.5, encoder_learning_rate=1e-3, learning_rate=1e-2)
+    model = build_model("finetune", kind, encoder_config(kind), 3, (2, 1), True, 0.1, 7)
+    rates = TrainStep(model, Classification(LABELS, settings), settings, None, 1).optimizer.rates
+    found = {name: rate for name, rate in rates.items() if name.endswith((".0.kernel", ".0.embeddings"))}
+    deepest = 2.5e-4 if kind == "bert" else 5e-4  # two layers, or one that is applied twice
+    assert found["logits.0.kernel"] == 1e-2
+    assert found["encoder.Embedding-Token.0.embeddings"] == pytest.approx(deepest)
+    tops = [rate for name, rate in found.items() if "Transformer-1" in name or "Transformer-F" in name]
+    assert tops and set(tops) == {1e-3}
