@@ -18,7 +18,7 @@ ROOMS = [
 MOST_MODULES = 14  # of a room that a stranger still understands
 WITH_TENSORFLOW = {"ensemble.models", "pretrained.report", "pretrained.weights"}  # beside the rooms below
 TENSORFLOW_ROOMS = {"network", "training"}
-FREE_OF_IT = {"training.schedule", "training.settings"}
+FREE_OF_IT = {"training.schedule", "training.selection", "training.settings"}
 
 
 def name_of(path):

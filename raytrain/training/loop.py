@@ -14,18 +14,17 @@ from safetensors.numpy import load_file, save_file
 
 from raytrain.errors import RaytrainError
 from raytrain.network.weights import assign_variables, learned_variables, read_variables
-from raytrain.scores.classes import is_better
 from raytrain.scores.guess import ConstantGuess
 from raytrain.text.batches import FeatureRows, plan_epoch
 from raytrain.training.batches import Batches, Piece
 from raytrain.training.objectives import Objective
 from raytrain.training.schedule import rate_factor
+from raytrain.training.selection import Selection
 from raytrain.training.settings import TrainSettings
 from raytrain.training.step import TrainStep
 
 keras = tf.keras
 
-PLATEAU_FACTOR = 0.5  # an epoch without a better `monitor` halves the rates
 PREFETCHED = 2  # batches laid out while a step runs
 SYNC_SECONDS = 0.25  # a GPU is kept busy while nobody asks for the loss
 PREDICTED = 64  # valid rows of a forward pass
@@ -89,10 +88,7 @@ class FoldTraining:
         self._loss = 0.0
         self.history: list[dict[str, float]] = []
         self.predicted: np.ndarray | None = None
-        self._plateau = 1.0
-        self._stale_epochs = 0
-        self._best: dict[str, np.ndarray] = {}
-        self._best_predicted: np.ndarray | None = None
+        self._selection = Selection(self.settings)
 
     def restart(
         self,
@@ -127,9 +123,7 @@ class FoldTraining:
 
     @property
     def finished(self) -> bool:
-        patience = self.settings.early_stopping
-        stopped = patience is not None and self._stale_epochs >= patience
-        return self.epoch >= self.settings.epochs or stopped
+        return self.epoch >= self.settings.epochs or self._selection.stops
 
     def run_epoch(
         self, on_step: StepCallback | None = None, pause: Pause | None = None, agree: Agree = float
@@ -215,7 +209,7 @@ class FoldTraining:
         if self.guess.dead and self._has_learned(metrics):
             self.guess.spare()
         self.history.append(metrics)
-        self._watch(metrics)
+        self._selection.watch(self.history, self.weights, self.predicted)
         return metrics
 
     def _lay(self, rows: np.ndarray) -> list[Piece]:
@@ -227,8 +221,9 @@ class FoldTraining:
         """Seeds, factor of the rates and number of a step, counted over all epochs."""
         settings = self.settings
         num_steps = settings.epochs * steps_per_epoch
-        factor = rate_factor(settings.schedule, step, num_steps, settings.warmup) * self._plateau
-        return self._batches.seeds(self.seed, step, num_pieces), np.float32(factor), np.float32(step)
+        factor = rate_factor(settings.schedule, step, num_steps, settings.warmup)
+        seeds = self._batches.seeds(self.seed, step, num_pieces)
+        return seeds, np.float32(factor * self._selection.factor), np.float32(step)
 
     def _check_loss(self, total: float, number: int, num_steps: int, on_step: StepCallback | None) -> None:
         if not np.isfinite(total):
@@ -248,22 +243,6 @@ class FoldTraining:
             self.predicted = predicted
             return self.objective.score(self.model, self.valid_rows, predicted)
 
-    def _watch(self, metrics: dict[str, float]) -> None:
-        """Feeds the monitored metric to best-epoch selection, early stopping and the plateau rule."""
-        name = self.settings.monitor
-        better = is_better(name)
-        if np.isnan(metrics[name]):  # not defined on these rows, which says nothing about the epoch
-            return
-        earlier = [epoch[name] for epoch in self.history[:-1] if not np.isnan(epoch[name])]
-        if not earlier or all(better(metrics[name], value) for value in earlier):
-            self._stale_epochs = 0
-            if self.settings.select == "best":
-                self._best, self._best_predicted = self.weights(), self.predicted
-        else:
-            self._stale_epochs += 1
-            if self.settings.schedule == "plateau":
-                self._plateau *= PLATEAU_FACTOR
-
     def _judged(self) -> contextlib.AbstractContextManager[None]:
         """The model as it is judged and kept: with its weights' average, where there is one."""
         return contextlib.nullcontext() if self._average is None else self._average.used()
@@ -275,12 +254,9 @@ class FoldTraining:
 
     def selected(self) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, float]]:
         """Weights, `predicted` and metrics of the selected epoch."""
-        if self._best:
-            predicted = self._best_predicted
-            name = self.settings.monitor
-            epochs = [e for e in self.history if not np.isnan(e[name])] or self.history
-            sign = 1 if is_better(name)(1.0, 0.0) else -1
-            return self._best, predicted, max(epochs, key=lambda epoch: sign * epoch[name])
+        kept = self._selection
+        if kept.weights:
+            return kept.weights, kept.predicted, kept.best(self.history)
         if self.predicted is None:
             self.evaluate()
         return self.weights(), self.predicted, self.history[-1]
@@ -297,18 +273,17 @@ class FoldTraining:
         """Writes all that `load` needs to go on as if nothing had happened."""
         directory = Path(directory)
         parts = {kind: read_variables(variables) for kind, variables in self._variables().items()}
-        parts["best"] = self._best
+        parts["best"] = self._selection.weights
         arrays = {f"{kind}/{name}": value for kind, part in parts.items() for name, value in part.items()}
-        if self._best_predicted is not None:
-            arrays["best_predicted"] = self._best_predicted
+        if self._selection.predicted is not None:
+            arrays["best_predicted"] = self._selection.predicted
         save_file(arrays, directory / "state.safetensors")
         state: dict[str, Any] = {
             "epoch": self.epoch,
             "step": self.step,
             "loss": self._loss,
             "history": self.history,
-            "plateau": self._plateau,
-            "stale_epochs": self._stale_epochs,
+            **self._selection.state(),
             "seed": self.seed,
             "restarts": self.restarts,
             "guess": self.guess.state(),
@@ -330,9 +305,8 @@ class FoldTraining:
             assign_variables(variables, part(f"{kind}/"), str(directory))
         # Its name before there were taggers was best_proba.
         best = arrays.get("best_predicted", arrays.get("best_proba"))
-        self._best, self._best_predicted = part("best/"), best
+        self._selection.load(state, part("best/"), best)
         self.epoch, self.history = state["epoch"], state["history"]
         self.step, self._loss = state.get("step", 0), state.get("loss", 0.0)
-        self._plateau, self._stale_epochs = state["plateau"], state["stale_epochs"]
         self.seed, self.restarts = state.get("seed", self.seed), state.get("restarts", 0)
         self.guess.load(state.get("guess"), self.restarts < self.settings.restarts)

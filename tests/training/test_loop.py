@@ -19,7 +19,8 @@ from raytrain.network.build import build_model
 from raytrain.network.weights import encoder_variables, head_variables, read_variables
 from raytrain.network.inference import predict_logits
 from raytrain.training.objectives import Classification
-from raytrain.training.loop import PLATEAU_FACTOR, FoldTraining
+from raytrain.training.loop import FoldTraining
+from raytrain.training.selection import PLATEAU_FACTOR
 
 NUM_ROWS, NUM_WORDS = 24, 20
 TRAIN, VALID = np.arange(16), np.arange(16, 24)
