@@ -43,10 +43,12 @@ class PlainPredictor:
     """
 
     def __init__(self, ensemble: Ensemble, batch_size: int):
-        manifest = ensemble.manifest
+        manifest, encoder = ensemble.manifest, ensemble.manifest.config.encoder
+        if (encoder.truncate, encoder.windows) != ("head", 1):
+            raise ValueError("expected an ensemble with encoder.truncate=head and encoder.windows=1")
         vocab = parse_vocab(ensemble.encoder.vocab, ensemble.read(ensemble.encoder.vocab))
         self._tokenizer = Tokenizer({token: number for number, token in enumerate(vocab)}, do_lower_case=True)
-        self._maxlen, self._batch_size = manifest.config.encoder.maxlen, batch_size
+        self._maxlen, self._batch_size = encoder.maxlen, batch_size
         words = manifest.words
 
         vocabulary = ensemble.read_json(words.vocabulary) if words and words.vocabulary else []

@@ -20,6 +20,8 @@ FREE_KEYS = (
 )
 # Keys that older configs lack, whose default is what was done before there were any.
 NEWER_KEYS = (
+    "encoder.truncate",
+    "encoder.windows",
     "model.pooling",
     "train.adversarial",
     "train.adversarial_size",

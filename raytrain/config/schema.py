@@ -85,9 +85,16 @@ def _of_another_task(config: Config) -> list[str]:
         problems.append(f"model.pooling: expected first where no architecture is finetune; found {pooling}")
     elif pooling == "layers" and frozen:
         problems.append("model.pooling: expected first or mean of a frozen encoder; found layers")
+    if len(data.text_columns) > 1 and config.encoder.windows > 1:
+        expected = "expected 1 for text pairs, which are read together in one row"
+        problems.append(f"encoder.windows: {expected}; found {config.encoder.windows}")
     if task == "tag":
+        encoder = config.encoder
         unread = {
             "data.text": ("one column", data.text, len(data.text_columns) > 1),
+            # A tagger reads texts whole, in as many windows as they need.
+            "encoder.truncate": ("head", encoder.truncate, encoder.truncate != "head"),
+            "encoder.windows": ("1", encoder.windows, encoder.windows > 1),
             "words.keywords": ("null", config.words.keywords, config.words.keywords is not None),
             "train.class_weight": ("null", train.class_weight, train.class_weight is not None),
             "train.label_smoothing": ("0", train.label_smoothing, train.label_smoothing > 0),

@@ -10,6 +10,8 @@ AUTO = "auto"  # of words.keywords
 DropKind = Literal["empty_text", "missing_label", "malformed_row", "duplicate_id", "rare_class"]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
+Truncate = Literal["head", "tail", "head_tail"]
+MOST_WINDOWS = 1024  # of a text: more than a book has
 
 
 def yaml_value(value: Any) -> str:
@@ -74,6 +76,18 @@ class EncoderConfig(Section):
         "the corpus's vocabulary",
     )
     maxlen: int = Field(128, ge=4, description="longest text in tokens, [CLS] and [SEP] included")
+    truncate: Truncate = Field(
+        "head",
+        description="task=classify: what is kept of a longer text: its head, its tail, or by head_tail a "
+        "quarter of the room from the head and the rest from the tail",
+    )
+    windows: int = Field(
+        1,
+        ge=1,
+        le=MOST_WINDOWS,
+        description="task=classify: most windows of maxlen that a longer text is read in, which overlap; "
+        "truncate cuts what is longer than they are; not for text pairs",
+    )
 
 
 class WordsConfig(Section):

@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import ray
 from rich.console import Console
 
@@ -122,7 +123,7 @@ def announce(plan: Plan, console: Console) -> None:
     labels = ", ".join(f"{label}: {count:,}" for label, count in counts.items())
     lines = [f"{corpus.path}: {corpus.num_rows:,} rows{spans} ({labels})"]
     lines += [f"  dropped {count:,} rows: {kind}" for kind, count in corpus.dropped.items()]
-    if shared.windows is not None:
+    if plan.config.task == "tag":
         missed, total = count_inexpressible(plan.targets)
         if missed:
             cut = "do not begin and end with a token: no tagger can find just them"
@@ -132,6 +133,9 @@ def announce(plan: Plan, console: Console) -> None:
         names = ", ".join(unread[:4]) + (", …" if len(unread) > 4 else "")
         left = f"; {len(unread)} variables beside the encoder are not read: {names}" if unread else ""
         lines.append(f"encoder: {plan.encoder_facts['layout']}{left}")
+    if plan.config.encoder.windows > 1 and shared.rows is not None:
+        num_cut = int((np.bincount(shared.rows.rows) > 1).sum())
+        lines.append(f"{num_cut:,} texts are read in several windows, all texts in {len(shared.rows):,}")
     if shared.vocabulary is not None:
         lines.append(f"{len(shared.vocabulary):,} words")
         if plan.config.words.vectors:

@@ -24,6 +24,7 @@ from raytrain.pretrained.fetch import locate_checkpoint
 from raytrain.stages import Stages
 from raytrain.text.encode import PARALLEL_TEXTS, EncodedTexts, build_features, encode_texts, join_encoded
 from raytrain.text.ragged import chunks_of
+from raytrain.text.rows import TextRows
 from raytrain.text.vocab import Vocab
 from raytrain.text.windows import encode_windows
 from raytrain.text.wordpiece import build_vocab
@@ -104,15 +105,16 @@ def read_shared(
     with_words = any(reads_words(name) for name in config.model.architectures)
     user_dict = dictionary.text
     keywords = _find_keywords(config, corpus, dictionary, stages)
-    windows = None
+    rows: TextRows | None = None
     if config.task == "tag":
         texts = corpus.table["text"].to_pylist()
         with stages.stage("encoding"):
             vocab, maxlen = encoder.vocab, config.encoder.maxlen
-            encoded, windows = encode_windows(texts, vocab, maxlen, with_words, user_dict)
+            encoded, rows = encode_windows(texts, vocab, maxlen, with_words, user_dict)
     else:
-        encoded = _encode(corpus, encoder.vocab, config.encoder.maxlen, with_words, user_dict, stages)
-    shared = functools.partial(Shared, encoder, user_dict=user_dict, keywords=keywords, windows=windows)
+        encoded = _encode(config, corpus, encoder.vocab, with_words, user_dict, stages)
+        rows = TextRows(encoded.rows) if config.encoder.windows > 1 else None
+    shared = functools.partial(Shared, encoder, user_dict=user_dict, keywords=keywords, rows=rows)
     if not with_words:
         return shared(features=build_features(encoded, []), vocabulary=None, embedding=None, coverage={})
     vectors = read_vectors(config.words.vectors, encoded.words) if config.words.vectors else None
@@ -176,13 +178,14 @@ def _columns(corpus: Corpus) -> tuple[list[str], list[str] | None]:
 
 
 def _encode(
-    corpus: Corpus, vocab: Vocab, maxlen: int, with_words: bool, user_dict: str | None, stages: Stages
+    config: Config, corpus: Corpus, vocab: Vocab, with_words: bool, user_dict: str | None, stages: Stages
 ) -> EncodedTexts:
     texts, pairs = _columns(corpus)
+    maxlen, truncate, windows = config.encoder.maxlen, config.encoder.truncate, config.encoder.windows
     if len(texts) < PARALLEL_TEXTS:
         with stages.stage("encoding"):
-            return encode_texts(texts, pairs, vocab, maxlen, with_words, user_dict)
-    return encode_on_ray(texts, pairs, vocab, maxlen, with_words, user_dict, stages)
+            return encode_texts(texts, pairs, vocab, maxlen, with_words, user_dict, truncate, windows)
+    return encode_on_ray(texts, pairs, vocab, maxlen, with_words, user_dict, stages, truncate, windows)
 
 
 def encode_on_ray(
@@ -193,6 +196,8 @@ def encode_on_ray(
     with_words: bool,
     user_dict: str | None,
     stages: Stages,
+    truncate: str = "head",
+    windows: int = 1,
 ) -> EncodedTexts:
     """`text.encode.encode_texts` as tasks of the cluster, one CPU each."""
     shared = ray.put(vocab)
@@ -205,6 +210,8 @@ def encode_on_ray(
             maxlen,
             with_words,
             user_dict,
+            truncate,
+            windows,
         )
         for start in range(0, len(texts), _CHUNK)
     ]

@@ -30,7 +30,8 @@ from raytrain.pretrained.directory import EncoderFiles
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.tasks import reads_encoder
-from raytrain.text.windows import tag_windows
+from raytrain.text.rows import TextRows
+from raytrain.text.windows import Windows, tag_windows
 from raytrain.training.settings import TrainSettings
 
 
@@ -59,14 +60,15 @@ class Plan:
 
     @functools.cached_property
     def targets(self) -> Any:
-        """What is to be learned: (num_rows,) label indices, or the `TaggedWindows` of the texts."""
-        if self.shared.windows is None:
+        """What is to be learned: (num_texts,) label indices, or the `TaggedWindows` of the texts."""
+        rows = self.shared.rows
+        if not isinstance(rows, Windows):
             return self.corpus.table["label"].to_numpy()
-        return tag_windows(self.shared.windows, self.corpus.tags[0], [str(tag) for tag in self.corpus.labels])
+        return tag_windows(rows, self.corpus.tags[0], [str(tag) for tag in self.corpus.labels])
 
     @functools.cached_property
     def texts(self) -> list[str]:
-        """(num_rows,) texts as n-grams are counted in them; of a pair, both joined."""
+        """(num_texts,) texts as n-grams are counted in them; of a pair, both joined."""
         return join_texts([self.corpus.table[name].to_pylist() for name in self.corpus.text_names])
 
     @property
@@ -88,16 +90,17 @@ class Plan:
 
     def fold_data(self) -> FoldData:
         """What all folds read, for the object store."""
-        shared, windows = self.shared, self.shared.windows
+        shared = self.shared
         with_texts = not all(reads_encoder(name) for name in self.config.model.architectures)
         return FoldData(
             features=shared.features,
             targets=self.targets,
             ids=self.corpus.table["id"].combine_chunks(),
             embedding=shared.embedding,
-            folds=self.folds if windows is None else self.folds[:, windows.rows],
+            folds=self.folds,
             held_words=shared.keywords.held if shared.keywords is not None else None,
             texts=pa.array(self.texts, pa.large_string()) if with_texts else None,
+            rows=TextRows(shared.rows.rows) if shared.rows is not None else None,
         )
 
 

@@ -92,7 +92,9 @@ def predict_file(
     done = 0
     yield PredictedRows(done, num_rows, num_empty)
     with whole_or_not(output_path) as unfinished, output.open(unfinished) as write:
-        for table in iter_texts(input_path, columns, id_column, CHUNK_ROWS):
+        # Of long texts fewer: what is laid out of them at once stays as much.
+        most = max(1, CHUNK_ROWS // ensemble.manifest.config.encoder.windows)
+        for table in iter_texts(input_path, columns, id_column, most):
             write(table)
             done += table.num_rows
             if done < num_rows:

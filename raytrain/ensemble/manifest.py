@@ -6,14 +6,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from raytrain.config.defaults import reads_words
+from raytrain.config.sections import MOST_WINDOWS, Truncate
 from raytrain.config.training import Precision
 from raytrain.corpus.tags import tag_names, type_names
 from raytrain.storage.files import is_inside
 from raytrain.tasks import ARCHITECTURES, Architecture, Pooling, Task, reads_encoder
 
 # 1: classifiers without keywords and vectors of characters, 2: with keywords, 3: with these vectors, and
-# taggers; all three are still written of such. 4: with n-grams, and no encoder where there are only they.
-SCHEMA_VERSION = 4
+# taggers, 4: with n-grams, and no encoder where there are only they; all are still written of such.
+# 5: with long texts cut otherwise than at their end, and other poolings than of the first position.
+SCHEMA_VERSION = 5
 Count = Annotated[int, Field(ge=0)]
 Row = Annotated[int, Field(ge=1)]
 
@@ -83,6 +85,8 @@ class _DataConfig(_Entry):
 
 class _EncoderConfig(_Entry):
     maxlen: int = Field(ge=4)
+    truncate: Truncate = "head"
+    windows: int = Field(1, ge=1, le=MOST_WINDOWS)
 
 
 class _TrainConfig(_Entry):
@@ -128,6 +132,8 @@ class Manifest(_Entry):
         problems += [
             f"names {name}, which is not among its files" for name in named if name and name not in sizes
         ]
+        if len(self.config.data.text_columns) > 1 and self.config.encoder.windows > 1:
+            problems.append("it cuts texts into windows, but they are pairs")
         if problems:
             raise ValueError("; ".join(problems))
         return self

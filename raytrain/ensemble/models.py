@@ -31,6 +31,7 @@ from raytrain.scores.tagging import TaggedTexts, find_tagged, transitions_of
 from raytrain.tasks import reads_encoder
 from raytrain.text.batches import FeatureRows
 from raytrain.text.encode import EncodedTexts, build_features, encode_texts
+from raytrain.text.rows import TextRows
 from raytrain.text.vocab import Vocab, parse_vocab
 from raytrain.text.windows import encode_windows
 
@@ -53,12 +54,14 @@ class _Inputs:
 
     Attributes:
         table: The features.
+        rows: (num_rows,) the text that each of them is of.
         states: The frozen encoder's output for them, if any froze it.
         new_rows: Of words that the vocabulary lacks; they stand behind each fold's word embedding.
         held: The texts' keywords, if any are counted.
     """
 
     table: pa.Table
+    rows: np.ndarray
     states: np.ndarray | None
     new_rows: np.ndarray | None
     held: HeldWords | None = None
@@ -85,13 +88,13 @@ class FoldModels:
         self._passes: dict[str, Any] = {"batch_size": batch_size, "compiled": compiles_predictions()}
         self._lock = threading.Lock()  # the folds' weights are laid into one model in turn
         self._vocab = _read_vocab(ensemble)
-        self._maxlen = manifest.config.encoder.maxlen
+        self._reading = manifest.config.encoder
         self._words = read_words(ensemble)
         self._kept: dict[str, dict[str, np.ndarray]] = {}
         config = ensemble.read_json(ensemble.encoder.config)
         problems = ["expected keys and their values"]
         if isinstance(config, dict):
-            problems = unfit_config(config, self._vocab, self._maxlen)
+            problems = unfit_config(config, self._vocab, self._reading.maxlen)
         if problems:
             raise ArtifactError(f"{ensemble.encoder.config} cannot be used", problems)
         self._encoder = self._build_frozen(config)
@@ -108,7 +111,7 @@ class FoldModels:
             features = FeatureRows(table)
             rows = np.arange(len(features))
             states = predict_hidden_states(self._encoder, features, rows, **self._passes)
-        return _Inputs(table, states, new_rows, held)
+        return _Inputs(table, encoded.rows, states, new_rows, held)
 
     def _folds(
         self, architecture: str, inputs: _Inputs
@@ -120,7 +123,7 @@ class FoldModels:
             counts = None
             if inputs.held is not None:
                 classes = inputs.held.classes_of(self._words.keywords[fold.keywords])
-                counts = inputs.held.count(classes, len(self.labels))
+                counts = inputs.held.count(classes, len(self.labels))[inputs.rows]
             weights = self._with_rows(architecture, fold.file, inputs.new_rows)
             assign_variables(learned_variables(model), weights, fold.file)
             yield model, FeatureRows(inputs.table, states, counts), weights
@@ -188,15 +191,26 @@ class Predictor(LabelPredictor, FoldModels):
     def _alone_mean_proba(self, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
         """While no other thread lays weights into the models."""
         user_dict = self._words.user_dict
-        encoded = encode_texts(texts, pairs, self._vocab, self._maxlen, self._reads_words, user_dict)
+        reading = self._reading
+        encoded = encode_texts(
+            texts,
+            pairs,
+            self._vocab,
+            reading.maxlen,
+            self._reads_words,
+            user_dict,
+            reading.truncate,
+            reading.windows,
+        )
         keywords = self._words.all_keywords
         held = find_words(texts, pairs, keywords, user_dict) if self._words.keywords else None
         inputs = self._inputs(encoded, held)
-        rows, by_architecture = np.arange(len(texts)), []
+        text_rows, rows, by_architecture = TextRows(encoded.rows), np.arange(len(encoded.rows)), []
         for architecture in self._models:
             proba, num_folds = np.zeros((len(texts), len(self.labels))), 0
             for model, features, _ in self._folds(architecture, inputs):
-                proba += proba_from_logits(predict_logits(model, features, rows, **self._passes))
+                said = proba_from_logits(predict_logits(model, features, rows, **self._passes))
+                proba += text_rows.pool(rows, said)
                 num_folds += 1
             by_architecture.append(proba / num_folds)
         if self._ngrams is not None:
@@ -223,7 +237,7 @@ class Tagger(FoldModels):
 
     def _find(self, texts: Sequence[str]) -> TaggedTexts:
         encoded, windows = encode_windows(
-            texts, self._vocab, self._maxlen, self._reads_words, self._words.user_dict
+            texts, self._vocab, self._reading.maxlen, self._reads_words, self._words.user_dict
         )
         every, rows, num_tags = np.arange(len(texts)), np.arange(len(windows)), len(self.labels)
         if not len(rows):

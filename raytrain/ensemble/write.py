@@ -95,8 +95,12 @@ def write_ensemble(
 
 def _schema_version(config: Config, shared: Shared, specs: Sequence[FoldSpec]) -> int:
     """The oldest that has all that is written."""
-    if not all(spec.is_network and spec.model.pooling == "first" for spec in specs):
+    reads, encoder = any(spec.is_network for spec in specs), config.encoder
+    cuts = reads and (encoder.truncate != "head" or encoder.windows > 1)
+    if cuts or any(spec.model.pooling != "first" for spec in specs):
         return SCHEMA_VERSION
+    if not all(spec.is_network for spec in specs):
+        return 4
     if config.task == "tag" or shared.characters:
         return 3
     return 2 if shared.keywords is not None else 1

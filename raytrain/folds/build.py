@@ -68,14 +68,14 @@ def _build_training(spec: FoldSpec, data: FoldData, rank: int, num_workers: int)
     import tensorflow as tf
 
     from raytrain.training.loop import FoldTraining
-    from raytrain.training.objectives import OBJECTIVES
+    from raytrain.training.objectives import build_objective
 
     strategy = tf.distribute.MultiWorkerMirroredStrategy() if num_workers > 1 else None
     with strategy.scope() if strategy else contextlib.nullcontext():
         return FoldTraining(
             build_initial_model(spec, data),
             fold_features(spec, data),
-            OBJECTIVES[spec.task](data.targets, spec.settings),
+            build_objective(spec.task, data.targets, spec.settings, data.rows),
             *spec.rows(data),
             spec.settings,
             spec.seed,
@@ -102,6 +102,7 @@ def fold_features(spec: FoldSpec, data: FoldData) -> FeatureRows:
     counts = None
     if spec.keywords is not None and data.held_words is not None:
         counts = data.held_words.count(spec.keywords, spec.model.num_keyword_classes)
+        counts = counts if data.rows is None else counts[data.rows.rows]
     return FeatureRows(data.features, states, counts)
 
 

@@ -12,7 +12,7 @@ from raytrain.folds.hidden_states import HiddenStates
 from raytrain.keywords.held import HeldWords, KeywordInputs
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.tasks import Pooling, reads_encoder
-from raytrain.text.windows import Windows
+from raytrain.text.rows import TextRows
 from raytrain.training.settings import TrainSettings
 
 
@@ -30,7 +30,8 @@ class Shared:
         characters: Single characters' pretrained vectors, where there are any: for words that only texts
             to predict will hold.
         keywords: Where the texts' keywords stand; None where no head counts them.
-        windows: Which tokens of which text stand in each row of the features; None where each row is a text.
+        rows: The text that each row of the features is of, for taggers the `Windows` that are these rows;
+            None where each row is a text.
     """
 
     encoder: EncoderFiles
@@ -41,7 +42,7 @@ class Shared:
     coverage: dict[str, int]
     characters: dict[str, np.ndarray] | None = None
     keywords: KeywordInputs | None = None
-    windows: Windows | None = None
+    rows: TextRows | None = None
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,13 @@ class FoldData:
 
     Attributes:
         features: (num_rows) of `text.encode.build_features`.
-        targets: (num_rows,) label indices, or the `TaggedWindows` of the texts.
+        targets: (num_texts,) label indices, or the `TaggedWindows` of the texts.
         ids: (num_texts,) the texts' ids.
         embedding: First value of the word embedding, or None.
-        folds: (repeats, num_rows) the fold in which each row of the features is valid.
+        folds: (repeats, num_texts) the fold in which each text is valid.
         held_words: Which keywords each text holds; None where no head counts them.
-        texts: (num_rows,) the texts, of pairs both joined; None where no architecture counts n-grams.
+        texts: (num_texts,) the texts, of pairs both joined; None where no architecture counts n-grams.
+        rows: The text that each row of the features is of; None where each row is a text.
     """
 
     features: pa.Table
@@ -65,6 +67,7 @@ class FoldData:
     folds: np.ndarray
     held_words: HeldWords | None = None
     texts: pa.Array | None = None
+    rows: TextRows | None = None
 
 
 @dataclass(frozen=True)
@@ -162,12 +165,17 @@ class FoldSpec:
         return replace(self, seed=int(seed))
 
     def rows(self, data: FoldData) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of the features' rows to learn from, and of those to predict out of fold.
+        """What to learn from, and what to predict out of fold.
 
         Args:
             data: What `data` refers to.
+
+        Returns:
+            Two of indices: of the features' rows for a network, all of a text in the same; else of texts.
         """
         assigned = data.folds[self.repeat]
+        if self.is_network and data.rows is not None:
+            assigned = assigned[data.rows.rows]
         return np.flatnonzero(assigned != self.fold), np.flatnonzero(assigned == self.fold)
 
 

@@ -1,4 +1,4 @@
-"""Texts cut into overlapping windows of what an encoder reads at once, and put together again."""
+"""Texts that are tagged, cut into overlapping windows of what an encoder reads, and put together again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,17 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from raytrain.corpus.tags import Spans
-from raytrain.text.encode import EncodedTexts, segment_texts, shared_tokenizer
+from raytrain.text.encode import EncodedTexts, lay_rows, shared_tokenizer
 from raytrain.text.ragged import bounds_of, ranges
+from raytrain.text.rows import TextRows, cut_rows
 from raytrain.text.vocab import Vocab
 from raytrain.text.wordpiece import Tokens
-from raytrain.text.words import UNKNOWN_WORD, build_segmenter
-
-OVERLAP = 0.25  # share of a window that the next one reads again, for what it needs to see around a cut
+from raytrain.text.words import build_segmenter, segment_texts
 
 
 @dataclass(frozen=True)
-class Windows:
+class Windows(TextRows):
     """Which tokens of which text stand in each row of the features.
 
     Of tokens that two windows hold, the first half is answered for by the first window and the rest by
@@ -31,24 +30,16 @@ class Windows:
         lengths: (num_texts,) int64; characters of each text.
     """
 
-    rows: np.ndarray
     firsts: np.ndarray
     sizes: np.ndarray
     owned: np.ndarray
     tokens: Tokens
     lengths: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
     @property
     def bounds(self) -> np.ndarray:
         """(num_texts + 1,): the tokens of text i are bounds[i]:bounds[i + 1]."""
         return self.tokens.bounds
-
-    def of_texts(self, windows: np.ndarray) -> np.ndarray:
-        """The texts that windows are of, in order; all windows of a text are given or none."""
-        return np.unique(self.rows[windows])
 
     def join(self, windows: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Puts together what a model says of each token.
@@ -120,17 +111,11 @@ def cut_windows(tokens: Tokens, lengths: np.ndarray, room: int) -> Windows:
         room: Most tokens of a window.
     """
     sizes = np.diff(tokens.bounds)
-    beyond = np.maximum(sizes - room, 0)
-    stride = max(1, room - int(room * OVERLAP))
-    counts = 1 + -(-beyond // stride)
-    rows = np.repeat(np.arange(len(sizes)), counts)
-    number = ranges(np.zeros_like(counts), counts)
-    firsts = number * beyond[rows] // np.maximum(counts[rows] - 1, 1)
-    held = np.minimum(sizes[rows], room)
-    is_last = number == counts[rows] - 1
+    rows, firsts, held = cut_rows(sizes, room)
+    is_first, is_last = np.diff(rows, prepend=-1) > 0, np.diff(rows, append=len(sizes)) > 0
     cuts = (np.append(firsts[1:], 0) + firsts + held) // 2
     ends = np.where(is_last, sizes[rows], cuts)
-    starts = np.where(number == 0, 0, np.concatenate([np.zeros(1, np.int64), ends])[:-1])
+    starts = np.where(is_first, 0, np.concatenate([np.zeros(1, np.int64), ends])[:-1])
     return Windows(rows, firsts, held, np.stack([starts, ends], axis=1), tokens, lengths)
 
 
@@ -152,20 +137,9 @@ def encode_windows(
     tokenizer = shared_tokenizer(vocab)
     tokens = tokenizer.tokenize(texts)
     windows = cut_windows(tokens, np.fromiter(map(len, texts), np.int64, len(texts)), maxlen - 2)
-    laid = bounds_of(windows.sizes + 2)
-    from_ = ranges(tokens.bounds[windows.rows] + windows.firsts, windows.sizes)
-    to = ranges(laid[:-1] + 1, windows.sizes)
-    token_ids = np.full(laid[-1], tokenizer.token_to_id("[SEP]"), np.int32)
-    token_ids[laid[:-1]] = tokenizer.token_to_id("[CLS]")
-    token_ids[to] = tokens.ids[from_]
-    segment_ids = np.zeros(laid[-1], np.int8)
-    if not with_words:
-        return EncodedTexts(laid, token_ids, segment_ids, np.zeros(0, np.int32)), windows
-    words, counts, word_of_char = segment_texts(texts, build_segmenter(user_dict))
-    char_starts = bounds_of(windows.lengths + 1)[:-1]
-    word_ids = np.full(laid[-1], UNKNOWN_WORD, np.int32)
-    word_ids[to] = word_of_char[tokens.begins[from_] + np.repeat(char_starts[windows.rows], windows.sizes)]
-    return EncodedTexts(laid, token_ids, segment_ids, word_ids, words, counts), windows
+    cut = windows.rows, windows.firsts, windows.sizes
+    segmented = segment_texts(texts, build_segmenter(user_dict)) if with_words else None
+    return lay_rows(tokenizer, tokens, cut, segmented), windows
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from jieba import finalseg
 
 from raytrain.errors import CorpusError
 from raytrain.home import home_directory
+from raytrain.text.ragged import bounds_of
+from raytrain.text.segmentation import cut_texts
 
 jieba.setLogLevel(logging.WARNING)
 
@@ -93,6 +95,56 @@ def read_user_dict(path: str) -> str:
         raise CorpusError(f"words.user_dict: {path} is not UTF-8: {error}") from error
     _parse_user_dict(text, f"words.user_dict: {path}")
     return text
+
+
+@dataclass(frozen=True)
+class SegmentedTexts:
+    """Texts cut into words.
+
+    Attributes:
+        words: The words met, numbered from 2 in order of first sight.
+        counts: How often each occurs.
+        numbers: (characters,) the number of the word on each character of the texts, which have one
+            character more behind each; the unknown word's on blanks.
+        starts: (num_texts,) where the texts begin in `numbers`.
+    """
+
+    words: list[str]
+    counts: Counter[str]
+    numbers: np.ndarray
+    starts: np.ndarray
+
+
+def segment_texts(
+    texts: Sequence[str], segmenter: jieba.Tokenizer, unread: np.ndarray | None = None
+) -> SegmentedTexts:
+    """Cuts texts into words.
+
+    Args:
+        texts: The texts.
+        segmenter: Of `build_segmenter`.
+        unread: Places in `SegmentedTexts.numbers`; a word that stands on these alone is not met there.
+    """
+    cut = cut_texts(texts, segmenter)
+    words, numbers = cut.words, np.where(cut.numbers < 0, UNKNOWN_WORD, cut.numbers + FIRST_WORD)
+    if unread is not None:
+        is_read = np.ones(int(cut.sizes.sum()), bool)
+        is_read[unread] = False
+        numbers[~np.logical_or.reduceat(is_read, bounds_of(cut.sizes)[:-1])] = UNKNOWN_WORD
+        words, numbers = _number_anew(words, numbers)
+    counts = np.bincount(numbers, minlength=len(words) + FIRST_WORD)[FIRST_WORD:]
+    counted = Counter(dict(zip(words, counts.tolist(), strict=True)))
+    starts = bounds_of([len(text) + 1 for text in texts])[:-1]
+    return SegmentedTexts(words, counted, np.repeat(numbers, cut.sizes), starts)
+
+
+def _number_anew(words: Sequence[str], numbers: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """The words that have a number left, and their numbers in order of first sight among these."""
+    met, first = np.unique(numbers[numbers >= FIRST_WORD], return_index=True)
+    met = met[np.argsort(first)]
+    anew = np.full(len(words) + FIRST_WORD, UNKNOWN_WORD)
+    anew[met] = np.arange(len(met)) + FIRST_WORD
+    return [words[number - FIRST_WORD] for number in met.tolist()], anew[numbers]
 
 
 def select_words(counts: Counter[str], min_count: int, has_vector: Iterable[str] = ()) -> list[str]:

@@ -19,6 +19,7 @@ from raytrain.scores.spans import score_tags
 from raytrain.scores.tagging import find_and_count, transitions_of
 from raytrain.text.batches import FeatureRows
 from raytrain.text.ragged import bounds_of, ranges
+from raytrain.text.rows import TextRows
 from raytrain.text.windows import TaggedWindows
 from raytrain.training.settings import TrainSettings
 
@@ -69,26 +70,37 @@ class Objective(Protocol):
 
 
 class Classification:
-    """One label a text.
+    """One label a text, which each of the text's rows learns; what these say is pooled.
 
     Args:
-        labels: (num_rows,) label indices.
+        labels: (num_texts,) label indices.
         settings: Hyperparameters.
+        rows: The text that each row of the features is of; None where each row is a text.
     """
 
     target_spec = tf.TensorSpec((None,), tf.int32)
 
-    def __init__(self, labels: np.ndarray, settings: TrainSettings):
+    def __init__(self, labels: np.ndarray, settings: TrainSettings, rows: TextRows | None = None):
         self.labels, self._settings = labels, settings
+        self._rows = TextRows(np.arange(len(labels))) if rows is None else rows
+        self._shares = self._rows.shares().astype(np.float32)
+
+    def _labels_of(self, rows: np.ndarray) -> np.ndarray:
+        return self.labels[self._rows.rows[rows]]
 
     def targets(self, features: FeatureRows, rows: np.ndarray, length: int | None = None) -> np.ndarray:
-        return self.labels[rows].astype(np.int32)
+        return self._labels_of(rows).astype(np.int32)
 
     def weights(self, features: FeatureRows, rows: np.ndarray, batch: np.ndarray) -> np.ndarray:
-        weights = np.full(len(rows), 1 / len(batch), np.float32)
+        """A text weighs the same in an epoch, however many rows it has.
+
+        Divided by the batch's rows and not by what these weigh: windows come in batches of their own, for
+        they are all as long, and a batch of few texts must not count as much as one of many.
+        """
+        weights = np.full(len(rows), 1 / len(batch), np.float32) * self._shares[rows]
         if self._settings.class_weight is None:
             return weights
-        return weights * np.array(self._settings.class_weight, np.float32)[self.labels[rows]]
+        return weights * np.array(self._settings.class_weight, np.float32)[self._labels_of(rows)]
 
     def losses(
         self, model: keras.Model, inputs: dict[str, tf.Tensor], outputs: tf.Tensor, targets: tf.Tensor
@@ -105,7 +117,7 @@ class Classification:
         """The entropy of the smoothed labels, each of them by its weight."""
         num_labels, smoothing = max(model.output_shape[-1], 2), self._settings.label_smoothing
         weights = self.weights(features, rows, rows).astype(np.float64)
-        masses = np.bincount(self.labels[rows], weights, num_labels)
+        masses = np.bincount(self._labels_of(rows), weights, num_labels)
         spread = np.full(num_labels, smoothing / num_labels)
         known = entropy(spread + (1 - smoothing) * np.eye(num_labels)[0])
         total = masses.sum()
@@ -114,20 +126,22 @@ class Classification:
     def predict(
         self, model: keras.Model, features: FeatureRows, rows: np.ndarray, batch_size: int
     ) -> np.ndarray:
-        """(len(rows), num_classes) probabilities; NaN where a logit is not finite."""
+        """(texts of the rows, num_classes) probabilities; NaN where a logit is not finite."""
         logits = predict_logits(model, features, rows, batch_size)
-        return proba_from_logits(logits) if np.isfinite(logits).all() else np.full(logits.shape, np.nan)
+        finite = np.isfinite(logits).all()
+        proba = proba_from_logits(logits) if finite else np.full(logits.shape, np.nan)
+        return self._rows.pool(rows, proba)
 
     def score(self, model: keras.Model, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-        return score_proba(self.labels[rows], predicted)
+        return score_proba(self.labels[self._rows.of_texts(rows)], predicted)
 
     def has_learned(self, rows: np.ndarray, predicted: np.ndarray, metrics: Mapping[str, float]) -> bool:
-        """By log loss, each row by its class's weight."""
-        labels, weights = self.labels[rows], np.ones(predicted.shape[1])
+        """By log loss, each text by its class's weight."""
+        labels, weights = self.labels[self._rows.of_texts(rows)], np.ones(predicted.shape[1])
         if self._settings.class_weight is not None:
             weights = np.array(self._settings.class_weight)
         own = weights[labels] / weights[labels].sum()
-        told = np.clip(predicted[np.arange(len(rows)), labels], 1e-15, 1)
+        told = np.clip(predicted[np.arange(len(labels)), labels], 1e-15, 1)
         guess = entropy(np.bincount(labels, own, predicted.shape[1]))
         return is_learned(float(-(own * np.log(told)).sum()), guess)
 
@@ -135,7 +149,7 @@ class Classification:
         self, rows: np.ndarray, predicted: np.ndarray, ids: pa.Array, weights: Mapping[str, np.ndarray]
     ) -> pa.Table:
         """Row, id and a probability a label."""
-        return fold_table(rows, predicted, ids)
+        return fold_table(self._rows.of_texts(rows), predicted, ids)
 
 
 class Tagging:
@@ -221,4 +235,13 @@ class Tagging:
         return pa.table(columns).replace_schema_metadata({"transitions": json.dumps(scores)})
 
 
-OBJECTIVES: dict[str, Any] = {"classify": Classification, "tag": Tagging}
+def build_objective(task: str, targets: Any, settings: TrainSettings, rows: TextRows | None) -> Objective:
+    """A task's objective.
+
+    Args:
+        task: `classify` or `tag`.
+        targets: (num_texts,) label indices, or the `TaggedWindows` of the texts.
+        settings: Hyperparameters.
+        rows: The text that each row of the features is of; None where each row is a text.
+    """
+    return Tagging(targets, settings) if task == "tag" else Classification(targets, settings, rows)
