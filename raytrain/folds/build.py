@@ -68,14 +68,14 @@ def _build_training(spec: FoldSpec, data: FoldData, rank: int, num_workers: int)
     import tensorflow as tf
 
     from raytrain.training.loop import FoldTraining
-    from raytrain.training.objectives import build_objective
+    from raytrain.training.objectives import OBJECTIVES
 
     strategy = tf.distribute.MultiWorkerMirroredStrategy() if num_workers > 1 else None
     with strategy.scope() if strategy else contextlib.nullcontext():
         return FoldTraining(
             build_initial_model(spec, data),
             fold_features(spec, data),
-            build_objective(spec.task, data.targets, spec.settings, data.rows),
+            OBJECTIVES[spec.task](data.targets, spec.settings, data.rows),
             *spec.rows(data),
             spec.settings,
             spec.seed,

@@ -130,7 +130,7 @@ class TextRows:
     def shares(self) -> np.ndarray:
         """(num_rows,) what each weighs, so that all texts weigh the same, and rows 1 on average."""
         counts = np.bincount(self.rows)
-        return len(self.rows) / len(counts) / counts[self.rows]
+        return len(self.rows) / max(len(counts), 1) / counts[self.rows]
 
     def pool(self, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
         """The mean of each text's rows.

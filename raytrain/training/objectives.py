@@ -235,13 +235,8 @@ class Tagging:
         return pa.table(columns).replace_schema_metadata({"transitions": json.dumps(scores)})
 
 
-def build_objective(task: str, targets: Any, settings: TrainSettings, rows: TextRows | None) -> Objective:
-    """A task's objective.
-
-    Args:
-        task: `classify` or `tag`.
-        targets: (num_texts,) label indices, or the `TaggedWindows` of the texts.
-        settings: Hyperparameters.
-        rows: The text that each row of the features is of; None where each row is a text.
-    """
-    return Tagging(targets, settings) if task == "tag" else Classification(targets, settings, rows)
+# Each made of targets, settings and the text of each row, which a tagger's windows know themselves.
+OBJECTIVES: dict[str, Any] = {
+    "classify": Classification,
+    "tag": lambda tagged, settings, rows: Tagging(tagged, settings),
+}

@@ -56,6 +56,8 @@ def test_a_name_binds_but_decides_nothing():
         (["task=tag"], OF_KEYWORDS | NEWER),
         (["task=tag", "train.restarts=1"], OF_KEYWORDS | NEWER - {"train.restarts"}),
         (["train.ema=0.9"], OF_TAGGERS | OF_KEYWORDS | NEWER - {"train.ema"}),
+        (["encoder.truncate=tail"], OF_TAGGERS | OF_KEYWORDS | NEWER - {"encoder.truncate"}),
+        (["encoder.windows=2"], OF_TAGGERS | OF_KEYWORDS | NEWER - {"encoder.windows"}),
     ],
 )
 def test_keys_that_a_run_does_not_read_decide_nothing(overrides, unread):

@@ -86,12 +86,15 @@ def test_what_is_of_another_task_is_refused_naming_both_keys():
                 "train.label_smoothing=0.1",
                 "words.keywords=auto",
                 "data.text=[a,b]",
+                "encoder.truncate=tail",
+                "encoder.windows=2",
             ],
         )
     problems = raised.value.problems
     assert problems[0] == "model.architecture: expected bilstm_crf, bilstm, crf for task=tag, found textcnn"
     assert [problem.split(":")[0] for problem in problems] == [
-        *("model.architecture", "train.monitor", "data.text", "words.keywords", "train.label_smoothing")
+        *("model.architecture", "train.monitor", "encoder.windows", "data.text", "encoder.truncate"),
+        *("encoder.windows", "words.keywords", "train.label_smoothing"),
     ]
     with pytest.raises(ConfigError, match=r"for task=classify, found crf"):
         load_config(None, ["data.path=names.csv", "model.architecture=crf"])
@@ -101,6 +104,16 @@ def test_ngrams_are_of_classifiers_and_may_stand_beside_networks():
     assert load("model.architecture=[finetune,tfidf]").model.architectures == ["finetune", "tfidf"]
     [problem] = problems_of("task=tag", "model.architecture=[bilstm,tfidf]")
     assert problem == "model.architecture: expected bilstm_crf, bilstm, crf for task=tag, found tfidf"
+
+
+def test_pairs_are_not_read_in_windows():
+    [problem] = problems_of("data.text=[a,b]", "encoder.windows=2")
+    assert (
+        problem == "encoder.windows: expected 1 for text pairs, which are read together in one row; found 2"
+    )
+    pairs = load("data.text=[a,b]", "encoder.truncate=head_tail")
+    assert (pairs.encoder.truncate, pairs.encoder.windows) == ("head_tail", 1)
+    assert load("data.text=[a]", "encoder.windows=2").encoder.windows == 2
 
 
 def test_keywords_that_nobody_would_count_are_refused():

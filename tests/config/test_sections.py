@@ -46,6 +46,9 @@ def errors_of(section, **values):
         (FoldsConfig, "num_folds", 1),
         (FoldsConfig, "repeats", 0),
         (EncoderConfig, "maxlen", 3),
+        (EncoderConfig, "truncate", "middle"),
+        (EncoderConfig, "windows", 0),
+        (EncoderConfig, "windows", 1025),
         (WordsConfig, "num_keywords", 0),
         (WordsConfig, "dim", 0),
         (WordsConfig, "min_count", 0),
@@ -106,6 +109,7 @@ def test_value_out_of_range_is_refused_under_its_key(section, key, value):
     [
         (FoldsConfig, "num_folds", 2),
         (EncoderConfig, "maxlen", 4),
+        (EncoderConfig, "windows", 1024),
         (TrainConfig, "learning_rate", 1),
         (TrainConfig, "warmup", 0),
         (TrainConfig, "clip_norm", None),

@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import ray
@@ -36,6 +37,7 @@ from raytrain.errors import (
 from raytrain.folds.result import read_fold
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
+from raytrain.text.rows import TextRows
 
 
 def wide_console():
@@ -69,16 +71,22 @@ def test_spans_that_cut_a_token_are_told():
     texts = [text for text, _ in TAGGED]
     cut = [[0, 0, 0, 1], *[[0] * len(text) for text in texts[1:]]]
     table = plan.corpus.table.set_column(2, "tags", pa.array(cut, pa.list_(pa.int32())))
-    windows, begins = plan.shared.windows, plan.shared.windows.tokens.begins.copy()
+    windows, begins = plan.shared.rows, plan.shared.rows.tokens.begins.copy()
     begins[3] = 2  # the first text's last two characters are one token
     whole = replace(windows, tokens=replace(windows.tokens, begins=begins))
     lines = announced(
-        replace(plan, corpus=replace(plan.corpus, table=table), shared=replace(plan.shared, windows=whole))
+        replace(plan, corpus=replace(plan.corpus, table=table), shared=replace(plan.shared, rows=whole))
     )
     assert lines == [
         "a.bio: 4 rows, 1 spans (LOC: 1)",
         "  1 of 1 spans do not begin and end with a token: no tagger can find just them",
     ]
+
+
+def test_windows_are_told():
+    shared = shared_of(rows=TextRows(np.array([0, 1, 1, 1, 2, 2, 3])))
+    lines = announced(plan_of("encoder.windows=3", shared=shared))
+    assert lines[1:] == ["2 texts are read in several windows, all texts in 7"]
 
 
 @pytest.mark.parametrize(

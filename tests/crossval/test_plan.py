@@ -18,6 +18,7 @@ from raytrain.keywords.held import HeldWords, KeywordInputs
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.storage.directory import Directory
 from raytrain.text.encode import build_features
+from raytrain.text.rows import TextRows
 from raytrain.text.windows import encode_windows
 
 NUM_ROWS = 8
@@ -72,7 +73,7 @@ def tag_plan_of(*overrides, run="/runs/甲", **changes):
         config=config,
         corpus=Corpus(pa.table(columns), TAG_NAMES, "a" * 64, "a.bio", {}),
         folds=TAG_FOLDS,
-        shared=shared_of(features=build_features(encoded, []), windows=windows),
+        shared=shared_of(features=build_features(encoded, []), rows=windows),
         **changes,
     )
 
@@ -104,13 +105,28 @@ def test_a_tagger_learns_a_tag_a_token():
 
 def test_all_windows_of_a_text_lie_in_its_fold():
     plan = tag_plan_of()
-    data, windows = plan.fold_data(), plan.shared.windows
+    data, windows = plan.fold_data(), plan.shared.rows
     assert len(windows) > len(TAGGED) and data.features.num_rows == len(windows)
-    assert data.folds.tolist() == [[TAG_FOLDS[0, text] for text in windows.rows]]
     for spec in build_specs(plan, None):
         train, valid = spec.rows(data)
+        assert set(TAG_FOLDS[0, windows.rows[valid]]) == {spec.fold} and len(train) + len(valid) == len(
+            windows
+        )
         assert not set(windows.rows[train]) & set(windows.rows[valid])
     assert len(data.ids) == len(TAGGED)
+
+
+def test_a_classifiers_windows_are_rows_of_networks_alone():
+    """N-grams are counted in whole texts."""
+    rows = TextRows(np.repeat(np.arange(NUM_ROWS), [1, 2, 1, 3, 1, 1, 1, 1]))
+    plan = plan_of("model.architecture=[finetune,tfidf]", shared=shared_of(rows=rows))
+    data = plan.fold_data()
+    assert data.targets.tolist() == LABELS and len(data.texts) == len(data.ids) == NUM_ROWS
+    for spec in build_specs(plan, None):
+        texts = rows.rows if spec.is_network else np.arange(NUM_ROWS)
+        train, valid = spec.rows(data)
+        assert valid.tolist() == np.flatnonzero(FOLDS[spec.repeat, texts] == spec.fold).tolist()
+        assert sorted([*train, *valid]) == list(range(len(texts)))
 
 
 # ── what a fold is told ────────────────────────────────────────────────────────────────────────────

@@ -199,6 +199,11 @@ def with_many_tags(manifest):
     manifest["architectures"]["crf"]["model"].update(num_classes=40_001)
 
 
+def with_windows_of_pairs(manifest):
+    manifest["config"]["data"].update(text=["a", "b"])
+    manifest["config"]["encoder"].update(windows=2)
+
+
 def with_another_width(manifest):
     other = copy.deepcopy(manifest["architectures"]["finetune"])
     other["model"]["embedding"][1] += 1
@@ -246,6 +251,9 @@ def test_ngrams_count_no_keywords():
         (lambda manifest: manifest.update(task="tag"), "finetune is no architecture of task tag"),
         (lambda manifest: manifest.update(labels=["a", "\ud83d"]), "half of a character"),
         (lambda manifest: manifest["config"]["encoder"].update(maxlen=3), "config.encoder.maxlen"),
+        (lambda manifest: manifest["config"]["encoder"].update(truncate="middle"), "config.encoder.truncate"),
+        (lambda manifest: manifest["config"]["encoder"].update(windows=10**9), "config.encoder.windows"),
+        (with_windows_of_pairs, "windows, but they are pairs"),
         (lambda manifest: manifest["config"]["data"].update(text=5), "config.data.text"),
         (lambda manifest: manifest.update(schema_version=0), "schema_version"),
         (with_many_tags, "transitions of 40001 × 40001, larger than"),
@@ -294,3 +302,9 @@ def test_a_taggers_labels_are_those_of_its_types_in_order():
     assert accepted(tagging(["O", "B-LOC", "I-LOC", "B-PER", "I-PER"])).task == "tag"
     for labels in (["B-LOC", "I-LOC", "O"], ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"], ["O", "B-A", "I-B"]):
         assert "in order" in problems_of(tagging(labels))[0]
+
+
+def test_of_long_texts_older_manifests_have_the_head():
+    manifest, problems = parse_manifest(changed(lambda manifest: None))
+    assert not problems
+    assert (manifest.config.encoder.truncate, manifest.config.encoder.windows) == ("head", 1)

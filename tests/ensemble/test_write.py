@@ -115,7 +115,20 @@ def test_the_version_is_the_oldest_that_reads_it(run, shared, version):
     run.open()
 
 
-def test_ngrams_beside_heads_count_no_keywords_and_want_the_newest_version(run):
+@pytest.mark.parametrize("key", [{"encoder__truncate": "tail"}, {"encoder__windows": 2}])
+def test_an_older_raytrain_must_not_read_long_texts_otherwise(run, key):
+    run.commit("finetune", 0)
+    assert run.write(**key)["schema_version"] == 5
+    encoder = run.open().manifest.config.encoder
+    assert {"encoder__truncate": encoder.truncate, "encoder__windows": encoder.windows}.items() >= key.items()
+
+
+def test_ngrams_alone_read_whole_texts_whatever_is_said_of_encoders(run):
+    run.commit("tfidf", 0, weights=fit_classifier(["天气", "天气"], np.array([0, 1]), 2).arrays())
+    assert run.write(encoder__truncate="tail")["schema_version"] == 4
+
+
+def test_ngrams_beside_heads_count_no_keywords_and_want_a_version_of_their_own(run):
     given = {"谣言": 0}
     run.commit("finetune", 0, keywords=HELD.classes_of(given))
     run.commit("tfidf", 0, weights=fit_classifier(["天气", "天气"], np.array([0, 1]), 2).arrays())

@@ -122,6 +122,8 @@ def test_a_domain_may_belong_to_one_architecture():
         ({"model.architecture": {"uniform": [0, 1]}}, "each once"),
         ({"encoder.maxlen": {"randint": [32, 128]}}, "expected a list"),
         ({"encoder.maxlen": {"textcnn": [32]}}, "one list for all"),
+        ({"encoder.windows": {"randint": [1, 4]}}, "expected a list"),
+        ({"encoder.truncate": ["head", "middle"]}, "encoder.truncate"),
     ],
 )
 def test_bad_spaces_are_refused(space, told):
@@ -191,3 +193,5 @@ def test_features_are_made_for_every_value_they_depend_on():
     space = space_of({"encoder.maxlen": [32, 64], "words.min_count": [1, 2], "train.epochs": [1, 2]})
     assert len(input_points(space)) == 4
     assert input_points(space_of()) == [{}]
+    long = input_points(space_of({"encoder.truncate": ["head", "tail"], "encoder.windows": [1, 3]}))
+    assert [tuple(point.values()) for point in long] == [("head", 1), ("head", 3), ("tail", 1), ("tail", 3)]

@@ -113,6 +113,8 @@ def test_a_frozen_encoders_output_is_read_and_a_trained_ones_is_not(basis, point
         ("model.architecture=textcnn", True),
         ("sweep.num_trials=3", True),
         ("encoder.maxlen=64", False),
+        ("encoder.truncate=tail", False),
+        ("encoder.windows=2", False),
         ("words.min_count=5", False),
         ("words.keywords=auto", False),
     ],

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jieba import finalseg
 
-from raytrain.text.encode import build_features, encode_texts, join_encoded, truncated_lengths
+from raytrain.text.encode import build_features, encode_texts, join_encoded
+from raytrain.text.rows import cut_rows, most_tokens, truncated_lengths
 from raytrain.text.vocab import SPECIAL_TOKENS
 from raytrain.text.wordpiece import build_tokenizer
 from raytrain.text.words import FIRST_WORD, UNKNOWN_WORD, build_segmenter
@@ -38,8 +39,8 @@ any_texts = st.text(
 short_texts = st.text("中国人我爱年天气很好，! 2019ab😀\u200b", max_size=12)
 
 
-def encode(texts, pairs=None, maxlen=32, with_words=True, user_dict=None):
-    return encode_texts(texts, pairs, VOCAB, maxlen, with_words, user_dict)
+def encode(texts, pairs=None, maxlen=32, with_words=True, user_dict=None, truncate="head", windows=1):
+    return encode_texts(texts, pairs, VOCAB, maxlen, with_words, user_dict, truncate, windows)
 
 
 def words_of(text, **kwargs):
@@ -55,7 +56,7 @@ def tokens_of(encoded):
 
 
 def assert_equal(first, second):
-    for name in ("offsets", "token_ids", "segment_ids", "word_ids"):
+    for name in ("offsets", "token_ids", "segment_ids", "word_ids", "rows"):
         left, right = getattr(first, name), getattr(second, name)
         assert left.dtype == right.dtype
         assert left.tolist() == right.tolist()
@@ -185,13 +186,107 @@ def test_pair_is_encoded_as_by_bert4keras(reference, first, second, maxlen):
     assert [encoded.token_ids.tolist(), encoded.segment_ids.tolist()] == list(expected)
 
 
-@given(st.integers(0, 40), st.integers(0, 40), st.integers(1, 60))
-def test_truncation_keeps_what_fits_and_evens_out(first, second, room):
-    kept = truncated_lengths(first, second, room)
-    assert sum(kept) == min(first + second, room)
-    assert kept[0] <= first and kept[1] <= second
-    if first + second > room:
-        assert abs(kept[0] - kept[1]) <= 1 or kept[0] == first or kept[1] == second
+TRUNCATIONS = ["head", "tail", "head_tail"]
+HEADS = {"head": lambda room: room, "tail": lambda room: 0, "head_tail": lambda room: -(-room // 4)}
+
+
+def kept_places(size, room, truncate):
+    """Which of so many tokens are kept, by the definition."""
+    if size <= room:
+        return list(range(size))
+    head = HEADS[truncate](room)
+    return [*range(head), *range(size - (room - head), size)]
+
+
+def rows_of(encoded):
+    """Each row's (token id, segment id, word), the last None without a word."""
+    words = [
+        None if number == UNKNOWN_WORD else encoded.words[number - FIRST_WORD] for number in encoded.word_ids
+    ]
+    laid = list(zip(encoded.token_ids.tolist(), encoded.segment_ids.tolist(), words, strict=True))
+    return [laid[begin:end] for begin, end in itertools.pairwise(encoded.offsets.tolist())]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    texts=st.lists(short_texts, min_size=1, max_size=4),
+    maxlen=st.integers(4, 9),
+    truncate=st.sampled_from(TRUNCATIONS),
+)
+def test_a_long_text_keeps_its_ends_with_the_words_that_they_have_in_the_whole(texts, maxlen, truncate):
+    whole, cut = rows_of(encode(texts)), encode(texts, maxlen=maxlen, truncate=truncate)
+    for (first, *tokens, last), (cut_first, *found, cut_last) in zip(whole, rows_of(cut), strict=True):
+        assert len(found) <= maxlen - 2 and (cut_first, cut_last) == (first, last)
+        places = kept_places(len(tokens), maxlen - 2, truncate)
+        assert [token[0] for token in found] == [tokens[place][0] for place in places]
+        if truncate != "head":  # whose end is segmented without what lies behind it
+            assert found == [tokens[place] for place in places]
+    assert cut.rows.tolist() == list(range(len(texts)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    first=short_texts, second=short_texts, maxlen=st.integers(5, 12), truncate=st.sampled_from(TRUNCATIONS)
+)
+def test_each_text_of_a_pair_keeps_the_ends_of_its_share(first, second, maxlen, truncate):
+    [whole], [found] = (
+        rows_of(encode([first], [second])),
+        rows_of(encode([first], [second], maxlen=maxlen, truncate=truncate)),
+    )
+    expected = [whole[0]]
+    sizes = [sum(part == segment for _, part, _ in whole) - 1 for segment in (0, 1)]
+    sizes[0] -= 1
+    starts = [1, sizes[0] + 2]
+    for size, start, room in zip(sizes, starts, truncated_lengths(*sizes, maxlen - 3), strict=True):
+        expected += [whole[start + place] for place in kept_places(size, int(room), truncate)]
+        expected.append(whole[start + size])
+    assert [token[:2] for token in found] == [token[:2] for token in expected]
+    if truncate == "tail":
+        assert found == expected
+
+
+def test_a_word_that_is_cut_in_two_stands_on_what_is_kept_of_it():
+    cut = encode(["我爱中国天气"], maxlen=5, truncate="tail")
+    assert rows_of(cut)[0][1:-1] == [(VOCAB.index("国"), 0, "中国"), *rows_of(encode(["天气"]))[0][1:-1]]
+    assert cut.counts == {"中国": 1, "天气": 1}
+
+
+def test_words_of_which_nothing_is_kept_do_not_count():
+    texts = ["天气很好。中国人，中国人！我爱天气", "中国"]
+    cut = encode(texts, maxlen=6, truncate="head_tail")
+    assert cut.words == ["天气", "爱", "中国"] and cut.counts == {"天气": 2, "爱": 1, "中国": 1}
+    assert cut.words == list(dict.fromkeys(word for row in rows_of(cut) for _, _, word in row if word))
+    assert encode(texts, maxlen=6, truncate="tail").words == ["我", "爱", "天气", "中国"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    texts=st.lists(short_texts, min_size=1, max_size=4),
+    maxlen=st.integers(4, 9),
+    windows=st.integers(1, 4),
+    truncate=st.sampled_from(TRUNCATIONS),
+)
+def test_windows_are_what_is_kept_of_a_text_in_overlapping_rows(texts, maxlen, windows, truncate):
+    encoded = encode(texts, maxlen=maxlen, truncate=truncate, windows=windows)
+    room = most_tokens(maxlen - 2, windows)
+    kept = rows_of(encode(texts, maxlen=room + 2, truncate=truncate))
+    rows = rows_of(encoded)
+    assert sorted(set(encoded.rows.tolist())) == list(range(len(texts)))
+    assert len(rows) == len(encoded.rows) and max(map(len, rows)) <= maxlen
+    for text, (first, *tokens, last) in enumerate(kept):
+        own = [row for row, of in zip(rows, encoded.rows, strict=True) if of == text]
+        assert len(own) <= windows and (len(own) == 1) == (len(tokens) <= maxlen - 2)
+        assert all((row[0], row[-1]) == (first, last) for row in own)
+        covered = 0
+        for _, firsts, size in zip(*cut_rows(np.array([len(tokens)]), maxlen - 2), strict=True):
+            row = own.pop(0)
+            assert row[1:-1] == tokens[firsts : firsts + size] and firsts <= covered
+            covered = firsts + size
+        assert not own and covered == len(tokens)
+
+
+def test_words_of_a_text_are_counted_once_however_many_windows_read_them():
+    assert encode(["天气很好。" * 3], maxlen=6, windows=9).counts["天气"] == 3
 
 
 @settings(max_examples=40, deadline=None)
@@ -199,15 +294,18 @@ def test_truncation_keeps_what_fits_and_evens_out(first, second, room):
     texts=st.lists(short_texts, min_size=1, max_size=6),
     cuts=st.sets(st.integers(1, 5)),
     in_pairs=st.booleans(),
+    truncate=st.sampled_from(TRUNCATIONS),
+    windows=st.integers(1, 2),
 )
-def test_pieces_joined_are_the_whole(texts, cuts, in_pairs):
+def test_pieces_joined_are_the_whole(texts, cuts, in_pairs, truncate, windows):
+    options = {"maxlen": 8, "truncate": truncate, "windows": windows}
     bounds = [0, *sorted(cut for cut in cuts if cut < len(texts)), len(texts)]
     pairs = texts[::-1] if in_pairs else None
     parts = [
-        encode(texts[begin:end], pairs[begin:end] if pairs else None, maxlen=10)
+        encode(texts[begin:end], pairs[begin:end] if pairs else None, **options)
         for begin, end in itertools.pairwise(bounds)
     ]
-    assert_equal(join_encoded(parts), encode(texts, pairs, maxlen=10))
+    assert_equal(join_encoded(parts), encode(texts, pairs, **options))
 
 
 def cut_alone(segmenter, text):
