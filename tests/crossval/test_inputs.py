@@ -187,6 +187,42 @@ def test_large_and_small_corpora_have_the_same_keywords(local_ray, monkeypatch):
     assert np.array_equal(large.held.held, small.held.held) and np.array_equal(large.keywords, small.keywords)
 
 
+def token_ids(inputs):
+    return inputs.features["token_ids"].to_pylist()
+
+
+def test_a_long_text_keeps_what_the_config_says():
+    head, tail = (
+        token_ids(shared("encoder.maxlen=5", f"encoder.truncate={end}")) for end in ("head", "tail")
+    )
+    whole = token_ids(shared())
+    assert head[2] == [*whole[2][:4], whole[2][-1]] and tail[2] == [whole[2][0], *whole[2][-4:]]
+    assert head[3] == tail[3] == whole[3]
+
+
+def test_rows_are_texts_unless_there_may_be_several_of_a_text(kept):
+    assert shared().rows is None
+    inputs = shared(kept, "encoder.maxlen=5", "encoder.windows=2")
+    assert inputs.rows.rows.tolist() == [0, 0, 1, 1, 2, 2, 3]
+    assert inputs.features.num_rows == 7 and len(inputs.keywords.held.bounds) == len(TEXTS) + 1
+
+
+@pytest.mark.slow
+def test_large_and_small_corpora_are_cut_alike(local_ray, monkeypatch):
+    monkeypatch.setattr("raytrain.crossval.inputs._CHUNK", 3)
+    options = (
+        "model.architecture=textcnn",
+        "encoder.maxlen=5",
+        "encoder.truncate=head_tail",
+        "encoder.windows=2",
+    )
+    small = shared(*options)
+    monkeypatch.setattr("raytrain.crossval.inputs.PARALLEL_TEXTS", 1)
+    large = shared(*options)
+    assert large.features.equals(small.features) and large.vocabulary == small.vocabulary
+    assert large.rows.rows.tolist() == small.rows.rows.tolist()
+
+
 def test_keywords_that_cannot_be_kept_are_refused(kept, tmp_path):
     (tmp_path / "candidates.csv").write_text("word,keep,class\n今天,x,谣言\n", encoding="utf-8")
     with pytest.raises(CorpusError, match=r"row 2, column class.*谣言"):

@@ -71,10 +71,15 @@ def test_missing_output_folder_is_refused_before_anything_is_read(tmp_path):
 
 
 @pytest.fixture
-def predict(tmp_path, monkeypatch):
+def encoder():
+    return SimpleNamespace(windows=1)
+
+
+@pytest.fixture
+def predict(tmp_path, monkeypatch, encoder):
     """Predicts a file with an ensemble whose training took ids from `id`; returns ids and counts."""
     data = SimpleNamespace(text_columns=["text"], id="id")
-    manifest = SimpleNamespace(config=SimpleNamespace(data=data))
+    manifest = SimpleNamespace(config=SimpleNamespace(data=data, encoder=encoder))
     facts = {"task": "classify", "labels": ["真", "假"], "has_networks": False}
     ensemble = SimpleNamespace(manifest=manifest, **facts)
     predictor = SimpleNamespace(predict_proba=lambda texts, pairs: np.full((len(texts), 2), 0.5))
@@ -150,3 +155,15 @@ def test_the_rows_are_read_to_count_them_and_to_predict_them(tmp_path, predict, 
     )
     predict(write_table(tmp_path / f"a{suffix}", [{"id": "x", "text": "甲"}]))
     assert wanted == [["id", "text"]] * 2
+
+
+@pytest.mark.parametrize(("windows", "chunks"), [(1, [4, 1]), (2, [2, 2, 1]), (9, [1] * 5)])
+def test_of_texts_in_windows_fewer_are_laid_out_at_once(
+    tmp_path, predict, encoder, monkeypatch, windows, chunks
+):
+    encoder.windows, told = windows, []
+    monkeypatch.setattr("raytrain.ensemble.files.CHUNK_ROWS", 4)
+    path = write_table(tmp_path / "a.txt", [{"text": text} for text in "甲乙丙丁戊"])
+    for rows in predict_file("somewhere", str(path), str(tmp_path / "out.csv")):
+        told.append(rows.done)
+    assert np.diff(told).tolist() == chunks

@@ -33,7 +33,7 @@ class Artifact:
         self.manifest = {
             "schema_version": 1,
             "labels": LABELS,
-            "config": {"data": {"text": "text"}, "encoder": {"maxlen": MAXLEN}},
+            "config": {"data": {"text": "text"}, "encoder": {"maxlen": MAXLEN}},  # as older ones have it
             "encoder": {
                 "kind": "albert",
                 "config": self.add("encoder/config.json", json_bytes(config)),
@@ -88,26 +88,21 @@ class Artifact:
 
     def expected(self, texts, pairs=None):
         """Mean over architectures of the mean over their models, each text predicted by itself."""
-        encoded = encode_texts(texts, pairs, self.vocab, MAXLEN, True, USER_DICT)
+        reading = {"truncate": "head", "windows": 1} | self.manifest["config"]["encoder"]
+        encoded = encode_texts(texts, pairs, self.vocab, with_words=True, user_dict=USER_DICT, **reading)
         features = FeatureRows(build_features(encoded, self.words))
-        return np.mean(
-            [
-                np.mean(
-                    [
-                        np.concatenate(
-                            [
-                                proba_from_logits(predict_logits(model, features, np.array([row])))
-                                for row in range(len(texts))
-                            ]
-                        )
-                        for model in models
-                    ],
-                    axis=0,
-                )
-                for models in self.models.values()
-            ],
-            axis=0,
-        )
+
+        def of_text(model, text):
+            rows = np.flatnonzero(encoded.rows == text)[:, None]
+            return np.mean(
+                [proba_from_logits(predict_logits(model, features, row))[0] for row in rows], axis=0
+            )
+
+        by_architecture = [
+            np.mean([[of_text(model, text) for text in range(len(texts))] for model in models], axis=0)
+            for models in self.models.values()
+        ]
+        return np.mean(by_architecture, axis=0)
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +187,26 @@ def test_probabilities_of_a_text_do_not_depend_on_the_others(predictor, sentence
 def test_predicting_twice_gives_the_same(predictor, sentences):
     """Though the folds' weights take turns in one model."""
     np.testing.assert_array_equal(predictor.predict_proba(sentences), predictor.predict_proba(sentences))
+
+
+LONG = "房间干净，早餐好吃，服务热情周到，下次还来，菜凉了，等了很久，网传明天停水，快转给家人"
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [{"truncate": "tail"}, {"truncate": "head_tail"}, {"windows": 2}, {"truncate": "tail", "windows": 9}],
+)
+def test_long_texts_are_read_as_in_training(artifact, predictor, sentences, monkeypatch, reading):
+    """Whatever texts are predicted beside them; short ones are as ever."""
+    monkeypatch.setitem(artifact.manifest["config"], "encoder", {"maxlen": MAXLEN, **reading})
+    opened, texts = artifact.open(), [LONG, *sentences[:2], LONG[::-1]]
+    found = Predictor(opened, batch_size=3).predict_proba(texts)
+    np.testing.assert_allclose(found, artifact.expected(texts), atol=2e-3)
+    head = predictor.predict_proba(texts)
+    np.testing.assert_allclose(found[1:3], head[1:3], atol=2e-3)
+    assert np.abs(found[[0, 3]] - head[[0, 3]]).max() > 5e-3
+    alone = np.concatenate([Predictor(opened).predict_proba([text]) for text in texts])
+    np.testing.assert_allclose(found, alone, atol=2e-3)
 
 
 def test_no_texts_have_no_rows_but_a_column_per_label(predictor):

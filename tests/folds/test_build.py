@@ -22,6 +22,7 @@ from raytrain.network.weights import encoder_variables, head_variables, read_var
 from raytrain.scores.guess import LEARNS_NOTHING
 from raytrain.storage.directory import Directory
 from raytrain.ngrams.training import NgramTraining
+from raytrain.text.rows import TextRows
 
 NUM_ROWS, NUM_WORDS, WIDTH = 12, 10, 3
 LABELS = np.arange(NUM_ROWS) % 2
@@ -182,6 +183,21 @@ def test_each_fold_counts_its_own_keywords(spec, data):
     assert first.tolist() == [[1, 2], [0, 0]]
     second = builder.build(replace(counting, keywords=np.array([-1, 0], np.int16)), held)
     assert second.features.collate([0, 1])["keyword_counts"].tolist() == [[2, 0], [0, 0]]
+
+
+def test_each_window_of_a_text_has_the_keywords_of_the_whole(spec, data):
+    counting = replace(
+        spec, model=replace(spec.model, num_keyword_classes=2), keywords=np.array([0, 1], np.int16)
+    )
+    texts = [0, 0, 0, 1, 1, *range(2, 9)]
+    cut = replace(data, held_words=HELD, rows=TextRows(np.array(texts)), ids=data.ids[:9])
+    training = Builder().build(counting, replace(cut, targets=LABELS[:9], folds=data.folds[:, :9]))
+    counts = training.features.collate([1, 2, 3, 5])["keyword_counts"]
+    assert counts.tolist() == [[1, 2], [1, 2], [0, 0], [1, 0]]
+    assert training.valid_rows.tolist() == [0, 1, 2, 6, 9]  # of the texts 0, 3 and 6
+    training.evaluate()
+    assert training.predicted.shape == (3, 2)
+    assert training.objective.targets(None, np.array([2, 3, 5])).tolist() == [0, 1, 0]
 
 
 def test_a_head_that_counts_none_reads_no_counts(spec, data):

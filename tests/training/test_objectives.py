@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 from plain_settings import plain_settings
 
 from raytrain.text.batches import FeatureRows
+from raytrain.scores.classes import score_proba
 from raytrain.scores.decoding import no_transitions, weigh
 from raytrain.text.encode import build_features
 from raytrain.network.inference import predict_emissions
@@ -21,6 +22,7 @@ from raytrain.training.objectives import Classification, Tagging
 from raytrain.scores.tagging import find_and_count, transitions_of
 from raytrain.scores.spans import score_tags
 from raytrain.training.loop import FoldTraining
+from raytrain.text.rows import TextRows
 from raytrain.text.windows import encode_windows, tag_windows
 
 NAMES = ["O", "B-LOC", "I-LOC"]
@@ -81,6 +83,78 @@ def test_a_classifier_has_learned_once_it_beats_its_own_shares(class_weight):
     assert not objective.has_learned(rows, constant[:, ::-1], {})
     better = constant + 0.05 * np.where(labels[:, None] == [0, 1], 1, -1)
     assert objective.has_learned(rows, better, {})
+
+
+WINDOWS = TextRows(np.array([0, 1, 1, 1, 2, 3, 3]))
+OF_FOUR = np.array([0, 1, 0, 1])
+
+
+@pytest.fixture
+def windowed(monkeypatch):
+    """Makes a classifier of four texts in seven windows; of each it says a logit that is given."""
+
+    def make(logits=None, **settings):
+        said = np.linspace(-2, 3, len(WINDOWS))[:, None] if logits is None else np.asarray(logits)
+        monkeypatch.setattr(
+            "raytrain.training.objectives.predict_logits", lambda model, features, rows, size: said[rows]
+        )
+        return Classification(OF_FOUR, plain_settings(**settings), WINDOWS)
+
+    return make
+
+
+def test_a_text_weighs_the_same_in_an_epoch_however_many_windows_it_has(windowed):
+    """And all weigh as much as as many texts of a window each, so that rates and clipping mean the same."""
+    objective, batches = windowed(), [np.array([1, 3, 6]), np.array([0, 2, 5]), np.array([4])]
+    total = np.zeros(4)
+    for batch in batches:
+        weights = objective.weights(None, batch[:2], batch) * len(batch)
+        np.add.at(total, WINDOWS.rows[batch[:2]], weights)
+        np.add.at(total, WINDOWS.rows[batch[2:]], objective.weights(None, batch[2:], batch) * len(batch))
+    np.testing.assert_allclose(total, np.full(4, 7 / 4), rtol=1e-6)
+    weighed = windowed(class_weight=(1.0, 3.0)).weights(None, np.arange(7), np.arange(7))
+    np.testing.assert_allclose(np.bincount(WINDOWS.rows, weighed), np.array([1, 3, 1, 3]) / 4, rtol=1e-6)
+
+
+def test_every_window_learns_its_texts_label(windowed):
+    assert windowed().targets(None, np.array([0, 2, 3, 4, 6])).tolist() == [0, 1, 1, 0, 1]
+
+
+def test_a_texts_probability_is_the_mean_of_its_windows(windowed):
+    objective, rows = windowed(), np.array([1, 2, 3, 5, 6])
+    proba = 1 / (1 + np.exp(-np.linspace(-2, 3, 7)))
+    predicted = objective.predict(None, None, rows, 4)
+    np.testing.assert_allclose(predicted[:, 1], [proba[1:4].mean(), proba[5:].mean()], rtol=1e-6)
+    assert objective.score(None, rows, predicted) == pytest.approx(
+        score_proba(np.array([1, 1]), predicted), nan_ok=True
+    )
+    table = objective.oof_table(rows, predicted, pa.array([*"abcd"]), {})
+    assert (table["row"].to_pylist(), table["id"].to_pylist()) == ([1, 3], ["b", "d"])
+    assert table["proba_1"].to_pylist() == predicted[:, 1].tolist()
+
+
+def test_a_window_that_is_not_finite_is_seen(windowed):
+    logits = np.zeros((7, 1))
+    logits[2] = np.inf
+    assert np.isnan(windowed(logits).predict(None, None, np.arange(7), 4)).all()
+
+
+def test_windows_have_learned_once_their_texts_beat_a_constant_guess(windowed):
+    """A text of many windows counts once."""
+    objective, rows = windowed(), np.arange(7)
+    assert not objective.has_learned(rows, np.full((4, 2), 0.5), {})
+    assert objective.has_learned(rows, np.eye(2)[OF_FOUR] * 0.2 + 0.4, {})
+    model = SimpleNamespace(output_shape=(None, 1))
+    assert objective.constant_loss(model, None, rows) == pytest.approx(np.log(2), rel=1e-6)
+
+
+def test_a_row_a_text_is_a_classifier_without_windows():
+    rows, settings = np.array([3, 0, 2]), plain_settings(class_weight=(0.3, 0.7))
+    plain, each = Classification(OF_FOUR, settings), Classification(OF_FOUR, settings, TextRows(np.arange(4)))
+    expected = np.full(3, 1 / 3, np.float32) * np.array([0.3, 0.7], np.float32)[OF_FOUR[rows]]
+    for objective in (plain, each):
+        found = objective.weights(None, rows, rows)
+        assert found.dtype == np.float32 and found.tolist() == expected.tolist()
 
 
 def test_some_texts_need_several_windows(corpus):
