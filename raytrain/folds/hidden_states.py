@@ -163,7 +163,7 @@ def cached_hidden_states(
     cache = _cache_directory(directory)
     path = cache / f"{encoder.hash_with(features)}.npy"
     size = _num_bytes(features, encoder.config)
-    what = f"hidden states of {features.num_rows:,} texts, {size / 1e6:,.0f} MB"
+    what = f"hidden states of {features.num_rows:,} rows, {size / 1e6:,.0f} MB"
     started, seconds = time.monotonic(), 0.0
     # Within the bound even where it is there: what an earlier run left behind must not change a result.
     stream = open_in_use(path) if size <= max_gb * 1e9 else None

@@ -13,6 +13,7 @@ from raytrain.crossval.driver import train_run
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.ensemble.files import predict_file
 from raytrain.ensemble.load import build_predictor
+from raytrain.errors import ConfigError
 from raytrain.text.encode import encode_texts
 from raytrain.text.vocab import parse_vocab
 
@@ -103,9 +104,7 @@ def test_new_texts_are_predicted_alike_by_every_road(run):
     assert rows.done == len(NEW) and output.read_bytes() == (path / "predictions.csv").read_bytes()
 
 
-def test_the_same_command_goes_on_and_another_reading_is_another_run(run):
-    from raytrain.errors import ConfigError
-
+def test_texts_cut_otherwise_are_another_run(run):
     directory, *_ = run
     changed = {"encoder__maxlen": MAXLEN, "encoder__truncate": "head_tail", "encoder__windows": 3}
     with pytest.raises(ConfigError, match=r"encoder\.windows: the run was begun with 2, found 3"):
