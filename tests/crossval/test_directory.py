@@ -316,9 +316,9 @@ def test_a_storage_that_is_away_is_not_a_damaged_run(tmp_path, monkeypatch):
         check_inputs(run, config, CORPUS, None)
 
 
-def test_a_classifier_without_keywords_is_known_as_before_there_were_any_and_taggers_and_restarts():
+def test_a_classifier_by_default_is_known_as_before_there_were_other_ways():
     config, inputs = config_of(), {"data.path": "a"}
-    later = ("words.keywords", "words.num_keywords")
+    later = ("words.keywords", "words.num_keywords", "encoder.truncate", "encoder.windows")
     later += ("data.spans", "data.scheme", "data.strict", "train.crf_learning_rate", "train.restarts")
     known = {key: value for key, value in binding_keys(config).items() if key not in ("name", *later)}
     expected = hashlib.sha256(json.dumps([known, inputs], sort_keys=True).encode()).hexdigest()
