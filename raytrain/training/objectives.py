@@ -70,7 +70,9 @@ class Objective(Protocol):
 
 
 class Classification:
-    """One label a text, which each of the text's rows learns; what these say is pooled.
+    """One label a text, which each of the text's rows learns; the probabilities of these are averaged.
+
+    Not the logits: as among folds, one row that is sure of itself must not outvote all others.
 
     Args:
         labels: (num_texts,) label indices.
