@@ -69,7 +69,9 @@ class KeptEnds:
         starts, ends = np.zeros_like(self.tails), np.zeros_like(self.tails)
         first_of_tail = kept.bounds[:-1][cut] + self.heads[cut]
         has_head = self.heads[cut] > 0
-        starts[cut[has_head]] = kept.ends[first_of_tail[has_head] - 1]
+        last_of_head = first_of_tail[has_head] - 1
+        # A token that stands for nothing has the word that it stands before.
+        starts[cut[has_head]] = np.maximum(kept.ends[last_of_head], kept.begins[last_of_head] + 1)
         # Two tokens may be pieces of one character.
         ends[cut] = np.maximum(kept.begins[first_of_tail], starts[cut])
         return starts, ends

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jieba import finalseg
+from sentencepiece_model import tiny_model
 
 from raytrain.text.encode import build_features, encode_texts, join_encoded
 from raytrain.text.rows import cut_rows, most_tokens, truncated_lengths
@@ -222,6 +223,20 @@ def test_a_long_text_keeps_its_ends_with_the_words_that_they_have_in_the_whole(t
         if truncate != "head":  # whose end is segmented without what lies behind it
             assert found == [tokens[place] for place in places]
     assert cut.rows.tolist() == list(range(len(texts)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    text=st.text("the shop 中国天气好①½ﬁ２\u0301\u3000", max_size=30),
+    truncate=st.sampled_from(["tail", "head_tail"]),
+)
+def test_pieces_of_sentencepiece_keep_their_words_too(text, truncate):
+    """Some of them share a character, some stand for none."""
+    whole, cut = (
+        rows_of(encode_texts([text], None, tiny_model(), maxlen, True, None, truncate)) for maxlen in (99, 9)
+    )
+    places = kept_places(len(whole[0]) - 2, 7, truncate)
+    assert cut[0][1:-1] == [whole[0][1 + place] for place in places]
 
 
 @settings(max_examples=60, deadline=None)

@@ -51,6 +51,12 @@ def test_of_two_tokens_that_share_a_character_nothing_between_is_left_out():
     assert [part.tolist() for part in ends.characters_left_out(ends.select(tokens))] == [[1], [1]]
 
 
+def test_what_a_token_that_stands_for_nothing_stands_before_is_not_left_out():
+    tokens = Tokens(np.array([0, 3]), np.arange(3), np.array([2, 2, 5]), np.array([2, 5, 6]))
+    ends = KeptEnds(np.array([1]), np.array([1]))
+    assert [part.tolist() for part in ends.characters_left_out(ends.select(tokens))] == [[3], [5]]
+
+
 @given(st.integers(1, 30), st.integers(1, 9))
 def test_so_many_windows_hold_so_many_tokens_and_no_more(room, windows):
     most = most_tokens(room, windows)
