@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from raytrain.config.keys import binding_keys
+from raytrain.config.keys import NEWER_KEYS, binding_keys
 from raytrain.config.load import load_config
 from raytrain.corpus.corpus import Corpus
 from raytrain.crossval.directory import (
@@ -318,8 +318,8 @@ def test_a_storage_that_is_away_is_not_a_damaged_run(tmp_path, monkeypatch):
 
 def test_a_classifier_by_default_is_known_as_before_there_were_other_ways():
     config, inputs = config_of(), {"data.path": "a"}
-    later = ("words.keywords", "words.num_keywords", "encoder.truncate", "encoder.windows")
-    later += ("data.spans", "data.scheme", "data.strict", "train.crf_learning_rate", "train.restarts")
+    later = ("words.keywords", "words.num_keywords", *NEWER_KEYS)
+    later += ("data.spans", "data.scheme", "data.strict", "train.crf_learning_rate")
     known = {key: value for key, value in binding_keys(config).items() if key not in ("name", *later)}
     expected = hashlib.sha256(json.dumps([known, inputs], sort_keys=True).encode()).hexdigest()
     assert identify(config, inputs) == expected
