@@ -235,6 +235,6 @@ def _model_settings(plan: Plan, architecture: str) -> ModelSettings:
         train_encoder=trains_encoder(plan.config, architecture, plan.pretrained),
         dropout=plan.config.train.dropout,
         num_keyword_classes=num_labels if counts_keywords else 0,
-        pooling=plan.config.model.pooling,
+        pooling=plan.config.model.pooling if architecture == "finetune" else "first",
         multi_sample_dropout=plan.config.train.multi_sample_dropout,
     )

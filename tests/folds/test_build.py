@@ -170,7 +170,7 @@ def test_ngrams_are_built_without_a_network_and_leave_what_is_compiled_alone(spe
 def test_a_builder_is_new_until_it_has_built(spec, data):
     builder = Builder(rank=1)
     assert builder.is_new
-    assert builder.build(spec, data).rank == 1 and not builder.is_new
+    assert builder.build(spec, data)._batches.rank == 1 and not builder.is_new
 
 
 def test_each_fold_counts_its_own_keywords(spec, data):

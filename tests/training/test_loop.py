@@ -561,8 +561,8 @@ def test_a_partial_batch_counts_as_its_own_rows(fold, features, eagerly):
     training = fold(dropout=0.0, batch_size=15, train_encoder=False, learning_rate=0.0)
     randomize(training)
     steps = []
-    share = training._share
-    training._share = lambda rows: steps.append(rows) or share(rows)
+    share = training._lay
+    training._lay = lambda rows: steps.append(rows) or share(rows)
     loss = training.run_epoch()["loss"]
     assert sorted(map(len, steps)) == [1, 15]
     logits = predict_logits(training.model, features, np.arange(NUM_ROWS))
@@ -618,7 +618,7 @@ def test_workers_draw_different_dropout(fold, eagerly):
     )
     randomize(training)
     losses = []
-    for training.rank in (0, 1):
+    for training._batches.rank in (0, 1):
         training.epoch = 0
         losses.append(training.run_epoch()["loss"])
     assert abs(losses[0] - losses[1]) > 1e-4
