@@ -29,6 +29,7 @@ NEWER_KEYS = (
     "train.layer_decay",
     "train.mixup",
     "train.multi_sample_dropout",
+    "train.pseudo_labels",
     "train.r_drop",
     "train.restarts",
 )
@@ -36,7 +37,10 @@ NEWER_KEYS = (
 
 def binding_keys(config: Config) -> dict[str, Any]:
     """The flat config without FREE_KEYS: what two invocations of one run must have alike."""
-    return {key: value for key, value in config.flat().items() if not key.startswith(FREE_KEYS)}
+    bound = {key: value for key, value in config.flat().items() if not key.startswith(FREE_KEYS)}
+    if config.train.pseudo_labels is not None:  # the texts to predict are learned from, then
+        bound["data.test"] = config.data.test
+    return bound
 
 
 def decisive_keys(config: Config) -> dict[str, Any]:

@@ -88,6 +88,8 @@ def _of_another_task(config: Config) -> list[str]:
     if len(data.text_columns) > 1 and config.encoder.windows > 1:
         expected = "expected 1 for text pairs, which are read together in one row"
         problems.append(f"encoder.windows: {expected}; found {config.encoder.windows}")
+    if train.pseudo_labels is not None:
+        problems += _of_pseudo_labels(config)
     if task == "tag":
         encoder = config.encoder
         unread = {
@@ -99,6 +101,7 @@ def _of_another_task(config: Config) -> list[str]:
             "train.class_weight": ("null", train.class_weight, train.class_weight is not None),
             "train.label_smoothing": ("0", train.label_smoothing, train.label_smoothing > 0),
             "train.r_drop": ("0", train.r_drop, train.r_drop > 0),
+            "train.pseudo_labels": ("null", train.pseudo_labels, train.pseudo_labels is not None),
             "train.mixup": ("0", train.mixup, train.mixup > 0),
             "train.multi_sample_dropout": ("1", train.multi_sample_dropout, train.multi_sample_dropout > 1),
         }
@@ -108,6 +111,18 @@ def _of_another_task(config: Config) -> list[str]:
             if is_set
         ]
     return problems
+
+
+def _of_pseudo_labels(config: Config) -> list[str]:
+    """What does not go together with `train.pseudo_labels`."""
+    workers, keywords = config.cluster.workers_per_fold, config.words.keywords
+    wrong = {
+        "data.test: expected a file of unlabelled texts; found null": config.data.test is None,
+        f"words.keywords: expected null; found {keywords}": keywords is not None,
+        f"cluster.workers_per_fold: expected 1; found {workers}": workers > 1,
+        "model.architecture: expected a network; found tfidf alone": not config.model.has_networks,
+    }
+    return [f"{problem} (train.pseudo_labels)" for problem, is_so in wrong.items() if is_so]
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -59,6 +59,13 @@ class TrainConfig(Section):
     ema: float | None = Field(
         None, gt=0, lt=1, description="decay of the weights' moving average, which is then judged and kept"
     )
+    pseudo_labels: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="probability from which on a fold's model labels texts of data.test, to learn them, too, "
+        "from the beginning; twice the work",
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread evenly")
     class_weight: Literal["balanced"] | dict[str, float] | None = Field(
         None, description="balanced, or a weight per label, e.g. {rumour: 2.0}"

@@ -62,6 +62,12 @@ def begin_again(training: "FoldTraining", spec: FoldSpec, data: FoldData) -> Non
     training.restart(*spec.rows(data), again.seed, build_initial_model(again, data), number)
 
 
+def begin_round(training: "FoldTraining", spec: FoldSpec, data: FoldData) -> int:
+    """Begins a fold's second round, if it is sure of any text without a label. Returns of how many."""
+    again = spec.again(training.restarts) if training.restarts else spec
+    return training.begin_round(build_initial_model(again, data))
+
+
 def _build_training(spec: FoldSpec, data: FoldData, rank: int, num_workers: int) -> "FoldTraining":
     import contextlib
 
@@ -83,6 +89,7 @@ def _build_training(spec: FoldSpec, data: FoldData, rank: int, num_workers: int)
             rank,
             num_workers,
             spec.accumulation,
+            spec.unlabelled_rows(data),
         )
 
 

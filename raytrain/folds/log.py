@@ -120,7 +120,22 @@ class Restarted:
         )
 
 
-Event = Started | Stepped | EpochEnded | MemoryTaken | Retried | Restarted
+@dataclass(frozen=True)
+class Labelled:
+    """A fold begins its second round, with texts that it labelled itself.
+
+    Attributes:
+        texts: How many.
+    """
+
+    texts: int
+
+    @property
+    def what(self) -> str:
+        return f"is sure of {self.texts:,} texts without a label: learns these, too, from the beginning"
+
+
+Event = Started | Stepped | EpochEnded | MemoryTaken | Retried | Restarted | Labelled
 
 
 class FoldReporter:
@@ -198,6 +213,12 @@ class FoldReporter:
         self._push(event)
         self.log.add("restarted", **asdict(event))
 
+    def on_labels(self, event: Labelled) -> None:
+        """Tells and logs that the fold begins its second round."""
+        self._time, self._step = time.monotonic(), 0
+        self._push(event)
+        self.log.add("labelled", **asdict(event))
+
     def on_epoch(self, metrics: dict[str, float]) -> None:
         """Tells and logs the scores of an epoch."""
         self._epoch = metrics["epoch"]
@@ -237,6 +258,9 @@ class SilentReporter(FoldReporter):
         pass
 
     def on_restart(self, event: Restarted) -> None:
+        pass
+
+    def on_labels(self, event: Labelled) -> None:
         pass
 
     def on_epoch(self, metrics: dict[str, float]) -> None:

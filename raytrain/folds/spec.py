@@ -15,6 +15,8 @@ from raytrain.tasks import Pooling, reads_encoder
 from raytrain.text.rows import TextRows
 from raytrain.training.settings import TrainSettings
 
+UNLABELLED = -1  # the fold of texts that have no label, which may be learned with what a fold says of them
+
 
 @dataclass(frozen=True)
 class Shared:
@@ -176,7 +178,15 @@ class FoldSpec:
         assigned = data.folds[self.repeat]
         if self.is_network and data.rows is not None:
             assigned = assigned[data.rows.rows]
-        return np.flatnonzero(assigned != self.fold), np.flatnonzero(assigned == self.fold)
+        learned = (assigned != self.fold) & (assigned != UNLABELLED)
+        return np.flatnonzero(learned), np.flatnonzero(assigned == self.fold)
+
+    def unlabelled_rows(self, data: FoldData) -> np.ndarray:
+        """Indices of the features' rows whose texts have no label."""
+        assigned = data.folds[self.repeat]
+        if data.rows is not None:
+            assigned = assigned[data.rows.rows]
+        return np.flatnonzero(assigned == UNLABELLED)
 
 
 def fold_name(repeat: int, fold: int) -> str:

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from raytrain.folds.log import EpochEnded, Event, Restarted, Retried, Started, Stepped
+from raytrain.folds.log import EpochEnded, Event, Labelled, Restarted, Retried, Started, Stepped
 from raytrain.stages import LINE_EVERY, clock
 
 STATES = ("waiting", "starting", "training", "committed", "kept", "stopped early", "stopped", "failed")
@@ -90,7 +90,7 @@ class FoldTable:
             row.state, row.rate = "starting", None
             self._line(name, event.what)
             return
-        if isinstance(event, Restarted):
+        if isinstance(event, Restarted | Labelled):
             self._rows[name] = _Row("starting", note=event.what)
             self._line(name, event.what)
             return

@@ -12,8 +12,8 @@ import ray.train.collective
 
 from raytrain.devices import card_memory, quick_imports, set_up_tensorflow
 from raytrain.errors import ClusterError, WorkerMemoryError
-from raytrain.folds.build import Builder, begin_again
-from raytrain.folds.log import FoldReporter, Restarted, SilentReporter
+from raytrain.folds.build import Builder, begin_again, begin_round
+from raytrain.folds.log import FoldReporter, Labelled, Restarted, SilentReporter
 from raytrain.folds.result import commit_fold, load_checkpoint, save_checkpoint
 from raytrain.folds.spec import FoldSpec
 from raytrain.provenance import describe_worker, processor_name
@@ -120,6 +120,8 @@ def _end(
     if is_chief:
         seconds = round(time.monotonic() - started, 3)
         judged = {"seed": training.seed, "restarts": training.restarts, "dead": training.guess.dead}
+        if training.rounds is not None and training.rounds.number:
+            judged["pseudo_labels"] = len(training.rounds.pseudo[0])
         _commit(spec, training, seconds, {**facts, **judged, "stopped_early": stopped_early})
         reporter.on_commit(training.epoch, training.step, seconds)
     return "committed"
@@ -139,6 +141,9 @@ def _run_epochs(spec: FoldSpec, training: "FoldTraining", reporter: FoldReporter
         reporter.on_step(step, num_steps, loss)
 
     while not training.finished:
+        if training.has_another_round:
+            _begin_round(spec, training, reporter, is_chief)
+            continue
         metrics = training.run_epoch(on_step, watch, agree)
         if training.guess.begins_again:
             _restart(spec, training, reporter, is_chief)
@@ -167,6 +172,13 @@ def _restart(spec: FoldSpec, training: "FoldTraining", reporter: FoldReporter, i
     reporter.on_restart(
         Restarted(guess.reached, guess.loss, training.seed, training.restarts, spec.settings.restarts)
     )
+
+
+def _begin_round(spec: FoldSpec, training: "FoldTraining", reporter: FoldReporter, is_chief: bool) -> None:
+    num_texts = begin_round(training, spec, ray.get(spec.data))
+    if num_texts and is_chief:
+        save_checkpoint(spec.location, training)
+        reporter.on_labels(Labelled(num_texts))
 
 
 class Watch:

@@ -41,6 +41,7 @@ class NgramTraining:
     """
 
     step, restarts, refusal = 0, 0, None
+    has_another_round, rounds = False, None
 
     def __init__(
         self,

@@ -18,6 +18,7 @@ from raytrain.scores.guess import ConstantGuess
 from raytrain.text.batches import FeatureRows, plan_epoch
 from raytrain.training.batches import Batches, Piece
 from raytrain.training.objectives import Objective
+from raytrain.training.rounds import NO_ROWS, Pseudo, Rounds, read_rounds
 from raytrain.training.schedule import rate_factor
 from raytrain.training.selection import Selection
 from raytrain.training.settings import TrainSettings
@@ -51,10 +52,13 @@ class FoldTraining:
         rank: This worker's number among `num_workers`.
         num_workers: How many workers share every batch.
         accumulation: Into how many pieces a worker cuts its batch, where memory is short.
+        unlabelled_rows: Rows without a label. Where `settings.pseudo_labels` says so, those of which the
+            model is sure once it is trained are learned in a second round, from the beginning.
 
     Attributes:
         restarts: How often it was begun again with another seed, because it learned nothing.
         guess: What its loss is held against to know that.
+        rounds: In which round it is, and what that learns.
     """
 
     def __init__(
@@ -70,18 +74,29 @@ class FoldTraining:
         rank: int = 0,
         num_workers: int = 1,
         accumulation: int = 1,
+        unlabelled_rows: np.ndarray = NO_ROWS,
     ):
         self.model, self.features, self.objective = model, features, objective
         self.settings = settings
         self.accumulation = accumulation
+        self.rounds = Rounds(objective, unlabelled_rows, settings.pseudo_labels)
         self._begin(train_rows, valid_rows, seed)
         self._update = TrainStep(model, objective, settings, strategy, accumulation)
         self._average, self._optimizer = self._update.average, self._update.optimizer
         self._batches = Batches(features.lengths, objective, settings, rank, num_workers, accumulation)
 
-    def _begin(self, train_rows: np.ndarray, valid_rows: np.ndarray, seed: int, restarts: int = 0) -> None:
-        self.train_rows, self.valid_rows, self.seed, self.restarts = train_rows, valid_rows, seed, restarts
-        loss = self.objective.constant_loss(self.model, self.features, train_rows)
+    def _begin(
+        self,
+        train_rows: np.ndarray,
+        valid_rows: np.ndarray,
+        seed: int,
+        restarts: int = 0,
+        pseudo: Pseudo | None = None,
+    ) -> None:
+        self.valid_rows, self.seed, self.restarts = valid_rows, seed, restarts
+        self._labelled_rows = train_rows
+        self.train_rows = np.concatenate([train_rows, self.rounds.begin(pseudo)])
+        loss = self.objective.constant_loss(self.model, self.features, self.train_rows)
         num_steps, may_restart = self._num_steps(), restarts < self.settings.restarts
         self.guess = ConstantGuess(loss, self.settings.epochs, num_steps, may_restart)
         self.epoch, self.step = 0, 0
@@ -97,6 +112,7 @@ class FoldTraining:
         seed: int,
         initial: keras.Model,
         restarts: int = 0,
+        pseudo: Pseudo | None = None,
     ) -> None:
         """Begins another fold, or this one again, with what is compiled; the result is a new training's.
 
@@ -106,8 +122,9 @@ class FoldTraining:
             seed: Of shuffles and dropout.
             initial: A model of the same architecture, whose weights this one takes.
             restarts: How often this fold was begun again, now included.
+            pseudo: Of its second round: texts, and the label of each.
         """
-        self._begin(train_rows, valid_rows, seed, restarts)
+        self._begin(train_rows, valid_rows, seed, restarts, pseudo)
         assign_variables(
             learned_variables(self.model), read_variables(learned_variables(initial)), "the fold"
         )
@@ -123,7 +140,36 @@ class FoldTraining:
 
     @property
     def finished(self) -> bool:
+        return self._has_ended and not self.has_another_round
+
+    @property
+    def _has_ended(self) -> bool:
         return self.epoch >= self.settings.epochs or self._selection.stops
+
+    @property
+    def has_another_round(self) -> bool:
+        """Whether `begin_round` comes next."""
+        return self._has_ended and not self.rounds.is_last and not self.guess.dead
+
+    def begin_round(self, initial: keras.Model) -> int:
+        """Labels what has no label and of which the model is sure, and begins again with that, too.
+
+        Args:
+            initial: As in `restart`.
+
+        Returns:
+            How many texts are learned from now on that had no label. With none the fold is finished.
+        """
+        with self._judged():
+            if self._selection.weights:
+                assign_variables(learned_variables(self.model), self._selection.weights, "the best epoch")
+            pseudo = self.rounds.label(self.model, self.features, PREDICTED)
+        if len(pseudo[0]):
+            rows = self._labelled_rows, self.valid_rows
+            self.restart(*rows, self.seed, initial, self.restarts, pseudo)
+        else:
+            self.rounds.begin(pseudo)
+        return len(pseudo[0])
 
     def run_epoch(
         self, on_step: StepCallback | None = None, pause: Pause | None = None, agree: Agree = float
@@ -274,6 +320,7 @@ class FoldTraining:
         directory = Path(directory)
         parts = {kind: read_variables(variables) for kind, variables in self._variables().items()}
         parts["best"] = self._selection.weights
+        in_round, parts["pseudo"] = self.rounds.state()
         arrays = {f"{kind}/{name}": value for kind, part in parts.items() for name, value in part.items()}
         if self._selection.predicted is not None:
             arrays["best_predicted"] = self._selection.predicted
@@ -286,6 +333,7 @@ class FoldTraining:
             **self._selection.state(),
             "seed": self.seed,
             "restarts": self.restarts,
+            **in_round,
             "guess": self.guess.state(),
         }
         (directory / "state.json").write_text(json.dumps(state), encoding="utf-8")
@@ -301,6 +349,8 @@ class FoldTraining:
                 name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)
             }
 
+        pseudo, restarts = read_rounds(state, part("pseudo/")), state.get("restarts", 0)
+        self._begin(self._labelled_rows, self.valid_rows, state.get("seed", self.seed), restarts, pseudo)
         for kind, variables in self._variables().items():
             assign_variables(variables, part(f"{kind}/"), str(directory))
         # Its name before there were taggers was best_proba.
@@ -308,5 +358,4 @@ class FoldTraining:
         self._selection.load(state, part("best/"), best)
         self.epoch, self.history = state["epoch"], state["history"]
         self.step, self._loss = state.get("step", 0), state.get("loss", 0.0)
-        self.seed, self.restarts = state.get("seed", self.seed), state.get("restarts", 0)
         self.guess.load(state.get("guess"), self.restarts < self.settings.restarts)

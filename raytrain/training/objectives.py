@@ -83,9 +83,39 @@ class Classification:
     target_spec = tf.TensorSpec((None,), tf.int32)
 
     def __init__(self, labels: np.ndarray, settings: TrainSettings, rows: TextRows | None = None):
-        self.labels, self._settings = labels, settings
+        self.labels, self._given, self._settings = labels, labels, settings
         self._rows = TextRows(np.arange(len(labels))) if rows is None else rows
         self._shares = self._rows.shares().astype(np.float32)
+
+    def learn_from(self, texts: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Gives texts without a label one, and takes what others were given before.
+
+        Args:
+            texts: Indices of the texts.
+            labels: Index of each one's label.
+
+        Returns:
+            Their rows of the features.
+        """
+        self.labels = self._given.copy()
+        self.labels[texts] = labels
+        return np.flatnonzero(np.isin(self._rows.rows, texts))
+
+    def confident(
+        self, rows: np.ndarray, predicted: np.ndarray, least: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The texts of which a model is sure.
+
+        Args:
+            rows: Of the features, all of a text or none.
+            predicted: What `predict` gave for these.
+            least: Probability of a label from which on it is sure.
+
+        Returns:
+            Indices of the texts, and of each one's label.
+        """
+        sure = predicted.max(axis=1) >= least
+        return self._rows.of_texts(rows)[sure], predicted.argmax(axis=1)[sure]
 
     def _labels_of(self, rows: np.ndarray) -> np.ndarray:
         return self.labels[self._rows.rows[rows]]

@@ -36,3 +36,4 @@ class TrainSettings:
     mixup: float = 0.0
     multi_sample_dropout: int = 1
     ema: float | None = None
+    pseudo_labels: float | None = None
