@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
+from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from raytrain.tasks import Architecture, Monitor, Pooling, reads_encoder
@@ -23,6 +24,31 @@ def yaml_value(value: Any) -> str:
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+class WholeConfig(Section):
+    """A config: keys of its own, and sections of keys."""
+
+    @classmethod
+    def sections(cls) -> dict[str, type[BaseModel]]:
+        """Its sections by name."""
+        return {
+            name: field.annotation
+            for name, field in cls.model_fields.items()
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        }
+
+    def flat(self) -> dict[str, Any]:
+        """Returns every value under its dotted key, in the order of the config."""
+        flat: dict[str, Any] = {}
+        sections = self.sections()
+        for name, value in self.model_dump(mode="json").items():
+            own = {f"{name}.{key}": leaf for key, leaf in value.items()} if name in sections else {}
+            flat.update(own or {name: value})
+        return flat
+
+    def to_yaml(self) -> str:
+        return OmegaConf.to_yaml(OmegaConf.create(self.model_dump(mode="json")))
 
 
 class DataConfig(Section):
@@ -64,7 +90,7 @@ class FoldsConfig(Section):
     group: str | None = Field(None, description="column whose equal values never straddle folds")
 
 
-class EncoderConfig(Section):
+class CheckpointConfig(Section):
     checkpoint: str = Field(
         "mini",
         description="a name that `checkpoints list` shows, a directory, an archive, or mini, which comes "
@@ -88,6 +114,10 @@ class EncoderConfig(Section):
         description="task=classify: most windows of maxlen that a longer text is read in, which overlap; "
         "truncate cuts what is longer than they are; not for text pairs",
     )
+
+
+class EncoderConfig(CheckpointConfig):
+    pass
 
 
 class WordsConfig(Section):

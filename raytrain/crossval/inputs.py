@@ -19,15 +19,14 @@ from raytrain.folds.spec import Shared
 from raytrain.keywords.held import KeywordInputs, given_keywords, interleave, join_ranked
 from raytrain.keywords.marks import extend_dictionary, read_kept_words
 from raytrain.keywords.textrank import rank_texts
-from raytrain.pretrained.directory import EncoderFiles, read_encoder, untrained_mini
-from raytrain.pretrained.fetch import locate_checkpoint
+from raytrain.pretrained.directory import EncoderFiles, untrained_mini
+from raytrain.pretrained.start import find_start
 from raytrain.stages import Stages
 from raytrain.text.encode import PARALLEL_TEXTS, EncodedTexts, build_features, encode_texts, join_encoded
 from raytrain.text.ragged import chunks_of
 from raytrain.text.rows import TextRows
 from raytrain.text.vocab import Vocab
 from raytrain.text.windows import encode_windows
-from raytrain.text.wordpiece import build_vocab
 from raytrain.text.words import build_embedding, read_user_dict, read_vectors, select_words
 
 _CHUNK = 10_000
@@ -52,14 +51,9 @@ def find_encoder(config: Config, corpus: Corpus, console: Console) -> EncoderFil
     Raises:
         CheckpointError: There is none of that name, or it cannot be fetched or used.
     """
-    checkpoint, maxlen = config.encoder.checkpoint, config.encoder.maxlen
     if not config.model.has_networks:
-        return untrained_mini([], maxlen)  # nobody reads it: nothing is fetched
-    if checkpoint == "mini" and not config.encoder.pretrained:
-        texts = [text for name in corpus.text_names for text in corpus.table[name].to_pylist()]
-        return untrained_mini(build_vocab(texts), maxlen)
-    directory = locate_checkpoint(checkpoint, console)
-    return read_encoder(str(directory), config.encoder.pretrained, maxlen)
+        return untrained_mini([], config.encoder.maxlen)  # nobody reads it: nothing is fetched
+    return find_start(config.encoder, corpus.all_texts, console)
 
 
 def class_weights(config: Config, corpus: Corpus) -> tuple[float, ...] | None:

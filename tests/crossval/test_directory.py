@@ -7,20 +7,20 @@ import pyarrow as pa
 import pytest
 
 from raytrain.config.keys import NEWER_KEYS, binding_keys
+from raytrain.config.stored import check_config
 from raytrain.config.load import load_config
 from raytrain.corpus.corpus import Corpus
 from raytrain.crossval.directory import (
     begin_run,
-    check_config,
     check_inputs,
     find_folds,
     identify,
-    lock_run,
     read_summary,
 )
 from raytrain.errors import ArtifactError, ConfigError, StorageError
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.storage.directory import Directory
+from raytrain.storage.lock import lock_run
 from raytrain.storage.files import json_bytes
 
 NUM_ROWS = 12
