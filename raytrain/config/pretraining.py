@@ -13,7 +13,7 @@ class PretrainData(Section):
     )
     text: str = Field("text", description="the text column; .txt has none")
     held_back: float = Field(
-        0.01, ge=0, lt=1, description="share of the texts to evaluate on, by a hash of the text; 0: none"
+        0.05, ge=0, lt=1, description="share of the texts to evaluate on, by a hash of the text; 0: none"
     )
     max_held_back: Positive = Field(1000, description="most texts of them; the share is smaller then")
 

@@ -1,6 +1,6 @@
 """The config that lies in a run's directory: what it was begun with, to which it is held."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from omegaconf import OmegaConf
@@ -12,6 +12,7 @@ from raytrain.errors import ArtifactError, ConfigError
 from raytrain.storage.directory import Directory
 
 CONFIG_FILE = "config.yaml"
+_ADVICE = "choose another name, or delete the run to start anew"
 
 
 def check_config(run: Directory, config: WholeConfig, free: Sequence[str] = FREE_KEYS) -> None:
@@ -41,5 +42,24 @@ def check_config(run: Directory, config: WholeConfig, free: Sequence[str] = FREE
         if old[key] != new[key]
     ]
     if problems:
-        problems.append("choose another name, or delete the run to start anew")
-        raise ConfigError(f"{run} exists with another config", problems)
+        raise ConfigError(f"{run} exists with another config", [*problems, _ADVICE])
+
+
+def check_hashes(run: Directory, stored: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """Refuses input files whose content changed since the run was begun.
+
+    Args:
+        run: The run's directory.
+        stored: Name to hash, of then.
+        found: The same of now.
+
+    Raises:
+        ConfigError: Naming the inputs that changed.
+    """
+    problems = [
+        f"{key}: its content is not what the run was begun with"
+        for key in sorted(stored.keys() | found.keys())
+        if stored.get(key) != found.get(key)
+    ]
+    if problems:
+        raise ConfigError(f"{run} exists with other inputs", [*problems, _ADVICE])

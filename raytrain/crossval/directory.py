@@ -11,6 +11,7 @@ from raytrain.config.defaults import reads_words
 from raytrain.config.keys import decisive_keys
 from raytrain.config.schema import Config
 from raytrain.config.sections import AUTO
+from raytrain.config.stored import check_hashes
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.splits import assign_folds, read_folds, write_folds
 from raytrain.errors import ArtifactError, ConfigError
@@ -47,16 +48,10 @@ def check_inputs(
     try:
         stored = json.loads(run.read_bytes("corpus.json"))["inputs"]
         left_out = {"encoder.checkpoint"} if encoder is None else set()
-        problems = [
-            f"{key}: its content is not what the run was begun with"
-            for key in sorted((stored.keys() | inputs.keys()) - left_out)
-            if stored.get(key) != inputs.get(key)
-        ]
+        known = {key: value for key, value in stored.items() if key not in left_out}
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{run}/corpus.json is damaged: {error!r}") from error
-    if problems:
-        problems.append("choose another name, or delete the run to start anew")
-        raise ConfigError(f"{run} exists with other inputs", problems)
+    check_hashes(run, known, inputs)
     return inputs
 
 

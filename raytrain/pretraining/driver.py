@@ -2,20 +2,17 @@
 
 import hashlib
 import json
-import math
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import ray
 from rich.console import Console
 
 from raytrain.cluster import check_storage, connect
-from raytrain.config.defaults import pretraining_rate
 from raytrain.config.keys import PRETRAIN_FREE_KEYS, binding_keys
 from raytrain.config.pretraining import PretrainConfig
-from raytrain.config.stored import CONFIG_FILE, check_config
+from raytrain.config.stored import CONFIG_FILE, check_config, check_hashes
 from raytrain.errors import ArtifactError, ConfigError, InputError, TimeBudgetError
 from raytrain.folds.resources import cluster_nodes, describe_nodes
 from raytrain.messages import logging_console
@@ -23,12 +20,12 @@ from raytrain.pretrained.directory import EncoderFiles
 from raytrain.pretrained.start import find_start, hash_encoder
 from raytrain.pretraining.directory import ENCODER, SEQUENCES, is_finished, read_record
 from raytrain.pretraining.launch import fit_workers, launch
-from raytrain.pretraining.lines import HeldBack, Source, iter_lines, open_sources
-from raytrain.pretraining.pieces import SpecialIds, special_ids
+from raytrain.pretraining.lines import HeldBack, Source, Texts, iter_lines, open_sources, texts_of
+from raytrain.pretraining.pieces import Encoding, SpecialIds, special_ids
 from raytrain.pretraining.sequences import write_sequences
-from raytrain.pretraining.settings import MaskSettings, PretrainSettings, PretrainSpec
+from raytrain.pretraining.settings import PretrainSpec, choose_settings
 from raytrain.pretraining.start import load_start
-from raytrain.pretraining.table import PretrainTable, result_lines, result_table
+from raytrain.pretraining.table import PretrainTable, announce, result_lines, result_table
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes
@@ -36,23 +33,6 @@ from raytrain.storage.lock import lock_run
 
 INPUTS = "inputs.json"
 VERSION = 1  # of what is learned from the same config and texts
-
-
-@dataclass(frozen=True)
-class Texts:
-    """What is learned from.
-
-    Attributes:
-        lines: Gives the texts, again at every call.
-        count: How many there are.
-        told: What the provenance says of them.
-        hashes: Name to hash.
-    """
-
-    lines: Callable[[], Iterable[str]]
-    count: int
-    told: list[dict[str, Any]]
-    hashes: Mapping[str, str]
 
 
 def pretrain(config: PretrainConfig, console: Console | None = None) -> dict[str, Any]:
@@ -70,7 +50,7 @@ def pretrain(config: PretrainConfig, console: Console | None = None) -> dict[str
 
     Raises:
         InputError: Config, texts, encoder or cluster cannot be used; nothing was learned.
-        FoldError: It failed for good; what its last checkpoint holds is kept.
+        PretrainError: It failed for good; what its last checkpoint holds is kept.
         TimeBudgetError: It was used up before the first step.
     """
     console = console or logging_console()
@@ -82,7 +62,8 @@ def pretrain(config: PretrainConfig, console: Console | None = None) -> dict[str
         check_config(run, config, PRETRAIN_FREE_KEYS)
         texts, encoder, special = _prepare(config, stages)
         hashes = {**texts.hashes, "encoder.checkpoint": hash_encoder(encoder)}
-        _check_inputs(run, hashes)
+        if run.exists(INPUTS):
+            check_hashes(run, _read_inputs(run), hashes)
         record = read_record(run)
         if is_finished(record):
             stages.say(f"{run} is finished; nothing to train")
@@ -114,28 +95,14 @@ def _prepare(config: PretrainConfig, stages: Stages) -> tuple[Texts, EncoderFile
         problems += [error.summary, *error.problems]
     if problems:
         raise ConfigError("the pre-training cannot be started", problems)
-    hashes = {f"data.path {source.path}": source.sha256 for source in sources}
-    told = [source.summary() for source in sources]
-    count = sum(source.num_texts for source in sources)
-    return Texts(lambda: iter_lines(sources), count, told, hashes), encoder, special
+    return texts_of(sources), encoder, special
 
 
-def _check_inputs(run: Directory, hashes: Mapping[str, str]) -> None:
-    """Refuses files whose content changed since the run was begun."""
-    if not run.exists(CONFIG_FILE):
-        return
+def _read_inputs(run: Directory) -> dict[str, str]:
     try:
-        stored = json.loads(run.read_bytes(INPUTS))
-        problems = [
-            f"{key}: its content is not what the run was begun with"
-            for key in sorted(stored.keys() | hashes.keys())
-            if stored.get(key) != hashes.get(key)
-        ]
-    except (FileNotFoundError, ValueError, AttributeError) as error:
+        return {str(key): str(value) for key, value in json.loads(run.read_bytes(INPUTS)).items()}
+    except (ValueError, AttributeError) as error:
         raise ArtifactError(f"{run}/{INPUTS} is damaged: {error!r}") from error
-    if problems:
-        problems.append("choose another name, or delete the run to start anew")
-        raise ConfigError(f"{run} exists with other inputs", problems)
 
 
 def _train(
@@ -171,7 +138,7 @@ def train_encoder(
     special: SpecialIds,
     stages: Stages,
 ) -> dict[str, Any]:
-    """Encodes texts, and trains on them where Ray is connected to.
+    """Encodes texts, and trains on them, once Ray is connected to.
 
     Args:
         run: Where all of it lies.
@@ -186,96 +153,72 @@ def train_encoder(
         The record.
 
     Raises:
-        FoldError: It failed for good.
+        PretrainError: It failed for good.
         TimeBudgetError: It was used up before the first step.
     """
-    answers: Any = None
+    weights, answer = None, None
     if encoder.weights is not None:
-        answers = load_start(encoder.kind, encoder.config, encoder.weights)
-    with stages.stage("encoding", texts.count, "texts") as stage:
-        held_back = HeldBack(config.data.held_back, config.data.max_held_back, texts.count)
-        index = write_sequences(
-            run / SEQUENCES,
-            identity,
-            texts.lines(),
-            texts.count,
-            held_back,
-            encoder.vocab,
-            special,
-            config.encoder.maxlen,
-            config.mask.words,
-            stage,
-        )
+        weights, answer = load_start(encoder.kind, encoder.config, encoder.weights)
+    index = _encode(run, config, identity, texts, encoder, special, stages)
     facts: dict[str, Any] = {"layout": None, "head": False}
-    if answers is not None:
+    if answer is not None:
         with stages.stage("loading the encoder") as stage:
-            facts = stage.wait(answers[1])
-    facts |= {"encoder": config.encoder.model_dump(mode="json"), "texts": texts.told}
-    facts["encoded"] = {key: value for key, value in index.items() if key not in ("identity", "shards")}
-    settings = choose_settings(config, encoder, index["sequences"])
+            facts = stage.wait(answer)
+    encoded = {key: value for key, value in index.items() if key not in ("identity", "shards")}
+    told = {"encoder": config.encoder.model_dump(mode="json"), "texts": texts.told, "encoded": encoded}
     spec = PretrainSpec(
         name=config.name,
         location=run.location,
         identity=identity,
         seed=config.seed,
-        settings=settings,
+        settings=choose_settings(config, encoder, index["sequences"]),
         kind=encoder.kind,
         config=encoder.config,
         vocab=ray.put(encoder.vocab),
-        start=answers[0] if answers is not None else None,
+        start=weights,
         precision=config.train.precision,
-        facts=facts,
+        facts={**facts, **told},
         deadline=stages.deadline,
     )
+    return _launch(spec, config, stages)
+
+
+def _encode(
+    run: Directory,
+    config: PretrainConfig,
+    identity: str,
+    texts: Texts,
+    encoder: EncoderFiles,
+    special: SpecialIds,
+    stages: Stages,
+) -> dict[str, Any]:
+    """Encodes the texts. Returns the index of `write_sequences`."""
+    held_back = HeldBack(config.data.held_back, config.data.max_held_back, texts.count)
+    with stages.stage("encoding", texts.count, "texts") as stage:
+        return write_sequences(
+            run / SEQUENCES,
+            identity,
+            texts,
+            held_back,
+            Encoding(encoder.vocab, special, config.encoder.maxlen, config.mask.words),
+            stage,
+        )
+
+
+def _launch(spec: PretrainSpec, config: PretrainConfig, stages: Stages) -> dict[str, Any]:
     nodes = cluster_nodes(None)
     resources = fit_workers(config.cluster, nodes)
-    _announce(spec, index, encoder, stages)
-    stages.say(
-        f"{resources.workers} × {resources.cpus} CPU, {resources.gpus:g} GPU of {describe_nodes(nodes)}"
-    )
-    table = PretrainTable(settings.steps, settings.batch_size, stages.console)
+    announce(spec, stages)
+    share = f"{resources.cpus} CPU" + (f" and {resources.gpus:g} GPU" if resources.gpus else "")
+    workers = "a worker takes" if resources.workers == 1 else f"{resources.workers} workers take, each,"
+    stages.say(f"{workers} {share}; the cluster has {describe_nodes(nodes)}")
+    table = PretrainTable(spec.settings.steps, spec.settings.batch_size, stages.console)
     record = launch(spec, resources, config.cluster.max_failures, table, len(nodes) == 1)
     if record is None:
         raise TimeBudgetError(
             "cluster.time_budget was used up before the first step; the same command goes on, or give it more"
         )
     return record
-
-
-def choose_settings(config: PretrainConfig, encoder: EncoderFiles, num_sequences: int) -> PretrainSettings:
-    """Hyperparameters, defaults filled in."""
-    train = config.train
-    steps = train.steps or max(1, math.ceil(train.epochs * num_sequences / train.batch_size))
-    every = train.evaluate_every or math.ceil(steps / 10)
-    return PretrainSettings(
-        steps=steps,
-        batch_size=train.batch_size,
-        learning_rate=train.learning_rate or pretraining_rate(encoder.config, encoder.weights is not None),
-        warmup=train.warmup,
-        weight_decay=train.weight_decay,
-        clip_norm=train.clip_norm,
-        evaluate_every=every,
-        checkpoint_every=train.checkpoint_every or every,
-        mask=MaskSettings(config.mask.rate, config.mask.ngrams),
-        compile=train.compile,
-    )
-
-
-def _announce(spec: PretrainSpec, index: Mapping[str, Any], encoder: EncoderFiles, stages: Stages) -> None:
-    """Says what is about to be learned."""
-    filled = index["tokens"] / (index["sequences"] * index["length"])
-    stages.say(
-        f"{index['texts']:,} texts, {index['tokens']:,} tokens: {index['sequences']:,} sequences of "
-        f"{index['length']}, {filled:.0%} of them text; {index['held_back_texts']:,} texts held back"
-    )
-    head = "with the head of its language model" if spec.facts["head"] else "with a new head"
-    start = f"{spec.facts['layout']}, {head}" if spec.facts["layout"] else "untrained"
-    stages.say(f"encoder: {encoder.kind.upper()} of {encoder.config['num_hidden_layers']} layers, {start}")
-    settings = spec.settings
-    stages.say(
-        f"{settings.steps:,} steps of {settings.batch_size} sequences, learning rate "
-        f"{settings.learning_rate:g}, {settings.mask.rate:.0%} of the tokens masked"
-    )
 
 
 def tell_result(record: Mapping[str, Any], console: Console) -> None:

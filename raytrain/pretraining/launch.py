@@ -13,7 +13,7 @@ from ray.actor import ActorHandle
 
 from raytrain.cluster import on_this_node, quicken_controllers
 from raytrain.config.pretraining import PretrainCluster
-from raytrain.errors import ClusterError, FoldError, RaytrainError, StorageError
+from raytrain.errors import ClusterError, PretrainError, RaytrainError, StorageError
 from raytrain.folds.attempts import Outcome, run_attempts
 from raytrain.folds.crews import END_SECONDS
 from raytrain.folds.log import Event
@@ -122,7 +122,7 @@ def launch(
         The record; None where the deadline came before the first step.
 
     Raises:
-        FoldError: It failed for good.
+        PretrainError: It failed for good.
         StorageError: It is gone.
     """
     actor: Any = ray.remote(Launcher)
@@ -141,7 +141,7 @@ def launch(
     if outcome.storage:
         raise StorageError(outcome.storage)
     if outcome.failure:
-        raise FoldError({spec.name: outcome.failure}, "Run the same command again to go on.")
+        raise PretrainError(spec.name, outcome.failure)
     if is_finished(outcome.result):
         clear_work(Directory(spec.location))
     return outcome.result

@@ -1,7 +1,7 @@
 """Files of texts without labels, streamed; which texts are held back."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,23 @@ class Source:
 
     def summary(self) -> dict[str, Any]:
         return {"path": self.path, "sha256": self.sha256, "texts": self.num_texts}
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What is learned from.
+
+    Attributes:
+        lines: Gives the texts, again at every call.
+        count: How many there are.
+        told: What the provenance says of them.
+        hashes: Name to hash.
+    """
+
+    lines: Callable[[], Iterable[str]]
+    count: int
+    told: list[dict[str, Any]]
+    hashes: Mapping[str, str]
 
 
 def open_sources(paths: Sequence[str], column: str) -> list[Source]:
@@ -72,6 +89,16 @@ def iter_lines(sources: Iterable[Source]) -> Iterator[str]:
             for text in table["text"].to_pylist():
                 if text.strip():
                     yield text
+
+
+def texts_of(sources: Sequence[Source]) -> Texts:
+    """The texts of files that were looked through."""
+    return Texts(
+        lines=lambda: iter_lines(sources),
+        count=sum(source.num_texts for source in sources),
+        told=[source.summary() for source in sources],
+        hashes={f"data.path {source.path}": source.sha256 for source in sources},
+    )
 
 
 class HeldBack:

@@ -37,6 +37,23 @@ class SpecialIds:
     pad: int = 0
 
 
+@dataclass(frozen=True)
+class Encoding:
+    """How texts become sequences.
+
+    Attributes:
+        vocab: The encoder's.
+        special: Its special tokens.
+        length: Of a sequence.
+        with_words: Whether jieba says where words begin; otherwise each token is one.
+    """
+
+    vocab: Vocab
+    special: SpecialIds
+    length: int
+    with_words: bool
+
+
 def special_ids(vocab: Vocab, vocab_size: int) -> SpecialIds:
     """The special tokens of an encoder's vocabulary.
 

@@ -16,14 +16,13 @@ import numpy as np
 import ray
 
 from raytrain.errors import ArtifactError, CorpusError
-from raytrain.pretraining.lines import HeldBack
+from raytrain.pretraining.lines import HeldBack, Texts
 from raytrain.pretraining.packing import Packer, pack
-from raytrain.pretraining.pieces import SpecialIds, encode_lines
+from raytrain.pretraining.pieces import Encoding, encode_lines
 from raytrain.stages import Stage
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes
 from raytrain.text.encode import PARALLEL_TEXTS
-from raytrain.text.vocab import Vocab
 
 INDEX, HELD_BACK = "index.json", "held-back.npy"
 SHARD_TOKENS = 1 << 21  # 8 MB
@@ -36,13 +35,9 @@ _TASKS = 16  # that are encoded ahead, so that memory stays bounded
 def write_sequences(
     directory: Directory,
     identity: str,
-    lines: Iterable[str],
-    num_texts: int,
+    texts: Texts,
     held_back: HeldBack,
-    vocab: Vocab,
-    special: SpecialIds,
-    length: int,
-    with_words: bool,
+    encoding: Encoding,
     stage: Stage,
     shard_tokens: int = SHARD_TOKENS,
 ) -> dict[str, Any]:
@@ -51,13 +46,9 @@ def write_sequences(
     Args:
         directory: Where shards and index lie; the index is written last.
         identity: Hash of all that they follow from.
-        lines: The texts.
-        num_texts: How many there are; many are encoded by tasks of the cluster.
+        texts: The texts; many are encoded by tasks of the cluster.
         held_back: Which are not learned.
-        vocab: The encoder's.
-        special: Its special tokens.
-        length: Of a sequence.
-        with_words: Whether jieba says where words begin.
+        encoding: How texts become sequences.
         stage: Told how far it is; its deadline ends it.
         shard_tokens: Of a shard.
 
@@ -69,36 +60,32 @@ def write_sequences(
         CorpusError: Nothing is left to learn.
         TimeBudgetError: Before all is encoded.
     """
-    if directory.exists(INDEX):
-        index = read_index(directory)
-        if index["identity"] == identity:
-            return index
-    shards = _Shards(directory, max(1, shard_tokens // length), length)
-    packer, held, seen = Packer(length, special), [], set()
-    for texts, bounds, tokens in _encoded(lines, num_texts, vocab, with_words):
-        for number, text in enumerate(texts):
+    if directory.exists(INDEX) and (index := read_index(directory))["identity"] == identity:
+        return index
+    shards = _Shards(directory, max(1, shard_tokens // encoding.length), encoding.length)
+    packer, held = Packer(encoding.length, encoding.special), dict[str, np.ndarray]()
+    for lines, bounds, tokens in _encoded(texts, encoding):
+        for number, text in enumerate(lines):
             own = tokens[bounds[number] : bounds[number + 1]]
-            if text not in held_back:
+            if text in held_back:
+                held.setdefault(text, own)  # each once; they are few, as HeldBack says
+            else:
                 shards.extend(packer.add(own))
-            elif text not in seen:  # bounded, as HeldBack is
-                seen.add(text)
-                held.append(own)
-        stage.advance(len(texts))
+        stage.advance(len(lines))
         stage.check()
     shards.extend(packer.finish())
     if not shards.finish():
-        raise CorpusError(
-            "data.path cannot be used", ["expected texts to learn, found none beside those held back"]
-        )
-    rows = pack(held, length, special)
+        problem = "expected texts to learn, found none beside those held back"
+        raise CorpusError("data.path cannot be used", [problem])
+    rows = pack(held.values(), encoding.length, encoding.special)
     directory.write_bytes(HELD_BACK, _array_bytes(rows))
     index = {
         "identity": identity,
-        "length": length,
+        "length": encoding.length,
         "shards": shards.sizes,
         "sequences": sum(shards.sizes),
         "tokens": packer.num_tokens,
-        "texts": num_texts,
+        "texts": texts.count,
         "held_back_texts": len(held),
         "held_back": len(rows),
     }
@@ -106,23 +93,22 @@ def write_sequences(
     return index
 
 
-def _encoded(
-    lines: Iterable[str], num_texts: int, vocab: Vocab, with_words: bool
-) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
+def _encoded(texts: Texts, encoding: Encoding) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
     """Yields pieces of the texts, in order, with their bounds and tokens as of `encode_lines`."""
-    if num_texts < PARALLEL_TEXTS:
-        for texts in _chunks(lines):
-            yield texts, *encode_lines(texts, vocab, with_words)
+    vocab, with_words = encoding.vocab, encoding.with_words
+    if texts.count < PARALLEL_TEXTS:
+        for lines in _chunks(texts.lines()):
+            yield lines, *encode_lines(lines, vocab, with_words)
         return
     encode: Any = ray.remote(encode_lines)
     shared, waiting = ray.put(vocab), collections.deque[tuple[list[str], ray.ObjectRef]]()
-    for texts in _chunks(lines):
-        waiting.append((texts, encode.remote(texts, shared, with_words)))
+    for lines in _chunks(texts.lines()):
+        waiting.append((lines, encode.remote(lines, shared, with_words)))
         if len(waiting) == _TASKS:
-            texts, answer = waiting.popleft()
-            yield texts, *ray.get(answer)
-    for texts, answer in waiting:
-        yield texts, *ray.get(answer)
+            lines, answer = waiting.popleft()
+            yield lines, *ray.get(answer)
+    for lines, answer in waiting:
+        yield lines, *ray.get(answer)
 
 
 def _chunks(lines: Iterable[str]) -> Iterator[list[str]]:

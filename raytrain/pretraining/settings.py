@@ -1,11 +1,15 @@
 """Hyperparameters of a pre-training, and what its workers are told."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import ray
 from ray.actor import ActorHandle
 
+from raytrain.config.defaults import pretraining_rate
+from raytrain.config.pretraining import PretrainConfig
+from raytrain.pretrained.directory import EncoderFiles
 from raytrain.training.settings import TrainSettings
 
 
@@ -61,6 +65,25 @@ class PretrainSettings:
             select="last",
             compile=self.compile,
         )
+
+
+def choose_settings(config: PretrainConfig, encoder: EncoderFiles, num_sequences: int) -> PretrainSettings:
+    """Hyperparameters, defaults filled in."""
+    train = config.train
+    steps = train.steps or max(1, math.ceil(train.epochs * num_sequences / train.batch_size))
+    every = train.evaluate_every or math.ceil(steps / 10)
+    return PretrainSettings(
+        steps=steps,
+        batch_size=train.batch_size,
+        learning_rate=train.learning_rate or pretraining_rate(encoder.config, encoder.weights is not None),
+        warmup=train.warmup,
+        weight_decay=train.weight_decay,
+        clip_norm=train.clip_norm,
+        evaluate_every=every,
+        checkpoint_every=train.checkpoint_every or every,
+        mask=MaskSettings(config.mask.rate, config.mask.ngrams),
+        compile=train.compile,
+    )
 
 
 @dataclass(frozen=True)

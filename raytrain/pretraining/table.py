@@ -11,7 +11,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from raytrain.folds.log import EpochEnded, Event, Retried, Started, Stepped
-from raytrain.stages import LINE_EVERY, clock
+from raytrain.pretraining.settings import PretrainSpec
+from raytrain.stages import LINE_EVERY, Stages, clock
 
 
 class PretrainTable:
@@ -94,6 +95,25 @@ def _describe(metrics: Any) -> str:
     if not _is_known(metrics["perplexity"]):
         return "nothing is held back"
     return f"held back: perplexity {metrics['perplexity']:.2f}, accuracy {metrics['accuracy']:.4f}"
+
+
+def announce(spec: PretrainSpec, stages: Stages) -> None:
+    """Says what is about to be learned."""
+    index, settings = spec.facts["encoded"], spec.settings
+    filled = index["tokens"] / (index["sequences"] * index["length"])
+    head = "the head of its language model" if spec.facts["head"] else "a new head"
+    start = (
+        f"{spec.facts['layout']}, with {head}" if spec.facts["layout"] else f"untrained {spec.kind.upper()}"
+    )
+    stages.say(
+        f"{index['texts']:,} texts, {index['tokens']:,} tokens: {index['sequences']:,} sequences of "
+        f"{index['length']}, {filled:.0%} of them text; {index['held_back_texts']:,} texts held back"
+    )
+    stages.say(f"encoder: {start}, {spec.config['num_hidden_layers']} layers")
+    stages.say(
+        f"{settings.steps:,} steps of {settings.batch_size} sequences, learning rate "
+        f"{settings.learning_rate:g}, {settings.mask.rate:.0%} of the tokens masked"
+    )
 
 
 def result_table(record: dict[str, Any]) -> Table:

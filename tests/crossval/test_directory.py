@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from raytrain.config.keys import NEWER_KEYS, binding_keys
-from raytrain.config.stored import check_config
 from raytrain.config.load import load_config
+from raytrain.config.stored import check_config
 from raytrain.corpus.corpus import Corpus
 from raytrain.crossval.directory import (
     begin_run,
@@ -20,8 +20,8 @@ from raytrain.crossval.directory import (
 from raytrain.errors import ArtifactError, ConfigError, StorageError
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.storage.directory import Directory
-from raytrain.storage.lock import lock_run
 from raytrain.storage.files import json_bytes
+from raytrain.storage.lock import lock_run
 
 NUM_ROWS = 12
 CORPUS = Corpus(
