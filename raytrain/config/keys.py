@@ -22,6 +22,8 @@ FREE_KEYS = (
 )
 # Keys that older configs lack, whose default is what was done before there were any.
 NEWER_KEYS = (
+    "encoder.adapt",
+    "encoder.adapt_epochs",
     "encoder.truncate",
     "encoder.windows",
     "model.pooling",

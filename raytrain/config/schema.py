@@ -79,6 +79,9 @@ def _of_another_task(config: Config) -> list[str]:
     if len(data.text_columns) > 1 and config.encoder.windows > 1:
         expected = "expected 1 for text pairs, which are read together in one row"
         problems.append(f"encoder.windows: {expected}; found {config.encoder.windows}")
+    if config.encoder.adapt and not config.model.has_networks:
+        expected = "expected false where model.architecture is tfidf alone, which has no encoder"
+        problems.append(f"encoder.adapt: {expected}; found true")
     if task == "tag":
         encoder = config.encoder
         unread = {

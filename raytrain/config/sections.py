@@ -117,7 +117,11 @@ class CheckpointConfig(Section):
 
 
 class EncoderConfig(CheckpointConfig):
-    pass
+    adapt: bool = Field(
+        False,
+        description="pre-train it on the texts of data.path and data.test, never labels, before the folds",
+    )
+    adapt_epochs: float = Field(10.0, gt=0, description="adapt=true: passes over these texts")
 
 
 class WordsConfig(Section):

@@ -19,6 +19,7 @@ from raytrain.config.defaults import (
 )
 from raytrain.config.schema import Config
 from raytrain.corpus.corpus import Corpus
+from raytrain.crossval.adapt import adapt_encoder
 from raytrain.crossval.directory import identify
 from raytrain.crossval.inputs import read_shared
 from raytrain.crossval.prepare import PreparedRun
@@ -105,13 +106,15 @@ class Plan:
 
 
 def load_plan(run: Directory, config: Config, prepared: PreparedRun, stages: Stages) -> Plan:
-    """Encodes the corpus, and meanwhile loads the encoder on Ray.
+    """Encodes the corpus, and meanwhile loads the encoder on Ray; adapts it first where the config says so.
 
     Raises:
         InputError: The encoder's weights, the user dictionary or the word vectors cannot be used.
+        PretrainError: The encoder could not be adapted.
         TimeBudgetError: Before all is encoded.
     """
-    corpus, encoder = prepared.corpus, prepared.encoder
+    corpus = prepared.corpus
+    encoder = adapt_encoder(run, config, corpus, prepared.encoder, stages)
     weights, answer = _load_encoder(config, encoder)
     shared = read_shared(config, corpus, encoder, prepared.dictionary, stages)
     facts: dict[str, Any] = {"digest": "", "layout": None}

@@ -20,8 +20,8 @@ from raytrain.pretraining.model import MaskedLanguageModel, TokenTelling, token_
 from raytrain.pretraining.pieces import SpecialIds
 from raytrain.pretraining.sequences import Sequences
 from raytrain.pretraining.settings import PretrainSettings
-from raytrain.training.schedule import rate_factor
 from raytrain.training.batches import Piece
+from raytrain.training.schedule import rate_factor
 from raytrain.training.step import TrainStep
 
 MASKS, HELD_MASKS = 2, 3  # beside the order, what is drawn from a seed

@@ -128,6 +128,18 @@ def result_table(record: dict[str, Any]) -> Table:
     return table
 
 
+def summarize(record: dict[str, Any]) -> str:
+    """How much better held-back tokens are told, in a line."""
+    first, last = record["history"][0], record["history"][-1]
+    if not _is_known(last["perplexity"]):
+        return f"adapted in {record['steps']:,} steps; too few texts to hold some back"
+    return (
+        f"held back: perplexity {first['perplexity']:.2f} → {last['perplexity']:.2f}, accuracy "
+        f"{first['accuracy']:.4f} → {last['accuracy']:.4f} in {record['steps']:,} steps, "
+        f"{record['seconds']:,.0f} s"
+    )
+
+
 def result_lines(record: dict[str, Any]) -> list[str]:
     """What was learned, in words."""
     steps = f"{record['steps']:,} steps of {record['settings']['batch_size']} sequences"

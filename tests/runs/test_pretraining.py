@@ -161,3 +161,30 @@ def test_a_run_starts_from_it(whole, tmp_path):
         Console(file=io.StringIO()),
     )
     assert summary["rows"] == 48
+
+
+def test_a_run_adapts_its_encoder_once_and_the_next_takes_it_from_the_cache(local_ray, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAYTRAIN_HOME", str(tmp_path / "home"))
+    options = {
+        "encoder__adapt": "true",
+        "encoder__adapt_epochs": 4,
+        "model__architecture": "textcnn",
+        "train__epochs": 1,
+    }
+    said = []
+    for name in ("first", "second"):
+        console = Console(file=io.StringIO(), width=200)
+        summary = train_run(tiny_config(tmp_path, name=name, **options), console)
+        said.append(console.file.getvalue())
+        assert summary["rows"] == 48
+    assert "adapting it to 48 texts" in said[0] and "held back: perplexity" in said[0]
+    assert "adapted to these texts before" in said[1] and "held back: perplexity" in said[1]
+    [kept] = (tmp_path / "home" / "adapted").iterdir()
+    encoders = [
+        load_file(tmp_path / f"runs/{name}/ensemble/encoder/model.safetensors")
+        for name in ("first", "second")
+    ]
+    adapted = load_file(kept / "model.safetensors")
+    embedding = adapted["albert.embeddings.word_embeddings.weight"]
+    assert any(np.array_equal(array, embedding) for array in encoders[0].values())
+    assert all(np.array_equal(encoders[0][name], encoders[1][name]) for name in encoders[0])
