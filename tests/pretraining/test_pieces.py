@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sentencepiece_model import ENGLISH, tiny_model
 from tiny_pretraining import SENTENCES, VOCAB, special
 
 from raytrain.errors import CheckpointError
@@ -61,3 +62,14 @@ def test_special_tokens_are_never_told_and_never_drawn():
 def test_a_vocabulary_without_a_mask_is_refused():
     with pytest.raises(CheckpointError, match="MASK"):
         special_ids(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "甲"], 5)
+
+
+def test_a_sentencepiece_model_has_words_and_special_pieces_too():
+    model = tiny_model()
+    found = special_ids(model, 70)
+    assert (found.cls, found.sep, found.mask) == (2, 3, 4) and found.never_told.tolist() == [0, 1, 2, 3, 4]
+    text = ENGLISH[1]
+    bounds, tokens = encode_lines([text, text], model, True)
+    begins = (tokens & BEGINS > 0).reshape(2, -1)
+    assert bounds.tolist() == [0, len(tokens) // 2, len(tokens)] and (begins[0] == begins[1]).all()
+    assert begins[0].sum() == len(text.split()) < len(tokens) // 2

@@ -181,7 +181,7 @@ def test_a_run_adapts_its_encoder_once_and_the_next_takes_it_from_the_cache(loca
     assert "adapted to these texts before" in said[1] and "held back: perplexity" in said[1]
     [kept] = (tmp_path / "home" / "adapted").iterdir()
     encoders = [
-        load_file(tmp_path / f"runs/{name}/ensemble/encoder/model.safetensors")
+        load_file(tmp_path / f"runs/{name}/ensemble/encoder/weights.safetensors")
         for name in ("first", "second")
     ]
     adapted = load_file(kept / "model.safetensors")
