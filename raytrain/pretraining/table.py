@@ -72,6 +72,8 @@ class PretrainTable:
 
     def line(self) -> str:
         """How far it is, at which pace, and how long it will take."""
+        if self._began is None and not self._step:
+            return "starting"
         parts = [f"step {self._step:,}/{self._steps:,}"]
         if _is_known(self._loss):
             parts.append(f"loss {self._loss:.4f}")
