@@ -165,7 +165,10 @@ def train_encoder(
         with stages.stage("loading the encoder") as stage:
             facts = stage.wait(answer)
     encoded = {key: value for key, value in index.items() if key not in ("identity", "shards")}
-    told = {"encoder": config.encoder.model_dump(mode="json"), "mask": config.mask.model_dump(mode="json")}
+    told: dict[str, Any] = {
+        "encoder": config.encoder.model_dump(mode="json"),
+        "mask": config.mask.model_dump(mode="json"),
+    }
     told |= {"texts": texts.told, "encoded": encoded}
     spec = PretrainSpec(
         name=config.name,

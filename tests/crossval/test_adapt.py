@@ -145,7 +145,7 @@ def test_without_networks_there_is_nothing_to_adapt(tmp_path):
 def test_what_a_run_learned_before_there_was_this_is_as_good():
     plain = decisive_keys(load_config(None, ["data.path=a.csv"]))
     asked = decisive_keys(load_config(None, ["data.path=a.csv", "encoder.adapt=true"]))
-    assert asked.keys() - plain.keys() == {"encoder.adapt", "encoder.adapt_epochs"}
+    assert asked.keys() - plain.keys() == {"encoder.adapt"}
 
 
 def test_the_test_file_is_an_input_only_where_the_encoder_learns_of_it(tmp_path):
