@@ -102,6 +102,9 @@ class CheckpointConfig(Section):
         "the corpus's vocabulary",
     )
     maxlen: int = Field(128, ge=4, description="longest text in tokens, [CLS] and [SEP] included")
+
+
+class EncoderConfig(CheckpointConfig):
     truncate: Truncate = Field(
         "head",
         description="task=classify: what is kept of a longer text: its head, its tail, or by head_tail a "
@@ -114,9 +117,6 @@ class CheckpointConfig(Section):
         description="task=classify: most windows of maxlen that a longer text is read in, which overlap; "
         "truncate cuts what is longer than they are; not for text pairs",
     )
-
-
-class EncoderConfig(CheckpointConfig):
     adapt: bool = Field(
         False,
         description="pre-train it on the texts of data.path and data.test, never labels, before the folds",
