@@ -78,6 +78,23 @@ class TimeBudgetError(RaytrainError):
     """The time budget was used up before one fold had learned anything."""
 
 
+class PretrainError(RaytrainError):
+    """A pre-training failed for good after its retries; its last checkpoint is kept.
+
+    Args:
+        name: Of the run.
+        failure: The text of its failure, the remote traceback included.
+    """
+
+    def __init__(self, name: str, failure: str):
+        self.name, self.failure = name, failure
+        super().__init__(name, failure)
+
+    def __str__(self) -> str:
+        advice = "What its last checkpoint holds is kept: run the same command again to go on."
+        return f"the pre-training {self.name} failed\n\n{self.failure.rstrip()}\n\n{advice}"
+
+
 class SweepError(RaytrainError):
     """Not one trial of a sweep trained all its folds. Carries each one's failure."""
 

@@ -13,10 +13,14 @@ PACKAGE = Path(raytrain.__file__).parent
 # The rooms in the order of the data's way: a room imports only rooms before it; "" is the ground floor.
 ROOMS = [
     *("", "storage", "config", "corpus", "text", "keywords", "scores", "ngrams", "network", "training"),
-    *("pretrained", "folds", "ensemble", "crossval", "sweep", "commands"),
+    *("pretrained", "folds", "pretraining", "ensemble", "crossval", "sweep", "commands"),
 ]
 MOST_MODULES = 14  # of a room that a stranger still understands
-WITH_TENSORFLOW = {"ensemble.models", "pretrained.report", "pretrained.weights"}  # beside the rooms below
+# Beside the rooms below.
+WITH_TENSORFLOW = {
+    *("ensemble.models", "pretrained.report", "pretrained.weights"),
+    *("pretraining.model", "pretraining.loop"),
+}
 TENSORFLOW_ROOMS = {"network", "training"}
 FREE_OF_IT = {"training.schedule", "training.selection", "training.settings"}
 

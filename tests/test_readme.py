@@ -12,7 +12,8 @@ import pytest
 import raytrain
 from raytrain.commands.reference import commands_page, config_page
 from raytrain.commands.shared import config_parser
-from raytrain.config.load import load_config
+from raytrain.config.load import load_config, read_config
+from raytrain.config.pretraining import PretrainConfig
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -104,6 +105,14 @@ def test_commands_of_the_pages_name_keys_that_exist(name, monkeypatch):
     for arguments in found:
         overrides = config_parser("", name).parse_args(arguments).overrides
         load_config(None, ["data.path=train.csv", *overrides])
+
+
+def test_pretrainings_of_the_pages_name_keys_that_exist():
+    found = [arguments for arguments in commands("pretrain") if "[-h]" not in arguments]
+    assert found
+    for arguments in found:
+        overrides = config_parser("", "pretrain", PretrainConfig).parse_args(arguments).overrides
+        read_config(PretrainConfig, None, overrides)
 
 
 def test_runtime_env_of_the_pages_is_one_that_ray_takes():

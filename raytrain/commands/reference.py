@@ -10,28 +10,39 @@ from pathlib import Path
 
 from raytrain.commands.shared import AS_PROGRAM, COMMANDS
 from raytrain.config.load import describe_keys
+from raytrain.config.pretraining import PretrainConfig
+from raytrain.config.schema import Config
+from raytrain.config.sections import WholeConfig
 
 COLUMNS = "100"  # of a terminal: argparse folds its help by it
 _KEYS = "config keys, their defaults and meanings:"
 
 
 def config_page() -> str:
-    """Every key of the config in a table."""
-    rows = [
-        f"| `{key}` | `{default}` | {text.replace('|', chr(92) + '|')} |"
-        for key, default, text in describe_keys()
-    ]
+    """Every key of the configs in a table each."""
     lines = [
         "# Config",
         "",
         "A YAML file, then `key.path=value` on the command line. Unknown keys are errors.",
         "`raytrain kfold --help` shows this table too.",
         "",
-        "| key | default | meaning |",
-        "| --- | --- | --- |",
-        *rows,
+        *_key_table(Config),
+        "",
+        "## Of a pre-training",
+        "",
+        "What `raytrain pretrain` takes ([pre-training](pretraining.md)).",
+        "",
+        *_key_table(PretrainConfig),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _key_table(kind: type[WholeConfig]) -> list[str]:
+    rows = [
+        f"| `{key}` | `{default}` | {text.replace('|', chr(92) + '|')} |"
+        for key, default, text in describe_keys(kind)
+    ]
+    return ["| key | default | meaning |", "| --- | --- | --- |", *rows]
 
 
 def commands_page() -> str:

@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 
 from raytrain.config.load import describe_keys
+from raytrain.config.schema import Config
+from raytrain.config.sections import WholeConfig
 from raytrain.errors import RaytrainError
 
 EXIT_INTERRUPTED = 130
@@ -18,7 +20,7 @@ EXIT_INTERRUPTED = 130
 Named = Callable[[str], str]
 AS_PROGRAM: Named = "raytrain {}".format
 AS_SCRIPT: Named = "python jobs/{}.py".format
-COMMANDS = ("kfold", "sweep", "predict", "keywords", "checkpoints")
+COMMANDS = ("kfold", "sweep", "predict", "keywords", "checkpoints", "pretrain")
 
 
 def describe(summary: str | None, examples: str, named: Named) -> str:
@@ -26,9 +28,11 @@ def describe(summary: str | None, examples: str, named: Named) -> str:
     return f"{summary}\n\n{examples.format(**{name: named(name) for name in COMMANDS})}"
 
 
-def config_parser(description: str | None, program: str) -> argparse.ArgumentParser:
+def config_parser(
+    description: str | None, program: str, kind: type[WholeConfig] = Config
+) -> argparse.ArgumentParser:
     """A parser of `[--config FILE.yaml] [key.path=value ...]` whose --help documents every key."""
-    keys = describe_keys()
+    keys = describe_keys(kind)
     width = max(len(key) + len(default) for key, default, _ in keys) + 1
     lines = [f"  {key + '=' + default:<{width}}  {text}" for key, default, text in keys]
     parser = argparse.ArgumentParser(

@@ -12,6 +12,9 @@ BERT_BASE_RATE, HEAD_RATE, UNTRAINED_RATE = 1e-5, 1e-3, 5e-4
 BERT_BASE_WEIGHTS = 101e6
 # Found with pretrained encoders of 6 M and 14 M weights, which want thirty and ten times BERT-base's rate.
 SIZE_EXPONENT = 1.2
+# Of masked language modelling. BERT-base's was 1e-4 from nothing (Devlin et al. 2019), 5e-5 further on (Sun
+# et al. 2019); an encoder of 6 M weights learns best with ten times that, and nearly nothing with twenty.
+PRETRAINED_MLM_RATE, UNTRAINED_MLM_RATE, MOST_MLM_RATE, MLM_SIZE_EXPONENT = 5e-5, 1e-4, 1e-3, 0.8
 CRF_LEARNING_RATE = 1e-2  # a thousand times a pretrained encoder's, as bert4keras's CRF examples have it
 
 
@@ -50,6 +53,13 @@ def encoder_start(config: Mapping[str, Any], pretrained: bool) -> EncoderStart:
 def _rate_by_size(num_weights: float) -> float:
     rate = BERT_BASE_RATE * (BERT_BASE_WEIGHTS / num_weights) ** SIZE_EXPONENT
     return float(f"{min(max(rate, BERT_BASE_RATE), UNTRAINED_RATE):.1e}")
+
+
+def pretraining_rate(config: Mapping[str, Any], pretrained: bool) -> float:
+    """The learning rate of masked language modelling by an encoder's size."""
+    least = PRETRAINED_MLM_RATE if pretrained else UNTRAINED_MLM_RATE
+    rate = least * (BERT_BASE_WEIGHTS / _num_weights(config)) ** MLM_SIZE_EXPONENT
+    return float(f"{min(max(rate, least), MOST_MLM_RATE):.1e}")
 
 
 def _num_weights(config: Mapping[str, Any]) -> float:

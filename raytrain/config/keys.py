@@ -1,9 +1,11 @@
 """Which keys of the config two invocations of one run must have alike."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from raytrain.config.pretraining import PretrainCluster
 from raytrain.config.schema import Config
-from raytrain.config.sections import CacheConfig, ClusterConfig, DataConfig
+from raytrain.config.sections import CacheConfig, ClusterConfig, DataConfig, WholeConfig
 
 # What may change between two invocations of one run: where and how it is computed, and what is
 # predicted or compared beside it, but never what the folds learn.
@@ -20,6 +22,8 @@ FREE_KEYS = (
 )
 # Keys that older configs lack, whose default is what was done before there were any.
 NEWER_KEYS = (
+    "encoder.adapt",
+    "encoder.adapt_epochs",
     "encoder.truncate",
     "encoder.windows",
     "model.pooling",
@@ -33,14 +37,18 @@ NEWER_KEYS = (
     "train.r_drop",
     "train.restarts",
 )
+# The same of a pre-training.
+PRETRAIN_FREE_KEYS = (
+    *(f"cluster.{key}" for key in PretrainCluster.model_fields if key != "workers"),
+    "storage",
+    "train.checkpoint_every",
+    "train.compile",
+)
 
 
-def binding_keys(config: Config) -> dict[str, Any]:
-    """The flat config without FREE_KEYS: what two invocations of one run must have alike."""
-    bound = {key: value for key, value in config.flat().items() if not key.startswith(FREE_KEYS)}
-    if config.train.pseudo_labels is not None:  # the texts to predict are learned from, then
-        bound["data.test"] = config.data.test
-    return bound
+def binding_keys(config: WholeConfig, free: Sequence[str] = FREE_KEYS) -> dict[str, Any]:
+    """The flat config without the free keys: what two invocations of one run must have alike."""
+    return {key: value for key, value in config.flat().items() if not key.startswith(tuple(free))}
 
 
 def decisive_keys(config: Config) -> dict[str, Any]:

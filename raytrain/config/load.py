@@ -2,19 +2,22 @@
 
 import copy
 import difflib
+import functools
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from yaml import YAMLError
 
 from raytrain.config.schema import Config
-from raytrain.config.sections import yaml_value
+from raytrain.config.sections import WholeConfig, yaml_value
 from raytrain.errors import ConfigError, StorageError
+
+Kind = TypeVar("Kind", bound=WholeConfig)
 
 
 def load_config(path: str | Path | None = None, overrides: Sequence[str] = (), **values: Any) -> Config:
@@ -34,6 +37,26 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = (), *
         >>> config.folds.num_folds
         5
     """
+    return read_config(Config, path, overrides, values)
+
+
+def read_config(
+    kind: type[Kind],
+    path: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    values: Mapping[str, Any] | None = None,
+) -> Kind:
+    """As `load_config`, of the config that a command takes.
+
+    Args:
+        kind: Its class.
+        path: A YAML file, or None.
+        overrides: Each `key.path=value`.
+        values: The same from Python, two underscores for the dot.
+
+    Raises:
+        ConfigError: With every problem at once.
+    """
     bad = [item for item in overrides if "=" not in item or item.startswith("=")]
     if bad:
         raise ConfigError(
@@ -45,7 +68,7 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = (), *
         if not OmegaConf.is_dict(base):
             raise ConfigError(f"{path}: expected a mapping of config keys, found a list or a value")
         merged = OmegaConf.merge(base, OmegaConf.from_dotlist(list(overrides)))
-        for key, value in values.items():
+        for key, value in (values or {}).items():
             OmegaConf.update(merged, key.replace("__", "."), _plain(value))
         whole = OmegaConf.to_container(merged, resolve=True)
     except StorageError:
@@ -57,7 +80,7 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = (), *
     except (YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
         where = path if path is not None else "the given values" if values else "the command line"
         raise ConfigError(f"{where}: not valid YAML or overrides: {error}") from error
-    return validate_config(typing.cast(dict[str, Any], whole))
+    return validate_config(typing.cast(dict[str, Any], whole), kind)
 
 
 def _plain(value: Any) -> Any:
@@ -88,19 +111,27 @@ def touches_data(overrides: Sequence[str]) -> bool:
         return True  # load_config will say what is wrong with them
 
 
-def validate_config(values: dict[str, Any]) -> Config:
-    """Builds a Config of plain nested values. Raises ConfigError with all problems at once."""
+@typing.overload
+def validate_config(values: dict[str, Any]) -> Config: ...
+
+
+@typing.overload
+def validate_config(values: dict[str, Any], kind: type[Kind]) -> Kind: ...
+
+
+def validate_config(values: dict[str, Any], kind: type[WholeConfig] = Config) -> WholeConfig:
+    """Builds a config of plain nested values. Raises ConfigError with all problems at once."""
     problems: list[str] = []
     remaining, wrong = copy.deepcopy(values), set()
     while True:
         try:
-            config = Config.model_validate(remaining)
+            config = kind.model_validate(remaining)
             break
         except ValidationError as error:
             # What was taken out is missing only because its value was wrong.
             found = [one for one in error.errors(include_url=False) if one["loc"] not in wrong]
         wrong |= {problem["loc"] for problem in found}
-        problems += [line for problem in found for line in _describe(problem).splitlines()]
+        problems += [line for problem in found for line in _describe(problem, kind).splitlines()]
         # What does not fit together is looked at only where each value alone is right.
         if not any([_take_out(remaining, problem["loc"]) for problem in found]):
             break
@@ -121,16 +152,16 @@ def _take_out(values: dict[Any, Any], location: Sequence[int | str]) -> bool:
     return True
 
 
-def _describe(problem: Any) -> str:
+def _describe(problem: Any, kind: type[WholeConfig]) -> str:
     """One line of a pydantic problem: the dotted key, what was expected, what was found."""
     location = [
         str(part)
         for part in problem["loc"]
-        if str(part) in _KNOWN_PARTS or problem["type"] in ("extra_forbidden", "missing")
+        if str(part) in _known_parts(kind) or problem["type"] in ("extra_forbidden", "missing")
     ]
     key = ".".join(location) or "config"
     if problem["type"] == "extra_forbidden":
-        near = nearest_key(key)
+        near = nearest_key(key, kind)
         return f"{key}: unknown key" + (f"; did you mean {near}?" if near else "; see --help for the keys")
     if problem["type"] == "missing":
         example = "; say e.g. data.path=FILE.csv" if key in ("data", "data.path") else ""
@@ -142,37 +173,32 @@ def _describe(problem: Any) -> str:
     return f"{key}: {message[0].lower()}{message[1:]}; found {problem['input']!r}"
 
 
-def _sections() -> dict[str, type[BaseModel]]:
-    return {
-        name: field.annotation
-        for name, field in Config.model_fields.items()
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-    }
+@functools.cache
+def _known_parts(kind: type[WholeConfig]) -> frozenset[str]:
+    return frozenset(part for key in config_keys(kind) for part in key.split("."))
 
 
-def config_keys() -> list[str]:
+def config_keys(kind: type[WholeConfig] = Config) -> list[str]:
     """Every dotted key there is, in the order of the config."""
-    return [key for key, _, _ in describe_keys()]
+    return [key for key, _, _ in describe_keys(kind)]
 
 
-def nearest_key(key: str) -> str | None:
+def nearest_key(key: str, kind: type[WholeConfig] = Config) -> str | None:
     """The key that was likely meant, if any."""
-    near = difflib.get_close_matches(key, config_keys(), n=1, cutoff=0.6)
-    near = near or [known for known in config_keys() if known.split(".")[-1] == key.split(".")[-1]]
+    keys = config_keys(kind)
+    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.6)
+    near = near or [known for known in keys if known.split(".")[-1] == key.split(".")[-1]]
     return near[0] if near else None
 
 
-def describe_keys() -> list[tuple[str, str, str]]:
+def describe_keys(kind: type[WholeConfig] = Config) -> list[tuple[str, str, str]]:
     """Returns (dotted key, default, description) of every key: what --help and docs/config.md show."""
-    sections = _sections()
+    sections = kind.sections()
     rows = []
-    for name, field in Config.model_fields.items():
+    for name, field in kind.model_fields.items():
         fields = sections[name].model_fields.items() if name in sections else [("", field)]
         for leaf, info in fields:
             key = f"{name}.{leaf}" if leaf else name
             default = "required" if info.is_required() else yaml_value(info.default)
             rows.append((key, default, info.description or ""))
     return rows
-
-
-_KNOWN_PARTS = {part for key in config_keys() for part in key.split(".")}

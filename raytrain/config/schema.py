@@ -1,9 +1,7 @@
 """The config of a run: every key with its type, range, default and meaning, in this one place."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from omegaconf import OmegaConf
 from pydantic import Field, model_validator
 
 from raytrain.config.sections import (
@@ -14,16 +12,16 @@ from raytrain.config.sections import (
     EnsembleConfig,
     FoldsConfig,
     ModelConfig,
-    Section,
     SweepConfig,
     TrackingConfig,
+    WholeConfig,
     WordsConfig,
 )
 from raytrain.config.training import TrainConfig
 from raytrain.tasks import ARCHITECTURES, SWEEP_METRIC, TASK_METRICS, Task
 
 
-class Config(Section):
+class Config(WholeConfig):
     name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="run name")
     storage: str = Field("runs", description="a directory or a URI that pyarrow.fs opens (s3://, gs://)")
     seed: int = Field(42, ge=0, lt=2**31 - 10_000, description="fold seed = seed + fold")
@@ -55,13 +53,6 @@ class Config(Section):
             raise ValueError("\n".join(problems))
         return self
 
-    def flat(self) -> dict[str, Any]:
-        """Returns every value under its dotted key, in the order of the config."""
-        return flatten(self.model_dump(mode="json"))
-
-    def to_yaml(self) -> str:
-        return OmegaConf.to_yaml(OmegaConf.create(self.model_dump(mode="json")))
-
 
 def _of_another_task(config: Config) -> list[str]:
     """What the config asks for that its task does not have."""
@@ -90,6 +81,9 @@ def _of_another_task(config: Config) -> list[str]:
         problems.append(f"encoder.windows: {expected}; found {config.encoder.windows}")
     if train.pseudo_labels is not None:
         problems += _of_pseudo_labels(config)
+    if config.encoder.adapt and not config.model.has_networks:
+        expected = "expected false where model.architecture is tfidf alone, which has no encoder"
+        problems.append(f"encoder.adapt: {expected}; found true")
     if task == "tag":
         encoder = config.encoder
         unread = {
@@ -123,14 +117,3 @@ def _of_pseudo_labels(config: Config) -> list[str]:
         "model.architecture: expected a network; found tfidf alone": not config.model.has_networks,
     }
     return [f"{problem} (train.pseudo_labels)" for problem, is_so in wrong.items() if is_so]
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns the leaves of nested dicts under dotted keys; an empty dict is a leaf."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict) and value and prefix.count(".") == 0 and key in Config.model_fields:
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
+from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from raytrain.tasks import Architecture, Monitor, Pooling, reads_encoder
@@ -23,6 +24,31 @@ def yaml_value(value: Any) -> str:
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+class WholeConfig(Section):
+    """A config: keys of its own, and sections of keys."""
+
+    @classmethod
+    def sections(cls) -> dict[str, type[BaseModel]]:
+        """Its sections by name."""
+        return {
+            name: field.annotation
+            for name, field in cls.model_fields.items()
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        }
+
+    def flat(self) -> dict[str, Any]:
+        """Returns every value under its dotted key, in the order of the config."""
+        flat: dict[str, Any] = {}
+        sections = self.sections()
+        for name, value in self.model_dump(mode="json").items():
+            own = {f"{name}.{key}": leaf for key, leaf in value.items()} if name in sections else {}
+            flat.update(own or {name: value})
+        return flat
+
+    def to_yaml(self) -> str:
+        return OmegaConf.to_yaml(OmegaConf.create(self.model_dump(mode="json")))
 
 
 class DataConfig(Section):
@@ -64,7 +90,7 @@ class FoldsConfig(Section):
     group: str | None = Field(None, description="column whose equal values never straddle folds")
 
 
-class EncoderConfig(Section):
+class CheckpointConfig(Section):
     checkpoint: str = Field(
         "mini",
         description="a name that `checkpoints list` shows, a directory, an archive, or mini, which comes "
@@ -76,6 +102,9 @@ class EncoderConfig(Section):
         "the corpus's vocabulary",
     )
     maxlen: int = Field(128, ge=4, description="longest text in tokens, [CLS] and [SEP] included")
+
+
+class EncoderConfig(CheckpointConfig):
     truncate: Truncate = Field(
         "head",
         description="task=classify: what is kept of a longer text: its head, its tail, or by head_tail a "
@@ -88,6 +117,11 @@ class EncoderConfig(Section):
         description="task=classify: most windows of maxlen that a longer text is read in, which overlap; "
         "truncate cuts what is longer than they are; not for text pairs",
     )
+    adapt: bool = Field(
+        False,
+        description="pre-train it on the texts of data.path and data.test, never labels, before the folds",
+    )
+    adapt_epochs: float = Field(10.0, gt=0, description="adapt=true: passes over these texts")
 
 
 class WordsConfig(Section):

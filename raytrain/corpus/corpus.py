@@ -34,6 +34,10 @@ class Corpus:
     def text_names(self) -> list[str]:
         return [name for name in TEXTS if name in self.table.column_names]
 
+    def all_texts(self) -> list[str]:
+        """The texts, and of pairs the second ones behind them."""
+        return [text for name in self.text_names for text in self.table[name].to_pylist()]
+
     @property
     def num_rows(self) -> int:
         return int(self.table.num_rows)

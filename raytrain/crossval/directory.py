@@ -1,87 +1,27 @@
 """A run's own files: config.yaml, corpus.json and folds.parquet, written once and held to afterwards."""
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
-from omegaconf import OmegaConf
 
 from raytrain.config.defaults import reads_words
-from raytrain.config.keys import binding_keys, decisive_keys
-from raytrain.config.load import validate_config
+from raytrain.config.keys import decisive_keys
 from raytrain.config.schema import Config
 from raytrain.config.sections import AUTO
+from raytrain.config.stored import check_hashes
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.splits import assign_folds, read_folds, write_folds
-from raytrain.errors import ArtifactError, ConfigError, StorageError
+from raytrain.errors import ArtifactError, ConfigError
 from raytrain.pretrained.directory import EncoderFiles
+from raytrain.pretrained.start import hash_encoder, hash_input
 from raytrain.scores.tables import is_complete
 from raytrain.storage.directory import Directory
-from raytrain.storage.files import hash_file, json_bytes
+from raytrain.storage.files import json_bytes
 
 _ENDS = 1 << 20  # a file beside the corpus is known by its size, first and last mebibyte
-
-
-@contextlib.contextmanager
-def lock_run(run: Directory) -> Iterator[None]:
-    """Holds a run directory for one driver.
-
-    Object stores have no locks; there two drivers of one name are the user's to avoid.
-
-    Raises:
-        ConfigError: Another driver holds it.
-        StorageError: It cannot be written.
-    """
-    if not run.is_local:
-        yield
-        return
-    lock = FileLock(Path(run.path) / ".lock")
-    try:
-        Path(run.path).mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ConfigError(
-            f"{run} is being written by another job; wait for it, or choose another name"
-        ) from error
-    except OSError as error:
-        raise StorageError(
-            f"{run} cannot be written: {error}; give another storage or mend this one"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def check_config(run: Directory, config: Config) -> None:
-    """Refuses a config that differs from the one this run was begun with.
-
-    Raises:
-        ConfigError: Naming the keys that differ, and how.
-        ArtifactError: The stored config cannot be read.
-    """
-    if not run.exists("config.yaml"):
-        return
-    text = run.read_bytes("config.yaml")
-    try:
-        values = OmegaConf.to_container(OmegaConf.create(text.decode()))
-        stored = validate_config(cast(dict[str, Any], values))
-    except Exception as error:
-        raise ArtifactError(f"{run}/config.yaml is damaged: {error}") from error
-    old, new = binding_keys(stored), binding_keys(config)
-    problems = [
-        f"{key}: the run was begun with {old[key]!r}, found {new[key]!r}"
-        for key in new
-        if old[key] != new[key]
-    ]
-    if problems:
-        problems.append("choose another name, or delete the run to start anew")
-        raise ConfigError(f"{run} exists with another config", problems)
 
 
 def check_inputs(
@@ -107,17 +47,13 @@ def check_inputs(
         return inputs
     try:
         stored = json.loads(run.read_bytes("corpus.json"))["inputs"]
-        left_out = {"encoder.checkpoint"} if encoder is None else set()
-        problems = [
-            f"{key}: its content is not what the run was begun with"
-            for key in sorted((stored.keys() | inputs.keys()) - left_out)
-            if stored.get(key) != inputs.get(key)
-        ]
+        # A finished run may predict other texts than those that it learned from.
+        left_out = {"encoder.checkpoint", "data.test"} if encoder is None else set()
+        known = {key: value for key, value in stored.items() if key not in left_out}
+        found = {key: value for key, value in inputs.items() if key not in left_out}
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{run}/corpus.json is damaged: {error!r}") from error
-    if problems:
-        problems.append("choose another name, or delete the run to start anew")
-        raise ConfigError(f"{run} exists with other inputs", problems)
+    check_hashes(run, known, found)
     return inputs
 
 
@@ -164,25 +100,13 @@ def _fingerprints(config: Config, encoder: EncoderFiles | None) -> dict[str, str
     if words.user_dict is not None and (reads or words.keywords is not None):
         prints["words.user_dict"] = _fingerprint("words.user_dict", Path(words.user_dict), ends=None)
     if words.keywords is not None and words.keywords != AUTO:
-        prints["words.keywords"] = _hash("words.keywords", Path(words.keywords))
+        prints["words.keywords"] = hash_input("words.keywords", Path(words.keywords))
+    learns_test = config.encoder.adapt or config.train.pseudo_labels is not None
+    if learns_test and config.data.test is not None:
+        prints["data.test"] = hash_input("data.test", Path(config.data.test))
     if encoder is not None and encoder.files:
-        prints["encoder.checkpoint"] = _hash_encoder(encoder)
+        prints["encoder.checkpoint"] = hash_encoder(encoder)
     return prints
-
-
-def _hash_encoder(encoder: EncoderFiles) -> str:
-    """Of the whole files, because the ends of two weights may be alike, and of how their config is read."""
-    digest = hashlib.sha256(json.dumps([encoder.kind, encoder.config], sort_keys=True).encode())
-    for path in encoder.files:
-        digest.update(_hash("encoder.checkpoint", Path(path)).encode())
-    return digest.hexdigest()
-
-
-def _hash(key: str, path: Path) -> str:
-    try:
-        return hash_file(path)
-    except OSError as error:
-        raise ConfigError(f"{key}: cannot read {path}: {error.strerror or error}") from error
 
 
 def _fingerprint(key: str, path: Path, ends: int | None = _ENDS) -> str:

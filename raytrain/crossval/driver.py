@@ -11,14 +11,9 @@ from rich.console import Console
 
 from raytrain.cluster import check_storage, connect
 from raytrain.config.schema import Config
+from raytrain.config.stored import check_config
 from raytrain.crossval.baselines import finish_baselines, start_baselines
-from raytrain.crossval.directory import (
-    begin_run,
-    check_config,
-    check_inputs,
-    lock_run,
-    read_summary,
-)
+from raytrain.crossval.directory import begin_run, check_inputs, read_summary
 from raytrain.crossval.plan import Plan, build_specs, load_plan
 from raytrain.crossval.preflight import check_nodes, learned_bytes, needed_bytes
 from raytrain.crossval.prepare import prepare_run, read_texts
@@ -50,6 +45,7 @@ from raytrain.scores.tagging import count_inexpressible
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes
+from raytrain.storage.lock import lock_run
 from raytrain.tasks import TASK_METRICS
 
 

@@ -14,20 +14,20 @@ from raytrain.config.defaults import reads_words
 from raytrain.config.schema import Config
 from raytrain.config.sections import AUTO
 from raytrain.corpus.corpus import Corpus
+from raytrain.corpus.unlabelled import iter_texts
 from raytrain.errors import ConfigError
 from raytrain.folds.spec import Shared
 from raytrain.keywords.held import KeywordInputs, given_keywords, interleave, join_ranked
 from raytrain.keywords.marks import extend_dictionary, read_kept_words
 from raytrain.keywords.textrank import rank_texts
-from raytrain.pretrained.directory import EncoderFiles, read_encoder, untrained_mini
-from raytrain.pretrained.fetch import locate_checkpoint
+from raytrain.pretrained.directory import EncoderFiles, untrained_mini
+from raytrain.pretrained.start import find_start
 from raytrain.stages import Stages
 from raytrain.text.encode import PARALLEL_TEXTS, EncodedTexts, build_features, encode_texts, join_encoded
 from raytrain.text.ragged import chunks_of
 from raytrain.text.rows import TextRows
 from raytrain.text.vocab import Vocab
 from raytrain.text.windows import encode_windows
-from raytrain.text.wordpiece import build_vocab
 from raytrain.text.words import build_embedding, read_user_dict, read_vectors, select_words
 
 _CHUNK = 10_000
@@ -52,14 +52,9 @@ def find_encoder(config: Config, corpus: Corpus, console: Console) -> EncoderFil
     Raises:
         CheckpointError: There is none of that name, or it cannot be fetched or used.
     """
-    checkpoint, maxlen = config.encoder.checkpoint, config.encoder.maxlen
     if not config.model.has_networks:
-        return untrained_mini([], maxlen)  # nobody reads it: nothing is fetched
-    if checkpoint == "mini" and not config.encoder.pretrained:
-        texts = [text for name in corpus.text_names for text in corpus.table[name].to_pylist()]
-        return untrained_mini(build_vocab(texts), maxlen)
-    directory = locate_checkpoint(checkpoint, console)
-    return read_encoder(str(directory), config.encoder.pretrained, maxlen)
+        return untrained_mini([], config.encoder.maxlen)  # nobody reads it: nothing is fetched
+    return find_start(config.encoder, corpus.all_texts, console)
 
 
 def class_weights(config: Config, corpus: Corpus) -> tuple[float, ...] | None:
@@ -112,9 +107,16 @@ def read_shared(
             vocab, maxlen = encoder.vocab, config.encoder.maxlen
             encoded, rows = encode_windows(texts, vocab, maxlen, with_words, user_dict)
     else:
-        encoded = _encode(config, corpus, encoder.vocab, with_words, user_dict, stages)
+        texts, pairs = _columns(corpus)
+        if config.train.pseudo_labels is not None:
+            unlabelled = _unlabelled(config)
+            texts, pairs = texts + unlabelled[0], pairs and pairs + unlabelled[1]
+        encoded = _encode(config, texts, pairs, encoder.vocab, with_words, user_dict, stages)
         rows = TextRows(encoded.rows) if config.encoder.windows > 1 else None
-    shared = functools.partial(Shared, encoder, user_dict=user_dict, keywords=keywords, rows=rows)
+    num_unlabelled = max(0, len(texts) - corpus.num_rows)
+    shared = functools.partial(
+        Shared, encoder, user_dict=user_dict, keywords=keywords, rows=rows, num_unlabelled=num_unlabelled
+    )
     if not with_words:
         return shared(features=build_features(encoded, []), vocabulary=None, embedding=None, coverage={})
     vectors = read_vectors(config.words.vectors, encoded.words) if config.words.vectors else None
@@ -177,10 +179,23 @@ def _columns(corpus: Corpus) -> tuple[list[str], list[str] | None]:
     return columns[0], columns[1] if len(columns) == 2 else None
 
 
+def _unlabelled(config: Config) -> tuple[list[str], list[str]]:
+    """The texts of data.test, and of pairs their second ones; not where one is empty."""
+    tables = iter_texts(config.data.test or "", config.data.text_columns)
+    rows = [[table[name].to_pylist() for name in table.column_names if name != "id"] for table in tables]
+    kept = [parts for columns in rows for parts in zip(*columns, strict=True) if all(map(str.strip, parts))]
+    return [parts[0] for parts in kept], [parts[-1] for parts in kept]
+
+
 def _encode(
-    config: Config, corpus: Corpus, vocab: Vocab, with_words: bool, user_dict: str | None, stages: Stages
+    config: Config,
+    texts: list[str],
+    pairs: list[str] | None,
+    vocab: Vocab,
+    with_words: bool,
+    user_dict: str | None,
+    stages: Stages,
 ) -> EncodedTexts:
-    texts, pairs = _columns(corpus)
     maxlen, truncate, windows = config.encoder.maxlen, config.encoder.truncate, config.encoder.windows
     if len(texts) < PARALLEL_TEXTS:
         with stages.stage("encoding"):

@@ -19,12 +19,13 @@ from raytrain.config.defaults import (
 )
 from raytrain.config.schema import Config
 from raytrain.corpus.corpus import Corpus
+from raytrain.crossval.adapt import adapt_encoder
 from raytrain.crossval.directory import identify
 from raytrain.crossval.inputs import read_shared
 from raytrain.crossval.prepare import PreparedRun
 from raytrain.devices import quick_imports
 from raytrain.folds.frozen import EncoderSource
-from raytrain.folds.spec import FoldData, FoldSpec, ModelSettings, Shared, fold_name
+from raytrain.folds.spec import UNLABELLED, FoldData, FoldSpec, ModelSettings, Shared, fold_name
 from raytrain.ngrams.tfidf import join_texts
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.stages import Stages
@@ -90,14 +91,17 @@ class Plan:
 
     def fold_data(self) -> FoldData:
         """What all folds read, for the object store."""
-        shared = self.shared
+        shared, targets, folds = self.shared, self.targets, self.folds
+        if shared.num_unlabelled:
+            targets = np.pad(targets, (0, shared.num_unlabelled), constant_values=-1)
+            folds = np.pad(folds, ((0, 0), (0, shared.num_unlabelled)), constant_values=UNLABELLED)
         with_texts = not all(reads_encoder(name) for name in self.config.model.architectures)
         return FoldData(
             features=shared.features,
-            targets=self.targets,
+            targets=targets,
             ids=self.corpus.table["id"].combine_chunks(),
             embedding=shared.embedding,
-            folds=self.folds,
+            folds=folds,
             held_words=shared.keywords.held if shared.keywords is not None else None,
             texts=pa.array(self.texts, pa.large_string()) if with_texts else None,
             rows=TextRows(shared.rows.rows) if shared.rows is not None else None,
@@ -105,13 +109,15 @@ class Plan:
 
 
 def load_plan(run: Directory, config: Config, prepared: PreparedRun, stages: Stages) -> Plan:
-    """Encodes the corpus, and meanwhile loads the encoder on Ray.
+    """Encodes the corpus, and meanwhile loads the encoder on Ray; adapts it first where the config says so.
 
     Raises:
         InputError: The encoder's weights, the user dictionary or the word vectors cannot be used.
+        PretrainError: The encoder could not be adapted.
         TimeBudgetError: Before all is encoded.
     """
-    corpus, encoder = prepared.corpus, prepared.encoder
+    corpus = prepared.corpus
+    encoder = adapt_encoder(run, config, corpus, prepared.encoder, stages)
     weights, answer = _load_encoder(config, encoder)
     shared = read_shared(config, corpus, encoder, prepared.dictionary, stages)
     facts: dict[str, Any] = {"digest": "", "layout": None}

@@ -12,6 +12,7 @@ from raytrain.corpus.unlabelled import count_texts
 from raytrain.crossval.directory import check_inputs, find_folds
 from raytrain.crossval.inputs import Dictionary, class_weights, find_encoder, read_dictionary
 from raytrain.pretrained.directory import EncoderFiles
+from raytrain.pretraining.pieces import special_ids
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 
@@ -48,6 +49,8 @@ def prepare_run(run: Directory, config: Config, stages: Stages) -> PreparedRun:
     corpus = read_texts(config, stages)
     dictionary = read_dictionary(config, corpus)
     encoder = find_encoder(config, corpus, stages.console)
+    if config.encoder.adapt:
+        special_ids(encoder.vocab, encoder.config["vocab_size"])  # it cannot be without a [MASK]
     class_weight = class_weights(config, corpus)
     hashes = check_inputs(run, config, corpus, encoder)
     return PreparedRun(corpus, dictionary, encoder, class_weight, hashes, find_folds(run, config, corpus))

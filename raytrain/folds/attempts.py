@@ -1,11 +1,11 @@
-"""One fold run to its end: its attempts, and what a failure means for the next one."""
+"""One training by Ray Train to its end: its attempts, and what a failure means for the next one."""
 
 import contextlib
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from raytrain.errors import RaytrainError, StorageError, WorkerMemoryError
 from raytrain.folds.log import FoldLog, Retried
@@ -16,11 +16,34 @@ from raytrain.storage.directory import Directory
 
 Fit = Callable[[FoldSpec], str]
 Kind = Literal["permanent", "memory", "chance"]
+Result = TypeVar("Result")
+
+
+class Attempted(Protocol):
+    """What is asked of a training: where it lies, in how many pieces it takes a batch, until when it may run.
+
+    A dataclass.
+    """
+
+    @property
+    def location(self) -> str: ...
+
+    @property
+    def accumulation(self) -> int: ...
+
+    @property
+    def deadline(self) -> float | None: ...
+
+    @property
+    def settings(self) -> Any: ...
+
+
+Spec = TypeVar("Spec", bound=Attempted)
 
 
 @dataclass(frozen=True)
-class FoldOutcome:
-    """How a fold run ended.
+class Outcome(Generic[Result]):
+    """How a training ended.
 
     Attributes:
         result: What it committed; None where it failed, or stopped before it had learned anything.
@@ -28,13 +51,26 @@ class FoldOutcome:
         storage: Where the failure was that the storage is gone: what is wrong with it.
     """
 
-    result: FoldResult | None
+    result: Result | None
     failure: str = ""
     storage: str = ""
 
 
+FoldOutcome = Outcome[FoldResult]
+
+
 def run_fold(spec: FoldSpec, max_failures: int, fit: Fit, tell: Callable[[Retried], None]) -> FoldOutcome:
-    """Attempts a fold until it is committed or given up; each attempt goes on from the last checkpoint.
+    """`run_attempts` of a fold; `fit` returns what `folds.worker.train_fold` does."""
+    return run_attempts(spec, max_failures, lambda spec: _read_outcome(spec, fit(spec)), tell)
+
+
+def run_attempts(
+    spec: Spec,
+    max_failures: int,
+    fit: Callable[[Spec], Outcome[Result]],
+    tell: Callable[[Retried], None],
+) -> Outcome[Result]:
+    """Attempts a training until it is committed or given up; each goes on from the last checkpoint.
 
     - No machine had room yet: again, until the deadline.
     - Memory that was short: again with each batch in twice as many pieces.
@@ -43,23 +79,23 @@ def run_fold(spec: FoldSpec, max_failures: int, fit: Fit, tell: Callable[[Retrie
       cannot be written the next attempt waits, and the failure is not counted.
 
     Args:
-        spec: The fold.
+        spec: What is trained.
         max_failures: Failures by chance that are forgiven.
-        fit: Trains the fold once; returns what `folds.worker.train_fold` does.
+        fit: Trains it once.
         tell: Called with an event for the driver.
     """
     num_failures = 0
     while True:
         try:
-            return _read_outcome(spec, _fit_once_there_is_room(spec, fit, tell))
+            return _fit_once_there_is_room(spec, fit, tell)
         except Exception as error:
             failure, kind = traceback.format_exc(), judge(error)
         try:
             waited = _wait_for_storage(spec)
         except StorageError as gone:
-            return FoldOutcome(None, failure, str(gone))
+            return Outcome(None, failure, str(gone))
         if kind == "memory" and spec.accumulation < spec.settings.batch_size:
-            spec = replace(spec, accumulation=2 * spec.accumulation)
+            spec = replace(spec, accumulation=2 * spec.accumulation)  # type: ignore[type-var]
             size = -(-spec.settings.batch_size // spec.accumulation)
             what = f"out of memory: again with batches in {spec.accumulation} pieces of {size}"
         elif kind == "chance" and waited:
@@ -68,14 +104,16 @@ def run_fold(spec: FoldSpec, max_failures: int, fit: Fit, tell: Callable[[Retrie
             num_failures += 1
             if kind != "chance" or num_failures > max_failures:
                 _note(spec, "given up", failure)
-                return FoldOutcome(None, failure)
+                return Outcome(None, failure)
             what = f"failure {num_failures} of {max_failures} that are forgiven: again"
         _note(spec, what, failure)
         tell(Retried(what))
 
 
-def _fit_once_there_is_room(spec: FoldSpec, fit: Fit, tell: Callable[[Retried], None]) -> str:
-    """Trains a fold; where no machine has room, tries again until its deadline."""
+def _fit_once_there_is_room(
+    spec: Spec, fit: Callable[[Spec], Outcome[Result]], tell: Callable[[Retried], None]
+) -> Outcome[Result]:
+    """Trains; where no machine has room, tries again until the deadline."""
     has_told = False
     while True:
         try:
@@ -84,7 +122,7 @@ def _fit_once_there_is_room(spec: FoldSpec, fit: Fit, tell: Callable[[Retried], 
             if not any(found_no_room(cause) for cause in causes_of(error)):
                 raise
         if spec.deadline is not None and time.time() >= spec.deadline:
-            return "stopped"
+            return Outcome(None)
         if not has_told:
             tell(Retried("no machine has room yet: waiting"))
         has_told = True
@@ -113,7 +151,7 @@ def judge(error: BaseException) -> Kind:
     return "permanent" if ours else "chance"
 
 
-def _wait_for_storage(spec: FoldSpec) -> bool:
+def _wait_for_storage(spec: Attempted) -> bool:
     """Returns whether the storage had to be waited for. Raises StorageError where it is gone for good."""
     directory = Directory(spec.location)
     if directory.is_writable():
@@ -123,7 +161,7 @@ def _wait_for_storage(spec: FoldSpec) -> bool:
     return True
 
 
-def _note(spec: FoldSpec, what: str, failure: str) -> None:
+def _note(spec: Attempted, what: str, failure: str) -> None:
     """Writes to the fold's log; that it cannot be written is no failure of the fold."""
     with contextlib.suppress(Exception):
         FoldLog(spec.location).add("failure", next=what, error=failure)

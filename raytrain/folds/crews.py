@@ -8,7 +8,6 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
 
 import ray
 from ray.actor import ActorHandle
@@ -18,8 +17,8 @@ from raytrain.folds.attempts import FoldOutcome, run_fold
 from raytrain.folds.log import Event
 from raytrain.folds.resources import FoldResources
 from raytrain.folds.spec import FoldSpec
-from raytrain.folds.trainer import CrewTrainer
-from raytrain.folds.worker import Outcome
+from raytrain.folds.trainer import LightTrainer
+from raytrain.folds.worker import Outcome, train_folds
 
 END_SECONDS = 15.0  # that the end of a crew is waited for
 
@@ -56,11 +55,11 @@ class Crew:
         self._workers: list[ActorHandle] = []
         self._thread: threading.Thread | None = None
 
-    def start(self, trainer: CrewTrainer) -> None:
+    def start(self, trainer: LightTrainer) -> None:
         self._thread = threading.Thread(target=self._run, args=(trainer,), daemon=True)
         self._thread.start()
 
-    def _run(self, trainer: CrewTrainer) -> None:
+    def _run(self, trainer: LightTrainer) -> None:
         error: BaseException | None = None
         try:
             trainer.fit()
@@ -212,6 +211,6 @@ class FoldLauncher:
         crew.start(self._trainer(number, resources))
         return crew
 
-    def _trainer(self, number: int, resources: FoldResources) -> CrewTrainer:
-        launcher: Any = ray.get_runtime_context().current_actor
-        return CrewTrainer(launcher, number, resources.scaling())
+    def _trainer(self, number: int, resources: FoldResources) -> LightTrainer:
+        arguments = {"launcher": ray.get_runtime_context().current_actor, "crew": number}
+        return LightTrainer(train_folds, arguments, f"crew-{number}", resources.scaling())

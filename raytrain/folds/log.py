@@ -6,11 +6,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
+from ray.actor import ActorHandle
 from ray.util.metrics import Gauge
 
-from raytrain.folds.spec import FoldSpec
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes
 
@@ -138,14 +138,36 @@ class Labelled:
 Event = Started | Stepped | EpochEnded | MemoryTaken | Retried | Restarted | Labelled
 
 
+class Told(Protocol):
+    """What a reporter reads of what it reports."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def run(self) -> str: ...
+
+    @property
+    def location(self) -> str: ...
+
+    @property
+    def accumulation(self) -> int: ...
+
+    @property
+    def settings(self) -> Any: ...
+
+    @property
+    def progress(self) -> ActorHandle | None: ...
+
+
 class FoldReporter:
     """Takes what happens in the worker of rank 0 and passes it on.
 
     Args:
-        spec: The fold.
+        spec: The fold, or whatever else trains so.
     """
 
-    def __init__(self, spec: FoldSpec):
+    def __init__(self, spec: Told):
         self._spec = spec
         self.log = FoldLog(spec.location)
         self._time, self._step = time.monotonic(), 0

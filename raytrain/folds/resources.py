@@ -157,7 +157,7 @@ def divide_resources(
     if not isinstance(gpus, float):
         gpus = WHOLE_CARD if any(node.gpus for node in nodes) else 0.0
     probe = cluster.gpus_per_fold == "auto" and gpus > 0 and cluster.workers_per_fold == 1
-    cpus = cluster.cpus_per_fold or _cpu_share(num_runs * cluster.workers_per_fold, gpus, nodes)
+    cpus = cluster.cpus_per_fold or cpu_share(num_runs * cluster.workers_per_fold, gpus, nodes)
     divides = probe and cluster.cpus_per_fold is None
     resources = FoldResources(cpus, gpus, cluster.workers_per_fold, 0, probe, divides)
     slots = count_slots(resources, cluster, max(num_missing, 1), nodes)
@@ -174,7 +174,7 @@ def count_slots(
     return even_slots(num_folds, min(fitting, cluster.max_concurrent_folds or fitting)) if fitting else 0
 
 
-def _cpu_share(num_workers: int, gpus: float, nodes: Sequence[Node]) -> int:
+def cpu_share(num_workers: int, gpus: float, nodes: Sequence[Node]) -> int:
     """CPUs per worker: those that come with its share of a card, else an even share of all."""
     with_cards = [node for node in nodes if node.gpus] if gpus else []
     if with_cards:
@@ -191,10 +191,10 @@ def _too_little(resources: FoldResources, nodes: Sequence[Node]) -> str:
     advice = "ask for less"
     if resources.gpus and not any(node.gpus for node in nodes):
         advice = "set cluster.gpus_per_fold=0 to train on CPU"
-    return f"a fold needs {needs}; the cluster has {_describe(nodes)}; {advice}"
+    return f"a fold needs {needs}; the cluster has {describe_nodes(nodes)}; {advice}"
 
 
-def _describe(nodes: Sequence[Node]) -> str:
+def describe_nodes(nodes: Sequence[Node]) -> str:
     """Their sums and the largest: `12 CPU and 2 GPU on 3 nodes (the largest: 8 CPU, 1 GPU)`."""
     text = f"{sum(node.cpus for node in nodes):g} CPU and {sum(node.gpus for node in nodes):g} GPU"
     if len(nodes) == 1:
@@ -209,11 +209,11 @@ def describe_resources(resources: FoldResources, num_missing: int, nodes: Sequen
     gpus = f", {resources.gpus:g} GPU" if resources.gpus else ""
     alive = [node for node in nodes if node.alive]
     more = [node for node in nodes if not node.alive]
-    coming = f" (an autoscaler may add {_describe(more)})" if more else ""
+    coming = f" (an autoscaler may add {describe_nodes(more)})" if more else ""
     waves = math.ceil(num_missing / resources.slots)
     pace = "at once" if waves == 1 else f"in {waves} waves of {resources.slots}"
     probed = "; the first one's peak memory decides how many share a card" if resources.probe else ""
     return (
-        f"a fold takes {workers}{resources.cpus} CPU{gpus}; the cluster has {_describe(alive)}{coming}: "
+        f"a fold takes {workers}{resources.cpus} CPU{gpus}; the cluster has {describe_nodes(alive)}{coming}: "
         f"{num_missing} folds {pace}{probed}"
     )

@@ -34,6 +34,7 @@ class Shared:
         keywords: Where the texts' keywords stand; None where no head counts them.
         rows: The text that each row of the features is of, for taggers the `Windows` that are these rows;
             None where each row is a text.
+        num_unlabelled: Texts among them, behind all others, that have no label.
     """
 
     encoder: EncoderFiles
@@ -45,6 +46,7 @@ class Shared:
     characters: dict[str, np.ndarray] | None = None
     keywords: KeywordInputs | None = None
     rows: TextRows | None = None
+    num_unlabelled: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,10 @@ class FoldData:
 
     Attributes:
         features: (num_rows) of `text.encode.build_features`.
-        targets: (num_texts,) label indices, or the `TaggedWindows` of the texts.
+        targets: (num_texts,) label indices, -1 of texts without a label; or the texts' `TaggedWindows`.
         ids: (num_texts,) the texts' ids.
         embedding: First value of the word embedding, or None.
-        folds: (repeats, num_texts) the fold in which each text is valid.
+        folds: (repeats, num_texts) the fold in which each text is valid, `UNLABELLED` in none.
         held_words: Which keywords each text holds; None where no head counts them.
         texts: (num_texts,) the texts, of pairs both joined; None where no architecture counts n-grams.
         rows: The text that each row of the features is of; None where each row is a text.

@@ -1,4 +1,4 @@
-"""A crew's Ray Train run: the trainer that starts its workers."""
+"""A Ray Train run that starts quickly: the trainer of its workers."""
 
 import asyncio
 import importlib
@@ -6,17 +6,15 @@ import json
 import os
 import socket
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 import ray
 import ray.train
-from ray.actor import ActorHandle
 from ray.train.backend import Backend, BackendConfig
 from ray.train.v2.api.config import FailureConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.v2.tensorflow.tensorflow_trainer import TensorflowTrainer
-
-from raytrain.folds.worker import train_folds
 
 # What a leaner start needs of Ray's private modules, all of it here. Where a Ray has moved one, folds start
 # as the stock trainer does, some seconds later each.
@@ -82,29 +80,36 @@ def _free_address() -> str:
         return f"{ray.util.get_node_ip_address()}:{probe.getsockname()[1]}"
 
 
-class CrewTrainer(TensorflowTrainer):
+class LightTrainer(TensorflowTrainer):
     """A TensorflowTrainer whose constructor leaves TensorFlow out of the driver.
 
-    A failure ends it: what is tried again, and how, is for `folds.attempts.run_fold` to say. A node that is
-    about to be taken away is no failure; Ray then trains on where there is room.
+    A failure ends it: what is tried again, and how, is for `folds.attempts` to say. A node that is about to
+    be taken away is no failure; Ray then trains on where there is room.
 
     Args:
-        launcher: The actor that hands the folds out.
-        number: The crew's.
+        function: What each worker runs.
+        arguments: What it is given.
+        name: Of the run.
         scaling: Its workers and what each takes.
     """
 
-    def __init__(self, launcher: ActorHandle, number: int, scaling: ray.train.ScalingConfig):
+    def __init__(
+        self,
+        function: Callable[[dict[str, Any]], None],
+        arguments: dict[str, Any],
+        name: str,
+        scaling: ray.train.ScalingConfig,
+    ):
         # Ray wants a directory; what lasts is written by ours.
         self._scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         DataParallelTrainer.__init__(
             self,
-            train_folds,
-            train_loop_config={"launcher": launcher, "crew": number},
+            function,
+            train_loop_config=arguments,
             backend_config=LightTensorflowConfig(),
             scaling_config=scaling,
             run_config=ray.train.RunConfig(
-                name=f"crew-{number}",
+                name=name,
                 storage_path=self._scratch.name,
                 failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
             ),

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,11 +101,11 @@ def load_weights(transformer: BERT, weights: Weights) -> list[str]:
         problems.append("it holds " + ", ".join(names[:8]) + (", …" if len(names) > 8 else ""))
         raise CheckpointError(f"{weights.path}: its variables are not those of the config", problems)
     for name, variable in named_variables(transformer).items():
-        variable.assign(_read(weights, name))
+        variable.assign(read_array(weights, name))
     return unread
 
 
-def _read(weights: Weights, name: str) -> np.ndarray:
+def read_array(weights: Weights, name: str) -> np.ndarray:
     """A variable's array in float32. Raises CheckpointError where it cannot be read or is not finite."""
     try:
         array = weights.read(name)
@@ -119,7 +119,13 @@ def _read(weights: Weights, name: str) -> np.ndarray:
     return array
 
 
-def save_encoder(directory: Path, transformer: BERT, config: dict[str, Any], vocab: Vocab) -> None:
+def save_encoder(
+    directory: Path,
+    transformer: BERT,
+    config: dict[str, Any],
+    vocab: Vocab,
+    beside: Mapping[str, tf.Variable] | None = None,
+) -> None:
     """Writes an encoder in Google's format, which `read_encoder` and `open_weights` read bit for bit.
 
     Args:
@@ -127,12 +133,13 @@ def save_encoder(directory: Path, transformer: BERT, config: dict[str, Any], voc
         transformer: Of `network.encoders.build_transformer`.
         config: What it was built of.
         vocab: As in `EncoderFiles`.
+        beside: What else belongs to it, such as a language model's head, by Google's names.
 
     Raises:
         CheckpointError: The directory exists or cannot be written.
     """
     kind = "albert" if isinstance(transformer, ALBERT) else "bert"
-    variables = named_variables(transformer)
+    variables = named_variables(transformer) | dict(beside or {})
     try:
         if directory.exists():
             raise FileExistsError(17, "it exists already")

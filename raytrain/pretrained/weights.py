@@ -1,6 +1,5 @@
 """A checkpoint's variables under Google's names: Google's own, the first albert_zh's, Hugging Face's."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,34 +9,18 @@ from safetensors import SafetensorError, safe_open
 
 from raytrain.errors import CheckpointError
 from raytrain.network.weights import Weights
+from raytrain.pretrained.names import GROUP, google_name, is_turned
 
-_GROUP = "bert/encoder/transformer/group_0/inner_group_0"
 # The first albert_zh release (github.com/brightmart/albert_zh) and Google's names for the same variables.
 _LAYER_SHARED = {
-    "bert/encoder/layer_shared/attention/self/": f"{_GROUP}/attention_1/self/",
-    "bert/encoder/layer_shared/attention/output/dense/": f"{_GROUP}/attention_1/output/dense/",
-    "bert/encoder/layer_shared/attention/output/LayerNorm/": f"{_GROUP}/LayerNorm/",
-    "bert/encoder/layer_shared/intermediate/dense/": f"{_GROUP}/ffn_1/intermediate/dense/",
-    "bert/encoder/layer_shared/output/dense/": f"{_GROUP}/ffn_1/intermediate/output/dense/",
-    "bert/encoder/layer_shared/output/LayerNorm/": f"{_GROUP}/LayerNorm_1/",
+    "bert/encoder/layer_shared/attention/self/": f"{GROUP}/attention_1/self/",
+    "bert/encoder/layer_shared/attention/output/dense/": f"{GROUP}/attention_1/output/dense/",
+    "bert/encoder/layer_shared/attention/output/LayerNorm/": f"{GROUP}/LayerNorm/",
+    "bert/encoder/layer_shared/intermediate/dense/": f"{GROUP}/ffn_1/intermediate/dense/",
+    "bert/encoder/layer_shared/output/dense/": f"{GROUP}/ffn_1/intermediate/output/dense/",
+    "bert/encoder/layer_shared/output/LayerNorm/": f"{GROUP}/LayerNorm_1/",
 }
 _WORDS = "bert/embeddings/word_embeddings"
-# Hugging Face's module paths and Google's scopes, the first that fits.
-_HUGGING_FACE = {
-    "bert": {r"encoder\.layer\.(\d+)\.": r"encoder/layer_\1/"},
-    "albert": {
-        r"encoder\.albert_layer_groups\.0\.albert_layers\.0\.attention\.LayerNorm\.": "group/LayerNorm/",
-        r"encoder\.albert_layer_groups\.0\.albert_layers\.0\.attention\.dense\.": (
-            "group/attention_1/output/dense/"
-        ),
-        r"encoder\.albert_layer_groups\.0\.albert_layers\.0\.attention\.": "group/attention_1/self/",
-        r"encoder\.albert_layer_groups\.0\.albert_layers\.0\.ffn\.": "group/ffn_1/intermediate/dense/",
-        r"encoder\.albert_layer_groups\.0\.albert_layers\.0\.ffn_output\.": (
-            "group/ffn_1/intermediate/output/dense/"
-        ),
-        r"encoder\.albert_layer_groups\.0\.albert_layers\.0\.full_layer_layer_norm\.": "group/LayerNorm_1/",
-    },
-}
 
 
 def open_weights(kind: str, path: str) -> Weights:
@@ -102,7 +85,7 @@ def _open_safetensors(kind: str, path: str) -> Weights:
         # TensorFlow's arrays, because NumPy has no bfloat16.
         opened = safe_open(path, framework="tf")
         names = list(opened.keys())
-        sources = {_google_name(kind, name): name for name in names}
+        sources = {google_name(kind, name): name for name in names}
         shapes = {name: tuple(opened.get_slice(source).get_shape()) for name, source in sources.items()}
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: not a safetensors file: {error}") from error
@@ -110,33 +93,13 @@ def _open_safetensors(kind: str, path: str) -> Weights:
         twice = sorted(set(names) - set(sources.values()))
         raise CheckpointError(f"{path}: holds one variable under two names", twice)
 
-    def is_turned(name: str) -> bool:
-        return name.endswith("/kernel") and name != sources[name]
-
     def read(name: str) -> np.ndarray:
         tensor = opened.get_tensor(sources[name])
         if not tensor.dtype.is_floating:
             raise ValueError(f"expected floats, found {tensor.dtype.name}")
         array = tf.cast(tensor, tf.float32).numpy()
-        return array.T if is_turned(name) else array
+        return array.T if name in turned else array
 
-    turned = {name: shape[::-1] if is_turned(name) else shape for name, shape in shapes.items()}
-    return Weights(path, f"Hugging Face's {kind.upper()}, safetensors", turned, read)
-
-
-def _google_name(kind: str, name: str) -> str:
-    """Google's name of a parameter of Hugging Face's; the name itself where Google has none."""
-    inner = name.removeprefix(f"{kind}.")
-    if not inner.startswith(("embeddings.", "encoder.")) or inner.endswith(
-        ("position_ids", "token_type_ids")
-    ):
-        return name
-    for pattern, scope in _HUGGING_FACE[kind].items():
-        inner = re.sub(f"^{pattern}", scope, inner)
-    inner = inner.replace("group/", f"{_GROUP.removeprefix('bert/')}/", 1)
-    path, leaf = inner.replace(".", "/").rsplit("/", 1)
-    if path.endswith("_embeddings"):
-        return f"bert/{path}"
-    is_norm = "LayerNorm" in path
-    leaf = {"weight": "gamma" if is_norm else "kernel", "bias": "beta" if is_norm else "bias"}.get(leaf, leaf)
-    return f"bert/{path}/{leaf}"
+    turned = {name for name, source in sources.items() if is_turned(name) and name != source}
+    own = {name: shape[::-1] if name in turned else shape for name, shape in shapes.items()}
+    return Weights(path, f"Hugging Face's {kind.upper()}, safetensors", own, read)

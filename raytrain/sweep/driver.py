@@ -12,7 +12,7 @@ from raytrain.cluster import check_storage, connect
 from raytrain.config.defaults import EncoderStart, encoder_start, trains_encoder
 from raytrain.config.load import validate_config
 from raytrain.config.schema import Config
-from raytrain.crossval.directory import check_inputs, lock_run
+from raytrain.crossval.directory import check_inputs
 from raytrain.crossval.driver import announce, frozen_states
 from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary
 from raytrain.crossval.plan import load_plan
@@ -24,6 +24,7 @@ from raytrain.messages import logging_console
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import parquet_bytes
+from raytrain.storage.lock import lock_run
 from raytrain.sweep.pictures import write_pictures
 from raytrain.sweep.points import ListedPoints, OptunaPoints, PointSource
 from raytrain.sweep.records import TrialRecord, begin_sweep, best_trial, read_trials, trials_table

@@ -19,6 +19,7 @@ INPUT_SECTIONS = ("encoder.", "words.")
 _FIXED = (
     *("name", "storage", "seed", "task", "baseline", "data", "folds"),
     *("ensemble", "cache", "cluster", "sweep", "tracking", "train.precision", "train.restarts"),
+    "train.pseudo_labels",
 )
 
 Point = dict[str, Any]  # config key to value

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -110,7 +110,7 @@ class WordPieceTokenizer:
         return Tokens(bounds, ids[tokens], spans[:, 0], spans[:, 1])
 
 
-def build_vocab(texts: Sequence[str], min_count: int = 2, word_count: int = 5) -> list[str]:
+def build_vocab(texts: Iterable[str], min_count: int = 2, word_count: int = 5) -> list[str]:
     """Makes a WordPiece vocabulary of the corpus for an encoder that has none.
 
     Args:

@@ -8,6 +8,7 @@ from raytrain.commands import reference
 from raytrain.commands.reference import COLUMNS, commands_page, config_page
 from raytrain.commands.shared import COMMANDS
 from raytrain.config.load import config_keys
+from raytrain.config.pretraining import PretrainConfig
 
 
 @pytest.fixture(scope="module")
@@ -17,13 +18,13 @@ def commands():
 
 def test_each_key_has_a_row_of_three_cells_in_the_configs_order():
     rows = [line for line in config_page().splitlines() if line.startswith("| `")]
-    assert [row.split("`")[1] for row in rows] == config_keys()
+    assert [row.split("`")[1] for row in rows] == [*config_keys(), *config_keys(PretrainConfig)]
     for row in rows:
         assert row.replace("\\|", "").count("|") == 4 and row.endswith(" |"), row
 
 
 def test_a_bar_within_a_meaning_ends_no_cell(monkeypatch):
-    monkeypatch.setattr(reference, "describe_keys", lambda: [("a.b", "null", "x | y | z")])
+    monkeypatch.setattr(reference, "describe_keys", lambda kind: [("a.b", "null", "x | y | z")])
     assert config_page().splitlines()[-1] == "| `a.b` | `null` | x \\| y \\| z |"
 
 
@@ -36,7 +37,7 @@ def test_each_command_is_described_once_in_order(commands):
 
 def test_keys_of_the_config_are_left_to_their_own_page(commands):
     assert "train.learning_rate=" not in commands
-    assert commands.count("[config](config.md)") == 2  # of kfold and sweep
+    assert commands.count("[config](config.md)") == 3  # of kfold, sweep and pretrain
 
 
 def test_blocks_are_closed_and_lines_fit(commands):

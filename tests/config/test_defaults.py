@@ -5,6 +5,7 @@ from raytrain.config.defaults import (
     EncoderStart,
     encoder_start,
     learning_rates,
+    pretraining_rate,
     reads_words,
     trains_encoder,
 )
@@ -97,3 +98,17 @@ def test_every_tagger_reads_words(architecture):
 def test_transitions_learn_a_thousand_times_faster_than_a_pretrained_encoder():
     _, encoder = learning_rates(config_of("task=tag"), "crf", EncoderStart(True, 1e-5))
     assert pytest.approx(1000 * encoder) == CRF_LEARNING_RATE
+
+
+@pytest.mark.parametrize(
+    ("layers", "hidden", "pretrained", "rate"),
+    [(12, 768, True, 5e-5), (24, 1024, True, 5e-5), (12, 768, False, 1e-4), (2, 128, False, 1e-3)],
+)
+def test_a_pretraining_rate_goes_by_size_within_bounds(layers, hidden, pretrained, rate):
+    config = {
+        "hidden_size": hidden,
+        "intermediate_size": 4 * hidden,
+        "num_hidden_layers": layers,
+        "vocab_size": 21128,
+    }
+    assert pretraining_rate(config, pretrained) == rate

@@ -8,14 +8,13 @@ import pytest
 
 from raytrain.config.keys import NEWER_KEYS, binding_keys
 from raytrain.config.load import load_config
+from raytrain.config.stored import check_config
 from raytrain.corpus.corpus import Corpus
 from raytrain.crossval.directory import (
     begin_run,
-    check_config,
     check_inputs,
     find_folds,
     identify,
-    lock_run,
     read_summary,
 )
 from raytrain.errors import ArtifactError, ConfigError, StorageError
@@ -246,31 +245,6 @@ def test_words_files_that_no_head_reads_are_not_looked_at(run):
     begin(run, "words.vectors=nowhere.txt", "model.architecture=finetune")
 
 
-def test_second_holder_is_refused_until_the_first_lets_go(run):
-    with lock_run(run), pytest.raises(ConfigError, match="another job"), lock_run(run):
-        pass
-    with lock_run(run):
-        pass
-
-
-def test_lock_is_let_go_after_an_error(run):
-    with pytest.raises(ZeroDivisionError), lock_run(run):
-        raise ZeroDivisionError
-    with lock_run(run):
-        pass
-
-
-def test_two_runs_do_not_lock_each_other(run, tmp_path):
-    with lock_run(run), lock_run(Directory(tmp_path / "other")):
-        assert run.exists(".lock")
-
-
-def test_object_stores_have_no_lock():
-    run = Directory("mock://bucket/run")
-    with lock_run(run), lock_run(run):
-        assert run.files() == []
-
-
 def test_summary_counts_only_once_the_ensemble_is_written(run):
     run.write_bytes("summary.json", b'{"rows": 3}')
     assert read_summary(run) is None
@@ -292,13 +266,6 @@ def test_a_run_with_open_folds_is_not_finished(run, open_folds):
     assert read_summary(run) is not None
     run.write_bytes("summary.json", json_bytes({open_folds: ["finetune/r0-fold-01"]}))
     assert read_summary(run) is None
-
-
-def test_a_run_below_a_file_is_told(tmp_path):
-    (tmp_path / "runs").write_bytes(b"")
-    run = Directory(tmp_path / "runs" / "tiny")
-    with pytest.raises(StorageError, match="runs/tiny cannot be written"), lock_run(run):
-        pass
 
 
 def test_a_storage_that_is_away_is_not_a_damaged_run(tmp_path, monkeypatch):

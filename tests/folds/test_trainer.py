@@ -6,12 +6,12 @@ from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from raytrain.folds import trainer
-from raytrain.folds.trainer import PRIVATE, CrewTrainer, causes_of, find_private, found_no_room
+from raytrain.folds.trainer import PRIVATE, LightTrainer, causes_of, find_private, found_no_room
 
 
 @pytest.fixture
-def crew_trainer():
-    return CrewTrainer(None, 0, ray.train.ScalingConfig(num_workers=1))
+def light_trainer():
+    return LightTrainer(print, {}, "crew-0", ray.train.ScalingConfig(num_workers=1))
 
 
 @pytest.mark.parametrize("name", PRIVATE)
@@ -30,23 +30,23 @@ def test_a_class_that_is_gone_is_none(monkeypatch):
     assert find_private("TrainController") is None and find_private("DatasetsCallback") is None
 
 
-def test_callbacks_that_a_fold_does_not_need_are_left_out_where_they_are_known(crew_trainer, monkeypatch):
+def test_callbacks_that_a_fold_does_not_need_are_left_out_where_they_are_known(light_trainer, monkeypatch):
     stock = [
-        type(callback).__name__ for callback in DataParallelTrainer._create_default_callbacks(crew_trainer)
+        type(callback).__name__ for callback in DataParallelTrainer._create_default_callbacks(light_trainer)
     ]
-    lean = [type(callback).__name__ for callback in crew_trainer._create_default_callbacks()]
+    lean = [type(callback).__name__ for callback in light_trainer._create_default_callbacks()]
     assert set(stock) - set(lean) == {"DatasetsCallback", "PlacementGroupCleanerCallback"}
     monkeypatch.setattr(trainer, "find_private", lambda name: None)
-    assert [type(callback).__name__ for callback in crew_trainer._create_default_callbacks()] == stock
+    assert [type(callback).__name__ for callback in light_trainer._create_default_callbacks()] == stock
 
 
-def test_without_its_controller_the_stock_trainer_runs(crew_trainer, monkeypatch):
+def test_without_its_controller_the_stock_trainer_runs(light_trainer, monkeypatch):
     ran = []
     monkeypatch.setattr(trainer, "find_private", lambda name: None)
     monkeypatch.setattr(
         DataParallelTrainer, "_initialize_and_run_controller", lambda self, **given: ran.append(given)
     )
-    crew_trainer._initialize_and_run_controller(scaling=1)
+    light_trainer._initialize_and_run_controller(scaling=1)
     assert ran == [{"scaling": 1}]
 
 

@@ -5,10 +5,10 @@ from tiny_run import silent_console, tiny_overrides
 
 from raytrain.config.defaults import EncoderStart
 from raytrain.config.load import load_config
-from raytrain.crossval.directory import lock_run
 from raytrain.errors import ClusterError, ConfigError, CorpusError
 from raytrain.scores.classes import METRICS
 from raytrain.storage.directory import Directory
+from raytrain.storage.lock import lock_run
 from raytrain.sweep.driver import _point_source, _sum_up, best_config, run_sweep
 from raytrain.sweep.records import TrialRecord, best_trial
 from raytrain.sweep.space import read_space, with_point

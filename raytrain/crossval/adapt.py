@@ -1,0 +1,160 @@
+"""An encoder adapted to a run's own texts before its folds, kept in the user's cache.
+
+Masked language modelling on the texts of a task, test texts among them and labels not, is Gururangan et al.'s
+(2020) task-adaptive pre-training. Labels are never read, so that out-of-fold scores stay what they are.
+"""
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from raytrain.config.pretraining import PretrainConfig
+from raytrain.config.schema import Config
+from raytrain.corpus.corpus import Corpus
+from raytrain.corpus.unlabelled import iter_texts
+from raytrain.errors import StorageError, TimeBudgetError
+from raytrain.home import home_directory
+from raytrain.pretrained.directory import EncoderFiles, read_encoder
+from raytrain.pretrained.start import hash_encoder
+from raytrain.pretraining.directory import ENCODER, is_finished, read_record
+from raytrain.pretraining.driver import VERSION, hash_of, train_encoder
+from raytrain.pretraining.lines import Texts
+from raytrain.pretraining.pieces import special_ids
+from raytrain.pretraining.table import summarize
+from raytrain.stages import Stages
+from raytrain.storage.directory import Directory
+from raytrain.storage.files import whole_or_not
+
+FOLDER = "adapted"  # in the cache, and in the run's directory while it trains
+MOST_KEPT = 16  # adapted encoders in the cache; the longest unused give way
+# Of the texts of a run a larger share than of large files: these are few.
+HELD_BACK, MOST_HELD_BACK = 0.05, 500
+
+
+def adapt_encoder(
+    run: Directory, config: Config, corpus: Corpus, encoder: EncoderFiles, stages: Stages
+) -> EncoderFiles:
+    """The run's encoder after it has learned of the run's texts; as it is where the config does not ask.
+
+    Args:
+        run: The run's directory; where it stopped before, it goes on there.
+        config: Of the run.
+        corpus: Its texts.
+        encoder: With which it begins.
+        stages: Where progress is told, and the deadline.
+
+    Raises:
+        PretrainError: It failed for good.
+        TimeBudgetError: It was used up before the end.
+        StorageError: The cache cannot be written.
+    """
+    if not (config.encoder.adapt and config.model.has_networks):
+        return encoder
+    texts, own = _texts_of(config, corpus), _pretraining_of(config)
+    plain = own.model_dump(mode="json", exclude={"name", "storage", "data", "cluster"})
+    identity = hash_of(VERSION, plain, hash_encoder(encoder), hash_vocab(encoder), dict(texts.hashes))
+    kept = home_directory() / FOLDER / identity[:32]
+    record = read_record(Directory(kept)) if kept.is_dir() else None
+    if record is not None:
+        stages.say(f"encoder: adapted to these texts before ({kept})")
+    else:
+        stages.say(f"encoder: adapting it to {texts.count:,} texts of this run, their labels unread")
+        record = _train(run, own, identity, texts, encoder, stages)
+        _keep(run / FOLDER / identity[:32] / ENCODER, kept)
+        (run / FOLDER).delete()
+    stages.say(summarize(record))
+    with contextlib.suppress(OSError):  # the longest unused are removed first
+        kept.touch()
+    return read_encoder(str(kept), True, config.encoder.maxlen)
+
+
+def hash_vocab(encoder: EncoderFiles) -> str:
+    """Of a vocabulary that no file holds: an untrained mini's is counted in the texts."""
+    vocab = encoder.vocab
+    data = vocab if isinstance(vocab, bytes) else "\n".join(vocab).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(data).hexdigest()
+
+
+def _texts_of(config: Config, corpus: Corpus) -> Texts:
+    """The corpus's texts and those to predict, of pairs both."""
+    data, own = config.data, [text for text in corpus.all_texts() if text.strip()]
+
+    def lines() -> Iterator[str]:
+        yield from own
+        for table in iter_texts(data.test, data.text_columns) if data.test is not None else ():
+            for name in corpus.text_names:
+                yield from (text for text in table[name].to_pylist() if text.strip())
+
+    digest, count = hashlib.sha256(), 0
+    for text in lines():
+        digest.update(text.encode("utf-8", "surrogatepass") + b"\n")
+        count += 1
+    told: list[dict[str, Any]] = [{"path": data.path, "texts": len(own)}]
+    told += [{"path": data.test, "texts": count - len(own)}] if data.test is not None else []
+    return Texts(lines, count, told, {"texts": digest.hexdigest()})
+
+
+def _pretraining_of(config: Config) -> PretrainConfig:
+    """The config of a pre-training on one worker, with all CPUs of a machine or one of its cards."""
+    without_card = config.cluster.gpus_per_fold == 0
+    return PretrainConfig.model_validate(
+        {
+            "name": config.name,
+            "seed": config.seed,
+            "data": {"path": config.data.path, "held_back": HELD_BACK, "max_held_back": MOST_HELD_BACK},
+            "encoder": config.encoder.model_dump(include={"checkpoint", "pretrained", "maxlen"}),
+            "train": {
+                "epochs": config.encoder.adapt_epochs,
+                "precision": config.train.precision,
+                "compile": config.train.compile,
+            },
+            "cluster": {
+                "gpus_per_worker": 0 if without_card else None,
+                "max_failures": config.cluster.max_failures,
+            },
+        }
+    )
+
+
+def _train(
+    run: Directory,
+    own: PretrainConfig,
+    identity: str,
+    texts: Texts,
+    encoder: EncoderFiles,
+    stages: Stages,
+) -> dict[str, Any]:
+    """Trains in a folder of the run, which all nodes reach, or goes on there. Returns the record."""
+    place = run / FOLDER / identity[:32]  # so that a checkpoint there is of just these texts
+    record = read_record(place, identity)
+    if record is None or not is_finished(record):
+        special = special_ids(encoder.vocab, encoder.config["vocab_size"])
+        record = train_encoder(place, own, identity, texts, encoder, special, stages)
+    if not is_finished(record):
+        kept = "what it has learned is kept, the same command goes on there"
+        raise TimeBudgetError(f"cluster.time_budget was used up: adapting the encoder; {kept}")
+    return record
+
+
+def _keep(trained: Directory, kept: Path) -> None:
+    """Copies the encoder into the cache, whole or not at all.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    try:
+        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        others = sorted(kept.parent.iterdir(), key=lambda path: path.stat().st_mtime)
+        for path in others[: max(0, len(others) - MOST_KEPT + 1)]:
+            shutil.rmtree(path, ignore_errors=True)
+        with whole_or_not(kept) as unfinished:
+            unfinished.mkdir()
+            for name in trained.files():
+                (unfinished / name).write_bytes(trained.read_bytes(name))
+    except OSError as error:
+        if not kept.is_dir():  # where another run was quicker, its encoder is as good
+            advice = "make room there, or name another place by RAYTRAIN_HOME"
+            raise StorageError(f"{kept} cannot be written: {error}; {advice}") from error

@@ -1,0 +1,97 @@
+"""Names of an encoder's parameters: Hugging Face's and Google's for the same ones, in both directions.
+
+The language model's head counts as well; its decoder is the token embedding, and named as that alone.
+"""
+
+import re
+
+GROUP = "bert/encoder/transformer/group_0/inner_group_0"
+_ALBERT = "albert.encoder.albert_layer_groups.0.albert_layers.0"
+_HEAD = "cls/predictions"
+# Hugging Face's module paths and Google's scopes, the first that fits; {n} is a layer's number.
+_SCOPES = {
+    "bert": {
+        "bert.embeddings.": "bert/embeddings/",
+        "bert.encoder.layer.{n}.": "bert/encoder/layer_{n}/",
+        "bert.encoder.": "bert/encoder/",
+        "cls.predictions.": f"{_HEAD}/",
+    },
+    "albert": {
+        "albert.embeddings.": "bert/embeddings/",
+        f"{_ALBERT}.attention.LayerNorm.": f"{GROUP}/LayerNorm/",
+        f"{_ALBERT}.attention.dense.": f"{GROUP}/attention_1/output/dense/",
+        f"{_ALBERT}.attention.": f"{GROUP}/attention_1/self/",
+        f"{_ALBERT}.ffn.": f"{GROUP}/ffn_1/intermediate/dense/",
+        f"{_ALBERT}.ffn_output.": f"{GROUP}/ffn_1/intermediate/output/dense/",
+        f"{_ALBERT}.full_layer_layer_norm.": f"{GROUP}/LayerNorm_1/",
+        "albert.encoder.": "bert/encoder/",
+        "predictions.dense.": f"{_HEAD}/transform/dense/",
+        "predictions.LayerNorm.": f"{_HEAD}/transform/LayerNorm/",
+        "predictions.": f"{_HEAD}/",
+    },
+}
+_NORM, _PRODUCT = {"weight": "gamma", "bias": "beta"}, {"weight": "kernel", "bias": "bias"}
+_OUTPUT_BIAS = f"{_HEAD}/output_bias"  # Hugging Face's is the bias of no layer
+_UNNAMED = ("position_ids", "token_type_ids")  # buffers
+_NUMBER = r"(?P<n>\d+)"
+
+
+def google_name(kind: str, name: str) -> str:
+    """Google's name of a parameter of Hugging Face's; the name itself where Google has none.
+
+    Args:
+        kind: `bert` or `albert`.
+        name: As in model.safetensors, of the bare encoder or under a task's model.
+    """
+    full = f"{kind}.{name}" if name.startswith(("embeddings.", "encoder.")) else name
+    if full.endswith(_UNNAMED) or ".decoder." in full:
+        return name
+    for path, scope in _SCOPES[kind].items():
+        rest = _moved(full, path, scope)
+        if rest is not None:
+            return _google_leaf(rest)
+    return name
+
+
+def hugging_face_name(kind: str, name: str) -> str:
+    """Hugging Face's name, under its masked language model, of a variable of Google's.
+
+    Raises:
+        KeyError: It has none.
+    """
+    for path, scope in _SCOPES[kind].items():
+        rest = _moved(name, scope, path)
+        if rest is not None:
+            return _hugging_face_leaf(rest)
+    raise KeyError(name)
+
+
+def is_turned(name: str) -> bool:
+    """Whether Google's variable of this name is the transpose of Hugging Face's parameter."""
+    return name.endswith("/kernel")
+
+
+def _moved(name: str, old: str, new: str) -> str | None:
+    """The name with the beginning `new` instead of `old`; None where it begins otherwise."""
+    pattern = re.escape(old).replace(re.escape("{n}"), _NUMBER)
+    found = re.match(pattern, name)
+    return None if found is None else new.format(**found.groupdict()) + name[found.end() :]
+
+
+def _google_leaf(name: str) -> str:
+    path, _, leaf = name.replace(".", "/").rpartition("/")
+    if path.endswith("_embeddings"):
+        return path
+    if path == _HEAD and leaf == "bias":
+        return _OUTPUT_BIAS
+    return f"{path}/{(_NORM if 'LayerNorm' in path else _PRODUCT).get(leaf, leaf)}"
+
+
+def _hugging_face_leaf(name: str) -> str:
+    path, _, leaf = name.replace("/", ".").rpartition(".")
+    if leaf.endswith("_embeddings"):
+        return f"{path}.{leaf}.weight"
+    if leaf == "output_bias":
+        return f"{path}.bias"
+    leaves = {own: other for table in (_NORM, _PRODUCT) for other, own in table.items()}
+    return f"{path}.{leaves[leaf]}"

@@ -1,0 +1,50 @@
+"""The encoder that a config names, wherever it comes from."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from rich.console import Console
+
+from raytrain.config.sections import CheckpointConfig
+from raytrain.errors import ConfigError
+from raytrain.pretrained.directory import EncoderFiles, read_encoder, untrained_mini
+from raytrain.pretrained.fetch import locate_checkpoint
+from raytrain.storage.files import hash_file
+from raytrain.text.wordpiece import build_vocab
+
+
+def find_start(
+    config: CheckpointConfig, read_texts: Callable[[], Iterable[str]], console: Console
+) -> EncoderFiles:
+    """The encoder that the config names, fetched where it is not here yet.
+
+    Args:
+        config: Of the encoder.
+        read_texts: Gives the texts of which an untrained mini has its vocabulary.
+        console: Where a download is told.
+
+    Raises:
+        CheckpointError: There is none of that name, or it cannot be fetched or used.
+    """
+    if config.checkpoint == "mini" and not config.pretrained:
+        return untrained_mini(build_vocab(read_texts()), config.maxlen)
+    directory = locate_checkpoint(config.checkpoint, console)
+    return read_encoder(str(directory), config.pretrained, config.maxlen)
+
+
+def hash_encoder(encoder: EncoderFiles) -> str:
+    """Of the whole files, because the ends of two weights may be alike, and of how their config is read."""
+    digest = hashlib.sha256(json.dumps([encoder.kind, encoder.config], sort_keys=True).encode())
+    for path in encoder.files:
+        digest.update(hash_input("encoder.checkpoint", Path(path)).encode())
+    return digest.hexdigest()
+
+
+def hash_input(key: str, path: Path) -> str:
+    """Of a file that a key names. Raises ConfigError where it cannot be read."""
+    try:
+        return hash_file(path)
+    except OSError as error:
+        raise ConfigError(f"{key}: cannot read {path}: {error.strerror or error}") from error

@@ -1,0 +1,157 @@
+"""An encoder adapted to a run's texts: when, to which, and taken from where the second time."""
+
+import pytest
+from tiny_run import CHARACTERS, VOCAB, silent_stages, tiny_config, write_csv
+
+from raytrain.config.keys import decisive_keys
+from raytrain.config.load import load_config
+from raytrain.corpus.labelled import read_corpus
+from raytrain.crossval import adapt
+from raytrain.crossval.adapt import FOLDER, adapt_encoder
+from raytrain.crossval.directory import check_inputs
+from raytrain.errors import ConfigError, StorageError, TimeBudgetError
+from raytrain.pretrained.directory import read_encoder
+from raytrain.pretraining.directory import write_record
+from raytrain.pretraining.settings import PretrainSpec
+from raytrain.storage.directory import Directory
+from raytrain.storage.files import json_bytes
+
+HISTORY = [{"step": 0, "perplexity": 30.0, "accuracy": 0.1}, {"step": 5, "perplexity": 20.0, "accuracy": 0.2}]
+
+
+@pytest.fixture
+def trained(monkeypatch, tmp_path):
+    """Stands for the training; what it was given, call by call."""
+    monkeypatch.setenv("RAYTRAIN_HOME", str(tmp_path / "home"))
+    calls = []
+
+    def train_encoder(place, own, identity, texts, encoder, special, stages):
+        calls.append({"config": own, "identity": identity, "texts": list(texts.lines())})
+        config = {**encoder.config, "model_type": encoder.kind}
+        (place / "encoder").write_bytes("config.json", json_bytes(config))
+        (place / "encoder").write_bytes("vocab.txt", ("\n".join(encoder.vocab) + "\n").encode())
+        (place / "encoder").write_bytes("model.safetensors", b"weights")
+        from tiny_pretraining import settings
+
+        spec = PretrainSpec("a", place.location, identity, 1, settings(), "bert", {}, None, None, "", {})
+        told = {"steps": 5, "seconds": 1.0, "stopped_early": calls.stop_early, "history": HISTORY}
+        write_record(place, spec, told)
+        return adapt.read_record(place)
+
+    class Calls(list):
+        stop_early = False
+
+    calls = Calls()
+    monkeypatch.setattr(adapt, "train_encoder", train_encoder)
+    return calls
+
+
+def adapted(tmp_path, test=None, **overrides):
+    """The run's encoder, and what was said."""
+    config = tiny_config(tmp_path, data__test=test or "null", **{"encoder__adapt": "true", **overrides})
+    corpus = read_corpus(config.data.path, ["text"], "label", "id", None, 2, [])
+    encoder = read_encoder(config.encoder.checkpoint, False, 32)
+    stages = silent_stages()
+    found = adapt_encoder(Directory(tmp_path / "runs" / "tiny"), config, corpus, encoder, stages)
+    return found, stages.console.file.getvalue()
+
+
+def test_without_being_asked_nothing_is_done(trained, tmp_path):
+    found, said = adapted(tmp_path, encoder__adapt="false")
+    assert found.weights is None and not trained and said == ""
+
+
+def test_it_learns_of_all_texts_and_begins_where_the_config_says(trained, tmp_path):
+    test = write_csv(tmp_path / "test.csv", [{"id": "1", "text": CHARACTERS[0]}, {"id": "2", "text": " "}])
+    found, said = adapted(tmp_path, test)
+    [call] = trained
+    assert len(call["texts"]) == 49 and call["texts"][-1] == CHARACTERS[0]
+    assert call["config"].encoder.maxlen == 32 and call["config"].cluster.workers == 1
+    assert found.weights.endswith("model.safetensors") and list(found.vocab) == VOCAB
+    assert "perplexity 30.00 → 20.00" in said and "49 texts" in said
+    assert not (tmp_path / "runs" / "tiny" / FOLDER).exists()
+
+
+def test_the_second_time_it_comes_from_the_cache_whatever_the_folds(trained, tmp_path):
+    first, _ = adapted(tmp_path)
+    again, said = adapted(tmp_path, train__epochs=5, model__architecture="textcnn", folds__num_folds=4)
+    assert again == first and len(trained) == 1
+    assert "before" in said and "perplexity 30.00 → 20.00" in said
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [{"encoder__adapt_epochs": 3}, {"seed": 7}, {"encoder__maxlen": 16}, {"train__precision": "bfloat16"}],
+)
+def test_with_other_settings_it_is_another_encoder(trained, tmp_path, overrides):
+    adapted(tmp_path)
+    adapted(tmp_path, **overrides)
+    assert len({call["identity"] for call in trained}) == 2
+
+
+def test_with_other_texts_it_is_another_encoder(trained, tmp_path):
+    adapted(tmp_path)
+    adapted(tmp_path, write_csv(tmp_path / "test.csv", [{"id": "1", "text": CHARACTERS[0]}]))
+    assert len({call["identity"] for call in trained}) == 2
+
+
+def test_removed_from_the_cache_it_is_made_again_under_the_same_name(trained, tmp_path):
+    first, _ = adapted(tmp_path)
+    for path in (tmp_path / "home" / FOLDER).iterdir():
+        path.rename(tmp_path / "away")
+    again, _ = adapted(tmp_path)
+    assert again.weights == first.weights and len(trained) == 2
+
+
+def test_one_that_the_time_budget_ended_is_not_kept_and_goes_on(trained, tmp_path):
+    trained.stop_early = True
+    with pytest.raises(TimeBudgetError, match="goes on"):
+        adapted(tmp_path)
+    assert not (tmp_path / "home" / FOLDER).exists()
+    trained.stop_early = False
+    adapted(tmp_path)
+    assert len(trained) == 2
+
+
+def test_one_that_was_done_and_not_yet_kept_is_not_trained_again(trained, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(adapt, "_keep", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            adapted(tmp_path)
+    adapted(tmp_path)
+    assert len(trained) == 1
+
+
+def test_the_longest_unused_give_way(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(adapt, "MOST_KEPT", 2)
+    for seed in (1, 2, 3):
+        adapted(tmp_path, seed=seed)
+    assert len(list((tmp_path / "home" / FOLDER).iterdir())) == 2
+    adapted(tmp_path, seed=3)
+    assert len(trained) == 3
+
+
+def test_a_cache_that_cannot_be_written_says_what_to_do(trained, tmp_path, monkeypatch):
+    (tmp_path / "home").write_text("a file")
+    with pytest.raises(StorageError, match="RAYTRAIN_HOME"):
+        adapted(tmp_path)
+
+
+def test_without_networks_there_is_nothing_to_adapt(tmp_path):
+    with pytest.raises(ConfigError, match=r"encoder\.adapt: expected false"):
+        tiny_config(tmp_path, encoder__adapt="true", model__architecture="tfidf")
+
+
+def test_what_a_run_learned_before_there_was_this_is_as_good():
+    plain = decisive_keys(load_config(None, ["data.path=a.csv"]))
+    asked = decisive_keys(load_config(None, ["data.path=a.csv", "encoder.adapt=true"]))
+    assert asked.keys() - plain.keys() == {"encoder.adapt"}
+
+
+def test_the_test_file_is_an_input_only_where_the_encoder_learns_of_it(tmp_path):
+    test = write_csv(tmp_path / "test.csv", [{"id": "1", "text": CHARACTERS[0]}])
+    for asked in ("true", "false"):
+        config = tiny_config(tmp_path, data__test=test, encoder__adapt=asked)
+        corpus = read_corpus(config.data.path, ["text"], "label", "id", None, 2, [])
+        hashes = check_inputs(Directory(tmp_path / "none"), config, corpus, None)
+        assert ("data.test" in hashes) == (asked == "true")
