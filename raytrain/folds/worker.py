@@ -120,8 +120,8 @@ def _end(
     if is_chief:
         seconds = round(time.monotonic() - started, 3)
         judged = {"seed": training.seed, "restarts": training.restarts, "dead": training.guess.dead}
-        if training.rounds is not None and training.rounds.number:
-            judged["pseudo_labels"] = len(training.rounds.pseudo[0])
+        if training.num_pseudo_labels:
+            judged["pseudo_labels"] = training.num_pseudo_labels
         _commit(spec, training, seconds, {**facts, **judged, "stopped_early": stopped_early})
         reporter.on_commit(training.epoch, training.step, seconds)
     return "committed"

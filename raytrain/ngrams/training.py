@@ -41,7 +41,7 @@ class NgramTraining:
     """
 
     step, restarts, refusal = 0, 0, None
-    has_another_round, rounds = False, None
+    has_another_round, num_pseudo_labels = False, 0
 
     def __init__(
         self,

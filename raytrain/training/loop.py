@@ -151,6 +151,11 @@ class FoldTraining:
         """Whether `begin_round` comes next."""
         return self._has_ended and not self.rounds.is_last and not self.guess.dead
 
+    @property
+    def num_pseudo_labels(self) -> int:
+        """How many texts are learned that had no label."""
+        return len(self.rounds.pseudo[0])
+
     def begin_round(self, initial: keras.Model) -> int:
         """Labels what has no label and of which the model is sure, and begins again with that, too.
 

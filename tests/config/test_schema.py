@@ -149,3 +149,13 @@ def test_a_pooling_that_nothing_can_do_is_refused(overrides, expected):
 def test_a_pooling_of_one_architecture_among_others_is_taken():
     config = load("model.architecture=[textcnn,finetune]", "model.pooling=layers")
     assert config.model.pooling == "layers"
+
+
+def test_all_that_pseudo_labels_need_is_told_at_once():
+    wrong = ["words.keywords=auto", "cluster.workers_per_fold=2"]
+    problems = problems_of("train.pseudo_labels=0.9", *wrong)
+    assert problems == [
+        "data.test: expected a file of unlabelled texts; found null (train.pseudo_labels)",
+        "words.keywords: expected null; found auto (train.pseudo_labels)",
+        "cluster.workers_per_fold: expected 1; found 2 (train.pseudo_labels)",
+    ]

@@ -9,6 +9,7 @@ from raytrain.config.load import load_config
 from raytrain.corpus.corpus import Corpus
 from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary, read_shared
 from raytrain.errors import CheckpointError, ConfigError, CorpusError
+from raytrain.text.encode import encode_texts
 from raytrain.text.words import build_segmenter
 
 TEXTS = ["天气很好", "天气不好", "今天，天气很好", "天气"]
@@ -227,3 +228,25 @@ def test_keywords_that_cannot_be_kept_are_refused(kept, tmp_path):
     (tmp_path / "candidates.csv").write_text("word,keep,class\n今天,x,谣言\n", encoding="utf-8")
     with pytest.raises(CorpusError, match=r"row 2, column class.*谣言"):
         shared(kept)
+
+
+def test_texts_to_predict_are_encoded_behind_the_corpus_where_they_are_learned_from(tmp_path):
+    (tmp_path / "new.csv").write_text("text\n停水了\n\n明天停水\n", encoding="utf-8")
+    test = f"data.test={tmp_path}/new.csv"
+    without, found = shared(test), shared(test, "train.pseudo_labels=0.9")
+    assert (without.num_unlabelled, found.num_unlabelled) == (0, 2)  # an empty one is nothing to learn
+    assert len(without.features) == 4 and len(found.features) == 6
+    assert found.features["token_ids"].to_pylist()[:4] == without.features["token_ids"].to_pylist()
+    assert found.features["token_ids"].to_pylist()[4:] == [
+        encode_texts([text], None, found.encoder.vocab, 16, False).token_ids.tolist()
+        for text in ("停水了", "明天停水")
+    ]
+
+
+def test_second_texts_of_pairs_are_learned_from_with_their_first(tmp_path):
+    (tmp_path / "new.csv").write_text("q,a\n天气,很好\n天气,\n", encoding="utf-8")
+    keys = (f"data.test={tmp_path}/new.csv", "train.pseudo_labels=0.9", "data.text=[q,a]")
+    found = shared(*keys, corpus=corpus_of(pairs=["地"] * 4))
+    assert found.num_unlabelled == 1
+    ids = encode_texts(["天气"], ["很好"], found.encoder.vocab, 16, False).token_ids
+    assert found.features["token_ids"].to_pylist()[4] == ids.tolist()

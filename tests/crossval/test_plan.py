@@ -13,7 +13,7 @@ from raytrain.config.load import load_config
 from raytrain.corpus.corpus import Corpus
 from raytrain.crossval.directory import identify
 from raytrain.crossval.plan import Plan, build_specs, load_encoder_weights
-from raytrain.folds.spec import Shared
+from raytrain.folds.spec import UNLABELLED, Shared
 from raytrain.keywords.held import HeldWords, KeywordInputs
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.storage.directory import Directory
@@ -326,3 +326,10 @@ def test_an_untrained_encoder_is_drawn_by_the_runs_seed(encoder_config):
     assert others["digest"] != facts["digest"]
     assert weights.keys() == again.keys() == other.keys()
     assert all(np.array_equal(weights[name], again[name]) for name in weights)
+
+
+def test_texts_without_a_label_stand_behind_the_others_in_no_fold():
+    data = plan_of(shared=shared_of(num_unlabelled=2)).fold_data()
+    assert data.targets.tolist() == [*LABELS, -1, -1]
+    assert data.folds.tolist() == [[*row, UNLABELLED, UNLABELLED] for row in FOLDS.tolist()]
+    assert len(data.ids) == NUM_ROWS

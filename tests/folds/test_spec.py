@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plain_settings import plain_settings, plain_spec
 
-from raytrain.folds.spec import FoldData, fold_name
+from raytrain.folds.spec import UNLABELLED, FoldData, fold_name
+from raytrain.text.rows import TextRows
 
 SPEC = plain_spec(
     "/runs/甲/folds/finetune/r0-fold-01", name="finetune/r0-fold-01", fold=1, settings=plain_settings()
@@ -61,3 +62,14 @@ def test_a_fold_begun_again_has_another_seed_that_follows_from_its_own():
     seeds = {SPEC.seed, *(spec.seed for spec in again), replace(SPEC, seed=43).again(1).seed}
     assert len(seeds) == 4 and all(isinstance(seed, int) and 0 <= seed < 2**31 for seed in seeds)
     assert replace(again[0], seed=SPEC.seed) == SPEC
+
+
+def test_texts_without_a_label_are_learned_by_no_fold_and_judged_by_none():
+    data = data_of([[0, 1, UNLABELLED, 1, UNLABELLED]])
+    assert [part.tolist() for part in replace(SPEC, fold=1).rows(data)] == [[0], [1, 3]]
+    assert SPEC.unlabelled_rows(data).tolist() == [2, 4]
+
+
+def test_all_rows_of_a_text_without_a_label_are_unlabelled():
+    data = replace(data_of([[0, UNLABELLED, 1]]), rows=TextRows(np.array([0, 1, 1, 2])))
+    assert SPEC.unlabelled_rows(data).tolist() == [1, 2]

@@ -235,15 +235,24 @@ class Steps:
     NUM_STEPS = 3
     train_rows, valid_rows, refusal, seed = np.array([1]), np.array([0, 2]), None, 42
 
-    def __init__(self, before_step=lambda number: None, epochs=2, dead=0):
+    def __init__(self, before_step=lambda number: None, epochs=2, dead=0, unlabelled=0):
         self.epoch, self.step, self.history, self.total = 0, 0, [], 0
         self.restarts, self.dead, self.agreed = 0, dead, []  # dead: how often from the beginning
         self.before_step, self.epochs = before_step, epochs
+        self.unlabelled, self.num_pseudo_labels = unlabelled, 0
         self.objective = SimpleNamespace(oof_table=self._oof_table)
 
     @property
     def finished(self):
-        return self.epoch >= self.epochs
+        return self.epoch >= self.epochs and not self.has_another_round
+
+    @property
+    def has_another_round(self):
+        return self.epoch >= self.epochs and self.num_pseudo_labels < self.unlabelled
+
+    def begin_round(self, initial):
+        self.epoch, self.history, self.num_pseudo_labels = 0, [], self.unlabelled
+        return self.unlabelled
 
     @property
     def guess(self):
@@ -430,6 +439,17 @@ def test_a_fold_that_learns_nothing_is_begun_again_and_says_so(spec, node, resta
     record = read_fold(spec.location, spec.identity).record
     assert (record["restarts"], record["seed"], record["dead"]) == (2, spec.again(2).seed, False)
     assert record["metrics"] == {"epoch": 2, "accuracy": 0.6}
+
+
+def test_a_fold_that_labels_texts_begins_again_with_them_and_says_so(spec, node, monkeypatch):
+    monkeypatch.setattr(worker, "begin_round", lambda training, spec, data: training.begin_round(None))
+    assert train_fold(spec, builds(Steps(unlabelled=7))) == "committed"
+    log = read_log(spec.location)
+    assert [entry["event"] for entry in log] == [
+        *("start", "training", "epoch", "epoch", "labelled", "epoch", "epoch", "committed")
+    ]
+    assert log[4]["texts"] == 7
+    assert read_fold(spec.location, spec.identity).record["pseudo_labels"] == 7
 
 
 def test_a_fold_that_lives_says_so_in_its_record(spec, node):
