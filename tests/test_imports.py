@@ -22,7 +22,7 @@ WITH_TENSORFLOW = {
     *("pretraining.model", "pretraining.loop"),
 }
 TENSORFLOW_ROOMS = {"network", "training"}
-FREE_OF_IT = {"training.schedule", "training.selection", "training.settings"}
+FREE_OF_IT = {f"training.{name}" for name in ("schedule", "selection", "settings", "state")}
 
 
 def name_of(path):

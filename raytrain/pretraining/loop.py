@@ -1,6 +1,5 @@
 """A masked language model in training: steps, evaluation, resumable state."""
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -10,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from safetensors.numpy import load_file, save_file
 
 from raytrain.errors import RaytrainError
 from raytrain.network.transformer import compiled_layers
@@ -22,6 +20,7 @@ from raytrain.pretraining.sequences import Sequences
 from raytrain.pretraining.settings import PretrainSettings
 from raytrain.training.batches import Piece
 from raytrain.training.schedule import rate_factor
+from raytrain.training.state import read_state, write_state
 from raytrain.training.step import TrainStep
 
 MASKS, HELD_MASKS = 2, 3  # beside the order, what is drawn from a seed
@@ -216,13 +215,13 @@ class Pretraining:
         counts = [tf.math.count_nonzero(values, dtype=tf.float32) for values in (right, asked)]
         return tf.reduce_sum(token_losses(logits, targets)), *counts
 
+    def _variables(self) -> dict[str, dict[str, tf.Variable]]:
+        """All that training changes, by what it is."""
+        return {"weight": self.model.variables_by_name(), "optimizer": self._update.optimizer.state}
+
     def save(self, directory: str | Path) -> None:
         """Writes all that `load` needs to go on as if nothing had happened."""
-        arrays = {f"weight/{name}": v for name, v in read_variables(self.model.variables_by_name()).items()}
-        state = read_variables(self._update.optimizer.state)
-        arrays |= {f"optimizer/{name}": value for name, value in state.items()}
-        save_file(arrays, Path(directory) / "state.safetensors")
-        told: dict[str, Any] = {
+        values: dict[str, Any] = {
             "step": self.step,
             "history": self.history,
             "seconds": self.seconds,
@@ -230,20 +229,16 @@ class Pretraining:
             "loss": self._loss,
             "since": self._since,
         }
-        (Path(directory) / "state.json").write_text(json.dumps(told), encoding="utf-8")
+        parts = {kind: read_variables(variables) for kind, variables in self._variables().items()}
+        write_state(directory, parts, values)
 
     def load(self, directory: str | Path) -> None:
         """Continues from what `save` wrote."""
-        arrays = load_file(Path(directory) / "state.safetensors")
-        told = json.loads((Path(directory) / "state.json").read_text(encoding="utf-8"))
-
-        def part(prefix: str) -> dict[str, np.ndarray]:
-            return {n.removeprefix(prefix): value for n, value in arrays.items() if n.startswith(prefix)}
-
-        assign_variables(self.model.variables_by_name(), part("weight/"), str(directory))
-        assign_variables(self._update.optimizer.state, part("optimizer/"), str(directory))
-        self.step, self.history, self.seconds = told["step"], told["history"], told["seconds"]
-        self.num_told, self._loss, self._since = told["num_told"], told["loss"], told["since"]
+        parts, values = read_state(directory)
+        for kind, variables in self._variables().items():
+            assign_variables(variables, parts[kind], str(directory))
+        self.step, self.history, self.seconds = values["step"], values["history"], values["seconds"]
+        self.num_told, self._loss, self._since = values["num_told"], values["loss"], values["since"]
 
 
 def _exp(loss: float) -> float:

@@ -1,7 +1,6 @@
 """Training of one model on one fold's rows: epochs, schedule, evaluation, resumable state."""
 
 import contextlib
-import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from safetensors.numpy import load_file, save_file
 
 from raytrain.errors import RaytrainError
 from raytrain.network.weights import assign_variables, learned_variables, read_variables
@@ -22,6 +20,7 @@ from raytrain.training.rounds import NO_ROWS, Pseudo, Rounds, read_rounds
 from raytrain.training.schedule import rate_factor
 from raytrain.training.selection import Selection
 from raytrain.training.settings import TrainSettings
+from raytrain.training.state import read_state, write_state
 from raytrain.training.step import TrainStep
 
 keras = tf.keras
@@ -322,45 +321,29 @@ class FoldTraining:
 
     def save(self, directory: str | Path) -> None:
         """Writes all that `load` needs to go on as if nothing had happened."""
-        directory = Path(directory)
         parts = {kind: read_variables(variables) for kind, variables in self._variables().items()}
-        parts["best"] = self._selection.weights
-        in_round, parts["pseudo"] = self.rounds.state()
-        arrays = {f"{kind}/{name}": value for kind, part in parts.items() for name, value in part.items()}
-        if self._selection.predicted is not None:
-            arrays["best_predicted"] = self._selection.predicted
-        save_file(arrays, directory / "state.safetensors")
-        state: dict[str, Any] = {
+        values: dict[str, Any] = {
             "epoch": self.epoch,
             "step": self.step,
             "loss": self._loss,
             "history": self.history,
-            **self._selection.state(),
             "seed": self.seed,
             "restarts": self.restarts,
-            **in_round,
             "guess": self.guess.state(),
         }
-        (directory / "state.json").write_text(json.dumps(state), encoding="utf-8")
+        for own_values, own_parts in (self._selection.state(), self.rounds.state()):
+            values |= own_values
+            parts |= own_parts
+        write_state(directory, parts, values)
 
     def load(self, directory: str | Path) -> None:
         """Continues from what `save` wrote."""
-        directory = Path(directory)
-        arrays = load_file(directory / "state.safetensors")
-        state = json.loads((directory / "state.json").read_text(encoding="utf-8"))
-
-        def part(prefix: str) -> dict[str, np.ndarray]:
-            return {
-                name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)
-            }
-
-        pseudo, restarts = read_rounds(state, part("pseudo/")), state.get("restarts", 0)
-        self._begin(self._labelled_rows, self.valid_rows, state.get("seed", self.seed), restarts, pseudo)
+        parts, values = read_state(directory)
+        seed, restarts = values.get("seed", self.seed), values.get("restarts", 0)
+        self._begin(self._labelled_rows, self.valid_rows, seed, restarts, read_rounds(values, parts))
         for kind, variables in self._variables().items():
-            assign_variables(variables, part(f"{kind}/"), str(directory))
-        # Its name before there were taggers was best_proba.
-        best = arrays.get("best_predicted", arrays.get("best_proba"))
-        self._selection.load(state, part("best/"), best)
-        self.epoch, self.history = state["epoch"], state["history"]
-        self.step, self._loss = state.get("step", 0), state.get("loss", 0.0)
-        self.guess.load(state.get("guess"), self.restarts < self.settings.restarts)
+            assign_variables(variables, parts.get(kind, {}), str(directory))
+        self._selection.load(values, parts)
+        self.epoch, self.history = values["epoch"], values["history"]
+        self.step, self._loss = values.get("step", 0), values.get("loss", 0.0)
+        self.guess.load(values.get("guess"), self.restarts < self.settings.restarts)

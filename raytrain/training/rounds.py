@@ -1,5 +1,6 @@
 """The rounds of a fold: one, or two, the second with texts without a label of which the first was sure."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import tensorflow as tf
 
 from raytrain.text.batches import FeatureRows
 from raytrain.training.objectives import Classification
+from raytrain.training.state import Parts
 
 keras = tf.keras
 
@@ -48,11 +50,11 @@ class Rounds:
         predicted = self._objective.predict(model, features, self._rows, batch_size)
         return self._objective.confident(self._rows, predicted, self._least)
 
-    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """As JSON has it, and arrays by name."""
-        return {"round": self.number}, dict(zip(("texts", "labels"), self.pseudo, strict=True))
+    def state(self) -> tuple[dict[str, Any], Parts]:
+        """As `training.state` writes it: values, and arrays by what they are of and by name."""
+        return {"round": self.number}, {"pseudo": dict(zip(("texts", "labels"), self.pseudo, strict=True))}
 
 
-def read_rounds(state: dict[str, Any], arrays: dict[str, np.ndarray]) -> Pseudo | None:
+def read_rounds(values: Mapping[str, Any], parts: Parts) -> Pseudo | None:
     """What `Rounds.begin` takes to go on in the round that `Rounds.state` told."""
-    return (arrays["texts"], arrays["labels"]) if state.get("round") else None
+    return (parts["pseudo"]["texts"], parts["pseudo"]["labels"]) if values.get("round") else None

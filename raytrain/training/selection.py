@@ -7,8 +7,11 @@ import numpy as np
 
 from raytrain.scores.classes import is_better
 from raytrain.training.settings import TrainSettings
+from raytrain.training.state import Parts
 
 PLATEAU_FACTOR = 0.5  # an epoch without a better `monitor` halves the rates
+
+_PREDICTED = "best_predicted"
 
 Weights = dict[str, np.ndarray]
 
@@ -69,11 +72,14 @@ class Selection:
         sign = 1 if is_better(name)(1.0, 0.0) else -1
         return max(epochs, key=lambda epoch: sign * epoch[name])
 
-    def state(self) -> dict[str, Any]:
-        """As JSON has it; weights and predictions are kept apart."""
-        return {"plateau": self.factor, "stale_epochs": self.stale_epochs}
+    def state(self) -> tuple[dict[str, Any], Parts]:
+        """As `training.state` writes it: values, and arrays by what they are of and by name."""
+        values = {"plateau": self.factor, "stale_epochs": self.stale_epochs}
+        alone = {} if self.predicted is None else {_PREDICTED: self.predicted}
+        return values, {"best": self.weights, "": alone}
 
-    def load(self, state: Mapping[str, Any], weights: Weights, predicted: np.ndarray | None) -> None:
+    def load(self, values: Mapping[str, Any], parts: Parts) -> None:
         """Goes on from what `state` told."""
-        self.factor, self.stale_epochs = state["plateau"], state["stale_epochs"]
-        self.weights, self.predicted = weights, predicted
+        self.factor, self.stale_epochs = values["plateau"], values["stale_epochs"]
+        self.weights, alone = dict(parts.get("best", {})), parts.get("", {})
+        self.predicted = alone.get(_PREDICTED, alone.get("best_proba"))  # its name before there were taggers

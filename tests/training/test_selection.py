@@ -52,6 +52,6 @@ def test_rates_are_halved_by_every_epoch_that_is_no_better():
 def test_another_goes_on_from_its_state():
     one, _ = watch([0.5, 0.6], schedule="plateau", early_stopping=2, select="best")
     other = Selection(plain_settings(schedule="plateau", early_stopping=2, select="best"))
-    other.load(one.state(), one.weights, one.predicted)
+    other.load(*one.state())
     assert (other.factor, other.stale_epochs, other.stops) == (one.factor, one.stale_epochs, False)
-    assert other.weights is one.weights and other.predicted is one.predicted
+    assert other.weights == one.weights and other.predicted is one.predicted
