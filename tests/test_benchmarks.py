@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ablation
 import compare
 import corpora
 import gpu
@@ -211,3 +212,23 @@ def test_loop_runs_to_its_json_line(tmp_path, architecture):
     assert (told["rows"], told["num_folds"], told["folds_run"], told["predicted_rows"]) == (24, 3, 2, 16)
     assert told["train_examples"] == 32 and len(told["fold_seconds"]) == 2
     assert 0 <= told["oof_accuracy"] <= 1 and told["peak_mb"] > 100
+
+
+def test_an_ablation_tells_paired_differences_of_the_folds_it_is_asked_for():
+    values = {"plain": [0.8, 0.9, 0.7], "ema": [0.9, 0.9, 0.9]}
+    scores = {
+        name: {"finetune": {str(fold): {"accuracy": value} for fold, value in enumerate(own)}}
+        for name, own in values.items()
+    }
+    scores["half done"] = {"finetune": {"0": {"accuracy": 1.0}}}
+    table = ablation.compare(scores, "finetune", [0, 2], "accuracy")
+    rows = list(zip(*[list(column.cells) for column in table.columns], strict=True))
+    assert rows == [
+        ("plain", "0.7500", "+0.0000", "0.0000", "0 of 2"),
+        ("ema", "0.9000", "+0.1500", "0.0500", "2 of 2"),
+    ]
+
+
+@pytest.mark.parametrize(("text", "folds"), [("0-4", [0, 1, 2, 3, 4]), ("3", [3])])
+def test_folds_are_named_by_a_range(text, folds):
+    assert ablation._folds(text) == folds
