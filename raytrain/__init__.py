@@ -16,20 +16,23 @@ warnings.filterwarnings("ignore", category=SyntaxWarning, module=r".*[/\\]jieba[
 warnings.filterwarnings("ignore", message="pkg_resources is deprecated", module=r"jieba\._compat")
 
 __version__ = "0.1.0"
-__all__ = ["Run", "cross_validate", "load", "load_config", "run_sweep"]
+__all__ = ["Run", "cross_validate", "load", "load_config", "load_pretrain_config", "pretrain", "run_sweep"]
 
 if TYPE_CHECKING:
-    from raytrain.config.load import load_config
+    from raytrain.config.load import load_config, load_pretrain_config
     from raytrain.crossval.run import Run, cross_validate
     from raytrain.ensemble.load import load
+    from raytrain.pretraining.driver import pretrain
     from raytrain.sweep.driver import run_sweep
 
 # Imported when they are asked for: a worker must not pay for the driver, nor --help for Ray.
 _PUBLIC = {
     "load_config": "raytrain.config.load",
+    "load_pretrain_config": "raytrain.config.load",
     "Run": "raytrain.crossval.run",
     "cross_validate": "raytrain.crossval.run",
     "load": "raytrain.ensemble.load",
+    "pretrain": "raytrain.pretraining.driver",
     "run_sweep": "raytrain.sweep.driver",
 }
 

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 from yaml import YAMLError
 
+from raytrain.config.pretraining import PretrainConfig
 from raytrain.config.schema import Config
 from raytrain.config.sections import WholeConfig, yaml_value
 from raytrain.errors import ConfigError, StorageError
@@ -38,6 +39,19 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = (), *
         5
     """
     return read_config(Config, path, overrides, values)
+
+
+def load_pretrain_config(
+    path: str | Path | None = None, overrides: Sequence[str] = (), **values: Any
+) -> PretrainConfig:
+    """As `load_config`, of a pre-training.
+
+    Example:
+        >>> config = load_pretrain_config(data__path="posts.txt", mask__ngrams=True)
+        >>> config.mask.ngrams
+        True
+    """
+    return read_config(PretrainConfig, path, overrides, values)
 
 
 def read_config(

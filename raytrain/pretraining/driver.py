@@ -52,6 +52,13 @@ def pretrain(config: PretrainConfig, console: Console | None = None) -> dict[str
         InputError: Config, texts, encoder or cluster cannot be used; nothing was learned.
         PretrainError: It failed for good; what its last checkpoint holds is kept.
         TimeBudgetError: It was used up before the first step.
+
+    Example:
+        >>> import raytrain
+        >>> config = raytrain.load_pretrain_config(data__path="posts.txt")  # doctest: +SKIP
+        >>> record = raytrain.pretrain(config)  # doctest: +SKIP
+        >>> record["history"][-1]["accuracy"]  # doctest: +SKIP
+        0.328
     """
     console = console or logging_console()
     budget = config.cluster.time_budget

@@ -37,7 +37,7 @@ def test_every_public_name_is_there_and_documented():
         raytrain.cros_validate  # noqa: B018
 
 
-@pytest.mark.parametrize("module", ["config.load", "crossval.run", "ensemble.load"])
+@pytest.mark.parametrize("module", ["config.load", "crossval.run", "ensemble.load", "pretraining.driver"])
 def test_examples_of_the_docstrings_run(module):
     results = doctest.testmod(importlib.import_module(f"raytrain.{module}"))
     assert results.failed == 0
