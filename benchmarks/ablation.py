@@ -33,7 +33,7 @@ from raytrain.folds.tracking import tracking
 from raytrain.scores.classes import score_proba
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
-from raytrain.tasks import TASK_METRICS
+from raytrain.tasks import LOWER_IS_BETTER, TASK_METRICS
 
 MEAN = "mean of all"
 
@@ -88,7 +88,8 @@ def compare(scores: dict[str, Any], architecture: str, folds: list[int], metric:
         value = np.array([own[architecture][str(fold)][metric] for fold in folds])
         apart = value - np.array([first[str(fold)][metric] for fold in folds])
         error = apart.std(ddof=1) / np.sqrt(len(folds)) if len(folds) > 1 else np.nan
-        better = f"{int((apart > 0).sum())} of {len(folds)}"
+        gained = -apart if metric in LOWER_IS_BETTER else apart
+        better = f"{int((gained > 0).sum())} of {len(folds)}"
         table.add_row(name, f"{value.mean():.4f}", f"{apart.mean():+.4f}", f"{error:.4f}", better)
     return table
 

@@ -229,6 +229,15 @@ def test_an_ablation_tells_paired_differences_of_the_folds_it_is_asked_for():
     ]
 
 
+def test_of_a_loss_a_lower_one_is_better():
+    scores = {
+        name: {"textcnn": {str(fold): {"log_loss": value} for fold in range(2)}}
+        for name, value in {"plain": 0.5, "ema": 0.4}.items()
+    }
+    table = ablation.compare(scores, "textcnn", [0, 1], "log_loss")
+    assert list(table.columns[-1].cells) == ["0 of 2", "2 of 2"]
+
+
 @pytest.mark.parametrize(("text", "folds"), [("0-4", [0, 1, 2, 3, 4]), ("3", [3])])
 def test_folds_are_named_by_a_range(text, folds):
     assert ablation._folds(text) == folds

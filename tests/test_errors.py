@@ -15,6 +15,7 @@ from raytrain.errors import (
     CorpusError,
     FoldError,
     InputError,
+    PretrainError,
     RaytrainError,
     StorageError,
     SweepError,
@@ -36,6 +37,7 @@ EXAMPLES = [
     TimeBudgetError("nothing was learned"),
     SweepError(["trial 0: x", "trial 1: y"]),
     FoldError({"finetune/r0-fold-00": "Traceback\nValueError: x\n"}, "run again"),
+    PretrainError("weibo", "Traceback\nValueError: x\n"),
 ]
 of_examples = pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
 

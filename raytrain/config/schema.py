@@ -1,6 +1,7 @@
 """The config of a run: every key with its type, range, default and meaning, in this one place."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -16,6 +17,7 @@ from raytrain.config.sections import (
     TrackingConfig,
     WholeConfig,
     WordsConfig,
+    yaml_value,
 )
 from raytrain.config.training import TrainConfig
 from raytrain.tasks import ARCHITECTURES, SWEEP_METRIC, TASK_METRICS, Task
@@ -81,9 +83,8 @@ def _of_another_task(config: Config) -> list[str]:
         problems.append(f"encoder.windows: {expected}; found {config.encoder.windows}")
     if train.pseudo_labels is not None:
         problems += _of_pseudo_labels(config)
-    if config.encoder.adapt and not config.model.has_networks:
-        expected = "expected false where model.architecture is tfidf alone, which has no encoder"
-        problems.append(f"encoder.adapt: {expected}; found true")
+    if not config.model.has_networks:
+        problems += _of_networks(config)
     if task == "tag":
         encoder = config.encoder
         unread = {
@@ -105,6 +106,22 @@ def _of_another_task(config: Config) -> list[str]:
             if is_set
         ]
     return problems
+
+
+def _of_networks(config: Config) -> list[str]:
+    """What is wanted of an encoder where there is none."""
+    encoder = config.encoder
+    wanted: dict[str, tuple[str, Any]] = {
+        "encoder.adapt": ("false", encoder.adapt),
+        "encoder.truncate": ("head", encoder.truncate),
+        "encoder.windows": ("1", encoder.windows),
+    }
+    return [
+        f"{key}: expected {expected} where model.architecture is tfidf alone, which has no encoder; "
+        f"found {yaml_value(found)}"
+        for key, (expected, found) in wanted.items()
+        if yaml_value(found) != expected
+    ]
 
 
 def _of_pseudo_labels(config: Config) -> list[str]:

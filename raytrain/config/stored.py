@@ -12,6 +12,7 @@ from raytrain.errors import ArtifactError, ConfigError
 from raytrain.storage.directory import Directory
 
 CONFIG_FILE = "config.yaml"
+_TOLD = 3  # of problems of a config that may be of another command altogether
 _ADVICE = "choose another name, or delete the run to start anew"
 
 
@@ -33,6 +34,10 @@ def check_config(run: Directory, config: WholeConfig, free: Sequence[str] = FREE
     try:
         values = OmegaConf.to_container(OmegaConf.create(text.decode()))
         stored = validate_config(cast(dict[str, Any], values), type(config))
+    except ConfigError as error:
+        raise ConfigError(
+            f"{run}/{CONFIG_FILE} is not of this command, or damaged", [*error.problems[:_TOLD], _ADVICE]
+        ) from error
     except Exception as error:
         raise ArtifactError(f"{run}/{CONFIG_FILE} is damaged: {error}") from error
     old, new = binding_keys(stored, free), binding_keys(config, free)

@@ -35,7 +35,11 @@ class TrainConfig(Section):
     weight_decay: float = Field(0.0, ge=0, description="decoupled; not on biases and norms")
     clip_norm: float | None = Field(1.0, gt=0, description="cap on the gradients' global norm")
     layer_decay: float = Field(
-        1.0, gt=0, le=1, description="factor on the rate of each encoder layer below the last"
+        1.0,
+        gt=0,
+        le=1,
+        description="factor on the rate of each encoder layer below the last; ALBERT's are one, above its "
+        "embeddings",
     )
     adversarial: Adversarial | None = Field(
         None,

@@ -6,6 +6,7 @@ Masked language modelling on the texts of a task, test texts among them and labe
 
 import contextlib
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from raytrain.errors import StorageError, TimeBudgetError
 from raytrain.home import home_directory
 from raytrain.pretrained.directory import EncoderFiles, read_encoder
 from raytrain.pretrained.start import hash_encoder
-from raytrain.pretraining.directory import ENCODER, is_finished, read_record
+from raytrain.pretraining.directory import ENCODER, GOOGLE, RECORD, is_finished, read_record
 from raytrain.pretraining.driver import VERSION, hash_of, train_encoder
 from raytrain.pretraining.lines import Texts
 from raytrain.pretraining.pieces import special_ids
@@ -28,7 +29,7 @@ from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import whole_or_not
 
-FOLDER = "adapted"  # in the cache, and in the run's directory while it trains
+FOLDER = "adapted"  # in the cache, and in the run's directory
 MOST_KEPT = 16  # adapted encoders in the cache; the longest unused give way
 # Of the texts of a run a larger share than of large files: these are few.
 HELD_BACK, MOST_HELD_BACK = 0.05, 500
@@ -53,18 +54,24 @@ def adapt_encoder(
     """
     if not (config.encoder.adapt and config.model.has_networks):
         return encoder
+    _check_cache()
     texts, own = _texts_of(config, corpus), _pretraining_of(config)
     plain = own.model_dump(mode="json", exclude={"name", "storage", "data", "cluster"})
     identity = hash_of(VERSION, plain, hash_encoder(encoder), hash_vocab(encoder), dict(texts.hashes))
     kept = home_directory() / FOLDER / identity[:32]
-    record = read_record(Directory(kept)) if kept.is_dir() else None
-    if record is not None:
+    # The run's own goes before the cache's: folds that go on must find the encoder that they began with, and
+    # elsewhere it would be another to the last bits.
+    place = run / FOLDER / identity[:32]
+    if is_finished(read_record(place, identity)) or (kept / RECORD).is_file():
         stages.say(f"encoder: adapted to these texts before ({kept})")
     else:
         stages.say(f"encoder: adapting it to {texts.count:,} texts of this run, their labels unread")
-        record = _train(run, own, identity, texts, encoder, stages)
-        _keep(run / FOLDER / identity[:32] / ENCODER, kept)
-        (run / FOLDER).delete()
+        _train(place, own, identity, texts, encoder, stages)
+    record = read_record(place, identity)
+    if record is None or not is_finished(record):
+        record = _take(kept, place)
+    elif not (kept / RECORD).is_file() or _is_other(kept, record):
+        _keep(place / ENCODER, kept)
     stages.say(summarize(record))
     with contextlib.suppress(OSError):  # the longest unused are removed first
         kept.touch()
@@ -98,8 +105,8 @@ def _texts_of(config: Config, corpus: Corpus) -> Texts:
 
 
 def _pretraining_of(config: Config) -> PretrainConfig:
-    """The config of a pre-training on one worker, with all CPUs of a machine or one of its cards."""
-    without_card = config.cluster.gpus_per_fold == 0
+    """The config of a pre-training on one worker, which takes what a fold does, else a machine's CPUs."""
+    share, cpus = config.cluster.gpus_per_fold, config.cluster.cpus_per_fold
     return PretrainConfig.model_validate(
         {
             "name": config.name,
@@ -112,23 +119,39 @@ def _pretraining_of(config: Config) -> PretrainConfig:
                 "compile": config.train.compile,
             },
             "cluster": {
-                "gpus_per_worker": 0 if without_card else None,
+                "gpus_per_worker": share if isinstance(share, float | int) else None,
+                "cpus_per_worker": cpus,
                 "max_failures": config.cluster.max_failures,
             },
         }
     )
 
 
+def _check_cache() -> None:
+    """Raises StorageError where nothing can be kept, which would else be known after the training."""
+    folder = home_directory() / FOLDER
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    if not os.access(folder, os.W_OK):
+        raise _unwritable(folder, "permission denied")
+
+
+def _unwritable(path: Path, reason: object) -> StorageError:
+    advice = "make room there, or name another place by RAYTRAIN_HOME"
+    return StorageError(f"{path} cannot be written: {reason}; {advice}")
+
+
 def _train(
-    run: Directory,
+    place: Directory,
     own: PretrainConfig,
     identity: str,
     texts: Texts,
     encoder: EncoderFiles,
     stages: Stages,
-) -> dict[str, Any]:
-    """Trains in a folder of the run, which all nodes reach, or goes on there. Returns the record."""
-    place = run / FOLDER / identity[:32]  # so that a checkpoint there is of just these texts
+) -> None:
+    """Trains in a folder of the run, of these texts alone and which all nodes reach, or goes on there."""
     record = read_record(place, identity)
     if record is None or not is_finished(record):
         special = special_ids(encoder.vocab, encoder.config["vocab_size"])
@@ -136,7 +159,29 @@ def _train(
     if not is_finished(record):
         kept = "what it has learned is kept, the same command goes on there"
         raise TimeBudgetError(f"cluster.time_budget was used up: adapting the encoder; {kept}")
+    (place / GOOGLE).delete()  # nothing reads it here
+
+
+def _take(kept: Path, place: Directory) -> dict[str, Any]:
+    """Copies the cache's encoder into the run. Returns its record, which is written last.
+
+    Raises:
+        StorageError: The cache's was removed meanwhile.
+    """
+    try:
+        for path in sorted(kept.iterdir()):
+            (place / ENCODER).write_bytes(path.name, path.read_bytes())
+        place.write_bytes(RECORD, (kept / RECORD).read_bytes())
+    except OSError as error:
+        raise StorageError(f"{kept} cannot be read: {error}; the same command makes it anew") from error
+    record = read_record(place)
+    assert record is not None
     return record
+
+
+def _is_other(kept: Path, record: dict[str, Any]) -> bool:
+    """Whether the cache's encoder was made in another training than the run's own."""
+    return read_record(Directory(kept)) != record
 
 
 def _keep(trained: Directory, kept: Path) -> None:
@@ -147,14 +192,22 @@ def _keep(trained: Directory, kept: Path) -> None:
     """
     try:
         kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        others = sorted(kept.parent.iterdir(), key=lambda path: path.stat().st_mtime)
+        others = sorted((path for path in kept.parent.iterdir() if path != kept), key=_last_used)
         for path in others[: max(0, len(others) - MOST_KEPT + 1)]:
             shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(kept, ignore_errors=True)
         with whole_or_not(kept) as unfinished:
             unfinished.mkdir()
             for name in trained.files():
                 (unfinished / name).write_bytes(trained.read_bytes(name))
     except OSError as error:
         if not kept.is_dir():  # where another run was quicker, its encoder is as good
-            advice = "make room there, or name another place by RAYTRAIN_HOME"
-            raise StorageError(f"{kept} cannot be written: {error}; {advice}") from error
+            raise _unwritable(kept, error) from error
+
+
+def _last_used(path: Path) -> float:
+    """When an encoder of the cache was last taken; other runs may remove it meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -132,6 +132,8 @@ class Labelled:
 
     @property
     def what(self) -> str:
+        if not self.texts:
+            return "is sure of no text without a label: it stays as it is"
         return f"is sure of {self.texts:,} texts without a label: learns these, too, from the beginning"
 
 

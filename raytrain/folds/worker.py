@@ -4,6 +4,7 @@ The driver imports this module, so TensorFlow is imported inside the functions t
 """
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import ray
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from raytrain.training.loop import FoldTraining
 
 Outcome = Literal["committed", "stopped"]
+Commit = Callable[
+    [bool], float
+]  # of what was learned, whether it was stopped early; gives the fold's seconds
 
 TIME_BUDGET = "time budget"
 IDLE_SECONDS = 5.0  # a crew without work gives its resources back after that
@@ -94,8 +98,14 @@ def _train(spec: FoldSpec, builder: Builder) -> Outcome:
         load_checkpoint(spec.location, training)
         facts = describe_worker() if spec.is_network else describe_worker(processor_name())
         reporter.on_start(training.epoch, training.step, facts)
-        _run_epochs(spec, training, reporter, builder)
-        return _end(spec, training, reporter, is_chief, started, facts)
+
+        def commit(stopped_early: bool) -> float:
+            seconds = round(time.monotonic() - started, 3)
+            _commit(spec, training, seconds, {**facts, "stopped_early": stopped_early})
+            return seconds
+
+        _run_epochs(spec, training, reporter, builder, commit)
+        return _end(spec, training, reporter, is_chief, commit)
 
 
 def _end(
@@ -103,46 +113,40 @@ def _end(
     training: "FoldTraining",
     reporter: FoldReporter,
     is_chief: bool,
-    started: float,
-    facts: dict[str, Any],
+    commit: Commit,
 ) -> Outcome:
     """Commits what was learned."""
-    if not (training.epoch or training.step):
+    if not (training.epoch or training.step or training.num_pseudo_labels):
         return "stopped"
-    stopped_early = not training.finished
-    if stopped_early:
+    if not training.finished:
         if is_chief:
             save_checkpoint(spec.location, training)  # a later run goes on from here
+        if (
+            training.num_pseudo_labels
+        ):  # until the second round has come to its end, the first's result stands
+            return "committed"
         within_epoch = training.step > 0
         training.stop_early()
         if within_epoch:
             reporter.on_epoch(training.history[-1])
     if is_chief:
-        seconds = round(time.monotonic() - started, 3)
-        judged = {"seed": training.seed, "restarts": training.restarts, "dead": training.guess.dead}
-        if training.num_pseudo_labels:
-            judged["pseudo_labels"] = training.num_pseudo_labels
-        _commit(spec, training, seconds, {**facts, **judged, "stopped_early": stopped_early})
-        reporter.on_commit(training.epoch, training.step, seconds)
+        reporter.on_commit(training.epoch, training.step, commit(not training.finished))
     return "committed"
 
 
-def _run_epochs(spec: FoldSpec, training: "FoldTraining", reporter: FoldReporter, builder: Builder) -> None:
+def _run_epochs(
+    spec: FoldSpec, training: "FoldTraining", reporter: FoldReporter, builder: Builder, commit: Commit
+) -> None:
     """Trains until the fold is finished or its deadline has come."""
     watch, is_chief = Watch(spec.deadline, builder.num_workers), builder.rank == 0
     agree = ray.train.collective.broadcast_from_rank_zero if builder.num_workers > 1 else float
-    tells_memory, tells_refusal = is_chief and bool(spec.gpu_share), True
-
-    def on_step(step: int, num_steps: int, loss: float) -> None:
-        nonlocal tells_refusal
-        if tells_refusal and training.refusal:
-            reporter.on_refusal(training.refusal)
-            tells_refusal = False
-        reporter.on_step(step, num_steps, loss)
-
+    tells_memory, on_step = is_chief and bool(spec.gpu_share), tell_steps(training, reporter)
     while not training.finished:
         if training.has_another_round:
-            _begin_round(spec, training, reporter, is_chief)
+            if watch() and watch.reason == TIME_BUDGET:
+                reporter.on_pause(watch.reason, training.epoch, training.step)
+                return
+            _begin_round(spec, training, reporter, commit)
             continue
         metrics = training.run_epoch(on_step, watch, agree)
         if training.guess.begins_again:
@@ -163,6 +167,20 @@ def _run_epochs(spec: FoldSpec, training: "FoldTraining", reporter: FoldReporter
             reporter.on_memory(*memory)
 
 
+def tell_steps(training: Any, reporter: FoldReporter) -> Callable[[int, int, float], None]:
+    """Tells of the steps of a training, and once of XLA's refusal of them."""
+    tells_refusal = True
+
+    def on_step(step: int, num_steps: int, loss: float) -> None:
+        nonlocal tells_refusal
+        if tells_refusal and training.refusal:
+            reporter.on_refusal(training.refusal)
+            tells_refusal = False
+        reporter.on_step(step, num_steps, loss)
+
+    return on_step
+
+
 def _restart(spec: FoldSpec, training: "FoldTraining", reporter: FoldReporter, is_chief: bool) -> None:
     """Begins a fold that learns nothing again, and notes it: from now on it goes on with the new seed."""
     guess = training.guess
@@ -174,11 +192,12 @@ def _restart(spec: FoldSpec, training: "FoldTraining", reporter: FoldReporter, i
     )
 
 
-def _begin_round(spec: FoldSpec, training: "FoldTraining", reporter: FoldReporter, is_chief: bool) -> None:
+def _begin_round(spec: FoldSpec, training: "FoldTraining", reporter: FoldReporter, commit: Commit) -> None:
+    """Begins the second round, of one worker; until that has ended, the first one's result stands."""
+    commit(True)
     num_texts = begin_round(training, spec, ray.get(spec.data))
-    if num_texts and is_chief:
-        save_checkpoint(spec.location, training)
-        reporter.on_labels(Labelled(num_texts))
+    save_checkpoint(spec.location, training)
+    reporter.on_labels(Labelled(num_texts))
 
 
 class Watch:
@@ -226,6 +245,9 @@ class Watch:
 
 def _commit(spec: FoldSpec, training: "FoldTraining", seconds: float, facts: dict[str, Any]) -> None:
     data = ray.get(spec.data)
+    judged = {"seed": training.seed, "restarts": training.restarts, "dead": training.guess.dead}
+    if training.num_pseudo_labels:
+        judged["pseudo_labels"] = training.num_pseudo_labels
     weights, predicted, metrics = training.selected()
     oof = training.objective.oof_table(training.valid_rows, predicted, data.ids, weights)
-    commit_fold(spec, data, weights, oof, metrics, training.history, seconds, facts)
+    commit_fold(spec, data, weights, oof, metrics, training.history, seconds, {**judged, **facts})

@@ -11,7 +11,6 @@ import numpy as np
 import tensorflow as tf
 
 from raytrain.errors import RaytrainError
-from raytrain.network.transformer import compiled_layers
 from raytrain.network.weights import assign_variables, read_variables
 from raytrain.pretraining.masking import MaskedBatch, mask_batch
 from raytrain.pretraining.model import MaskedLanguageModel, TokenTelling, token_losses
@@ -188,7 +187,9 @@ class Pretraining:
             rows = held[start : start + EVALUATED]
             rows = np.pad(rows, ((0, EVALUATED - len(rows)), (0, 0)))
             rng = np.random.default_rng([self.seed, HELD_MASKS, number])
-            sums += np.array(self._judge_rows(mask_batch(rows, self.settings.mask, self.special, rng)))
+            masked = mask_batch(rows, self.settings.mask, self.special, rng)
+            for piece in np.array_split(np.arange(EVALUATED), min(self.accumulation, EVALUATED)):
+                sums += np.array(self._judge_rows(masked.rows(piece)))
         losses, right, count = sums
         entry = {
             "step": self.step,
@@ -208,8 +209,7 @@ class Pretraining:
 
     def _judge_batch(self, inputs, targets):
         """Sum of losses, tokens told right, tokens to be told."""
-        with compiled_layers(self._update.compiles):
-            logits = self.model(inputs, training=False)
+        logits = self.model(inputs, training=False)  # not by XLA: it might refuse what a step does without
         asked = targets > 0
         right = asked & (tf.argmax(logits, axis=-1, output_type=tf.int32) == targets)
         counts = [tf.math.count_nonzero(values, dtype=tf.float32) for values in (right, asked)]

@@ -29,6 +29,10 @@ class MaskedBatch:
     positions: np.ndarray
     targets: np.ndarray
 
+    def rows(self, rows: np.ndarray) -> "MaskedBatch":
+        """Some rows of it."""
+        return MaskedBatch(self.token_ids[rows], self.positions[rows], self.targets[rows])
+
 
 def most_told(length: int, rate: float) -> int:
     """How many tokens of a sequence are told at most."""

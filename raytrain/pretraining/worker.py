@@ -5,7 +5,7 @@ The driver imports this module, so TensorFlow is imported inside the functions t
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -15,7 +15,7 @@ from raytrain.devices import quick_imports, set_up_tensorflow
 from raytrain.errors import ClusterError, WorkerMemoryError
 from raytrain.folds.log import FoldReporter, SilentReporter
 from raytrain.folds.result import load_checkpoint, save_checkpoint
-from raytrain.folds.worker import TIME_BUDGET, Watch
+from raytrain.folds.worker import TIME_BUDGET, Watch, tell_steps
 from raytrain.pretraining.directory import SEQUENCES, write_encoders, write_record
 from raytrain.pretraining.pieces import special_ids
 from raytrain.pretraining.sequences import Sequences
@@ -110,7 +110,7 @@ def _run_steps(
 ) -> bool:
     """Trains until all is done or the deadline has come. Returns whether that was so."""
     _evaluate(training, reporter)
-    on_step = _teller(training, reporter)
+    on_step = tell_steps(training, reporter)
     while not training.finished:
         reached = training.run(on_step, watch)
         if not reached and watch.reason == TIME_BUDGET:
@@ -123,19 +123,6 @@ def _run_steps(
         if not reached:
             reporter.on_pause(watch.reason, 0, training.step)
     return False
-
-
-def _teller(training: "Pretraining", reporter: FoldReporter) -> Callable[[int, int, float], None]:
-    tells_refusal = True
-
-    def on_step(step: int, num_steps: int, loss: float) -> None:
-        nonlocal tells_refusal
-        if tells_refusal and training.refusal:
-            reporter.on_refusal(training.refusal)
-            tells_refusal = False
-        reporter.on_step(step, num_steps, loss)
-
-    return on_step
 
 
 def _evaluate(training: "Pretraining", reporter: FoldReporter) -> None:

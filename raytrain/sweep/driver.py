@@ -55,7 +55,8 @@ def run_sweep(config: Config, console: Console | None = None) -> Config:
     sweep = Directory(config.storage) / config.name
     with lock_run(sweep):
         prepared = prepare_run(sweep, config, Stages(console))
-        start = encoder_start(prepared.encoder.config, prepared.encoder.weights is not None)
+        pretrained = prepared.encoder.weights is not None or config.encoder.adapt
+        start = encoder_start(prepared.encoder.config, pretrained)
         space = read_space(config, start)
         source = _point_source(space, config)
         variants = _prepare_variants(sweep, config, space, prepared, console)

@@ -144,10 +144,7 @@ def trials_table(records: Sequence[TrialRecord], config: Config) -> pa.Table:
         "folds": [record.num_folds for record in records],
         "seconds": [float(sum(record.seconds)) for record in records],
         "ended": [record.ended for record in records],
-        "config": [
-            json.dumps(with_point(config, record.point).model_dump(mode="json"), ensure_ascii=False)
-            for record in records
-        ],
+        "config": pa.array([_config_of(config, record) for record in records], pa.string()),
     }
     for key in keys:
         columns[key] = _column([record.point.get(key) for record in records])
@@ -158,6 +155,14 @@ def trials_table(records: Sequence[TrialRecord], config: Config) -> pa.Table:
             [record.scores.get(metric, []) for record in records], pa.list_(pa.float64())
         )
     return pa.table(columns)
+
+
+def _config_of(config: Config, record: TrialRecord) -> str | None:
+    """As JSON; None of a trial that failed because its values do not go together."""
+    try:
+        return json.dumps(with_point(config, record.point).model_dump(mode="json"), ensure_ascii=False)
+    except ConfigError:
+        return None
 
 
 def _column(values: list[Any]) -> pa.Array:

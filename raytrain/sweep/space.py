@@ -175,11 +175,14 @@ def _refuse_key(key: str, problems: list[str]) -> bool:
 def _unfit_values(space: SearchSpace, config: Config) -> list[str]:
     """Values that the config would refuse, by their keys."""
     problems = []
-    for domains in (space.shared, *space.own.values()):
+    for name in space.architectures:
+        domains = space.shared | space.own[name]
+        if "model.pooling" in domains and "finetune" not in space.architectures:
+            problems.append("sweep.space.model.pooling: expected finetune among the trials; found none")
         for key, domain in domains.items():
             for value in domain.extremes():
                 try:
-                    with_point(config, {key: value})
+                    with_point(config, {"model.architecture": name, key: value})
                 except ConfigError as error:
                     problems += [f"sweep.space.{problem}" for problem in error.problems]
     return problems
@@ -194,7 +197,15 @@ def with_point(config: Config, point: Point) -> Config:
         for section in sections:
             place = place[section]
         place[leaf] = value
+    if "model.architecture" in point:
+        _leave_pooling_to_finetune(values["model"])
     return validate_config(values)
+
+
+def _leave_pooling_to_finetune(model: dict[str, Any]) -> None:
+    """A run may have several architectures, of which the pooling is finetune's; a trial has one."""
+    if "finetune" not in np.atleast_1d(model["architecture"]):
+        model["pooling"] = "first"
 
 
 def input_points(space: SearchSpace) -> list[Point]:

@@ -167,7 +167,7 @@ class FoldTraining:
         with self._judged():
             if self._selection.weights:
                 assign_variables(learned_variables(self.model), self._selection.weights, "the best epoch")
-            pseudo = self.rounds.label(self.model, self.features, PREDICTED)
+            pseudo = self.rounds.label(self.model, self.features, self._predicted_rows)
         if len(pseudo[0]):
             rows = self._labelled_rows, self.valid_rows
             self.restart(*rows, self.seed, initial, self.restarts, pseudo)
@@ -283,11 +283,17 @@ class FoldTraining:
         if on_step is not None:
             on_step(number, num_steps, total / number)
 
+    @property
+    def _predicted_rows(self) -> int:
+        """Of a forward pass without a gradient, fewer where memory is short."""
+        return max(1, PREDICTED // self.accumulation)
+
     def evaluate(self) -> dict[str, float]:
         """Scores the valid rows and keeps what the model says of them in `predicted`."""
-        size = max(1, PREDICTED // self.accumulation)
         with self._judged():
-            predicted = self.objective.predict(self.model, self.features, self.valid_rows, size)
+            predicted = self.objective.predict(
+                self.model, self.features, self.valid_rows, self._predicted_rows
+            )
             if not np.isfinite(predicted).all():  # the last update of the epoch may have done it
                 raise RaytrainError(f"the valid rows' logits are not finite in epoch {self.epoch}; {ADVICE}")
             self.predicted = predicted

@@ -159,3 +159,10 @@ def test_all_that_pseudo_labels_need_is_told_at_once():
         "words.keywords: expected null; found auto (train.pseudo_labels)",
         "cluster.workers_per_fold: expected 1; found 2 (train.pseudo_labels)",
     ]
+
+
+def test_what_only_an_encoder_reads_is_refused_where_there_is_none():
+    wrong = ["encoder.adapt=true", "encoder.truncate=tail", "encoder.windows=3"]
+    problems = problems_of("model.architecture=tfidf", *wrong)
+    assert [problem.partition(":")[0] for problem in problems] == [key.partition("=")[0] for key in wrong]
+    assert problems[1].startswith("encoder.truncate: expected head where model.architecture is tfidf alone")

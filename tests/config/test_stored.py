@@ -6,7 +6,7 @@ from raytrain.config.keys import FREE_KEYS, PRETRAIN_FREE_KEYS
 from raytrain.config.load import load_config, read_config
 from raytrain.config.pretraining import PretrainConfig
 from raytrain.config.stored import CONFIG_FILE, check_config, check_hashes
-from raytrain.errors import ArtifactError, ConfigError
+from raytrain.errors import ConfigError
 from raytrain.storage.directory import Directory
 
 
@@ -49,11 +49,12 @@ def test_a_run_that_was_not_begun_takes_any(tmp_path, kind):
     check_config(Directory(tmp_path), *kind("seed=7"))
 
 
-def test_a_config_of_another_kind_is_damage(tmp_path):
+def test_a_config_of_another_command_is_told_as_that(tmp_path):
     run = Directory(tmp_path)
     run.write_bytes(CONFIG_FILE, of_run()[0].to_yaml().encode())
-    with pytest.raises(ArtifactError, match="damaged"):
+    with pytest.raises(ConfigError, match="not of this command") as caught:
         check_config(run, *of_pretraining())
+    assert len(caught.value.problems) == 4 and "another name" in caught.value.problems[-1]
 
 
 def test_inputs_that_changed_are_named(tmp_path):

@@ -1,5 +1,8 @@
 """An encoder adapted to a run's texts: when, to which, and taken from where the second time."""
 
+import json
+from pathlib import Path
+
 import pytest
 from tiny_run import CHARACTERS, VOCAB, silent_stages, tiny_config, write_csv
 
@@ -69,7 +72,8 @@ def test_it_learns_of_all_texts_and_begins_where_the_config_says(trained, tmp_pa
     assert call["config"].encoder.maxlen == 32 and call["config"].cluster.workers == 1
     assert found.weights.endswith("model.safetensors") and list(found.vocab) == VOCAB
     assert "perplexity 30.00 → 20.00" in said and "49 texts" in said
-    assert not (tmp_path / "runs" / "tiny" / FOLDER).exists()
+    [own] = (tmp_path / "runs" / "tiny" / FOLDER).iterdir()
+    assert sorted(path.name for path in own.iterdir()) == ["encoder", "pretraining.json"]
 
 
 def test_the_second_time_it_comes_from_the_cache_whatever_the_folds(trained, tmp_path):
@@ -95,19 +99,45 @@ def test_with_other_texts_it_is_another_encoder(trained, tmp_path):
     assert len({call["identity"] for call in trained}) == 2
 
 
-def test_removed_from_the_cache_it_is_made_again_under_the_same_name(trained, tmp_path):
+def test_removed_from_the_cache_it_is_the_run_s_own_and_elsewhere_made_again(trained, tmp_path):
     first, _ = adapted(tmp_path)
-    for path in (tmp_path / "home" / FOLDER).iterdir():
-        path.rename(tmp_path / "away")
-    again, _ = adapted(tmp_path)
-    assert again.weights == first.weights and len(trained) == 2
+    for number, seen in ((1, 1), (2, 2)):
+        [kept] = (tmp_path / "home" / FOLDER).iterdir()
+        kept.rename(tmp_path / f"away-{number}")
+        again, _ = adapted(tmp_path)
+        assert again.weights == first.weights and len(trained) == seen
+        (tmp_path / "runs" / "tiny" / FOLDER).rename(tmp_path / f"run-{number}")
+
+
+def test_a_run_takes_a_copy_of_the_cache_s(trained, tmp_path):
+    """So that its folds go on with it wherever they do."""
+    adapted(tmp_path)
+    (tmp_path / "runs" / "tiny" / FOLDER).rename(tmp_path / "another run's")
+    adapted(tmp_path)
+    [kept] = (tmp_path / "home" / FOLDER).iterdir()
+    kept.rename(tmp_path / "away")
+    adapted(tmp_path)
+    assert len(trained) == 1
+
+
+def test_a_run_goes_on_with_its_own_encoder_though_the_cache_has_another(trained, tmp_path):
+    """Made elsewhere from the same texts, it differs in the last bits."""
+    adapted(tmp_path)
+    [own] = (tmp_path / "runs" / "tiny" / FOLDER).iterdir()
+    (own / "encoder" / "model.safetensors").write_bytes(b"others")
+    for place in (own, own / "encoder"):
+        record = json.loads((place / "pretraining.json").read_text()) if place != own else None
+        record = record or json.loads((own / "pretraining.json").read_text())
+        (place / "pretraining.json").write_text(json.dumps({**record, "seconds": 2.0}))
+    found, _ = adapted(tmp_path)
+    assert Path(found.weights).read_bytes() == b"others" and len(trained) == 1
 
 
 def test_one_that_the_time_budget_ended_is_not_kept_and_goes_on(trained, tmp_path):
     trained.stop_early = True
     with pytest.raises(TimeBudgetError, match="goes on"):
         adapted(tmp_path)
-    assert not (tmp_path / "home" / FOLDER).exists()
+    assert not any((tmp_path / "home" / FOLDER).iterdir())
     trained.stop_early = False
     adapted(tmp_path)
     assert len(trained) == 2

@@ -452,6 +452,37 @@ def test_a_fold_that_labels_texts_begins_again_with_them_and_says_so(spec, node,
     assert read_fold(spec.location, spec.identity).record["pseudo_labels"] == 7
 
 
+PAUSE = "time budget"
+
+
+@pytest.mark.parametrize(("steps_left", "events"), [(0, [PAUSE]), (2, ["labelled", PAUSE])])
+def test_a_second_round_that_comes_to_no_end_leaves_what_the_first_learned(
+    spec, node, monkeypatch, steps_left, events
+):
+    monkeypatch.setattr(worker, "begin_round", lambda training, spec, data: training.begin_round(None))
+    training = Steps(unlabelled=7)
+    clock = SimpleNamespace(over=False)
+
+    def look(number):
+        clock.over = number >= 2 * Steps.NUM_STEPS + steps_left
+
+    if not steps_left:
+        monkeypatch.setattr(training, "_end_epoch", lambda epoch: ending(training, clock, epoch))
+    training.before_step = look
+    monkeypatch.setattr(worker.Watch, "_is_over", lambda self: clock.over)
+    assert train_fold(spec, builds(training)) == "committed"
+    result = read_fold(spec.location, spec.identity)
+    assert result.stopped_early and result.record["metrics"] == {"epoch": 2, "accuracy": 0.6}
+    told = [entry["event"] for entry in read_log(spec.location)]
+    assert [event for event in told if event in ("labelled", PAUSE)] == events
+
+
+def ending(training, clock, epoch):
+    clock.over = epoch == 2
+    training.history.append({"epoch": epoch, "accuracy": training.total / 10})
+    return training.history[-1]
+
+
 def test_a_fold_that_lives_says_so_in_its_record(spec, node):
     train_fold(spec, builds(Steps()))
     record = read_fold(spec.location, spec.identity).record

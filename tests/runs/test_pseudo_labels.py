@@ -59,7 +59,7 @@ def test_scores_are_of_the_labelled_rows_and_all_texts_are_predicted(run):
 def test_other_texts_to_learn_from_are_another_run(run, tmp_path):
     config, path, _ = run
     other = config.model_copy(deep=True)
-    other.data.test = write_csv(tmp_path / "new.csv", NEW[:5])
+    other.data.test = str(write_csv(tmp_path / "new.csv", NEW[:5]))
     (path / "summary.json").rename(path / "summary.kept")
     try:
         with pytest.raises(ConfigError, match="other inputs") as caught:

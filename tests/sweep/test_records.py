@@ -155,3 +155,10 @@ def test_damaged_settings_are_told(sweep):
     sweep.write_bytes("sweep.json", b"{")
     with pytest.raises(ArtifactError, match=r"sweep\.json is damaged"):
         begin_sweep(sweep, config_of(), {})
+
+
+def test_values_that_do_not_go_together_leave_a_row_without_a_config():
+    point = {"model.architecture": "finetune", "model.pooling": "layers", "model.train_encoder": False}
+    table = trials_table([TrialRecord(0, point, "failed"), TrialRecord(1, {"train.epochs": 2})], config_of())
+    unfit, fit = table["config"].to_pylist()
+    assert unfit is None and json.loads(fit)["train"]["epochs"] == 2

@@ -195,3 +195,35 @@ def test_features_are_made_for_every_value_they_depend_on():
     assert input_points(space_of()) == [{}]
     long = input_points(space_of({"encoder.truncate": ["head", "tail"], "encoder.windows": [1, 3]}))
     assert [tuple(point.values()) for point in long] == [("head", 1), ("head", 3), ("tail", 1), ("tail", 3)]
+
+
+def pooled_space(space, architecture="[finetune,textcnn]", pooling="mean"):
+    base = load_config(
+        None, ["data.path=a.csv", f"model.architecture={architecture}", f"model.pooling={pooling}"]
+    )
+    values = base.model_dump(mode="json")
+    values["sweep"] |= {"space": space}
+    config = validate_config(values)
+    return config, read_space(config, PRETRAINED)
+
+
+def test_a_pooling_of_several_architectures_is_finetune_s_in_its_trials():
+    config, space = pooled_space({"train.epochs": [2, 3]})
+    assert set(space.architectures) == {"finetune", "textcnn"}
+    found = {
+        name: with_point(config, {"model.architecture": name, "train.epochs": 2}).model.pooling
+        for name in space.architectures
+    }
+    assert found == {"finetune": "mean", "textcnn": "first"}
+
+
+def test_a_pooling_is_searched_for_finetune_though_the_run_begins_with_another():
+    architectures = {"model.architecture": ["finetune", "textcnn"], "model.pooling": {"finetune": ["mean"]}}
+    _, space = pooled_space(architectures, "textcnn", "first")
+    assert space.own["finetune"]["model.pooling"].values == ("mean",)
+
+
+def test_a_pooling_that_no_trial_reads_is_refused():
+    assert problems_of({"model.pooling": ["mean"]}) == [
+        "sweep.space.model.pooling: expected finetune among the trials; found none"
+    ]
