@@ -50,7 +50,7 @@ def test_every_error_has_an_example_here():
 @of_examples
 def test_errors_of_what_was_given_exit_with_2_and_of_a_run_with_1(error):
     is_of_a_run = isinstance(
-        error, StorageError | WorkerMemoryError | TimeBudgetError | SweepError | FoldError
+        error, StorageError | WorkerMemoryError | TimeBudgetError | SweepError | FoldError | PretrainError
     )
     assert error.exit_code == (1 if is_of_a_run or type(error) is RaytrainError else 2)
     assert isinstance(error, RaytrainError)
