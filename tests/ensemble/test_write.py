@@ -123,6 +123,12 @@ def test_an_older_raytrain_must_not_read_long_texts_otherwise(run, key):
     assert {"encoder__truncate": encoder.truncate, "encoder__windows": encoder.windows}.items() >= key.items()
 
 
+def test_an_older_raytrain_must_not_read_another_pooling_as_the_first(run):
+    run.commit("finetune", 0, pooling="mean")
+    assert run.write()["schema_version"] == 5
+    assert run.open().manifest.architectures["finetune"].model.pooling == "mean"
+
+
 def test_ngrams_alone_read_whole_texts_whatever_is_said_of_encoders(run):
     run.commit("tfidf", 0, weights=fit_classifier(["天气", "天气"], np.array([0, 1]), 2).arrays())
     assert run.write(encoder__truncate="tail")["schema_version"] == 4
