@@ -95,8 +95,7 @@ def write_ensemble(
 
 def _schema_version(config: Config, shared: Shared, specs: Sequence[FoldSpec]) -> int:
     """The oldest that has all that is written."""
-    reads, encoder = any(spec.is_network for spec in specs), config.encoder
-    cuts = reads and (encoder.truncate != "head" or encoder.windows > 1)
+    cuts = config.encoder.truncate != "head" or config.encoder.windows > 1
     if cuts or any(spec.model.pooling != "first" for spec in specs):
         return SCHEMA_VERSION
     if not all(spec.is_network for spec in specs):

@@ -129,9 +129,9 @@ def test_an_older_raytrain_must_not_read_another_pooling_as_the_first(run):
     assert run.open().manifest.architectures["finetune"].model.pooling == "mean"
 
 
-def test_ngrams_alone_read_whole_texts_whatever_is_said_of_encoders(run):
+def test_ngrams_alone_have_the_version_that_knows_them(run):
     run.commit("tfidf", 0, weights=fit_classifier(["天气", "天气"], np.array([0, 1]), 2).arrays())
-    assert run.write(encoder__truncate="tail")["schema_version"] == 4
+    assert run.write()["schema_version"] == 4
 
 
 def test_ngrams_beside_heads_count_no_keywords_and_want_a_version_of_their_own(run):
