@@ -7,12 +7,14 @@ from omegaconf import OmegaConf
 
 from raytrain.config.keys import FREE_KEYS, binding_keys
 from raytrain.config.load import validate_config
+from raytrain.config.pretraining import PretrainConfig
+from raytrain.config.schema import Config
 from raytrain.config.sections import WholeConfig
 from raytrain.errors import ArtifactError, ConfigError
 from raytrain.storage.directory import Directory
 
 CONFIG_FILE = "config.yaml"
-_TOLD = 3  # of problems of a config that may be of another command altogether
+KINDS = (Config, PretrainConfig)
 _ADVICE = "choose another name, or delete the run to start anew"
 
 
@@ -34,11 +36,9 @@ def check_config(run: Directory, config: WholeConfig, free: Sequence[str] = FREE
     try:
         values = OmegaConf.to_container(OmegaConf.create(text.decode()))
         stored = validate_config(cast(dict[str, Any], values), type(config))
-    except ConfigError as error:
-        raise ConfigError(
-            f"{run}/{CONFIG_FILE} is not of this command, or damaged", [*error.problems[:_TOLD], _ADVICE]
-        ) from error
     except Exception as error:
+        if any(_is_of(kind, text) for kind in KINDS if not isinstance(config, kind)):
+            raise ConfigError(f"{run} holds what another command made", [_ADVICE]) from error
         raise ArtifactError(f"{run}/{CONFIG_FILE} is damaged: {error}") from error
     old, new = binding_keys(stored, free), binding_keys(config, free)
     problems = [
@@ -48,6 +48,15 @@ def check_config(run: Directory, config: WholeConfig, free: Sequence[str] = FREE
     ]
     if problems:
         raise ConfigError(f"{run} exists with another config", [*problems, _ADVICE])
+
+
+def _is_of(kind: type[WholeConfig], text: bytes) -> bool:
+    """Whether a stored config is of this kind."""
+    try:
+        validate_config(cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(text.decode()))), kind)
+    except Exception:
+        return False
+    return True
 
 
 def check_hashes(run: Directory, stored: Mapping[str, str], found: Mapping[str, str]) -> None:
