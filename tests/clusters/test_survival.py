@@ -19,8 +19,7 @@ from raytrain.crossval.driver import train_run
 from raytrain.crossval.preflight import check_nodes
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.errors import ClusterError, TimeBudgetError
-from raytrain.folds import launch
-from raytrain.folds import trainer as fold_trainer
+from raytrain.folds import crews, launch
 from raytrain.folds.log import read_log
 from raytrain.storage.directory import Directory
 
@@ -158,22 +157,22 @@ def starved(loop_config):
     import tensorflow as tf
 
     from raytrain.folds import worker
-    from raytrain.training import loop as training
+    from raytrain.training.batches import Batches
 
-    lay = training.FoldTraining._lay
+    lay = Batches._lay
 
-    def lay_two(self, rows, weights):
+    def lay_two(self, features, rows, *rest):
         if len(rows) > 2:
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[8,16]")
-        return lay(self, rows, weights)
+        return lay(self, features, rows, *rest)
 
-    training.FoldTraining._lay = lay_two
+    Batches._lay = lay_two
     return worker.train_folds(loop_config)
 
 
 class StarvedLauncher(launch.FoldLauncher):
     def _trainer(self, number, resources):
-        fold_trainer.train_folds = starved
+        crews.train_folds = starved
         return super()._trainer(number, resources)
 
 
