@@ -6,7 +6,7 @@ from typing import Any, cast
 from omegaconf import OmegaConf
 
 from raytrain.config.keys import FREE_KEYS, binding_keys
-from raytrain.config.load import validate_config
+from raytrain.config.load import Kind, validate_config
 from raytrain.config.pretraining import PretrainConfig
 from raytrain.config.schema import Config
 from raytrain.config.sections import WholeConfig
@@ -34,8 +34,7 @@ def check_config(run: Directory, config: WholeConfig, free: Sequence[str] = FREE
         return
     text = run.read_bytes(CONFIG_FILE)
     try:
-        values = OmegaConf.to_container(OmegaConf.create(text.decode()))
-        stored = validate_config(cast(dict[str, Any], values), type(config))
+        stored = _read(text, type(config))
     except Exception as error:
         if any(_is_of(kind, text) for kind in KINDS if not isinstance(config, kind)):
             raise ConfigError(f"{run} holds what another command made", [_ADVICE]) from error
@@ -53,10 +52,15 @@ def check_config(run: Directory, config: WholeConfig, free: Sequence[str] = FREE
 def _is_of(kind: type[WholeConfig], text: bytes) -> bool:
     """Whether a stored config is of this kind."""
     try:
-        validate_config(cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(text.decode()))), kind)
+        _read(text, kind)
     except Exception:
         return False
     return True
+
+
+def _read(text: bytes, kind: type[Kind]) -> Kind:
+    values = OmegaConf.to_container(OmegaConf.create(text.decode()))
+    return validate_config(cast(dict[str, Any], values), kind)
 
 
 def check_hashes(run: Directory, stored: Mapping[str, str], found: Mapping[str, str]) -> None:
