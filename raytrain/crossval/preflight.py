@@ -27,7 +27,8 @@ def check_nodes(run: Directory, needed: int) -> None:
     Raises:
         ClusterError: Naming each node that cannot write there, or sees another disk than the driver.
     """
-    probe: Any = ray.remote(num_cpus=0, max_retries=0)(storage_problem)
+    # A worker that dies says nothing of the storage: another one is asked.
+    probe: Any = ray.remote(num_cpus=0, max_retries=3)(storage_problem)
     answers: dict[ray.ObjectRef, str] = {}
     for node in ray.nodes():
         if node["Alive"]:

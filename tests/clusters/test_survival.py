@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 from urllib.request import urlopen
 
 import numpy as np
@@ -15,8 +16,9 @@ from ray.core.generated import autoscaler_pb2
 from tiny_run import read_oof, silent_console, tiny_config
 from waiting import wait_until
 
+from raytrain.crossval import preflight
 from raytrain.crossval.driver import train_run
-from raytrain.crossval.preflight import check_nodes
+from raytrain.crossval.preflight import check_nodes, storage_problem
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.errors import ClusterError, TimeBudgetError
 from raytrain.folds import crews, launch
@@ -196,6 +198,24 @@ def test_every_node_is_asked_for_the_storage(cluster, tmp_path):
         check_nodes(Directory(tmp_path / "nowhere"), needed=0)
     alive = [node for node in ray.nodes() if node["Alive"]]
     assert str(raised.value).count("config.yaml is missing") == len({n["NodeManagerAddress"] for n in alive})
+
+
+def dies_at_first(location, needed):
+    """A probe whose worker is gone before it answers, once."""
+    marker = Path(location).parent / "died"
+    if not marker.exists():
+        marker.touch()
+        os._exit(1)
+    return storage_problem(location, needed)
+
+
+def test_a_worker_that_dies_while_asked_is_no_problem_of_the_storage(cluster, tmp_path, monkeypatch):
+    run_directory = Directory(tmp_path / "run")
+    run_directory.write_bytes("config.yaml", b"name: x\n")
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    monkeypatch.setattr(preflight, "storage_problem", dies_at_first)
+    check_nodes(run_directory, needed=0)
+    assert (tmp_path / "died").exists()
 
 
 def run_within_budget(directory, **options):
