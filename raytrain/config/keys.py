@@ -30,6 +30,7 @@ NEWER_KEYS = (
     "train.adversarial",
     "train.adversarial_size",
     "train.ema",
+    "train.encoder_dropout",
     "train.layer_decay",
     "train.mixup",
     "train.multi_sample_dropout",

@@ -16,7 +16,10 @@ Compile = Literal["auto"] | bool
 
 
 class TrainConfig(Section):
-    epochs: Positive = Field(3, description="passes over a fold's training rows")
+    epochs: Positive | None = Field(
+        None,
+        description="passes over a fold's training rows; null: 3 where the encoder trains, 10 on a frozen one",
+    )
     batch_size: Positive = Field(32, description="texts per step, over all workers of the fold")
     learning_rate: Rate | None = Field(
         None,
@@ -84,6 +87,12 @@ class TrainConfig(Section):
         "can; batches then have four lengths at most",
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="of the head, before its dense layers")
+    encoder_dropout: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="of the encoder's layers and attention, where it trains; null: as its config says",
+    )
     early_stopping: Positive | None = Field(
         None, description="epochs without a better `monitor` after which a fold ends"
     )

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from raytrain.config.defaults import reads_words
 from raytrain.config.schema import Config
-from raytrain.config.sections import AUTO
+from raytrain.config.sections import AUTO, EncoderConfig
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.unlabelled import iter_texts
 from raytrain.errors import ConfigError
@@ -31,6 +31,7 @@ from raytrain.text.windows import encode_windows
 from raytrain.text.words import build_embedding, read_user_dict, read_vectors, select_words
 
 _CHUNK = 10_000
+_MANY_CUT = 0.05  # share of the texts from which on it is told that they are cut
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def read_shared(
             texts, pairs = texts + unlabelled[0], pairs and pairs + unlabelled[1]
         encoded = _encode(config, texts, pairs, encoder.vocab, with_words, user_dict, stages)
         rows = TextRows(encoded.rows) if config.encoder.windows > 1 else None
+        _tell_cut(config.encoder, encoded.num_cut, len(texts), pairs is not None, stages)
     num_unlabelled = max(0, len(texts) - corpus.num_rows)
     shared = functools.partial(
         Shared, encoder, user_dict=user_dict, keywords=keywords, rows=rows, num_unlabelled=num_unlabelled
@@ -201,6 +203,19 @@ def _encode(
         with stages.stage("encoding"):
             return encode_texts(texts, pairs, vocab, maxlen, with_words, user_dict, truncate, windows)
     return encode_on_ray(texts, pairs, vocab, maxlen, with_words, user_dict, stages, truncate, windows)
+
+
+def _tell_cut(encoder: EncoderConfig, num_cut: int, num_texts: int, in_pairs: bool, stages: Stages) -> None:
+    """Says how many texts lose an end, where that is more than a few."""
+    if num_cut < _MANY_CUT * num_texts:
+        return
+    read = f"encoder.maxlen={encoder.maxlen}"
+    advice = ""
+    if encoder.windows > 1:
+        read = f"{encoder.windows} windows of {read}"
+    elif not in_pairs:
+        advice = "; encoder.windows=4 reads up to four times as much of them"
+    stages.say(f"{num_cut:,} of {num_texts:,} texts are longer than {read} and are cut{advice}")
 
 
 def encode_on_ray(

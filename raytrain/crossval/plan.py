@@ -15,6 +15,7 @@ from raytrain.config.defaults import (
     EncoderStart,
     encoder_start,
     learning_rates,
+    num_epochs,
     trains_encoder,
 )
 from raytrain.config.schema import Config
@@ -218,14 +219,21 @@ def _choose_keywords(plan: Plan) -> dict[tuple[int, int], np.ndarray]:
 def _train_settings(plan: Plan, architecture: str) -> TrainSettings:
     """Hyperparameters of an architecture's folds, defaults filled in."""
     rates = learning_rates(plan.config, architecture, plan.start)
-    settings = plan.config.train.model_dump(exclude={"dropout", "precision"})
+    settings = plan.config.train.model_dump(exclude={"dropout", "encoder_dropout", "precision"})
     settings |= {
+        "epochs": num_epochs(plan.config, architecture, plan.pretrained),
         "learning_rate": rates[0],
         "encoder_learning_rate": rates[1],
         "crf_learning_rate": plan.config.train.crf_learning_rate or CRF_LEARNING_RATE,
         "class_weight": plan.class_weight,
     }
     return TrainSettings(**settings)
+
+
+def _dropouts(config: Config) -> dict[str, float]:
+    """What of an encoder's config a run says otherwise than its checkpoint."""
+    rate = config.train.encoder_dropout
+    return {} if rate is None else {"hidden_dropout_prob": rate, "attention_probs_dropout_prob": rate}
 
 
 def _model_settings(plan: Plan, architecture: str) -> ModelSettings:
@@ -235,7 +243,7 @@ def _model_settings(plan: Plan, architecture: str) -> ModelSettings:
     return ModelSettings(
         architecture=architecture,
         kind=encoder.kind,
-        config=encoder.config,
+        config=encoder.config | _dropouts(plan.config),
         num_labels=num_labels,
         embedding=(embedding.shape[0], embedding.shape[1]) if embedding is not None else (2, 1),
         train_encoder=trains_encoder(plan.config, architecture, plan.pretrained),

@@ -97,8 +97,8 @@ def run_folds(
         FoldError: Some failed for good; the rest were committed first.
         StorageError: It is gone; what was committed before is kept.
     """
-    epochs, names = specs[0].settings.epochs, [spec.name for spec in specs]
-    table = FoldTable(names, epochs, console, SHOWN_METRIC[specs[0].task])
+    epochs = {spec.name: spec.settings.epochs for spec in specs}
+    table = FoldTable(epochs, console, SHOWN_METRIC[specs[0].task])
     for name in kept:
         table.set_state(name, "kept")
     waiting = deque(spec for spec in specs if spec.name not in kept)

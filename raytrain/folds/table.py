@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rich.console import Console, Group
@@ -28,6 +28,7 @@ _OPEN = ("waiting", "starting", "training")
 
 @dataclass
 class _Row:
+    num_epochs: int
     state: str = "waiting"
     epoch: int = 0
     step: int = 0
@@ -44,21 +45,18 @@ class FoldTable:
     """The folds' states, drawn by rich.
 
     Args:
-        names: Fold run names in their order.
-        epochs: Epochs of each.
+        epochs: Fold run names in their order, and how many epochs each has.
         console: Where to draw.
         metric: Which score of the valid rows is shown, and its title.
     """
 
     def __init__(
         self,
-        names: Sequence[str],
-        epochs: int,
+        epochs: Mapping[str, int],
         console: Console,
         metric: tuple[str, str] = ("accuracy", "acc"),
     ):
-        self._rows = {name: _Row() for name in names}
-        self._epochs = epochs
+        self._rows = {name: _Row(num_epochs) for name, num_epochs in epochs.items()}
         self._console = console
         self._metric, self._title = metric
         self._started = time.monotonic()
@@ -91,7 +89,7 @@ class FoldTable:
             self._line(name, event.what)
             return
         if isinstance(event, Restarted | Labelled):
-            self._rows[name] = _Row("starting", note=event.what)
+            self._rows[name] = _Row(row.num_epochs, "starting", note=event.what)
             self._line(name, event.what)
             return
         if row.state in ("waiting", "starting"):
@@ -101,7 +99,7 @@ class FoldTable:
         if isinstance(event, EpochEnded):
             row.epoch, row.step = int(event.metrics["epoch"]), 0
             row.score, row.loss = event.metrics[self._metric], event.metrics["loss"]
-            done = f"epoch {event.metrics['epoch']:g}/{self._epochs}"
+            done = f"epoch {event.metrics['epoch']:g}/{row.num_epochs}"
             self._line(name, f"{done}  loss {row.loss:.4f}  valid {self._metric} {row.score:.4f}")
         elif isinstance(event, Stepped):
             row.step, row.num_steps = event.step, event.num_steps
@@ -138,7 +136,7 @@ class FoldTable:
         if row.state not in _OPEN:
             return 1.0
         within = row.step / row.num_steps if row.num_steps else 0.0
-        return min(1.0, (row.epoch + within) / self._epochs)
+        return min(1.0, (row.epoch + within) / row.num_epochs)
 
     def _fold_left(self, row: _Row) -> str:
         if row.state != "training" or row.first_seen is None:
@@ -157,7 +155,7 @@ class FoldTable:
             table.add_row(
                 name,
                 Text(row.state, style=_STYLES.get(row.state, "")),
-                f"{min(row.epoch + (row.step > 0), self._epochs)}/{self._epochs}",
+                f"{min(row.epoch + (row.step > 0), row.num_epochs)}/{row.num_epochs}",
                 *(_shown(value, spec) for value, spec in ((row.loss, ".4f"), (row.score, ".4f"))),
                 _shown(row.rate if row.state == "training" else None, ",.0f"),
                 self._fold_left(row),

@@ -3,7 +3,7 @@
 import functools
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import jieba
 import numpy as np
@@ -47,6 +47,7 @@ class EncodedTexts:
         rows: (num_rows,) int64; the text that each row is of, as in `text.rows.TextRows`.
         words: The words met, in order of first sight.
         counts: How often each word occurs, once a text in whichever rows.
+        num_cut: How many texts are longer than what is kept of them.
     """
 
     offsets: np.ndarray
@@ -56,6 +57,7 @@ class EncodedTexts:
     rows: np.ndarray
     words: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    num_cut: int = 0
 
     @property
     def num_texts(self) -> int:
@@ -99,7 +101,9 @@ def encode_texts(
     kept = ends.select(tokens)
     segmented = _segment_kept(parts, kept, ends, build_segmenter(user_dict)) if with_words else None
     cut = cut_rows(np.diff(kept.bounds), maxlen - 2)
-    return lay_rows(tokenizer, kept, cut, segmented, in_pairs=pairs is not None)
+    encoded = lay_rows(tokenizer, kept, cut, segmented, in_pairs=pairs is not None)
+    is_cut = np.diff(kept.bounds) < sizes
+    return replace(encoded, num_cut=int((is_cut if pairs is None else is_cut[::2] | is_cut[1::2]).sum()))
 
 
 def lay_rows(
@@ -180,6 +184,7 @@ def join_encoded(parts: Sequence[EncodedTexts]) -> EncodedTexts:
         np.concatenate(rows),
         list(index),
         counts,
+        sum(part.num_cut for part in parts),
     )
 
 

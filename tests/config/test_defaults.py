@@ -5,6 +5,7 @@ from raytrain.config.defaults import (
     EncoderStart,
     encoder_start,
     learning_rates,
+    num_epochs,
     pretraining_rate,
     reads_words,
     trains_encoder,
@@ -39,6 +40,23 @@ def config_of(*overrides):
 def test_whether_the_encoder_trains(architecture, pretrained, override, expected):
     config = config_of(f"model.train_encoder={override}")
     assert trains_encoder(config, architecture, pretrained) is expected
+
+
+@pytest.mark.parametrize(
+    ("architecture", "pretrained", "override", "expected"),
+    [
+        ("finetune", True, "train.epochs=null", 3),
+        ("textcnn", True, "train.epochs=null", 10),
+        ("textcnn", False, "train.epochs=null", 3),
+        ("textcnn", True, "model.train_encoder=true", 3),
+        ("bilstm_crf", True, "train.epochs=null", 3),
+        ("textcnn", True, "train.epochs=4", 4),
+        ("finetune", False, "train.epochs=4", 4),
+        ("tfidf", True, "train.epochs=4", 1),
+    ],
+)
+def test_default_epochs(architecture, pretrained, override, expected):
+    assert num_epochs(config_of(override), architecture, pretrained) == expected
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def problems_of(*overrides):
 def test_defaults_need_only_the_path_of_the_data():
     config = load()
     assert config.data.path == "a.csv"
-    assert (config.folds.num_folds, config.train.epochs, config.encoder.maxlen) == (10, 3, 128)
+    assert (config.folds.num_folds, config.train.epochs, config.encoder.maxlen) == (10, None, 128)
     assert config.model.architectures == ["finetune"]
 
 

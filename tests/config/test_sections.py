@@ -54,7 +54,6 @@ def errors_of(section, **values):
         (WordsConfig, "min_count", 0),
         (TrainConfig, "epochs", 0),
         (TrainConfig, "epochs", 1.5),
-        (TrainConfig, "epochs", None),
         (TrainConfig, "batch_size", 0),
         (TrainConfig, "learning_rate", 0),
         (TrainConfig, "learning_rate", 1.01),

@@ -9,6 +9,7 @@ from raytrain.config.load import load_config
 from raytrain.corpus.corpus import Corpus
 from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary, read_shared
 from raytrain.errors import CheckpointError, ConfigError, CorpusError
+from raytrain.stages import Stages
 from raytrain.text.encode import encode_texts
 from raytrain.text.words import build_segmenter
 
@@ -51,6 +52,27 @@ def test_untrained_mini_has_the_corpus_s_characters():
     assert encoder.weights is None
     assert {"天", "气", "好", "地"} <= set(encoder.vocab)
     assert "今" not in encoder.vocab  # once only
+
+
+@pytest.mark.parametrize(
+    ("override", "texts", "pairs", "expected"),
+    [
+        ("seed=1", ["好" * 15, *TEXTS], None, "1 of 5 texts are longer than encoder.maxlen=16 and are cut; enc"),
+        ("seed=1", ["好" * 15, *TEXTS], ["地"] * 5, "1 of 5 texts are longer than encoder.maxlen=16 and are cut\n"),
+        ("encoder.windows=2", ["好" * 40, *TEXTS], None, "are longer than 2 windows of encoder.maxlen=16 and are"),
+        ("encoder.windows=2", ["好" * 15, *TEXTS], None, None),
+        ("seed=1", ["好" * 14, *TEXTS], None, None),
+        ("seed=1", ["好" * 15, *TEXTS * 5], None, None),
+    ],
+)
+def test_many_texts_that_are_cut_are_told(override, texts, pairs, expected):
+    corpus = corpus_of(labels=[0] * len(texts), texts=texts, pairs=pairs)
+    config, stages = config_of(override), Stages(silent_console())
+    read_shared(
+        config, corpus, find_encoder(config, corpus, stages.console), read_dictionary(config, corpus), stages
+    )
+    told = stages.console.file.getvalue()
+    assert expected in told if expected else "cut" not in told
 
 
 def test_named_encoder_is_read_from_its_directory(tmp_path):

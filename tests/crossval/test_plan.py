@@ -203,6 +203,13 @@ def test_other_hyperparameters_are_the_configs():
     assert (spec.precision, spec.model.dropout) == ("float32", 0.25)
 
 
+def test_the_encoders_dropout_is_its_checkpoints_or_the_configs():
+    keys = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+    [own, *_], [told, *_] = (build_specs(plan_of(*o), None) for o in ([], ["train.encoder_dropout=0.25"]))
+    assert own.model.config == SHAPE
+    assert told.model.config == SHAPE | dict.fromkeys(keys, 0.25)
+
+
 @pytest.mark.parametrize(
     ("overrides", "pretrained", "trains", "shares"),
     [

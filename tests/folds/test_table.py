@@ -30,14 +30,13 @@ def row_of(table, name):
 
 
 def table_of(names=NAMES, epochs=3, height=40):
-    return FoldTable(
-        names, epochs, Console(file=io.StringIO(), width=120, height=height, force_terminal=True)
-    )
+    console = Console(file=io.StringIO(), width=120, height=height, force_terminal=True)
+    return FoldTable(dict.fromkeys(names, epochs), console)
 
 
 def test_without_a_terminal_epochs_and_ends_are_plain_lines():
     console = plain_console()
-    table = FoldTable(NAMES, 3, console)
+    table = FoldTable(dict.fromkeys(NAMES, 3), console)
     with table.shown():
         table.set_state(NAMES[1], "starting")
         table.update(NAMES[1], STEP)
@@ -49,11 +48,20 @@ def test_without_a_terminal_epochs_and_ends_are_plain_lines():
     ]
 
 
+def test_each_fold_counts_its_own_epochs():
+    console = plain_console()
+    table = FoldTable({NAMES[0]: 2, NAMES[1]: 10}, console)
+    for name in NAMES[:2]:
+        table.update(name, EPOCH)
+    assert [line.split("  ")[1] for line in console.file.getvalue().splitlines()] == ["epoch 2/2", "epoch 2/10"]
+    assert [row_of(table, name)[1] for name in NAMES[:2]] == ["2/2", "2/10"]
+
+
 def test_without_a_terminal_a_long_silence_is_broken(monkeypatch):
     now = [50.0]
     monkeypatch.setattr(table_module.time, "monotonic", lambda: now[0])
     console = plain_console()
-    table = FoldTable(NAMES, 2, console)
+    table = FoldTable(dict.fromkeys(NAMES, 2), console)
     with table.shown():
         table.tell()
         now[0] += LINE_EVERY - 1
@@ -90,7 +98,7 @@ def test_a_terminal_needs_no_lines(monkeypatch):
 @pytest.mark.parametrize("state", ["committed", "kept", "failed"])
 def test_end_of_a_fold_is_told_once(state):
     console = plain_console()
-    table = FoldTable(NAMES, 3, console)
+    table = FoldTable(dict.fromkeys(NAMES, 3), console)
     table.set_state(NAMES[0], state)
     table.set_state(NAMES[0], state)
     assert console.file.getvalue() == f"{NAMES[0]}  {state}\n"
@@ -99,13 +107,13 @@ def test_end_of_a_fold_is_told_once(state):
 @pytest.mark.parametrize("state", ["waiting", "starting", "training"])
 def test_states_on_the_way_are_no_lines(state):
     console = plain_console()
-    FoldTable(NAMES, 3, console).set_state(NAMES[0], state)
+    FoldTable(dict.fromkeys(NAMES, 3), console).set_state(NAMES[0], state)
     assert console.file.getvalue() == ""
 
 
 def test_on_a_terminal_the_last_picture_stays_and_no_lines_are_mixed_in():
     console = Console(file=io.StringIO(), width=120, height=40, force_terminal=True)
-    table = FoldTable(NAMES, 3, console)
+    table = FoldTable(dict.fromkeys(NAMES, 3), console)
     with table.shown():
         table.update(NAMES[0], EPOCH)
         table.set_state(NAMES[0], "committed")
@@ -168,7 +176,7 @@ def test_where_the_folds_do_not_fit_those_at_work_are_shown_and_all_counted():
 def test_time_left_is_known_once_work_is_done(monkeypatch):
     now = 100.0
     monkeypatch.setattr("raytrain.folds.table.time.monotonic", lambda: now)
-    table = FoldTable(NAMES, 2, plain_console())
+    table = FoldTable(dict.fromkeys(NAMES, 2), plain_console())
     table.set_state(NAMES[0], "kept")
     with table.shown():
         assert "0:00 elapsed, – left" in picture(table)
@@ -183,7 +191,7 @@ def test_time_left_is_known_once_work_is_done(monkeypatch):
 def test_what_an_earlier_start_trained_says_nothing_of_the_pace(monkeypatch):
     now = 100.0
     monkeypatch.setattr("raytrain.folds.table.time.monotonic", lambda: now)
-    table = FoldTable(NAMES[:2], 1, plain_console())
+    table = FoldTable(dict.fromkeys(NAMES[:2], 1), plain_console())
     with table.shown():
         table.update(NAMES[0], Started("10.0.0.1", goes_on=True))
         now = 160.0
@@ -203,7 +211,7 @@ def test_step_of_a_fold_without_steps_does_not_fail():
 
 def test_without_a_terminal_a_fold_begun_again_is_a_line():
     console = Console(file=io.StringIO(), width=200)
-    table = FoldTable(NAMES, 3, console)
+    table = FoldTable(dict.fromkeys(NAMES, 3), console)
     table.update(NAMES[0], AGAIN)
     assert console.file.getvalue() == (
         f"{NAMES[0]}  learns nothing (loss 0.693, a constant guess has 0.688): "

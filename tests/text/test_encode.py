@@ -160,6 +160,13 @@ def test_text_behind_the_last_kept_token_has_no_part_in_the_words():
     assert encoded.counts == {"中国": 1}
 
 
+def test_texts_that_are_cut_are_counted_a_pair_once():
+    texts, pairs = ["中国人我", "中国人", "我", "我"], ["爱", "爱", "中国人我爱", "爱"]
+    assert encode(texts, maxlen=5).num_cut == 1
+    assert encode(texts, pairs, maxlen=7).num_cut == 2
+    assert encode(["中国人我爱"], maxlen=5, windows=2).num_cut == 0
+
+
 @settings(max_examples=60, deadline=None)
 @given(texts=st.lists(short_texts, min_size=1, max_size=4), maxlen=st.integers(4, 12))
 def test_no_text_is_longer_than_maxlen_and_each_keeps_its_ends(texts, maxlen):
@@ -320,7 +327,9 @@ def test_pieces_joined_are_the_whole(texts, cuts, in_pairs, truncate, windows):
         encode(texts[begin:end], pairs[begin:end] if pairs else None, **options)
         for begin, end in itertools.pairwise(bounds)
     ]
-    assert_equal(join_encoded(parts), encode(texts, pairs, **options))
+    whole = encode(texts, pairs, **options)
+    assert_equal(join_encoded(parts), whole)
+    assert join_encoded(parts).num_cut == whole.num_cut
 
 
 def cut_alone(segmenter, text):
