@@ -114,7 +114,11 @@ def main() -> None:
     options.storage.mkdir(parents=True, exist_ok=True)
     scores = json.loads(answers.read_text(encoding="utf-8")) if answers.exists() else {}
     variants = yaml.safe_load(options.variants.read_text(encoding="utf-8"))
-    for name in options.only or variants:
+    chosen = options.only or list(variants)
+    unknown = [name for name in chosen if name not in variants]
+    if unknown:
+        parser.error(f"--only: no variants {unknown}; the file has {', '.join(variants)}")
+    for name in chosen:
         own = [*options.overrides, *variants[name], f"name={name}", f"storage={options.storage}"]
         try:
             found = train_some(load_config(None, own), options.folds, console)

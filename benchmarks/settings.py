@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from raytrain.config.defaults import CRF_LEARNING_RATE
+from raytrain.config.defaults import CRF_LEARNING_RATE, EPOCHS
 from raytrain.config.training import TrainConfig
 from raytrain.training.settings import TrainSettings
 
@@ -10,5 +10,5 @@ RATES = {"learning_rate": 1e-3, "encoder_learning_rate": 1e-5, "crf_learning_rat
 
 
 def default_settings(**changes: Any) -> TrainSettings:
-    values = TrainConfig().model_dump(exclude={"dropout", "precision"})
-    return TrainSettings(**values | RATES | changes)
+    values = TrainConfig().model_dump(exclude={"dropout", "encoder_dropout", "precision"})
+    return TrainSettings(**values | {"epochs": EPOCHS} | RATES | changes)

@@ -111,7 +111,16 @@ def test_dropout_sends_the_gradient_where_it_sent_the_values():
     output, gradient = value_and_gradients(differentiable(lambda x: drop(x, 0.3, key)), inputs)
     weights = np.random.default_rng(9).normal(size=(30, 40))
     np.testing.assert_allclose(gradient, weights * output.numpy(), atol=1e-6)
-    assert set(np.unique(output)) == {np.float32(0), np.float32(1 / 0.7)}
+    assert set(np.unique(output)) == {np.float32(0), np.float32(2**16 / (2**16 - 19_661))}
+
+
+@pytest.mark.parametrize("shape", [(1,), (3, 5), (2, 2), (0, 4)])
+@pytest.mark.parametrize("rate", [1e-6, 0.5, 1 - 1e-9])
+def test_dropout_of_any_rate_and_shape_keeps_a_value_or_drops_it(shape, rate):
+    output = drop(tf.ones(shape), rate, tf.constant([7], tf.uint64))[0]
+    assert output.shape == shape and np.isfinite(output).all()
+    assert rate != 1e-6 or (output.numpy() == 1).all()
+    assert rate < 0.9 or (np.isin(output, [0, 2**16])).all()
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.999])

@@ -151,8 +151,8 @@ def test_operations_of_an_update_stay_few():
     """Of BERT-base's twelve layers: there were 5,421 in float32 and 5,789 in bfloat16."""
     totals = {key: launched(update_graph(*key)).total() for key in (("float32", True), ("float32", False))}
     assert totals["float32", True] < 450
-    assert totals["float32", False] < 3000
-    assert launched(update_graph("bfloat16", False)).total() < 3350
+    assert totals["float32", False] < 3400
+    assert launched(update_graph("bfloat16", False)).total() < 3800
 
 
 # ── pieces, workers, few shapes ────────────────────────────────────────────────────────────────────
