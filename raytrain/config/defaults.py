@@ -1,5 +1,6 @@
 """What a config leaves open: rates, epochs, which heads read words, which train the encoder."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +16,9 @@ SIZE_EXPONENT = 1.2
 # Of masked language modelling. BERT-base's was 1e-4 from nothing (Devlin et al. 2019), 5e-5 further on (Sun
 # et al. 2019); an encoder of 6 M weights learns best with ten times that, and nearly nothing with twenty.
 PRETRAINED_MLM_RATE, UNTRAINED_MLM_RATE, MOST_MLM_RATE, MLM_SIZE_EXPONENT = 5e-5, 1e-4, 1e-3, 0.8
-# A head on a frozen encoder gains long after it knows its training rows by heart, and costs little; one that
-# trains its encoder gains what it can in BERT's three.
-EPOCHS, FROZEN_EPOCHS = 3, 10
+# BERT's three are few on a small corpus, whose models gain by more updates (Zhang et al. 2021, Mosbach et al.
+# 2021); of a head on a frozen encoder those cost little.
+EPOCHS, MOST_EPOCHS, FROZEN_UPDATES = 3, 10, 1000
 CRF_LEARNING_RATE = 1e-2  # a thousand times a pretrained encoder's, as bert4keras's CRF examples have it
 
 
@@ -72,12 +73,21 @@ def _num_weights(config: Mapping[str, Any]) -> float:
     return layers + config["vocab_size"] * config.get("embedding_size", hidden)
 
 
-def num_epochs(config: Config, architecture: str, pretrained: bool) -> int:
-    """Passes over a fold's training rows, the default filled in; n-grams are fitted in one."""
+def num_epochs(config: Config, architecture: str, pretrained: bool, num_rows: int) -> int:
+    """Passes over a fold's training rows, the default filled in; n-grams are fitted in one.
+
+    Args:
+        pretrained: Whether the encoder is.
+        num_rows: Of the features that a fold trains on.
+    """
     if not reads_encoder(architecture):
         return 1
-    default = EPOCHS if trains_encoder(config, architecture, pretrained) else FROZEN_EPOCHS
-    return config.train.epochs or default
+    if config.train.epochs is not None:
+        return config.train.epochs
+    if trains_encoder(config, architecture, pretrained):
+        return EPOCHS
+    enough = math.ceil(FROZEN_UPDATES * config.train.batch_size / max(1, num_rows))
+    return min(max(enough, EPOCHS), MOST_EPOCHS)
 
 
 def learning_rates(config: Config, architecture: str, start: EncoderStart) -> tuple[float, float]:

@@ -18,7 +18,8 @@ Compile = Literal["auto"] | bool
 class TrainConfig(Section):
     epochs: Positive | None = Field(
         None,
-        description="passes over a fold's training rows; null: 3 where the encoder trains, 10 on a frozen one",
+        description="passes over a fold's training rows; null: 3, on a frozen encoder of few rows "
+        "as many as make 1,000 updates, 10 at most",
     )
     batch_size: Positive = Field(32, description="texts per step, over all workers of the fold")
     learning_rate: Rate | None = Field(

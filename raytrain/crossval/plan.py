@@ -82,6 +82,12 @@ class Plan:
         return self.start.pretrained
 
     @property
+    def num_train_rows(self) -> int:
+        """About how many rows of the features a fold trains on."""
+        num_folds = self.config.folds.num_folds
+        return self.shared.features.num_rows * (num_folds - 1) // num_folds
+
+    @property
     def encoder_source(self) -> EncoderSource | None:
         """The frozen encoder, where its weights are shared."""
         encoder, precision = self.shared.encoder, self.config.train.precision
@@ -221,7 +227,7 @@ def _train_settings(plan: Plan, architecture: str) -> TrainSettings:
     rates = learning_rates(plan.config, architecture, plan.start)
     settings = plan.config.train.model_dump(exclude={"dropout", "encoder_dropout", "precision"})
     settings |= {
-        "epochs": num_epochs(plan.config, architecture, plan.pretrained),
+        "epochs": num_epochs(plan.config, architecture, plan.pretrained, plan.num_train_rows),
         "learning_rate": rates[0],
         "encoder_learning_rate": rates[1],
         "crf_learning_rate": plan.config.train.crf_learning_rate or CRF_LEARNING_RATE,

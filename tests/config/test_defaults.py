@@ -43,20 +43,25 @@ def test_whether_the_encoder_trains(architecture, pretrained, override, expected
 
 
 @pytest.mark.parametrize(
-    ("architecture", "pretrained", "override", "expected"),
+    ("architecture", "pretrained", "overrides", "num_rows", "expected"),
     [
-        ("finetune", True, "train.epochs=null", 3),
-        ("textcnn", True, "train.epochs=null", 10),
-        ("textcnn", False, "train.epochs=null", 3),
-        ("textcnn", True, "model.train_encoder=true", 3),
-        ("bilstm_crf", True, "train.epochs=null", 3),
-        ("textcnn", True, "train.epochs=4", 4),
-        ("finetune", False, "train.epochs=4", 4),
-        ("tfidf", True, "train.epochs=4", 1),
+        ("finetune", True, [], 3000, 3),
+        ("textcnn", True, [], 40, 10),
+        ("textcnn", True, [], 4000, 8),
+        ("textcnn", True, ["train.batch_size=16"], 4000, 4),
+        ("textcnn", True, [], 4001, 8),
+        ("textcnn", True, [], 100_000, 3),
+        ("textcnn", True, [], 0, 10),
+        ("textcnn", False, [], 3000, 3),
+        ("textcnn", True, ["model.train_encoder=true"], 3000, 3),
+        ("bilstm_crf", True, [], 3000, 3),
+        ("textcnn", True, ["train.epochs=4"], 3000, 4),
+        ("finetune", False, ["train.epochs=4"], 3000, 4),
+        ("tfidf", True, ["train.epochs=4"], 0, 1),
     ],
 )
-def test_default_epochs(architecture, pretrained, override, expected):
-    assert num_epochs(config_of(override), architecture, pretrained) == expected
+def test_default_epochs(architecture, pretrained, overrides, num_rows, expected):
+    assert num_epochs(config_of(*overrides), architecture, pretrained, num_rows) == expected
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,13 @@ def test_keys_that_a_run_does_not_read_decide_nothing(overrides, unread):
     assert binding_keys(config).keys() - decisive_keys(config).keys() == unread | {"name"}
 
 
-NEWER_CHANGED = ("train.restarts=0", "train.r_drop=1", "train.adversarial=fgm", "model.pooling=mean", "train.encoder_dropout=0")
+NEWER_CHANGED = (
+    "train.restarts=0",
+    "train.r_drop=1",
+    "train.adversarial=fgm",
+    "model.pooling=mean",
+    "train.encoder_dropout=0",
+)
 
 
 @pytest.mark.parametrize(

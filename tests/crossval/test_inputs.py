@@ -57,9 +57,24 @@ def test_untrained_mini_has_the_corpus_s_characters():
 @pytest.mark.parametrize(
     ("override", "texts", "pairs", "expected"),
     [
-        ("seed=1", ["好" * 15, *TEXTS], None, "1 of 5 texts are longer than encoder.maxlen=16 and are cut; enc"),
-        ("seed=1", ["好" * 15, *TEXTS], ["地"] * 5, "1 of 5 texts are longer than encoder.maxlen=16 and are cut\n"),
-        ("encoder.windows=2", ["好" * 40, *TEXTS], None, "are longer than 2 windows of encoder.maxlen=16 and are"),
+        (
+            "seed=1",
+            ["好" * 15, *TEXTS],
+            None,
+            "1 of 5 texts are longer than encoder.maxlen=16 and are cut; enc",
+        ),
+        (
+            "seed=1",
+            ["好" * 15, *TEXTS],
+            ["地"] * 5,
+            "1 of 5 texts are longer than encoder.maxlen=16 and are cut\n",
+        ),
+        (
+            "encoder.windows=2",
+            ["好" * 40, *TEXTS],
+            None,
+            "are longer than 2 windows of encoder.maxlen=16 and are",
+        ),
         ("encoder.windows=2", ["好" * 15, *TEXTS], None, None),
         ("seed=1", ["好" * 14, *TEXTS], None, None),
         ("seed=1", ["好" * 15, *TEXTS * 5], None, None),

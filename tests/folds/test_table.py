@@ -53,7 +53,10 @@ def test_each_fold_counts_its_own_epochs():
     table = FoldTable({NAMES[0]: 2, NAMES[1]: 10}, console)
     for name in NAMES[:2]:
         table.update(name, EPOCH)
-    assert [line.split("  ")[1] for line in console.file.getvalue().splitlines()] == ["epoch 2/2", "epoch 2/10"]
+    assert [line.split("  ")[1] for line in console.file.getvalue().splitlines()] == [
+        "epoch 2/2",
+        "epoch 2/10",
+    ]
     assert [row_of(table, name)[1] for name in NAMES[:2]] == ["2/2", "2/10"]
 
 
