@@ -3,6 +3,7 @@
 import copy
 import difflib
 import functools
+import re
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -145,13 +146,26 @@ def validate_config(values: dict[str, Any], kind: type[WholeConfig] = Config) ->
             # What was taken out is missing only because its value was wrong.
             found = [one for one in error.errors(include_url=False) if one["loc"] not in wrong]
         wrong |= {problem["loc"] for problem in found}
-        problems += [line for problem in found for line in _describe(problem, kind).splitlines()]
+        told = [_describe(problem, kind) for problem in _without_other_branches(found)]
+        problems += [line for text in told for line in text.splitlines()]
         # What does not fit together is looked at only where each value alone is right.
         if not any([_take_out(remaining, problem["loc"]) for problem in found]):
             break
     if problems:
         raise ConfigError("the config is not valid", list(dict.fromkeys(problems)))
     return config
+
+
+def _without_other_branches(problems: list[Any]) -> list[Any]:
+    """Of a key that takes one value or a list of them, only what is wrong with the kind that was given."""
+    told = []
+    for problem in problems:
+        is_list, type_ = isinstance(problem["input"], list), problem["type"]
+        is_other = type_ in ("literal_error", "string_type") if is_list else type_ == "list_type"
+        beside = sum(other["loc"][:2] == problem["loc"][:2] for other in problems)
+        if not is_other or beside == 1:
+            told.append(problem)
+    return told
 
 
 def _take_out(values: dict[Any, Any], location: Sequence[int | str]) -> bool:
@@ -184,7 +198,12 @@ def _describe(problem: Any, kind: type[WholeConfig]) -> str:
         told: str = problem["msg"].removeprefix("Value error, ")
         return f"{key}: {told}" if location else told
     message = problem["msg"]
-    return f"{key}: {message[0].lower()}{message[1:]}; found {problem['input']!r}"
+    found = f"{key}: {message[0].lower()}{message[1:]}; found {problem['input']!r}"
+    if problem["type"] != "literal_error":
+        return found
+    known = re.findall("'([^']*)'", problem["ctx"]["expected"])
+    alike = difflib.get_close_matches(str(problem["input"]), known, n=1, cutoff=0.6)
+    return found + (f"; did you mean {alike[0]}?" if alike else "")
 
 
 @functools.cache

@@ -100,6 +100,22 @@ def test_unknown_key_unlike_any_other_points_to_the_help():
     assert problems_of("zzzz=1") == ["zzzz: unknown key; see --help for the keys"]
 
 
+@pytest.mark.parametrize(
+    ("override", "found"),
+    [
+        ("model.architecture=texcnn", "'texcnn'; did you mean textcnn?"),
+        ("model.architecture=[texcnn,finetune]", "'texcnn'; did you mean textcnn?"),
+        ("model.architecture=zzz", "'zzz'"),
+        ("train.schedule=Linear", "'Linear'; did you mean linear?"),
+        ("data.text=5", "5"),
+        ("data.text=[5,b]", "5"),
+    ],
+)
+def test_a_wrong_value_is_told_once_with_what_was_meant(override, found):
+    [problem] = problems_of(override)
+    assert problem.startswith(f"{override.partition('=')[0]}: ") and problem.endswith(f"; found {found}")
+
+
 @pytest.mark.parametrize("item", ["epochs", "=3", "--epochs"])
 def test_malformed_override_is_shown(item):
     with pytest.raises(ConfigError, match=r"key\.path=value") as caught:
