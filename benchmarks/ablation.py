@@ -77,16 +77,17 @@ def _read_oof(location: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def compare(scores: dict[str, Any], architecture: str, folds: list[int], metric: str) -> Table:
-    """A table of variants: the metric's mean over folds, and its paired difference from the first variant."""
+    """A table of variants that have these folds: their mean, and its paired difference from the first's."""
     table = Table(title=f"{architecture}, {metric}, folds {folds}", title_justify="left")
     for column in ("variant", metric, "difference", "its standard error", "folds better"):
         table.add_column(column, justify="left" if column == "variant" else "right")
-    first = next(iter(scores.values()))[architecture]
-    for name, own in scores.items():
-        if architecture not in own or not all(str(fold) in own[architecture] for fold in folds):
-            continue
-        value = np.array([own[architecture][str(fold)][metric] for fold in folds])
-        apart = value - np.array([first[str(fold)][metric] for fold in folds])
+    whole = {
+        name: np.array([own[architecture][str(fold)][metric] for fold in folds])
+        for name, own in scores.items()
+        if all(str(fold) in own.get(architecture, {}) for fold in folds)
+    }
+    for name, value in whole.items():
+        apart = value - next(iter(whole.values()))
         error = apart.std(ddof=1) / np.sqrt(len(folds)) if len(folds) > 1 else np.nan
         gained = -apart if metric in LOWER_IS_BETTER else apart
         better = f"{int((gained > 0).sum())} of {len(folds)}"
@@ -128,6 +129,7 @@ def main() -> None:
             kept = scores.setdefault(name, {}).setdefault(architecture, {})
             kept.update({str(fold): metrics for fold, metrics in by_fold.items()})
         answers.write_text(json.dumps(scores, indent=1), encoding="utf-8")
+    scores = {name: scores[name] for name in variants if name in scores}  # in the file's order
     architectures = dict.fromkeys(arch for own in scores.values() for arch in own)
     for architecture in architectures:
         for metric in options.metrics:

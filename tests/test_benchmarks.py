@@ -220,7 +220,7 @@ def test_an_ablation_tells_paired_differences_of_the_folds_it_is_asked_for():
         name: {"finetune": {str(fold): {"accuracy": value} for fold, value in enumerate(own)}}
         for name, own in values.items()
     }
-    scores["half done"] = {"finetune": {"0": {"accuracy": 1.0}}}
+    scores = {"half done": {"finetune": {"0": {"accuracy": 1.0}}}} | scores
     table = ablation.compare(scores, "finetune", [0, 2], "accuracy")
     rows = list(zip(*[list(column.cells) for column in table.columns], strict=True))
     assert rows == [
