@@ -202,7 +202,7 @@ def test_same_name_with_another_config_is_refused(reference):
 
 
 def test_same_name_with_another_corpus_is_refused(local_ray, tmp_path):
-    config = tiny_config(tmp_path, train__epochs=1)
+    config = tiny_config(tmp_path, model__architecture="tfidf")
     run(config)
     rows = make_rows(48)
     rows[0]["text"] += "一"
@@ -212,11 +212,11 @@ def test_same_name_with_another_corpus_is_refused(local_ray, tmp_path):
 
 
 def test_changed_fold_is_refused(local_ray, tmp_path):
-    config = tiny_config(tmp_path, train__epochs=1)
+    config = tiny_config(tmp_path, model__architecture="tfidf")
     run(config)
     run_directory = tmp_path / "runs" / "tiny"
     (run_directory / "ensemble" / "manifest.json").unlink()
-    weights = run_directory / "folds" / "finetune" / "r0-fold-00" / "result" / "model.safetensors"
+    weights = run_directory / "folds" / "tfidf" / "r0-fold-00" / "result" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"!")
     with pytest.raises(ArtifactError, match=r"model\.safetensors"):
         run(config)

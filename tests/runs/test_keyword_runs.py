@@ -24,9 +24,9 @@ TEXTS = [row["text"] for row in make_rows(48)]
 
 @pytest.fixture(scope="module")
 def chosen(local_ray, tmp_path_factory):
-    """All architectures in one run, each fold with keywords of its own choice."""
+    """Two architectures in one run, each fold with keywords of its own choice."""
     directory = tmp_path_factory.mktemp("chosen")
-    options = {"model__architecture": "[finetune,textcnn,rnn_cnn]", "train__epochs": 1}
+    options = {"model__architecture": "[finetune,textcnn]", "train__epochs": 1}
     config = tiny_config(directory, words__keywords="auto", words__num_keywords=5, **options)
     return directory, config, train_run(config, silent_console())
 
@@ -108,6 +108,7 @@ def test_given_words_and_their_dictionary_travel_in_the_artifact(given):
     assert set(json.loads(ensemble.read("words/keywords.json"))) == set(words)
 
 
+@pytest.mark.long
 def test_folds_of_a_trial_choose_as_those_of_a_run(chosen):
     directory, config, summary = chosen
     values = {**config.model_dump(mode="json"), "name": "sweep"}

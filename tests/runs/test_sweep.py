@@ -174,6 +174,7 @@ def test_a_sweep_in_which_all_fails_says_why(local_ray, tmp_path):
         run_sweep(config, silent_console())
 
 
+@pytest.mark.long
 def test_a_trial_s_class_weights_are_its_own(local_ray, tmp_path):
     space = "{train.class_weight: [null, {a: 9.0}]}"
     config = config_of(

@@ -131,6 +131,7 @@ def test_nothing_is_compiled_on_a_cpu_unless_it_is_asked_for(fold):
     assert [fold(compiled)._update.compiles for compiled in ("auto", True, False)] == [False, True, False]
 
 
+@pytest.mark.long
 def test_operations_of_an_update_stay_few():
     """Of BERT-base's twelve layers: there were 5,421 in float32 and 5,789 in bfloat16."""
     totals = {key: launched(update_graph(*key)).total() for key in (("float32", True), ("float32", False))}
@@ -192,6 +193,7 @@ def test_more_padding_changes_nothing(fold):
     assert_alike(update(one, rows[:2]), update(other, rows[:2]))
 
 
+@pytest.mark.long
 def test_a_compiled_fold_learns_what_the_plain_one_learns(fold):
     options = {"dropout": 0.0, "lengths": UNLIKE, "batch_size": 6, "epochs": 2}
     one, other = (fold(compiled, **options) for compiled in (True, False))
@@ -203,6 +205,7 @@ def test_a_compiled_fold_learns_what_the_plain_one_learns(fold):
     np.testing.assert_allclose(one.predicted, other.predicted, atol=1e-3)
 
 
+@pytest.mark.long
 def test_a_fold_resumed_within_an_epoch_equals_a_calm_one(fold, tmp_path):
     options = {"batch_size": 6, "epochs": 1, "accumulation": 2}
     calm, broken, resumed = (fold(True, **options) for _ in range(3))
@@ -246,6 +249,7 @@ def test_where_xla_cannot_compile_auto_trains_without(fold, broken_xla, monkeypa
     assert_alike(update(training, number=1), update(plain, number=1))
 
 
+@pytest.mark.long
 def test_a_piece_counts_once_where_xla_cannot_compile_the_optimizer(fold, monkeypatch):
     change = TrainStep._change_weights
 
