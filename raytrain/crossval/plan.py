@@ -84,8 +84,9 @@ class Plan:
     @property
     def num_train_rows(self) -> int:
         """About how many rows of the features a fold trains on."""
-        num_folds = self.config.folds.num_folds
-        return self.shared.features.num_rows * (num_folds - 1) // num_folds
+        num_folds, num_texts = self.config.folds.num_folds, self.corpus.num_rows
+        labelled = self.shared.features.num_rows * num_texts // (num_texts + self.shared.num_unlabelled)
+        return labelled * (num_folds - 1) // num_folds
 
     @property
     def encoder_source(self) -> EncoderSource | None:

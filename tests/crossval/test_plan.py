@@ -203,6 +203,14 @@ def test_other_hyperparameters_are_the_configs():
     assert (spec.precision, spec.model.dropout) == ("float32", 0.25)
 
 
+def test_epochs_on_a_frozen_encoder_go_by_the_rows_that_are_learned_not_by_those_without_a_label():
+    rows = {"features": pa.table({"token_ids": [[2]] * 16_004})}
+    for num_unlabelled, expected in ((0, 4), (16_000, 10)):
+        shared = shared_of(PRETRAINED, **rows, num_unlabelled=num_unlabelled)
+        [spec, *_] = build_specs(plan_of("model.architecture=textcnn", shared=shared), None)
+        assert spec.settings.epochs == expected
+
+
 def test_the_encoders_dropout_is_its_checkpoints_or_the_configs():
     keys = ("hidden_dropout_prob", "attention_probs_dropout_prob")
     [own, *_], [told, *_] = (build_specs(plan_of(*o), None) for o in ([], ["train.encoder_dropout=0.25"]))

@@ -194,7 +194,12 @@ LONG = "房间干净，早餐好吃，服务热情周到，下次还来，菜凉
 
 @pytest.mark.parametrize(
     "reading",
-    [{"truncate": "head_tail"}, {"truncate": "tail", "windows": 9}],
+    [
+        pytest.param({"truncate": "tail"}, marks=pytest.mark.long),
+        {"truncate": "head_tail"},
+        pytest.param({"windows": 2}, marks=pytest.mark.long),
+        {"truncate": "tail", "windows": 9},
+    ],
 )
 def test_long_texts_are_read_as_in_training(artifact, predictor, sentences, monkeypatch, reading):
     """Whatever texts are predicted beside them; short ones are as ever."""

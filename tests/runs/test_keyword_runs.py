@@ -24,9 +24,9 @@ TEXTS = [row["text"] for row in make_rows(48)]
 
 @pytest.fixture(scope="module")
 def chosen(local_ray, tmp_path_factory):
-    """Two architectures in one run, each fold with keywords of its own choice."""
+    """All architectures in one run, each fold with keywords of its own choice."""
     directory = tmp_path_factory.mktemp("chosen")
-    options = {"model__architecture": "[finetune,textcnn]", "train__epochs": 1}
+    options = {"model__architecture": "[finetune,textcnn,rnn_cnn]", "train__epochs": 1}
     config = tiny_config(directory, words__keywords="auto", words__num_keywords=5, **options)
     return directory, config, train_run(config, silent_console())
 

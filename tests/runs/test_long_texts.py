@@ -24,11 +24,11 @@ MAXLEN, READING = 12, {"truncate": "head_tail", "windows": 2}
 
 @pytest.fixture(scope="module")
 def run(local_ray, tmp_path_factory):
-    """A network on a frozen encoder, which counts keywords, and n-grams; most texts have two windows."""
+    """Networks on a frozen encoder, which count keywords, and n-grams; most texts have two windows."""
     directory = tmp_path_factory.mktemp("long")
     config = tiny_config(
         directory,
-        model__architecture="[textcnn,tfidf]",
+        model__architecture="[finetune,textcnn,tfidf]",
         model__train_encoder="false",
         encoder__maxlen=MAXLEN,
         encoder__truncate=READING["truncate"],
@@ -58,7 +58,7 @@ def oof_of(run):
 def test_texts_are_judged_and_counted_once(run):
     _, path, summary = run
     assert oof_of(run)["id"].to_pylist() == [row["id"] for row in ROWS]
-    for name in ("textcnn", "tfidf"):
+    for name in ("finetune", "textcnn", "tfidf"):
         assert summary["architectures"][name]["rows"] == len(ROWS)
         table = pq.read_table(path / "folds" / name / "r0-fold-00" / "result" / "oof.parquet")
         assert len(set(table["row"].to_pylist())) == table.num_rows == len(ROWS) // 2
@@ -77,7 +77,7 @@ def test_each_fold_repeats_its_oof_from_the_artifact(run):
         expected = oof[f"{architecture}_proba_b"].to_numpy()[valid]
         np.testing.assert_allclose(proba[valid, 1], expected, atol=2e-3 if architecture != "tfidf" else 1e-12)
         asked += 1
-    assert asked == 4
+    assert asked == 6
 
 
 def test_the_frozen_encoder_ran_once_over_all_windows(run):

@@ -112,6 +112,23 @@ def test_an_update_is_that_of_the_plain_step_its_masks_among_it(fold, kind, prec
     assert abs(masked[0] - masked[1]) > 1e-2  # with other masks it would have failed above
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_updates_lower_the_loss(fold, kind, precision):
+    rates = {"learning_rate": 3e-2, "encoder_learning_rate": 5e-3, "schedule": "constant"}
+    training = fold(True, kind, precision, **rates)
+    losses = []
+    for numbers in (range(1, 21), ()):
+        [piece] = training._lay(training.train_rows)
+        losses.append(
+            float(training._update._differentiate(*piece, tf.constant([7, 0]), training._update.compiles)[0])
+        )  # by the same masks
+        for number in numbers:
+            update(training, number=number)
+    assert losses[1] < 0.95 * losses[0], losses
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_layers_share_one_compilation(fold, kind):
     """Forward and back, and the last layer, of which only the first position is read, its own."""
@@ -206,8 +223,9 @@ def test_a_compiled_fold_learns_what_the_plain_one_learns(fold):
 
 
 @pytest.mark.long
-def test_a_fold_resumed_within_an_epoch_equals_a_calm_one(fold, tmp_path):
-    options = {"batch_size": 6, "epochs": 1, "accumulation": 2}
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_a_fold_resumed_within_an_epoch_equals_a_calm_one(fold, tmp_path, accumulation):
+    options = {"batch_size": 6, "epochs": 1, "accumulation": accumulation}
     calm, broken, resumed = (fold(True, **options) for _ in range(3))
     calm.run_epoch()
     asked = iter(range(9))

@@ -627,9 +627,17 @@ def test_workers_draw_different_dropout(fold, eagerly):
 # ── from fold to fold ──────────────────────────────────────────────────────────────────────────────
 
 
+PLATEAU = {"epochs": 3, "select": "best", "schedule": "plateau"}
+
+
 @pytest.mark.parametrize(
     ("architecture", "settings"),
-    [("textcnn", {"epochs": 2}), ("finetune", {"epochs": 3, "select": "best", "schedule": "plateau"})],
+    [
+        ("textcnn", {"epochs": 2}),
+        ("finetune", PLATEAU),
+        pytest.param("finetune", {"epochs": 2}, marks=pytest.mark.long),
+        pytest.param("textcnn", PLATEAU, marks=pytest.mark.long),
+    ],
 )
 def test_a_restarted_training_equals_a_new_one(fold, eagerly, architecture, settings):
     """Whatever the fold before has left: moments, plateaus, best weights, history."""
@@ -711,7 +719,7 @@ def test_a_fold_that_learns_is_left_alone(fold, eagerly):
     assert distance(*weights) == 0
 
 
-@pytest.mark.parametrize("at", [1, 4])
+@pytest.mark.parametrize("at", [*(pytest.param(at, marks=pytest.mark.long) for at in (0, 3)), 1, 4])
 def test_a_fold_begun_again_goes_on_elsewhere_to_the_last_bit(fold, eagerly, tmp_path, hopeless, at):
     """Stopped so many steps after it was begun again; 4 is where it is judged."""
     options = {"train_encoder": False, "learning_rate": 1e-2, "batch_size": 4, "restarts": 1, "epochs": 3}
@@ -719,7 +727,8 @@ def test_a_fold_begun_again_goes_on_elsewhere_to_the_last_bit(fold, eagerly, tmp
     for training in (calm, hurt):
         assert training.run_epoch() is None
         begin_again(training, fold, 99, 1)
-    assert hurt.run_epoch(pause=pause_after(at)) is None or at == 4
+    if at:
+        assert hurt.run_epoch(pause=pause_after(at)) is None or at == 4
     hurt.save(tmp_path)
     again = fold(fresh=True, **options)
     again.load(tmp_path)
