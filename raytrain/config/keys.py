@@ -38,7 +38,9 @@ NEWER_KEYS = (
     "train.r_drop",
     "train.restarts",
 )
-# The same of a pre-training.
+# Keys that older configs lack, whose default is another than what was done before there were any.
+FORMER_VALUES: dict[str, Any] = {"folds.duplicates": "keep"}
+# FREE_KEYS of a pre-training.
 PRETRAIN_FREE_KEYS = (
     *(f"cluster.{key}" for key in PretrainCluster.model_fields if key != "workers"),
     "storage",
@@ -55,7 +57,7 @@ def binding_keys(config: WholeConfig, free: Sequence[str] = FREE_KEYS) -> dict[s
 def decisive_keys(config: Config) -> dict[str, Any]:
     """The binding keys that decide what the folds learn; of keywords and tags only where there are any.
 
-    Nor newer keys by default: what was trained before there were any is as good.
+    Nor newer keys by default, for what was trained before there were any is as good, nor former values.
     """
     unread = ["name"]
     if config.task != "tag":
@@ -63,5 +65,6 @@ def decisive_keys(config: Config) -> dict[str, Any]:
     if config.words.keywords is None:
         unread += ["words.keywords", "words.num_keywords"]
     default = Config(data=DataConfig(path="")).flat()
-    unread += [key for key in NEWER_KEYS if config.flat()[key] == default[key]]
+    former = {key: default[key] for key in NEWER_KEYS} | FORMER_VALUES
+    unread += [key for key, value in former.items() if config.flat()[key] == value]
     return {key: value for key, value in binding_keys(config).items() if key not in unread}

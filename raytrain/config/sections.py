@@ -9,6 +9,7 @@ from raytrain.tasks import Architecture, Monitor, Pooling, reads_encoder
 
 AUTO = "auto"  # of words.keywords
 DropKind = Literal["empty_text", "missing_label", "malformed_row", "duplicate_id", "rare_class"]
+DuplicatePolicy = Literal["keep", "group", "drop"]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Truncate = Literal["head", "tail", "head_tail"]
@@ -88,6 +89,11 @@ class FoldsConfig(Section):
     num_folds: int = Field(10, ge=2, description="each row is valid in one fold, train in the others")
     repeats: Positive = Field(1, description="how often the corpus is folded anew, with another shuffle")
     group: str | None = Field(None, description="column whose equal values never straddle folds")
+    duplicates: DuplicatePolicy = Field(
+        "group",
+        description="texts that are the same but for a few characters: group: they never straddle folds; "
+        "drop: the first one alone stays (the others are counted in corpus.json); keep: not looked for",
+    )
 
 
 class CheckpointConfig(Section):

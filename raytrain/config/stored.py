@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
-from raytrain.config.keys import FREE_KEYS, binding_keys
+from raytrain.config.keys import FORMER_VALUES, FREE_KEYS, binding_keys
 from raytrain.config.load import Kind, validate_config
 from raytrain.config.pretraining import PretrainConfig
 from raytrain.config.schema import Config
@@ -59,8 +59,11 @@ def _is_of(kind: type[WholeConfig], text: bytes) -> bool:
 
 
 def _read(text: bytes, kind: type[Kind]) -> Kind:
-    values = OmegaConf.to_container(OmegaConf.create(text.decode()))
-    return validate_config(cast(dict[str, Any], values), kind)
+    values = OmegaConf.create(text.decode())
+    for key, value in FORMER_VALUES.items() if kind is Config else ():
+        if OmegaConf.select(values, key) is None:
+            OmegaConf.update(values, key, value)
+    return validate_config(cast(dict[str, Any], OmegaConf.to_container(values)), kind)
 
 
 def check_hashes(run: Directory, stored: Mapping[str, str], found: Mapping[str, str]) -> None:

@@ -1,6 +1,6 @@
 """The corpus: texts and what is to be learned of them, read once; and what there is to say of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,18 @@ class Corpus:
         """The tags of all characters, laid end to end; and (num_rows + 1,): where each row's lie."""
         column = self.table["tags"].combine_chunks()
         return column.values.to_numpy(), column.offsets.to_numpy()
+
+    def without(self, rows: np.ndarray, kind: str) -> "Corpus":
+        """The corpus without some rows, which are counted as dropped.
+
+        Args:
+            rows: (num_rows,) bool, which to leave out.
+            kind: What is wrong with them.
+        """
+        if not rows.any():
+            return self
+        dropped = dict(sorted({**self.dropped, kind: int(rows.sum())}.items()))
+        return replace(self, table=self.table.filter(pa.array(~rows)), dropped=dropped)
 
     def strata(self, num_folds: int) -> np.ndarray:
         """(num_rows,) what is to be spread evenly over the folds: the label, or the rarest type of a span.

@@ -8,9 +8,9 @@ from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 THRESHOLD = 0.8  # Jaccard similarity of two texts' n-grams: one character in fifty is another one
-NGRAM = 3  # characters; a code point has 21 bits, so that three of them are one number, and no two the same
-_CODE_BITS = 21
-# Of two texts as similar as THRESHOLD one pair in 4,500 meets in no band; of two at 0.3 one in eight does in some.
+NGRAM = 3  # characters, which fit into one number of 64 bits
+_CODE_BITS = 21  # of a code point
+# Of pairs as similar as THRESHOLD one in 4,500 meets in no band; of those at 0.3 one in eight meets in some.
 _BANDS, _BAND_SIZE = 16, 4
 _NEIGHBOURS = 8  # of a text in its bucket, with which it is compared: buckets of a template may be large
 _CHUNK = 1 << 18  # n-grams that are hashed at once: they stay in a core's cache
@@ -21,11 +21,12 @@ _SEPARATOR = "\0"  # of a pair's texts; no blank, which would be removed
 def find_duplicates(columns: Sequence[Sequence[str]], threshold: float = THRESHOLD) -> np.ndarray:
     """Finds groups of texts that are the same but for a few characters.
 
-    Case, width and blanks do not count. Two texts are near-duplicates where the Jaccard similarity of their sets
-    of character n-grams is `threshold` or more; a group is what such pairs connect. Candidates are found by
-    MinHash (Broder 1997) in bands (Leskovec, Rajaraman, Ullman 2014, chapter 3) and then compared exactly: what is
-    grouped is similar, and few similar pairs are missed. Equal texts, however short, are never missed; shorter
-    ones than an n-gram are near-duplicates of their equals alone. Groups depend on the texts, not on their order.
+    Case, width and blanks do not count. Two texts are near-duplicates where the Jaccard similarity of their
+    sets of character n-grams is `threshold` or more; a group is what such pairs connect. Candidates are found
+    by MinHash (Broder 1997) in bands (Leskovec, Rajaraman, Ullman 2014, chapter 3) and then compared exactly:
+    what is grouped is similar, and few similar pairs are missed. Equal texts, however short, never are; those
+    shorter than an n-gram are near-duplicates of their equals alone. Groups depend on the texts, not on their
+    order.
 
     Args:
         columns: (num_rows,) texts; of pairs the first and the second ones.
@@ -102,7 +103,7 @@ def _connect(texts: Sequence[str], threshold: float) -> np.ndarray:
 
 
 def _ngram_sets(texts: Sequence[str]) -> csr_matrix:
-    """(num_texts, …) bool, the n-grams of texts that have one at least: the column is the n-gram as a number."""
+    """(num_texts, …) bool: the n-grams, as numbers, are the columns. Each text has one at least."""
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     parts, sizes = [], np.zeros(len(texts), np.int64)
     for first, last in _chunks(lengths, _CHUNK):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import StratifiedKFold
 
 from raytrain.errors import ArtifactError, CorpusError
 from raytrain.storage.files import parquet_bytes, read_parquet
@@ -17,6 +17,8 @@ def assign_folds(
     with_every_class: bool = True,
 ) -> np.ndarray:
     """Assigns every row to one valid fold per repeat, stratified by label and shuffled by seed.
+
+    Where no group has two rows, the folds are those without groups.
 
     Args:
         labels: (num_rows,) label indices, or other strata.
@@ -40,15 +42,97 @@ def assign_folds(
         if count < num_folds:
             problem = f"expected at least {num_folds} {noun}, one per fold; found {count}; use fewer folds"
             raise CorpusError("the rows cannot be folded", [problem])
+    has_groups = groups is not None and counts["groups"] < num_rows
     for repeat in range(repeats):
-        kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-        splitter = kind(n_splits=num_folds, shuffle=True, random_state=seed + repeat)
-        for fold, (_, valid) in enumerate(splitter.split(np.zeros(num_rows), labels, groups)):
+        if has_groups:
+            assigned[repeat] = _deal(labels, groups, num_folds, np.random.default_rng(seed + repeat))
+            continue
+        splitter = StratifiedKFold(n_splits=num_folds, shuffle=True, random_state=seed + repeat)
+        for fold, (_, valid) in enumerate(splitter.split(np.zeros(num_rows), labels)):
             assigned[repeat, valid] = fold
     problems = _uneven(assigned, labels if with_every_class else np.zeros(num_rows), num_folds)
     if problems:
         raise CorpusError("the rows cannot be folded", problems)
     return assigned
+
+
+def _deal(labels: np.ndarray, groups: np.ndarray, num_folds: int, rng: np.random.Generator) -> np.ndarray:
+    """Assigns groups of two rows and more, the largest first; rows that stand alone then level the folds.
+
+    scikit-learn's StratifiedGroupKFold weighs every row that stands alone, too: minutes for a million.
+
+    Returns:
+        (num_rows,) int32.
+    """
+    classes = np.unique(labels, return_inverse=True)[1].reshape(-1)
+    _, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    numbers = numbers.reshape(-1)
+    folds = np.full(len(labels), -1, np.int32)
+    held = np.zeros((classes.max() + 1, num_folds), np.int64)  # rows of each class in each fold
+    together = np.flatnonzero(sizes[numbers] > 1)
+    if len(together):
+        own = np.unique(numbers[together], return_inverse=True)[1].reshape(-1)
+        chosen = _place_groups(own, classes[together], held, rng)
+        folds[together] = chosen[own]
+    alone = rng.permutation(np.flatnonzero(folds < 0))
+    for kind in range(len(held)):
+        rows = alone[classes[alone] == kind]
+        added = _level(held[kind], len(rows), held.sum(axis=0) + rng.random(num_folds))
+        held[kind] += added
+        folds[rows] = np.repeat(np.arange(num_folds, dtype=np.int32), added)
+    return folds
+
+
+def _place_groups(
+    groups: np.ndarray, classes: np.ndarray, held: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Chooses the fold of each group so that the sum of squared shares of each class grows the least.
+
+    Args:
+        groups: (n,) group numbers from 0 on.
+        classes: (n,) class numbers.
+        held: (num_classes, num_folds) rows of each class in each fold; the groups' are added.
+        rng: Decides between groups of one size.
+
+    Returns:
+        (num_groups,) int32.
+    """
+    weights = 1.0 / np.maximum(np.bincount(classes, minlength=len(held)), 1) ** 2
+    sizes = np.bincount(groups)
+    order = rng.permutation(len(sizes))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    by_group = np.argsort(groups, kind="stable")
+    bounds = np.concatenate([[0], np.cumsum(sizes)])
+    chosen = np.zeros(len(sizes), np.int32)
+    totals = held.sum(axis=0)
+    for group in order.tolist():
+        own = np.bincount(classes[by_group[bounds[group] : bounds[group + 1]]], minlength=len(held))
+        cost = (weights * own) @ held
+        fold = int(np.lexsort((totals, cost))[0])
+        held[:, fold] += own
+        totals[fold] += sizes[group]
+        chosen[group] = fold
+    return chosen
+
+
+def _level(held: np.ndarray, extra: int, preference: np.ndarray) -> np.ndarray:
+    """How many of `extra` rows each fold gets, so that all hold as nearly the same as can be.
+
+    Args:
+        held: (num_folds,) what each has.
+        extra: What there is to give.
+        preference: (num_folds,) the folds of the least numbers get what is left over.
+
+    Returns:
+        (num_folds,) int64.
+    """
+    lowest = np.sort(held)
+    level = int(((extra + np.cumsum(lowest)) // np.arange(1, len(held) + 1)).min())
+    added = np.maximum(level - held, 0)
+    at_level = np.flatnonzero(held + added == level)
+    left_over = at_level[np.argsort(preference[at_level])][: extra - int(added.sum())]
+    added[left_over] += 1
+    return added
 
 
 def _uneven(assigned: np.ndarray, labels: np.ndarray, num_folds: int) -> list[str]:

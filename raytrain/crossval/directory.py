@@ -13,8 +13,10 @@ from raytrain.config.schema import Config
 from raytrain.config.sections import AUTO
 from raytrain.config.stored import check_hashes
 from raytrain.corpus.corpus import Corpus
+from raytrain.corpus.duplicates import join_groups
 from raytrain.corpus.splits import assign_folds, read_folds, write_folds
-from raytrain.errors import ArtifactError, ConfigError
+from raytrain.crossval.duplicates import Duplicates
+from raytrain.errors import ArtifactError, ConfigError, CorpusError
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.pretrained.start import hash_encoder, hash_input
 from raytrain.scores.tables import is_complete
@@ -62,19 +64,40 @@ def identify(config: Config, inputs: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps([decisive_keys(config), inputs], sort_keys=True).encode()).hexdigest()
 
 
-def find_folds(run: Directory, config: Config, corpus: Corpus) -> np.ndarray:
+def find_folds(
+    run: Directory, config: Config, corpus: Corpus, duplicates: Duplicates | None = None
+) -> np.ndarray:
     """Reads the folds of a run that was begun, else assigns them.
+
+    Args:
+        run: The run's directory.
+        config: Its config.
+        corpus: Of the config.
+        duplicates: Near-duplicates that must not straddle folds, unless they were dropped.
 
     Returns:
         (repeats, num_rows) the fold in which each row is valid.
+
+    Raises:
+        CorpusError: The rows cannot be folded so.
+        ArtifactError: folds.parquet cannot be read, or is of other rows.
     """
     if run.exists("config.yaml"):
         ids = corpus.table["id"].combine_chunks()
         return read_folds(run.read_bytes("folds.parquet"), ids)
     groups = corpus.table["group"].to_numpy() if config.folds.group else None
+    near = duplicates.groups if duplicates is not None and duplicates.policy == "group" else None
+    if near is not None:
+        groups = near if groups is None else join_groups(groups, near)
     folds, with_every_class = config.folds, config.task == "classify"
     strata = corpus.strata(folds.num_folds)
-    return assign_folds(strata, folds.num_folds, folds.repeats, config.seed, groups, with_every_class)
+    try:
+        return assign_folds(strata, folds.num_folds, folds.repeats, config.seed, groups, with_every_class)
+    except CorpusError as error:
+        if near is None or len(np.unique(near)) == len(near):
+            raise
+        advice = "near-duplicates stay in one fold; folds.duplicates=keep lets them straddle folds"
+        raise CorpusError(error.summary, [*error.problems, advice]) from error
 
 
 def begin_run(

@@ -119,6 +119,8 @@ def announce(plan: Plan, console: Console) -> None:
     labels = ", ".join(f"{label}: {count:,}" for label, count in counts.items())
     lines = [f"{corpus.path}: {corpus.num_rows:,} rows{spans} ({labels})"]
     lines += [f"  dropped {count:,} rows: {kind}" for kind, count in corpus.dropped.items()]
+    if plan.duplicates is not None and plan.duplicates.line():
+        lines.append(plan.duplicates.line())
     if plan.config.task == "tag":
         missed, total = count_inexpressible(plan.targets)
         if missed:

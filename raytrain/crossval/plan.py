@@ -22,6 +22,7 @@ from raytrain.config.schema import Config
 from raytrain.corpus.corpus import Corpus
 from raytrain.crossval.adapt import adapt_encoder
 from raytrain.crossval.directory import identify
+from raytrain.crossval.duplicates import Duplicates
 from raytrain.crossval.inputs import read_shared
 from raytrain.crossval.prepare import PreparedRun
 from raytrain.devices import quick_imports
@@ -48,6 +49,7 @@ class Plan:
         hashes: Config key to hash of its input file.
         encoder_weights: ObjectRef of the encoder's arrays by name, or None where each fold draws its own.
         encoder_facts: Their `digest`, and what else `load_encoder_weights` tells.
+        duplicates: Those that were found, or None where none were looked for.
     """
 
     run: Directory
@@ -59,6 +61,7 @@ class Plan:
     hashes: dict[str, str]
     encoder_weights: ray.ObjectRef | None
     encoder_facts: dict[str, Any]
+    duplicates: Duplicates | None = None
 
     @functools.cached_property
     def targets(self) -> Any:
@@ -132,8 +135,8 @@ def load_plan(run: Directory, config: Config, prepared: PreparedRun, stages: Sta
     if answer is not None:
         with stages.stage("loading the encoder") as stage:
             facts = stage.wait(answer)
-    class_weight, hashes = prepared.class_weight, prepared.hashes
-    return Plan(run, config, corpus, prepared.folds, shared, class_weight, hashes, weights, facts)
+    class_weight, hashes, found = prepared.class_weight, prepared.hashes, prepared.duplicates
+    return Plan(run, config, corpus, prepared.folds, shared, class_weight, hashes, weights, facts, found)
 
 
 def _load_encoder(config: Config, encoder: EncoderFiles) -> tuple[ray.ObjectRef | None, ray.ObjectRef | None]:

@@ -10,6 +10,7 @@ from raytrain.corpus.labelled import read_corpus
 from raytrain.corpus.tagged import read_tagged_corpus
 from raytrain.corpus.unlabelled import count_texts
 from raytrain.crossval.directory import check_inputs, find_folds
+from raytrain.crossval.duplicates import Duplicates, treat_duplicates
 from raytrain.crossval.inputs import Dictionary, class_weights, find_encoder, read_dictionary
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.pretraining.pieces import special_ids
@@ -22,12 +23,13 @@ class PreparedRun:
     """What can be known, and wrong, before Ray is started.
 
     Attributes:
-        corpus: The labelled texts.
+        corpus: The labelled texts, without near-duplicates where these are dropped.
         dictionary: The words that jieba must know.
         encoder: The encoder's files, fetched where need be.
         class_weight: Weight per label index, or None.
         hashes: Config key to hash of its input file.
         folds: (repeats, num_rows) the fold in which each row is valid.
+        duplicates: The near-duplicates that were found, or None where none were looked for.
     """
 
     corpus: Corpus
@@ -36,6 +38,7 @@ class PreparedRun:
     class_weight: tuple[float, ...] | None
     hashes: dict[str, str]
     folds: np.ndarray
+    duplicates: Duplicates | None = None
 
 
 def prepare_run(run: Directory, config: Config, stages: Stages) -> PreparedRun:
@@ -46,14 +49,15 @@ def prepare_run(run: Directory, config: Config, stages: Stages) -> PreparedRun:
             run was begun with other inputs.
         TimeBudgetError: Before all was read.
     """
-    corpus = read_texts(config, stages)
+    corpus, duplicates = treat_duplicates(config, read_texts(config, stages), stages)
     dictionary = read_dictionary(config, corpus)
     encoder = find_encoder(config, corpus, stages.console)
     if config.encoder.adapt:
         special_ids(encoder.vocab, encoder.config["vocab_size"])  # it cannot be without a [MASK]
     class_weight = class_weights(config, corpus)
     hashes = check_inputs(run, config, corpus, encoder)
-    return PreparedRun(corpus, dictionary, encoder, class_weight, hashes, find_folds(run, config, corpus))
+    folds = find_folds(run, config, corpus, duplicates)
+    return PreparedRun(corpus, dictionary, encoder, class_weight, hashes, folds, duplicates)
 
 
 def read_texts(config: Config, stages: Stages) -> Corpus:

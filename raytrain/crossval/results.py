@@ -110,6 +110,7 @@ def _sum_up(
         "task": task,
         "rows": plan.corpus.num_rows,
         "labels": plan.corpus.labels,
+        "duplicates": plan.duplicates.summary() if plan.duplicates is not None else None,
         "select": plan.config.train.select,
         "architectures": architectures,
         "ensemble": scoring.score(whole, seed),
