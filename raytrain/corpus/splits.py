@@ -68,12 +68,11 @@ def _deal(labels: np.ndarray, groups: np.ndarray, num_folds: int, rng: np.random
     _, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     numbers = numbers.reshape(-1)
     folds = np.full(len(labels), -1, np.int32)
-    held = np.zeros((classes.max() + 1, num_folds), np.int64)  # rows of each class in each fold
+    of_class = np.bincount(classes)
+    held = np.zeros((len(of_class), num_folds), np.int64)  # rows of each class in each fold
     together = np.flatnonzero(sizes[numbers] > 1)
-    if len(together):
-        own = np.unique(numbers[together], return_inverse=True)[1].reshape(-1)
-        chosen = _place_groups(own, classes[together], held, rng)
-        folds[together] = chosen[own]
+    own = np.unique(numbers[together], return_inverse=True)[1].reshape(-1)
+    folds[together] = _place_groups(own, classes[together], of_class, held, rng)[own]
     alone = rng.permutation(np.flatnonzero(folds < 0))
     for kind in range(len(held)):
         rows = alone[classes[alone] == kind]
@@ -84,20 +83,25 @@ def _deal(labels: np.ndarray, groups: np.ndarray, num_folds: int, rng: np.random
 
 
 def _place_groups(
-    groups: np.ndarray, classes: np.ndarray, held: np.ndarray, rng: np.random.Generator
+    groups: np.ndarray,
+    classes: np.ndarray,
+    of_class: np.ndarray,
+    held: np.ndarray,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """Chooses the fold of each group so that the sum of squared shares of each class grows the least.
 
     Args:
         groups: (n,) group numbers from 0 on.
         classes: (n,) class numbers.
+        of_class: (num_classes,) rows of each class in all, of which shares are taken.
         held: (num_classes, num_folds) rows of each class in each fold; the groups' are added.
         rng: Decides between groups of one size.
 
     Returns:
         (num_groups,) int32.
     """
-    weights = 1.0 / np.maximum(np.bincount(classes, minlength=len(held)), 1) ** 2
+    weights = 1.0 / of_class**2.0
     sizes = np.bincount(groups)
     order = rng.permutation(len(sizes))
     order = order[np.argsort(-sizes[order], kind="stable")]

@@ -1,6 +1,6 @@
 import pytest
 
-from raytrain.config.keys import FREE_KEYS, NEWER_KEYS, binding_keys, decisive_keys
+from raytrain.config.keys import FORMER_VALUES, FREE_KEYS, NEWER_KEYS, binding_keys, decisive_keys
 from raytrain.config.load import config_keys, load_config
 
 OF_TAGGERS = {"data.spans", "data.scheme", "data.strict", "train.crf_learning_rate"}
@@ -58,11 +58,19 @@ def test_a_name_binds_but_decides_nothing():
         (["train.ema=0.9"], OF_TAGGERS | OF_KEYWORDS | NEWER - {"train.ema"}),
         (["encoder.truncate=tail"], OF_TAGGERS | OF_KEYWORDS | NEWER - {"encoder.truncate"}),
         (["encoder.windows=2"], OF_TAGGERS | OF_KEYWORDS | NEWER - {"encoder.windows"}),
+        (["folds.duplicates=keep"], OF_TAGGERS | OF_KEYWORDS | NEWER | {"folds.duplicates"}),
+        (["folds.duplicates=drop"], OF_TAGGERS | OF_KEYWORDS | NEWER),
     ],
 )
 def test_keys_that_a_run_does_not_read_decide_nothing(overrides, unread):
     config = load(*overrides)
     assert binding_keys(config).keys() - decisive_keys(config).keys() == unread | {"name"}
+
+
+def test_former_values_are_others_than_the_defaults():
+    assert not NEWER & FORMER_VALUES.keys()
+    assert all(load().flat()[key] != value for key, value in FORMER_VALUES.items())
+    load(*(f"{key}={value}" for key, value in FORMER_VALUES.items()))
 
 
 NEWER_CHANGED = (

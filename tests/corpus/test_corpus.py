@@ -1,6 +1,7 @@
 import hashlib
 import json
 
+import numpy as np
 from text_files import write, write_csv
 
 from raytrain.corpus.labelled import read_corpus
@@ -23,6 +24,15 @@ def test_summary_is_json_with_counts_and_duplicates(tmp_path):
         "duplicate_texts": 2,
         "dropped": {"empty_text": 1},
     }
+
+
+def test_rows_that_are_left_out_are_counted_by_kind(tmp_path):
+    path = write_csv(tmp_path / "a.csv", [*GOOD, ("", "坏")])
+    corpus = read_corpus(path, ["text"], "label", drop=["empty_text"])
+    fewer = corpus.without(np.array([False, True, False, True]), "bad_day")
+    assert fewer.table["text"].to_pylist() == ["甲店很好", "丙店也好"]
+    assert fewer.dropped == {"bad_day": 2, "empty_text": 1} and fewer.labels == corpus.labels
+    assert corpus.without(np.zeros(4, bool), "bad_day") == corpus
 
 
 def test_pairs_are_duplicates_where_both_texts_are(tmp_path):

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from raytrain.corpus.splits import assign_folds, read_folds, write_folds
 from raytrain.errors import ArtifactError, CorpusError
@@ -85,6 +86,79 @@ def test_even_groups_can_be_folded():
     groups = np.repeat([f"用户{i}" for i in range(20)], 3)
     (folds,) = assign_folds(labels, 5, 1, 0, groups)
     assert sorted(np.bincount(folds)) == [12] * 5
+
+
+some_groups = some_labels.flatmap(
+    lambda labels: st.tuples(
+        st.just(labels),
+        st.lists(st.integers(0, 40), min_size=len(labels), max_size=len(labels)).map(np.array),
+    )
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(some_groups, st.integers(2, 4), st.integers(0, 1000))
+def test_rows_that_stand_alone_level_what_groups_left_uneven(labels_and_groups, num_folds, seed):
+    """Groups of half of the rows at most, as many rows beside them that stand alone."""
+    labels, groups = labels_and_groups
+    labels, groups = np.tile(labels, 2), np.concatenate([groups, np.arange(len(labels)) + 100])
+    (folds,) = assign_folds(labels, num_folds, 1, seed, groups, with_every_class=False)
+    assert set(folds.tolist()) == set(range(num_folds))
+    for group in np.unique(groups):
+        assert len(set(folds[groups == group].tolist())) == 1
+    for label in np.unique(labels):
+        counts = np.bincount(folds[labels == label], minlength=num_folds)
+        largest = max(np.bincount(groups[labels == label]))
+        assert counts.max() - counts.min() <= max(1, largest)
+
+
+@settings(max_examples=40, deadline=None)
+@given(some_labels, st.integers(2, 5), st.integers(0, 1000))
+def test_groups_of_one_row_each_are_folded_as_if_there_were_none(labels, num_folds, seed):
+    names = np.array([f"用户{row}" for row in range(len(labels))], object)
+    expected = assign_folds(labels, num_folds, 2, seed)
+    assert np.array_equal(assign_folds(labels, num_folds, 2, seed, names), expected)
+    splitter = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
+    for fold, (_, valid) in enumerate(splitter.split(labels, labels)):
+        assert (expected[0, valid] == fold).all()
+
+
+def test_groups_are_folded_by_seed_and_repeats_differ():
+    labels, groups = labels_of(40, 60), np.arange(100) // 2
+    folds = assign_folds(labels, 5, 2, 7, groups)
+    assert np.array_equal(folds, assign_folds(labels, 5, 2, 7, groups))
+    assert not np.array_equal(folds[0], folds[1])
+    assert not np.array_equal(folds, assign_folds(labels, 5, 2, 8, groups))
+
+
+def unevenness(folds, labels, num_folds):
+    counts = [np.bincount(folds[labels == label], minlength=num_folds) for label in np.unique(labels)]
+    return np.mean([own.std() / own.mean() for own in counts])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "share"),
+    [((2, 6), 0.15), ((2, 9), 1.0), ((20, 80), 1.0), ((2, 100), 0.8)],
+    ids=["few duplicates", "groups alone", "large groups", "groups of all sizes"],
+)
+def test_folds_are_as_even_as_scikit_learns(sizes, share):
+    ours, theirs = [], []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        groups, row = np.arange(1000), 0
+        labels = rng.integers(0, 3, 1000)
+        while row < share * 1000:
+            size = int(rng.integers(*sizes))
+            groups[row : row + size] = row
+            labels[row : row + size] = np.where(rng.random() < 0.8, labels[row], labels[row : row + size])
+            row += size
+        (folds,) = assign_folds(labels, 5, 1, seed, groups)
+        ours.append(unevenness(folds, labels, 5))
+        splitter = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
+        for fold, (_, valid) in enumerate(splitter.split(labels, labels, groups)):
+            folds[valid] = fold
+        theirs.append(unevenness(folds, labels, 5))
+    assert np.mean(ours) <= 1.05 * np.mean(theirs)
 
 
 def test_too_few_groups():

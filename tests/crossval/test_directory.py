@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from raytrain.config.keys import NEWER_KEYS, binding_keys
+from raytrain.config.keys import FORMER_VALUES, NEWER_KEYS, binding_keys
 from raytrain.config.load import load_config
 from raytrain.config.stored import check_config
 from raytrain.corpus.corpus import Corpus
@@ -17,7 +17,8 @@ from raytrain.crossval.directory import (
     identify,
     read_summary,
 )
-from raytrain.errors import ArtifactError, ConfigError, StorageError
+from raytrain.crossval.duplicates import Duplicates
+from raytrain.errors import ArtifactError, ConfigError, CorpusError, StorageError
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes
@@ -59,6 +60,14 @@ def begin(run, *overrides, corpus=CORPUS, encoder=ENCODER):
     inputs = check_inputs(run, config, corpus, encoder)
     begin_run(run, config, corpus, inputs, find_folds(run, config, corpus))
     return identify(config, inputs)
+
+
+def duplicates_of(*pairs, policy="group"):
+    """As found where each second row of a pair is a near-duplicate of the first."""
+    groups = np.arange(NUM_ROWS)
+    for first, second in pairs:
+        groups[second] = first
+    return Duplicates(policy, groups, 0)
 
 
 def problems_of(run, *overrides, corpus=CORPUS, encoder=ENCODER):
@@ -234,6 +243,59 @@ def test_folds_keep_groups_together_where_asked(run):
     assert np.array_equal(folds[::2], folds[1::2])
 
 
+def test_near_duplicates_lie_in_one_fold(run):
+    (folds,) = find_folds(run, config_of(), CORPUS, duplicates_of((0, 1), (4, 9)))
+    assert folds[0] == folds[1] and folds[4] == folds[9]
+
+
+def test_near_duplicates_connect_the_groups_asked_for(run):
+    """Rows 0 and 1 are a shop's, 6 and 7 another's, and 1 is a near-duplicate of 7."""
+    (folds,) = find_folds(run, config_of("folds.group=店"), CORPUS, duplicates_of((1, 7)))
+    assert np.array_equal(folds[::2], folds[1::2]) and folds[1] == folds[7]
+
+
+def test_without_near_duplicates_folds_are_as_if_none_were_looked_for(run):
+    before = find_folds(run, config_of("folds.duplicates=keep"), CORPUS)
+    assert np.array_equal(find_folds(run, config_of(), CORPUS, duplicates_of()), before)
+    dropped = duplicates_of((0, 1), policy="drop")  # of the corpus as it was read
+    assert np.array_equal(find_folds(run, config_of("folds.duplicates=drop"), CORPUS, dropped), before)
+
+
+def test_near_duplicates_that_cannot_be_folded_are_told_with_the_remedy(run):
+    all_alike = duplicates_of(*((row % 2, row) for row in range(NUM_ROWS)))
+    with pytest.raises(CorpusError) as caught:
+        find_folds(run, config_of(), CORPUS, all_alike)
+    assert "expected at least 3 groups, one per fold; found 2" in caught.value.problems[0]
+    assert "folds.duplicates=keep" in caught.value.problems[-1]
+    with pytest.raises(CorpusError) as caught:
+        find_folds(run, config_of("folds.num_folds=13"), CORPUS, duplicates_of())
+    assert "duplicates" not in str(caught.value)
+
+
+def begin_without_the_key(run, *overrides):
+    """As before there was `folds.duplicates`."""
+    begin(run, "folds.duplicates=keep", *overrides)
+    lines = run.read_bytes("config.yaml").decode().splitlines(keepends=True)
+    older = "".join(line for line in lines if "duplicates" not in line)
+    assert len(older) < len("".join(lines))
+    run.write_bytes("config.yaml", older.encode())
+
+
+def test_a_run_from_before_near_duplicates_were_looked_for_goes_on_by_keeping_them(run):
+    begin_without_the_key(run)
+    written = run.read_bytes("folds.parquet")
+    begin(run, "folds.duplicates=keep")
+    assert run.read_bytes("folds.parquet") == written
+    assert load_config(f"{run}/config.yaml").folds.duplicates == "keep"
+
+
+@pytest.mark.parametrize("policy", ["group", "drop"])
+def test_a_run_from_before_near_duplicates_were_looked_for_says_what_it_was_begun_with(run, policy):
+    begin_without_the_key(run)
+    problems = problems_of(run, f"folds.duplicates={policy}")
+    assert problems[:-1] == [f"folds.duplicates: the run was begun with 'keep', found '{policy}'"]
+
+
 def test_damaged_folds_are_an_artifact_error(run):
     begin(run)
     run.write_bytes("folds.parquet", b"nonsense")
@@ -284,10 +346,12 @@ def test_a_storage_that_is_away_is_not_a_damaged_run(tmp_path, monkeypatch):
 
 
 def test_a_classifier_by_default_is_known_as_before_there_were_other_ways():
-    config, inputs = config_of(), {"data.path": "a"}
-    later = ("words.keywords", "words.num_keywords", *NEWER_KEYS)
+    config, inputs = config_of("folds.duplicates=keep"), {"data.path": "a"}
+    later = ("words.keywords", "words.num_keywords", *NEWER_KEYS, *FORMER_VALUES)
     later += ("data.spans", "data.scheme", "data.strict", "train.crf_learning_rate")
     known = {key: value for key, value in binding_keys(config).items() if key not in ("name", *later)}
     expected = hashlib.sha256(json.dumps([known, inputs], sort_keys=True).encode()).hexdigest()
     assert identify(config, inputs) == expected
-    assert identify(config_of("words.num_keywords=7", "data.strict=false"), inputs) == expected
+    unread = ("words.num_keywords=7", "data.strict=false")
+    assert identify(config_of("folds.duplicates=keep", *unread), inputs) == expected
+    assert identify(config_of(), inputs) != expected

@@ -24,6 +24,7 @@ from tiny_run import make_rows, tiny_config, write_csv
 
 from raytrain.crossval import driver
 from raytrain.crossval.driver import announce, frozen_states, train_run
+from raytrain.crossval.duplicates import Duplicates
 from raytrain.crossval.plan import build_specs, load_plan
 from raytrain.crossval.prepare import prepare_run
 from raytrain.errors import (
@@ -60,6 +61,15 @@ def test_a_corpus_is_told_with_its_labels_and_nothing_that_is_not_there():
 def test_rows_that_were_dropped_are_told_by_kind():
     lines = announced(plan_of(corpus=corpus_of(dropped={"empty_text": 1200, "no_label": 2})))
     assert lines[1:] == ["  dropped 1,200 rows: empty_text", "  dropped 2 rows: no_label"]
+
+
+def test_near_duplicates_are_told_where_there_are_any():
+    assert announced(plan_of(duplicates=Duplicates("group", np.arange(8), 0)))[1:] == []
+    found = Duplicates("group", np.array([0, 0, 2, 3, 4, 0, 3, 7]), 0)
+    assert announced(plan_of(duplicates=found))[1:] == [
+        "folds: 5 of 8 rows are near-duplicates of others, in 2 groups; each group lies in one fold "
+        "(folds.duplicates=group)"
+    ]
 
 
 def test_a_taggers_corpus_is_told_with_the_spans_of_each_type():
