@@ -10,6 +10,7 @@ from pathlib import Path
 import ablation
 import compare
 import corpora
+import duplicates
 import gpu
 import growth
 import numpy as np
@@ -241,3 +242,19 @@ def test_of_a_loss_a_lower_one_is_better():
 @pytest.mark.parametrize(("text", "folds"), [("0-4", [0, 1, 2, 3, 4]), ("3", [3])])
 def test_folds_are_named_by_a_range(text, folds):
     assert ablation._folds(text) == folds
+
+
+def test_copies_are_as_many_and_as_alike_as_is_said():
+    texts = duplicates.make_texts(40, 10)
+    assert len(texts) == 40 and len(set(texts)) == 40
+    for number, (text, copy) in enumerate(zip(texts, texts[30:], strict=False)):
+        others = sum(one != other for one, other in zip(text, copy, strict=True))
+        assert 1 <= others <= 1 + number % 2
+    assert duplicates.similarity("天地玄黄", "天地玄黄") == 1
+    assert duplicates.similarity("天地玄黄", "天地玄武") == 1 / 3
+
+
+def test_few_made_up_copies_are_missed_and_nothing_else_is_found():
+    figures = duplicates.measure(2000, 0.1)
+    assert figures["copies"] == 200 and figures["found_wrongly"] == 0
+    assert 100 < figures["copies_similar"] - 2 <= figures["copies_found"] <= figures["copies_similar"]

@@ -42,9 +42,10 @@ def assign_folds(
         if count < num_folds:
             problem = f"expected at least {num_folds} {noun}, one per fold; found {count}; use fewer folds"
             raise CorpusError("the rows cannot be folded", [problem])
-    has_groups = groups is not None and counts["groups"] < num_rows
+    if counts.get("groups") == num_rows:
+        groups = None
     for repeat in range(repeats):
-        if has_groups:
+        if groups is not None:
             assigned[repeat] = _deal(labels, groups, num_folds, np.random.default_rng(seed + repeat))
             continue
         splitter = StratifiedKFold(n_splits=num_folds, shuffle=True, random_state=seed + repeat)
