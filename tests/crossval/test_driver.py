@@ -179,6 +179,8 @@ def test_committed_folds_are_summed_up_without_training(committed):
         "finetune/r0-fold-01",
     ]
     assert summary["seconds"] >= 0 and summary["baselines"] == {}
+    none = {"rows": 0, "groups": 0, "groups_of_several_labels": 0}
+    assert summary["duplicates"] == {"policy": "group", **none}
     for name in ("config.yaml", "corpus.json", "folds.parquet", "ensemble/manifest.json"):
         assert committed.run.exists(name)
     assert json.loads(committed.run.read_bytes("summary.json")) == summary
