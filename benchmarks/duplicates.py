@@ -15,9 +15,9 @@ import numpy as np
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.duplicates import NGRAM, THRESHOLD, find_duplicates
 from raytrain.corpus.labelled import read_corpus
-from raytrain.corpus.splits import assign_folds
 from raytrain.ngrams.baseline import predict_baselines
 from raytrain.ngrams.tfidf import join_texts
+from raytrain.splits.assign import assign_folds
 
 NUM_CHARACTERS, ZIPF = 5000, 1.3  # as often as in Chinese, roughly
 SHORTEST, LONGEST = 20, 80
@@ -79,7 +79,7 @@ def accuracy(corpus: Corpus, groups: np.ndarray | None, seed: int) -> float:
     right = 0
     for fold in range(NUM_FOLDS):
         is_valid = folds == fold
-        proba = predict_baselines(texts, labels, is_valid, len(corpus.labels))["tfidf_logistic"]
+        proba = predict_baselines(texts, labels, ~is_valid, is_valid, len(corpus.labels))["tfidf_logistic"]
         right += int((proba.argmax(axis=1) == labels[is_valid]).sum())
     return right / len(labels)
 

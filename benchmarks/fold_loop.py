@@ -14,7 +14,7 @@ from random import Random
 import numpy as np
 import psutil
 
-from raytrain.corpus.splits import assign_folds
+from raytrain.splits.assign import assign_folds
 
 NOT_INSTALLED = 3  # exit code of a peer whose packages are missing
 

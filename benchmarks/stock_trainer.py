@@ -17,8 +17,8 @@ import ray
 import ray.train
 from ray.train.tensorflow import TensorflowTrainer
 
-from raytrain.corpus.splits import assign_folds
 from raytrain.pretrained.directory import read_encoder
+from raytrain.splits.assign import assign_folds
 from raytrain.text.encode import build_features, encode_texts
 
 

@@ -16,6 +16,7 @@ from raytrain.ensemble.write import write_ensemble
 from raytrain.folds.result import commit_fold, read_fold
 from raytrain.folds.spec import FoldData, FoldSpec, ModelSettings, Shared, fold_name
 from raytrain.pretrained.directory import EncoderFiles
+from raytrain.splits.folds import Folds
 from raytrain.storage.directory import Directory
 
 LABELS = ["假", "真"]
@@ -63,7 +64,9 @@ class CommittedRun:
             keywords=keywords,
         )
         targets = np.array([0, 1])
-        data = FoldData(pa.table({}), targets, pa.array(["a", "b"]), embedding=None, folds=targets[None])
+        data = FoldData(
+            pa.table({}), targets, pa.array(["a", "b"]), embedding=None, folds=Folds(targets[None])
+        )
         oof = pa.table({"row": [fold], "id": ["ab"[fold]], "proba_0": [0.5], "proba_1": [0.5]})
         weights = {"logits": np.full(40, fold, np.float32)} if weights is None else weights
         commit_fold(spec, data, weights, oof, {"accuracy": 1.0}, [{"epoch": 1}], 1.5, facts or {})

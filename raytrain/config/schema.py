@@ -81,6 +81,7 @@ def _of_another_task(config: Config) -> list[str]:
     if len(data.text_columns) > 1 and config.encoder.windows > 1:
         expected = "expected 1 for text pairs, which are read together in one row"
         problems.append(f"encoder.windows: {expected}; found {config.encoder.windows}")
+    problems += _of_time(config)
     if train.pseudo_labels is not None:
         problems += _of_pseudo_labels(config)
     if not config.model.has_networks:
@@ -105,6 +106,23 @@ def _of_another_task(config: Config) -> list[str]:
             for key, (expected, found, is_set) in unread.items()
             if is_set
         ]
+    return problems
+
+
+def _of_time(config: Config) -> list[str]:
+    """What does not go together with `folds.time`, or is asked for without it."""
+    folds, problems = config.folds, []
+    if folds.time is not None and folds.repeats > 1:
+        expected = "expected 1 with folds.time, for there is one order in time"
+        problems.append(f"folds.repeats: {expected}; found {folds.repeats}")
+    wanted = {
+        "task=classify": config.task == "classify",
+        "baseline=true": config.baseline,
+        "a column in folds.time": folds.time is not None,
+    }
+    missing = [what for what, is_there in wanted.items() if not is_there]
+    if folds.compare and missing:
+        problems.append(f"folds.compare: expected false without {', '.join(missing)}; found true")
     return problems
 
 

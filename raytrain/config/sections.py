@@ -94,6 +94,16 @@ class FoldsConfig(Section):
         description="texts that are the same but for a few characters: group: they never straddle folds; "
         "drop: the first one alone stays (the others are counted in corpus.json); keep: not looked for",
     )
+    time: str | None = Field(
+        None,
+        description="column of numbers, or of dates and times, in whose order rows are cut into num_folds "
+        "+ 1 blocks: the first is in no fold; each fold learns from the blocks before its own alone",
+    )
+    compare: bool = Field(
+        False,
+        description="task=classify, with time: TF-IDF + logistic regression under random folds of the same "
+        "rows, too, to show how much easier these are",
+    )
 
 
 class CheckpointConfig(Section):
@@ -237,7 +247,10 @@ class ClusterConfig(Section):
 
 class SweepConfig(Section):
     num_trials: Positive = Field(20, description="trials of a sweep; a grid has as many as it has points")
-    num_folds: Positive = Field(3, description="folds that a trial trains: the first ones of the run's own")
+    num_folds: Positive = Field(
+        3,
+        description="folds that a trial trains: of the run's own the first ones, by folds.time the last ones",
+    )
     space: dict[str, Any] = Field(
         {},
         description="config key to a list, {uniform: [a, b]}, {loguniform: [a, b]} or {randint: [a, b]}, "

@@ -1,1 +1,1 @@
-"""Files to labelled rows and folds."""
+"""Files to labelled rows; near-duplicates among them."""

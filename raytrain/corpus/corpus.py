@@ -17,7 +17,7 @@ class Corpus:
     Attributes:
         table: id (string where an id column was given, else int64, the 0-based data row of the file),
             text, text_pair (for pairs alone), label (int32, an index into `labels`) or tags (such an index
-            for each character), group (where asked).
+            for each character), group and time (where asked).
         labels: Sorted: as numbers where each is an integer, else as strings; or of `corpus.tags.tag_names`.
         sha256: Of the file's bytes, in hexadecimal digits.
         path: The file, as it was given.

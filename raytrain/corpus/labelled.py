@@ -22,6 +22,7 @@ from raytrain.corpus.cells import (
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.encodings import Problem
 from raytrain.corpus.formats import BATCH_ROWS
+from raytrain.corpus.times import read_times
 from raytrain.storage.files import hash_file
 
 _CANONICAL_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
@@ -35,6 +36,7 @@ def read_corpus(
     group: str | None = None,
     num_folds: int = 2,
     drop: Collection[DropKind] = (),
+    time: str | None = None,
 ) -> Corpus:
     """Reads labelled texts, one pass over the file, and refuses them unless every row is usable.
 
@@ -49,16 +51,21 @@ def read_corpus(
         group: The group column, if any.
         num_folds: Each class needs as many rows.
         drop: Kinds of unusable rows to leave out and count. Of rows with one id the first stays.
+        time: The column of times, if any, as `corpus.times.read_times` reads it.
 
     Raises:
         CorpusError: With every problem of the file at once.
     """
     columns = named_columns(text_columns, id) | {"label": label} | ({"group": group} if group else {})
-    rows = _LabelledRows(path, columns, frozenset(drop))
+    rows = _LabelledRows(path, columns, frozenset(drop), time)
     schema = table_schema(columns)
     table = pa.concat_tables([schema.empty_table(), *iter_tables(rows, schema, BATCH_ROWS)])
     kept = rows.check_classes(num_folds)
+    times, wrong = read_times(rows.times, time or "")
+    rows.problems += wrong
     refuse(f"{path}: these texts cannot be trained on", path, rows.problems, may_drop=True)
+    if times is not None:
+        table = table.append_column("time", times)
     labels = _sorted_labels(kept)
     indices = pc.index_in(table["label"], value_set=pa.array([str(name) for name in labels], pa.string()))
     table = table.set_column(table.column_names.index("label"), "label", indices)
@@ -69,8 +76,12 @@ def read_corpus(
 class _LabelledRows:
     """Iterates over the usable rows of a file and gathers what is wrong with the others."""
 
-    def __init__(self, path: str | Path, columns: dict[str, str], drop: frozenset[str]):
+    def __init__(
+        self, path: str | Path, columns: dict[str, str], drop: frozenset[str], time: str | None = None
+    ):
         self.problems: list[Problem] = []
+        self.times: list[tuple[int, Any]] = []
+        self._time = time
         self.dropped: Counter[str] = Counter()
         self._path = path
         self._columns = columns
@@ -79,7 +90,8 @@ class _LabelledRows:
         self._first_rows: dict[str, int] = {}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for row, number, values in numbered_rows(self._path, self._columns, self.problems):
+        read = self._columns | ({"time": self._time} if self._time else {})
+        for row, number, values in numbered_rows(self._path, read, self.problems):
             cells, found = check_cells(row, values, self._columns)
             key = cells.get("id", "")
             if key in self._first_rows:
@@ -90,6 +102,8 @@ class _LabelledRows:
                 continue
             if key:
                 self._first_rows.setdefault(key, row)
+            if self._time in values:
+                self.times.append((row, values[self._time]))
             if cells["label"]:
                 self._class_rows[cells["label"]] += 1
             self.problems += found

@@ -15,6 +15,7 @@ from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.encodings import Problem
 from raytrain.corpus.spans import tags_of
 from raytrain.corpus.tags import OUTSIDE, TagReader, guess_scheme, tag_names
+from raytrain.corpus.times import read_times
 from raytrain.errors import CorpusError
 from raytrain.storage.files import hash_file
 
@@ -31,6 +32,7 @@ class _Sentence:
         tags: Of each character; of a row valid BIO, of a BIO file as it says.
         problems: What is wrong with it.
         gaps: Places of characters before which a line cannot be read.
+        times: What stands in the column of times; empty where there is none.
     """
 
     row: int
@@ -39,6 +41,7 @@ class _Sentence:
     lines: list[int]
     problems: list[Problem]
     gaps: set[int] = field(default_factory=set)
+    times: list[Any] = field(default_factory=list)
 
 
 def read_tagged_corpus(
@@ -50,6 +53,7 @@ def read_tagged_corpus(
     scheme: str = "auto",
     strict: bool = True,
     drop: Collection[DropKind] = (),
+    time: str | None = None,
 ) -> Corpus:
     """Reads texts with spans, and refuses them unless every one is usable.
 
@@ -62,6 +66,7 @@ def read_tagged_corpus(
         scheme: Of a BIO file: `bio`, `bioes`, or `auto`.
         strict: Whether an I- that continues no span is refused; else it begins one.
         drop: Kinds of unusable texts to leave out and count.
+        time: The column of times, if any, as `corpus.times.read_times` reads it.
 
     Raises:
         CorpusError: With every problem of the file at once.
@@ -71,12 +76,12 @@ def read_tagged_corpus(
         raise CorpusError(f"{path}: expected .bio, or {', '.join(_ROW_FORMATS)}, which can hold spans")
     if is_bio(path):
         columns = {"text": "text"}
-        if id or group:
+        if id or group or time:
             raise CorpusError(
                 f"{path}: a BIO file has no columns",
                 [
                     f"{key} needs .jsonl or .parquet"
-                    for key, name in (("data.id", id), ("folds.group", group))
+                    for key, name in (("data.id", id), ("folds.group", group), ("folds.time", time))
                     if name
                 ],
             )
@@ -84,14 +89,19 @@ def read_tagged_corpus(
         _read_tags(sentences, scheme, strict)
     else:
         columns = named_columns([text], id) | ({"group": group} if group else {})
-        sentences = list(_read_rows(path, columns, spans, drop, problems))
+        sentences = list(_read_rows(path, columns, spans, drop, problems, time))
     kept, dropped = _usable(sentences, problems, frozenset(drop))
+    found = [(sentence.row, value) for sentence in kept for value in sentence.times]
+    times, wrong = read_times(found, time or "")
+    problems += wrong
     names = tag_names(tag[2:] for sentence in kept for tag in sentence.tags if tag != OUTSIDE)
     if not problems and len(names) == 1:
         message = f"expected tagged spans, found none in {len(kept):,} texts; is it the right file?"
         problems.append(Problem("no_spans", None, None, message))
     refuse(f"{path}: these texts cannot be trained on", path, problems, may_drop=True)
     table = _table(kept, columns, names)
+    if times is not None:
+        table = table.append_column("time", times)
     return Corpus(table, names, hash_file(Path(path)), str(path), dict(sorted(dropped.items())))
 
 
@@ -165,10 +175,16 @@ def _read_tags(sentences: Sequence[_Sentence], scheme: str, strict: bool) -> Non
 
 
 def _read_rows(
-    path: str | Path, columns: dict[str, str], spans: str, drop: Collection[str], problems: list[Problem]
+    path: str | Path,
+    columns: dict[str, str],
+    spans: str,
+    drop: Collection[str],
+    problems: list[Problem],
+    time: str | None,
 ) -> Iterator[_Sentence]:
     first_rows: dict[str, int] = {}
-    for row, number, values in numbered_rows(path, {**columns, "spans": spans}, problems):
+    read = {**columns, "spans": spans} | ({"time": time} if time else {})
+    for row, number, values in numbered_rows(path, read, problems):
         cells, found = check_cells(row, values, columns)
         tags, wrong = tags_of(values.get(spans), cells["text"])
         if spans in values and all(problem.column != columns["text"] for problem in found):
@@ -178,4 +194,5 @@ def _read_rows(
             found.append(repeated_id(key, row, columns["id"], first_rows[key]))
         elif key and not any(problem.kind in drop for problem in found):
             first_rows[key] = row
-        yield _Sentence(row, {"id": number, **cells}, tags, [], found)
+        times = [values[time]] if time in values else []
+        yield _Sentence(row, {"id": number, **cells}, tags, [], found, times=times)

@@ -20,11 +20,22 @@ def start_baselines(plan: Plan) -> Any:
     """Begins them on Ray; None where the run has none. What an earlier start was done with is read."""
     if not plan.config.baseline or plan.config.task != "classify":
         return None
+    return start_folds(plan, "baselines", plan.folds.valid[0], plan.folds.train_masks())
+
+
+def start_folds(plan: Plan, place: str, valid: np.ndarray, is_train: np.ndarray) -> Any:
+    """Begins the baselines of these folds on Ray, kept in this place of the run; `follow_folds` takes them.
+
+    Args:
+        plan: The run.
+        place: Relative to its directory.
+        valid: (num_rows,) the fold in which each row is valid, below 0 in none.
+        is_train: (num_folds, num_rows) bool, whether each fold learns from the row.
+    """
     # No CPU of its own: it runs beside the first folds and must not take one's place.
     task: Any = ray.remote(num_cpus=0, max_retries=1, num_returns="streaming")(predict_folds)
-    identity = identify(plan.config, plan.hashes)
-    num_classes = len(plan.corpus.labels)
-    return task.remote(plan.run / "baselines", identity, plan.texts, plan.targets, plan.folds[0], num_classes)
+    identity, num_classes = identify(plan.config, plan.hashes), len(plan.corpus.labels)
+    return task.remote(plan.run / place, identity, plan.texts, plan.targets, valid, is_train, num_classes)
 
 
 def finish_baselines(plan: Plan, baselines: Any, stages: Stages) -> dict[str, np.ndarray]:
@@ -36,14 +47,29 @@ def finish_baselines(plan: Plan, baselines: Any, stages: Stages) -> dict[str, np
     """
     if baselines is None:
         return {}
-    folds, size = plan.folds[0], (plan.corpus.num_rows, len(plan.corpus.labels))
+    return follow_folds(plan, baselines, plan.folds.valid[0], "baselines", stages)
+
+
+def follow_folds(
+    plan: Plan, baselines: Any, valid: np.ndarray, what: str, stages: Stages
+) -> dict[str, np.ndarray]:
+    """Waits for the baselines of some folds, as `finish_baselines` does for the run's own.
+
+    Args:
+        plan: The run.
+        baselines: Of `start_folds`.
+        valid: (num_rows,) the fold in which each row is valid.
+        what: They are called.
+        stages: Told of the wait.
+    """
+    size = (plan.corpus.num_rows, len(plan.corpus.labels))
     oof = {name: np.full(size, np.nan) for name in BASELINES}
     try:
         kept = "they are kept, the same command goes on there"
-        with stages.stage("baselines", plan.config.folds.num_folds, "folds", kept) as stage:
+        with stages.stage(what, plan.config.folds.num_folds, "folds", kept) as stage:
             for fold, proba in stage.follow(baselines):
                 for name in BASELINES:
-                    oof[name][folds == fold] = proba[name]
+                    oof[name][valid == fold] = proba[name]
                 stage.advance(1)
         return oof
     except TimeBudgetError as error:
@@ -51,7 +77,7 @@ def finish_baselines(plan: Plan, baselines: Any, stages: Stages) -> dict[str, np
         told = str(error)
     except (ray.exceptions.RayError, StorageError) as error:
         told = f"they failed: {error}"
-    stages.say(f"the baselines are left out, {told}")
+    stages.say(f"the {what} are left out, {told}")
     return {}
 
 
@@ -60,7 +86,8 @@ def predict_folds(
     identity: str,
     texts: list[str],
     labels: np.ndarray,
-    folds: np.ndarray,
+    valid: np.ndarray,
+    is_train: np.ndarray,
     num_classes: int,
 ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
     """Yields each fold's number and what the baselines say of its valid rows, (rows, num_classes) each.
@@ -70,14 +97,15 @@ def predict_folds(
         identity: Of the run: others' are not read.
         texts: (num_rows,) texts; of a pair, both joined.
         labels: (num_rows,) label indices.
-        folds: (num_rows,) the fold in which each row is valid.
+        valid: (num_rows,) the fold in which each row is valid, below 0 in none.
+        is_train: (num_folds, num_rows) bool, whether each fold learns from the row.
         num_classes: Number of labels.
     """
-    for fold in np.unique(folds).tolist():
+    for fold in np.unique(valid[valid >= 0]).tolist():
         name = f"fold-{fold:02d}.parquet"
-        proba = _read_kept(directory, name, identity, (int((folds == fold).sum()), num_classes))
+        proba = _read_kept(directory, name, identity, (int((valid == fold).sum()), num_classes))
         if proba is None:
-            proba = predict_baselines(texts, labels, folds == fold, num_classes)
+            proba = predict_baselines(texts, labels, is_train[fold], valid == fold, num_classes)
             columns = {
                 key: pa.FixedSizeListArray.from_arrays(values.ravel(), num_classes)
                 for key, values in proba.items()

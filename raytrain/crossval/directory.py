@@ -14,12 +14,14 @@ from raytrain.config.sections import AUTO
 from raytrain.config.stored import check_hashes
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.duplicates import join_groups
-from raytrain.corpus.splits import assign_folds, read_folds, write_folds
 from raytrain.crossval.duplicates import Duplicates
 from raytrain.errors import ArtifactError, ConfigError, CorpusError
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.pretrained.start import hash_encoder, hash_input
 from raytrain.scores.tables import is_complete
+from raytrain.splits.assign import assign_folds
+from raytrain.splits.by_time import assign_by_time, check_by_time
+from raytrain.splits.folds import Folds, read_folds, write_folds
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes
 
@@ -64,19 +66,15 @@ def identify(config: Config, inputs: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps([decisive_keys(config), inputs], sort_keys=True).encode()).hexdigest()
 
 
-def find_folds(
-    run: Directory, config: Config, corpus: Corpus, duplicates: Duplicates | None = None
-) -> np.ndarray:
+def find_folds(run: Directory, config: Config, corpus: Corpus, duplicates: Duplicates | None = None) -> Folds:
     """Reads the folds of a run that was begun, else assigns them.
 
     Args:
         run: The run's directory.
         config: Its config.
         corpus: Of the config.
-        duplicates: Near-duplicates that must not straddle folds, unless they were dropped.
-
-    Returns:
-        (repeats, num_rows) the fold in which each row is valid.
+        duplicates: Near-duplicates that must not straddle folds, or in time must not be learned from and
+            judged by in one, unless they were dropped.
 
     Raises:
         CorpusError: The rows cannot be folded so.
@@ -89,10 +87,12 @@ def find_folds(
     near = duplicates.groups if duplicates is not None and duplicates.policy == "group" else None
     if near is not None:
         groups = near if groups is None else join_groups(groups, near)
-    folds, with_every_class = config.folds, config.task == "classify"
+    if config.folds.time is not None:
+        return _fold_by_time(config, corpus, groups)
+    folds, every_class = config.folds, config.task == "classify"
     strata = corpus.strata(folds.num_folds)
     try:
-        return assign_folds(strata, folds.num_folds, folds.repeats, config.seed, groups, with_every_class)
+        return Folds(assign_folds(strata, folds.num_folds, folds.repeats, config.seed, groups, every_class))
     except CorpusError as error:
         if near is None or len(np.unique(near)) == len(near):
             raise
@@ -100,9 +100,19 @@ def find_folds(
         raise CorpusError(error.summary, [*error.problems, advice]) from error
 
 
-def begin_run(
-    run: Directory, config: Config, corpus: Corpus, inputs: dict[str, str], folds: np.ndarray
-) -> None:
+def _fold_by_time(config: Config, corpus: Corpus, groups: np.ndarray | None) -> Folds:
+    """Folds in the order of `folds.time`, with enough to learn from before each."""
+    if groups is None:
+        groups = np.arange(corpus.num_rows)
+    numbers = np.unique(groups, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    times = corpus.table["time"].to_numpy()
+    folds = Folds(assign_by_time(times, config.folds.num_folds)[None], numbers)
+    labels = corpus.table["label"].to_numpy() if config.task == "classify" else None
+    check_by_time(folds, labels, corpus.labels)
+    return folds
+
+
+def begin_run(run: Directory, config: Config, corpus: Corpus, inputs: dict[str, str], folds: Folds) -> None:
     """Writes corpus.json and folds.parquet, and config.yaml last: from then on the run is held to them.
 
     Only called once all that can be wrong with the inputs has been looked at, so that a corrected

@@ -13,6 +13,7 @@ from raytrain.cluster import check_storage, connect
 from raytrain.config.schema import Config
 from raytrain.config.stored import check_config
 from raytrain.crossval.baselines import finish_baselines, start_baselines
+from raytrain.crossval.by_time import Comparison, time_lines
 from raytrain.crossval.directory import begin_run, check_inputs, read_summary
 from raytrain.crossval.plan import Plan, build_specs, load_plan
 from raytrain.crossval.preflight import check_nodes, learned_bytes, needed_bytes
@@ -34,6 +35,7 @@ from raytrain.folds.result import FoldResult, read_fold
 from raytrain.folds.spec import FoldSpec
 from raytrain.folds.tracking import tracking
 from raytrain.scores.tables import (
+    compare_table,
     dead_lines,
     fold_table,
     incomplete_line,
@@ -76,7 +78,7 @@ def train_run(config: Config, console: Console) -> dict[str, Any]:
     with lock_run(run):
         check_config(run, config)
         summary = read_summary(run)
-        if summary is None or _has_other_folds(summary, config):
+        if summary is None or _has_other_folds(summary, config) or _lacks_comparison(summary, config):
             prepared = prepare_run(run, config, stages)
             connect(config.cluster.address)
             plan = load_plan(run, config, prepared, stages)
@@ -88,7 +90,7 @@ def train_run(config: Config, console: Console) -> dict[str, Any]:
             check_inputs(run, config, read_texts(config, Stages(console)), encoder=None)
             load_ensemble(f"{run}/ensemble")  # a damaged one is told now, not at the first prediction
             console.print(f"{run} is finished; nothing to train", highlight=False, markup=False)
-        tables = (fold_table(summary), score_table(summary), type_table(summary))
+        tables = (fold_table(summary), score_table(summary), type_table(summary), compare_table(summary))
         for table in tables:
             if table is not None:
                 console.print("", table)
@@ -110,6 +112,11 @@ def _has_other_folds(summary: dict[str, Any], config: Config) -> bool:
     return bool(summary.get("dead")) and summary["drop_dead"] != config.ensemble.drop_dead
 
 
+def _lacks_comparison(summary: dict[str, Any], config: Config) -> bool:
+    """Whether a finished run has not been compared yet, as is wanted now."""
+    return config.folds.compare and summary.get("compare") is None
+
+
 def announce(plan: Plan, console: Console) -> None:
     """Says what is about to be learned from."""
     corpus, shared = plan.corpus, plan.shared
@@ -119,8 +126,9 @@ def announce(plan: Plan, console: Console) -> None:
     labels = ", ".join(f"{label}: {count:,}" for label, count in counts.items())
     lines = [f"{corpus.path}: {corpus.num_rows:,} rows{spans} ({labels})"]
     lines += [f"  dropped {count:,} rows: {kind}" for kind, count in corpus.dropped.items()]
-    if plan.duplicates is not None and plan.duplicates.line():
-        lines.append(plan.duplicates.line())
+    if plan.duplicates is not None:
+        lines += filter(None, [plan.duplicates.line(plan.config.folds.time is not None)])
+    lines += time_lines(plan)
     if plan.config.task == "tag":
         missed, total = count_inexpressible(plan.targets)
         if missed:
@@ -156,6 +164,7 @@ def _train(plan: Plan, stages: Stages) -> dict[str, Any]:
     kept = {name: result for name, result in committed.items() if not result.stopped_early}
     capacity = prepare_cluster(plan, specs, len(specs) - len(kept), stages)
     baselines = start_baselines(plan)
+    comparison = Comparison(plan) if plan.config.folds.compare else None
     seconds = 0.0
     try:
         with (
@@ -180,7 +189,8 @@ def _train(plan: Plan, stages: Stages) -> dict[str, Any]:
             "or give it more"
         )
     baseline_oof = finish_baselines(plan, baselines, stages)
-    return write_results(plan, specs, committed, seconds, baseline_oof, Stages(stages.console))
+    compared = comparison.finish(baseline_oof, stages) if comparison is not None else None
+    return write_results(plan, specs, committed, seconds, baseline_oof, compared, Stages(stages.console))
 
 
 def prepare_cluster(plan: Plan, specs: list[FoldSpec], num_missing: int, stages: Stages) -> Capacity | None:

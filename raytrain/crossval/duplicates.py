@@ -14,6 +14,7 @@ from raytrain.stages import Stages
 
 DROPPED = "near_duplicate"  # their kind in corpus.json
 _TREATED = {"group": "each group lies in one fold", "drop": "the first row of each stays"}
+_IN_TIME = {**_TREATED, "group": "no fold learns from a group that it is judged by"}
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,20 @@ class Duplicates:
         counts = np.bincount(self.groups)
         return counts[counts > 1]
 
-    def line(self) -> str:
-        """One line of how many there are and what becomes of them; empty where there are none."""
+    def line(self, in_time: bool = False) -> str:
+        """One line of how many there are and what becomes of them; empty where there are none.
+
+        Args:
+            in_time: Whether the folds are by time: groups then lie in several.
+        """
         sizes = self.sizes
         if not len(sizes):
             return ""
+        treated = (_IN_TIME if in_time else _TREATED)[self.policy]
         mixed = f"; {self.num_mixed:,} groups have several labels" if self.num_mixed else ""
         return (
             f"folds: {sizes.sum():,} of {len(self.groups):,} rows are near-duplicates of others, in "
-            f"{len(sizes):,} groups; {_TREATED[self.policy]} (folds.duplicates={self.policy}){mixed}"
+            f"{len(sizes):,} groups; {treated} (folds.duplicates={self.policy}){mixed}"
         )
 
     def summary(self) -> dict[str, Any]:

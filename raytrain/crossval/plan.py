@@ -27,9 +27,10 @@ from raytrain.crossval.inputs import read_shared
 from raytrain.crossval.prepare import PreparedRun
 from raytrain.devices import quick_imports
 from raytrain.folds.frozen import EncoderSource
-from raytrain.folds.spec import UNLABELLED, FoldData, FoldSpec, ModelSettings, Shared, fold_name
+from raytrain.folds.spec import FoldData, FoldSpec, ModelSettings, Shared, fold_name
 from raytrain.ngrams.tfidf import join_texts
 from raytrain.pretrained.directory import EncoderFiles
+from raytrain.splits.folds import Folds
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.tasks import reads_encoder
@@ -44,7 +45,7 @@ class Plan:
 
     Attributes:
         run: Its directory.
-        folds: (repeats, num_rows) the fold in which each row is valid.
+        folds: Which rows each fold is judged by and learns from.
         class_weight: Weight per label index, or None.
         hashes: Config key to hash of its input file.
         encoder_weights: ObjectRef of the encoder's arrays by name, or None where each fold draws its own.
@@ -55,7 +56,7 @@ class Plan:
     run: Directory
     config: Config
     corpus: Corpus
-    folds: np.ndarray
+    folds: Folds
     shared: Shared
     class_weight: tuple[float, ...] | None
     hashes: dict[str, str]
@@ -87,9 +88,9 @@ class Plan:
     @property
     def num_train_rows(self) -> int:
         """About how many rows of the features a fold trains on."""
-        num_folds, num_texts = self.config.folds.num_folds, self.corpus.num_rows
+        num_texts, trained = self.corpus.num_rows, self.folds.train_masks()
         labelled = self.shared.features.num_rows * num_texts // (num_texts + self.shared.num_unlabelled)
-        return labelled * (num_folds - 1) // num_folds
+        return labelled * int(trained.sum()) // trained.size
 
     @property
     def encoder_source(self) -> EncoderSource | None:
@@ -105,7 +106,7 @@ class Plan:
         shared, targets, folds = self.shared, self.targets, self.folds
         if shared.num_unlabelled:
             targets = np.pad(targets, (0, shared.num_unlabelled), constant_values=-1)
-            folds = np.pad(folds, ((0, 0), (0, shared.num_unlabelled)), constant_values=UNLABELLED)
+            folds = folds.with_unlabelled(shared.num_unlabelled)
         with_texts = not all(reads_encoder(name) for name in self.config.model.architectures)
         return FoldData(
             features=shared.features,
@@ -191,7 +192,7 @@ def build_specs(plan: Plan, data: ray.ObjectRef) -> list[FoldSpec]:
         settings, model = _train_settings(plan, architecture), _model_settings(plan, architecture)
         is_network = reads_encoder(architecture)
         shares_weights = is_network and (plan.pretrained or not model.train_encoder)
-        for repeat in range(len(plan.folds)):
+        for repeat in range(len(plan.folds.valid)):
             for fold in range(num_folds):
                 name = f"{architecture}/{fold_name(repeat, fold)}"
                 spec = FoldSpec(
@@ -220,8 +221,10 @@ def _choose_keywords(plan: Plan) -> dict[tuple[int, int], np.ndarray]:
     if keywords is None:
         return {}
     return {
-        (repeat, fold): keywords.choose(np.flatnonzero(assigned != fold), plan.targets, num_classes)
-        for repeat, assigned in enumerate(plan.folds)
+        (repeat, fold): keywords.choose(
+            np.flatnonzero(plan.folds.is_train(repeat, fold)), plan.targets, num_classes
+        )
+        for repeat in range(len(plan.folds.valid))
         for fold in range(plan.config.folds.num_folds)
     }
 

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from raytrain.config.schema import Config
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.labelled import read_corpus
@@ -14,6 +12,7 @@ from raytrain.crossval.duplicates import Duplicates, treat_duplicates
 from raytrain.crossval.inputs import Dictionary, class_weights, find_encoder, read_dictionary
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.pretraining.pieces import special_ids
+from raytrain.splits.folds import Folds
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 
@@ -28,7 +27,7 @@ class PreparedRun:
         encoder: The encoder's files, fetched where need be.
         class_weight: Weight per label index, or None.
         hashes: Config key to hash of its input file.
-        folds: (repeats, num_rows) the fold in which each row is valid.
+        folds: Which rows each fold is judged by and learns from.
         duplicates: The near-duplicates that were found, or None where none were looked for.
     """
 
@@ -37,7 +36,7 @@ class PreparedRun:
     encoder: EncoderFiles
     class_weight: tuple[float, ...] | None
     hashes: dict[str, str]
-    folds: np.ndarray
+    folds: Folds
     duplicates: Duplicates | None = None
 
 
@@ -75,15 +74,15 @@ def read_texts(config: Config, stages: Stages) -> Corpus:
 def _read_labelled(config: Config) -> Corpus:
     data, folds = config.data, config.folds
     return read_corpus(
-        data.path, data.text_columns, data.label, data.id, folds.group, folds.num_folds, data.drop
+        data.path, data.text_columns, data.label, data.id, folds.group, folds.num_folds, data.drop, folds.time
     )
 
 
 def _read_tagged(config: Config) -> Corpus:
-    data, group = config.data, config.folds.group
+    data, folds = config.data, config.folds
     [text] = data.text_columns
     return read_tagged_corpus(
-        data.path, text, data.spans, data.id, group, data.scheme, data.strict, data.drop
+        data.path, text, data.spans, data.id, folds.group, data.scheme, data.strict, data.drop, folds.time
     )
 
 

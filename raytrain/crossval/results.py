@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import ray
 
+from raytrain.crossval.by_time import time_summary
 from raytrain.crossval.plan import Plan
 from raytrain.ensemble.write import write_ensemble
 from raytrain.folds.result import FoldResult, read_fold_oof
@@ -22,6 +23,7 @@ def write_results(
     results: dict[str, FoldResult],
     encoder_seconds: float,
     baseline_oof: dict[str, np.ndarray],
+    compared: dict[str, Any] | None,
     stages: Stages,
 ) -> dict[str, Any]:
     """Writes the ensemble of the folds that there are, without those that learned nothing.
@@ -32,6 +34,7 @@ def write_results(
         results: Those that are committed, by name.
         encoder_seconds: What the frozen encoder's output took, where it was computed.
         baseline_oof: Each baseline's (num_rows, num_classes) probabilities.
+        compared: A baseline's scores by time and under random folds, or None.
         stages: Where it is told.
 
     Returns:
@@ -39,7 +42,7 @@ def write_results(
     """
     with stages.stage("scoring"):
         done, summary, table = _score(plan, specs, results, baseline_oof)
-    summary["encoder_seconds"] = encoder_seconds
+    summary |= {"compare": compared, "encoder_seconds": encoder_seconds}
     drops = plan.config.ensemble.drop_dead
     summary |= {"drop_dead": drops, "dropped": _choose_dropped(done, results) if drops else []}
     kept = [spec for spec in done if spec.name not in summary["dropped"]]
@@ -77,13 +80,14 @@ def _score(
     whole = scoring.assemble(parts) if len(parts) > 1 else next(iter(oof.values()))
     summary = _sum_up(plan, [results[spec.name] for spec in done], scoring, oof, whole)
     summary["baselines"] = {
-        name: score_baseline(plan.targets, plan.folds[0], proba, plan.config.seed)
+        name: score_baseline(plan.targets, plan.folds.valid[0], proba, plan.config.seed)
         for name, proba in baseline_oof.items()
     }
+    ids = plan.corpus.table["id"].combine_chunks()
     summary["missing"] = [spec.name for spec in specs if spec.name not in results]
     summary["stopped_early"] = [spec.name for spec in done if results[spec.name].stopped_early]
     summary["dead"] = [spec.name for spec in done if results[spec.name].dead]
-    return done, summary, scoring.table(plan.corpus.table["id"].combine_chunks(), plan.folds, oof, whole)
+    return done, summary, scoring.table(ids, plan.folds.valid, oof, whole)
 
 
 def _sum_up(
@@ -111,6 +115,7 @@ def _sum_up(
         "rows": plan.corpus.num_rows,
         "labels": plan.corpus.labels,
         "duplicates": plan.duplicates.summary() if plan.duplicates is not None else None,
+        "time": time_summary(plan),
         "select": plan.config.train.select,
         "architectures": architectures,
         "ensemble": scoring.score(whole, seed),

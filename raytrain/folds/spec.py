@@ -11,11 +11,10 @@ from ray.actor import ActorHandle
 from raytrain.folds.hidden_states import HiddenStates
 from raytrain.keywords.held import HeldWords, KeywordInputs
 from raytrain.pretrained.directory import EncoderFiles
+from raytrain.splits.folds import UNLABELLED, Folds
 from raytrain.tasks import Pooling, reads_encoder
 from raytrain.text.rows import TextRows
 from raytrain.training.settings import TrainSettings
-
-UNLABELLED = -1  # the fold of texts that have no label, which may be learned with what a fold says of them
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class FoldData:
         targets: (num_texts,) label indices, -1 of texts without a label; or the texts' `TaggedWindows`.
         ids: (num_texts,) the texts' ids.
         embedding: First value of the word embedding, or None.
-        folds: (repeats, num_texts) the fold in which each text is valid, `UNLABELLED` in none.
+        folds: Which texts each fold is judged by and learns from; texts without a label are in none.
         held_words: Which keywords each text holds; None where no head counts them.
         texts: (num_texts,) the texts, of pairs both joined; None where no architecture counts n-grams.
         rows: The text that each row of the features is of; None where each row is a text.
@@ -68,7 +67,7 @@ class FoldData:
     targets: Any
     ids: pa.Array
     embedding: np.ndarray | None
-    folds: np.ndarray
+    folds: Folds
     held_words: HeldWords | None = None
     texts: pa.Array | None = None
     rows: TextRows | None = None
@@ -177,15 +176,15 @@ class FoldSpec:
         Returns:
             Two of indices: of the features' rows for a network, all of a text in the same; else of texts.
         """
-        assigned = data.folds[self.repeat]
+        learned = data.folds.is_train(self.repeat, self.fold)
+        judged = data.folds.is_valid(self.repeat, self.fold)
         if self.is_network and data.rows is not None:
-            assigned = assigned[data.rows.rows]
-        learned = (assigned != self.fold) & (assigned != UNLABELLED)
-        return np.flatnonzero(learned), np.flatnonzero(assigned == self.fold)
+            learned, judged = learned[data.rows.rows], judged[data.rows.rows]
+        return np.flatnonzero(learned), np.flatnonzero(judged)
 
     def unlabelled_rows(self, data: FoldData) -> np.ndarray:
         """Indices of the features' rows whose texts have no label."""
-        assigned = data.folds[self.repeat]
+        assigned = data.folds.valid[self.repeat]
         if data.rows is not None:
             assigned = assigned[data.rows.rows]
         return np.flatnonzero(assigned == UNLABELLED)

@@ -111,6 +111,7 @@ def score_folds(
 
 
 def score_baseline(labels: np.ndarray, folds: np.ndarray, oof: np.ndarray, seed: int) -> dict[str, Any]:
-    """A baseline's scores in the shape that architectures have."""
-    metrics = [score_proba(labels[folds == fold], oof[folds == fold]) for fold in np.unique(folds)]
+    """A baseline's scores in the shape that architectures have; rows of no fold, below 0, do not count."""
+    numbers = np.unique(folds[folds >= 0])
+    metrics = [score_proba(labels[folds == fold], oof[folds == fold]) for fold in numbers]
     return {**score_folds(metrics), **score_oof(labels, oof, seed)}

@@ -70,7 +70,7 @@ def fold_table(summary: dict[str, Any]) -> Table:
 def score_table(summary: dict[str, Any]) -> Table:
     """Out-of-fold scores with their 95 % intervals: models first, then baselines."""
     table = Table(
-        title=f"out-of-fold scores on {summary['rows']:,} rows, with 95 % bootstrap intervals",
+        title=f"out-of-fold scores on {summary['ensemble']['rows']:,} rows, with 95 % bootstrap intervals",
         title_justify="left",
         box=None,
         pad_edge=False,
@@ -83,11 +83,35 @@ def score_table(summary: dict[str, Any]) -> Table:
     if len(entries) > 1:
         entries["ensemble of all"] = summary["ensemble"]
     for name, entry in [*entries.items(), *summary["baselines"].items()]:
-        cells = [
-            f"{_shown(entry['oof'][m])}\n{_shown(entry['interval'][m][0])}–{_shown(entry['interval'][m][1])}"
-            for m in names
-        ]
-        table.add_row(name, *cells, style="dim" if name in summary["baselines"] else "")
+        style = "dim" if name in summary["baselines"] else ""
+        table.add_row(name, *_with_interval(entry, names), style=style)
+    return table
+
+
+def _with_interval(entry: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """A score of each name, and below it its interval."""
+    return [
+        f"{_shown(entry['oof'][m])}\n{_shown(entry['interval'][m][0])}–{_shown(entry['interval'][m][1])}"
+        for m in names
+    ]
+
+
+def compare_table(summary: dict[str, Any]) -> Table | None:
+    """A model's scores under folds by time and under random ones; None where these were not compared."""
+    compared = summary.get("compare")
+    if compared is None:
+        return None
+    title = (
+        f"how much easier random folds are: {compared['model']} on the same "
+        f"{compared['time']['rows']:,} rows, learned from as many"
+    )
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("folds", no_wrap=True)
+    names = _metrics_of(summary)
+    for name in names:
+        table.add_column(TITLES[name], justify="right")
+    for shown, kind in (("by time", "time"), ("random", "random")):
+        table.add_row(shown, *_with_interval(compared[kind], names))
     return table
 
 

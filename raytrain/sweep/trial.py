@@ -39,17 +39,18 @@ class TrialBasis:
 
 
 def trial_specs(basis: TrialBasis, point: Point, num_folds: int) -> list[FoldSpec]:
-    """The first `num_folds` folds of the run that the point's config would make, none begun again.
+    """`num_folds` folds of the run that the point's config would make, none begun again.
+
+    The first ones; of folds by time the last ones, which learn from the most, as the run in the end will.
 
     That a fold learns nothing with a point is what a sweep is to know. Nor has any a second round: it would
     cost as much as another point.
     """
     config = with_point(basis.config, point)
     plan = replace(basis.plan, config=config, class_weight=class_weights(config, basis.plan.corpus))
-    specs = [
-        replace(spec, settings=replace(spec.settings, restarts=0, pseudo_labels=None))
-        for spec in build_specs(plan, basis.data)[:num_folds]
-    ]
+    specs = build_specs(plan, basis.data)
+    specs = specs[:num_folds] if config.folds.time is None else specs[-num_folds:]
+    specs = [replace(spec, settings=replace(spec.settings, restarts=0, pseudo_labels=None)) for spec in specs]
     if specs[0].model.train_encoder:
         return specs
     return [replace(spec, hidden_states=basis.hidden_states) for spec in specs]

@@ -19,11 +19,12 @@ from raytrain.storage.directory import Directory
 
 LABELS = np.arange(12) % 2
 FOLDS = np.arange(12) // 6
+IS_TRAIN = np.stack([fold != FOLDS for fold in range(2)])
 TEXTS = [f"{'好看' if label else '难看'}的电影{row}" for row, label in enumerate(LABELS)]
 
 
 def predict(directory, identity="mine", texts=TEXTS):
-    return dict(predict_folds(Directory(directory), identity, texts, LABELS, FOLDS, 2))
+    return dict(predict_folds(Directory(directory), identity, texts, LABELS, FOLDS, IS_TRAIN, 2))
 
 
 def test_each_fold_is_told(tmp_path):
@@ -65,7 +66,8 @@ def test_what_is_damaged_is_predicted_again(tmp_path, damage):
 def test_a_fold_of_another_size_is_predicted_again(tmp_path):
     first = predict(tmp_path)
     directory = Directory(tmp_path)
-    list(predict_folds(directory, "mine", TEXTS[:10], LABELS[:10], FOLDS[:10], 2))  # fold 1 has four rows
+    four = (TEXTS[:10], LABELS[:10], FOLDS[:10], IS_TRAIN[:, :10])  # rows that fold 1 has
+    list(predict_folds(directory, "mine", *four, 2))
     assert predict(tmp_path)[1]["majority"].shape == first[1]["majority"].shape
 
 
@@ -84,8 +86,9 @@ def test_baselines_see_pairs_as_one_text(monkeypatch):
     monkeypatch.setattr(ray, "remote", lambda **options: lambda function: remote)
     table = corpus_of().table.append_column("text_pair", pa.array(["天"] * NUM_ROWS))
     start_baselines(plan_of(corpus=corpus_of(table=table)))
-    [(_, _, texts, targets, folds, num_classes)] = given
+    [(_, _, texts, targets, folds, is_train, num_classes)] = given
     assert texts[0] == "第0条 天" and len(texts) == len(targets) == len(folds) and num_classes == 2
+    assert is_train.shape == (2, len(folds)) and (is_train[0] == (folds != 0)).all()
 
 
 def finish(stream, deadline=None):
@@ -112,7 +115,7 @@ def endless():
 
 def test_what_the_folds_say_lies_on_their_rows(local_ray):
     oof, said = finish(two_folds.remote())
-    folds = plan_of().folds[0]
+    folds = plan_of().folds.valid[0]
     for name in BASELINES:
         np.testing.assert_array_equal(oof[name], np.repeat(folds[:, None] / 4, 2, axis=1))
     assert said == ""

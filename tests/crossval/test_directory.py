@@ -225,7 +225,7 @@ def test_folds_are_assigned_once_and_read_back(run):
     begin(run, "folds.repeats=2")
     written = run.read_bytes("folds.parquet")
     folds = find_folds(run, config_of("folds.repeats=2", "seed=1"), CORPUS)
-    assert folds.shape == (2, NUM_ROWS)
+    assert folds.valid.shape == (2, NUM_ROWS)
     begin(run, "folds.repeats=2")
     assert run.read_bytes("folds.parquet") == written
 
@@ -239,26 +239,27 @@ def test_nothing_is_written_before_the_run_begins(run):
 
 
 def test_folds_keep_groups_together_where_asked(run):
-    (folds,) = find_folds(run, config_of("folds.group=店"), CORPUS)
+    (folds,) = find_folds(run, config_of("folds.group=店"), CORPUS).valid
     assert np.array_equal(folds[::2], folds[1::2])
 
 
 def test_near_duplicates_lie_in_one_fold(run):
-    (folds,) = find_folds(run, config_of(), CORPUS, duplicates_of((0, 1), (4, 9)))
+    (folds,) = find_folds(run, config_of(), CORPUS, duplicates_of((0, 1), (4, 9))).valid
     assert folds[0] == folds[1] and folds[4] == folds[9]
 
 
 def test_near_duplicates_connect_the_groups_asked_for(run):
     """Rows 0 and 1 are a shop's, 6 and 7 another's, and 1 is a near-duplicate of 7."""
-    (folds,) = find_folds(run, config_of("folds.group=店"), CORPUS, duplicates_of((1, 7)))
+    (folds,) = find_folds(run, config_of("folds.group=店"), CORPUS, duplicates_of((1, 7))).valid
     assert np.array_equal(folds[::2], folds[1::2]) and folds[1] == folds[7]
 
 
 def test_without_near_duplicates_folds_are_as_if_none_were_looked_for(run):
-    before = find_folds(run, config_of("folds.duplicates=keep"), CORPUS)
-    assert np.array_equal(find_folds(run, config_of(), CORPUS, duplicates_of()), before)
+    before = find_folds(run, config_of("folds.duplicates=keep"), CORPUS).valid
+    assert np.array_equal(find_folds(run, config_of(), CORPUS, duplicates_of()).valid, before)
     dropped = duplicates_of((0, 1), policy="drop")  # of the corpus as it was read
-    assert np.array_equal(find_folds(run, config_of("folds.duplicates=drop"), CORPUS, dropped), before)
+    folds = find_folds(run, config_of("folds.duplicates=drop"), CORPUS, dropped)
+    assert np.array_equal(folds.valid, before)
 
 
 def test_near_duplicates_that_cannot_be_folded_are_told_with_the_remedy(run):

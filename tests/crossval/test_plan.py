@@ -13,9 +13,10 @@ from raytrain.config.load import load_config
 from raytrain.corpus.corpus import Corpus
 from raytrain.crossval.directory import identify
 from raytrain.crossval.plan import Plan, build_specs, load_encoder_weights
-from raytrain.folds.spec import UNLABELLED, Shared
+from raytrain.folds.spec import Shared
 from raytrain.keywords.held import HeldWords, KeywordInputs
 from raytrain.pretrained.directory import EncoderFiles
+from raytrain.splits.folds import UNLABELLED, Folds
 from raytrain.storage.directory import Directory
 from raytrain.text.encode import build_features
 from raytrain.text.rows import TextRows
@@ -57,7 +58,7 @@ def plan_of(*overrides, run="/runs/甲", **changes):
     """A classifier's: two folds, twice; nothing of it is on Ray."""
     config = load_config(None, ["data.path=a.csv", "folds.num_folds=2", "folds.repeats=2", *overrides])
     facts = {"digest": "", "layout": None}
-    plan = Plan(Directory(run), config, corpus_of(), FOLDS, shared_of(), None, {}, None, facts)
+    plan = Plan(Directory(run), config, corpus_of(), Folds(FOLDS), shared_of(), None, {}, None, facts)
     return replace(plan, **changes)
 
 
@@ -72,7 +73,7 @@ def tag_plan_of(*overrides, run="/runs/甲", **changes):
         plan_of(run=run),
         config=config,
         corpus=Corpus(pa.table(columns), TAG_NAMES, "a" * 64, "a.bio", {}),
-        folds=TAG_FOLDS,
+        folds=Folds(TAG_FOLDS),
         shared=shared_of(features=build_features(encoded, []), rows=windows),
         **changes,
     )
@@ -346,5 +347,5 @@ def test_an_untrained_encoder_is_drawn_by_the_runs_seed(encoder_config):
 def test_texts_without_a_label_stand_behind_the_others_in_no_fold():
     data = plan_of(shared=shared_of(num_unlabelled=2)).fold_data()
     assert data.targets.tolist() == [*LABELS, -1, -1]
-    assert data.folds.tolist() == [[*row, UNLABELLED, UNLABELLED] for row in FOLDS.tolist()]
+    assert data.folds.valid.tolist() == [[*row, UNLABELLED, UNLABELLED] for row in FOLDS.tolist()]
     assert len(data.ids) == NUM_ROWS

@@ -56,7 +56,7 @@ def test_what_was_prepared_holds_all_that_a_run_is_made_of(tmp_path):
     assert prepared.corpus.num_rows == 12 and prepared.class_weight == (1.0, 3.0)
     assert prepared.encoder.kind == "albert" and prepared.encoder.weights is None
     assert prepared.hashes.keys() == {"data.path", "encoder.checkpoint"}
-    assert prepared.folds.shape == (2, 12) and set(prepared.folds.ravel()) == {0, 1}
+    assert prepared.folds.valid.shape == (2, 12) and set(prepared.folds.valid.ravel()) == {0, 1}
 
 
 @pytest.mark.parametrize("policy", ["keep", "group", "drop"])
@@ -65,10 +65,10 @@ def test_near_duplicates_are_treated_before_anything_is_made_of_the_corpus(tmp_p
     copies = [{**row, "id": f"copy of {row['id']}", "text": f"{row['text']} "} for row in rows[:6]]
     write_csv(tmp_path / "corpus.csv", rows + copies)
     prepared = prepare(tiny_config(tmp_path, folds__duplicates=policy))
-    assert prepared.corpus.num_rows == prepared.folds.shape[1] == (12 if policy == "drop" else 18)
+    assert prepared.corpus.num_rows == prepared.folds.valid.shape[1] == (12 if policy == "drop" else 18)
     assert (prepared.duplicates is None) == (policy == "keep")
     if policy == "group":
-        assert np.array_equal(prepared.folds[0, :6], prepared.folds[0, 12:])
+        assert np.array_equal(prepared.folds.valid[0, :6], prepared.folds.valid[0, 12:])
     if policy == "drop":
         assert prepared.corpus.dropped == {"near_duplicate": 6}
 
@@ -76,7 +76,7 @@ def test_near_duplicates_are_treated_before_anything_is_made_of_the_corpus(tmp_p
 def test_a_run_that_is_not_begun_prepares_alike_and_leaves_nothing(tmp_path):
     config = tiny_config(tmp_path, num_rows=12)
     one, two = prepare(config), prepare(config)
-    assert one.hashes == two.hashes and np.array_equal(one.folds, two.folds)
+    assert one.hashes == two.hashes and np.array_equal(one.folds.valid, two.folds.valid)
     assert not Directory(config.storage).exists()
 
 

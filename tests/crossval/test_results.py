@@ -28,6 +28,7 @@ from raytrain.crossval.plan import build_specs
 from raytrain.crossval.results import write_results
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.folds.result import commit_fold, read_fold
+from raytrain.splits.folds import Folds
 from raytrain.storage.files import read_parquet
 from raytrain.tasks import TASK_METRICS
 
@@ -36,7 +37,7 @@ ALMOST = 1e-3
 
 def said_of_labels(spec, plan):
     """Of label 真: the repeats say 0.9 and 0.7 of each row, textcnn a tenth less."""
-    rows = np.flatnonzero(plan.folds[spec.repeat] == spec.fold)
+    rows = np.flatnonzero(plan.folds.valid[spec.repeat] == spec.fold)
     true = np.full(len(rows), (0.9, 0.7)[spec.repeat] - 0.1 * (spec.architecture == "textcnn"))
     ids = plan.corpus.table["id"].combine_chunks().take(pa.array(rows))
     return pa.table({"row": rows, "id": ids, "proba_0": 1 - true, "proba_1": true})
@@ -44,7 +45,7 @@ def said_of_labels(spec, plan):
 
 def said_of_tags(spec, plan):
     """The true tags, for sure."""
-    texts = np.flatnonzero(plan.folds[spec.repeat] == spec.fold)
+    texts = np.flatnonzero(plan.folds.valid[spec.repeat] == spec.fold)
     emissions = [(9.0 * np.eye(3)[TAGGED[text][1]]).reshape(-1) for text in texts]
     scores = json.dumps([[0.0] * 3, [0.0] * 3, [[0.0] * 3] * 3])
     kind = pa.large_list(pa.float64())
@@ -130,7 +131,7 @@ def test_one_architecture_is_the_whole_ensemble(run):
 
 
 def test_folds_that_are_not_there_are_missing_and_the_others_make_the_ensemble(run):
-    plan = plan_of(run=run, folds=FOLDS[:1])
+    plan = plan_of(run=run, folds=Folds(FOLDS[:1]))
     specs = build_specs(plan, None)
     summary = write(plan, specs, done=specs[1:])
     assert summary["missing"] == ["finetune/r0-fold-00"]

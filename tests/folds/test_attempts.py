@@ -19,6 +19,7 @@ from raytrain.folds.attempts import FoldOutcome, judge, run_fold
 from raytrain.folds.log import FoldLog, read_log
 from raytrain.folds.result import commit_fold
 from raytrain.folds.spec import FoldData
+from raytrain.splits.folds import Folds
 from raytrain.storage.directory import Directory
 
 
@@ -34,7 +35,7 @@ def commit(spec, stopped_early=False):
     weights = {"logits": np.ones(3, np.float32)}
     facts = {"stopped_early": stopped_early}
     ids, targets = pa.array(["a", "b", "c"]), np.array([0, 1, 0])
-    data = FoldData(pa.table({}), targets, ids, embedding=None, folds=targets[None])
+    data = FoldData(pa.table({}), targets, ids, embedding=None, folds=Folds(targets[None]))
     oof = pa.table({"row": [0, 2], "id": ["a", "c"], "proba_0": [0.5, 0.5], "proba_1": [0.5, 0.5]})
     commit_fold(spec, data, weights, oof, {"accuracy": 1.0}, [{"epoch": 1}], 1.0, facts)
     return "committed"

@@ -20,6 +20,7 @@ from raytrain.keywords.held import HeldWords
 from raytrain.network.build import WORD_EMBEDDING, build_model
 from raytrain.network.weights import encoder_variables, head_variables, read_variables
 from raytrain.scores.guess import LEARNS_NOTHING
+from raytrain.splits.folds import Folds
 from raytrain.storage.directory import Directory
 from raytrain.ngrams.training import NgramTraining
 from raytrain.text.rows import TextRows
@@ -58,7 +59,7 @@ def data(ragged, vocab):
     ]
     folds = np.arange(NUM_ROWS)[None] % 3
     ids = pa.array([str(row) for row in range(NUM_ROWS)])
-    return FoldData(ragged(rows), LABELS, ids, EMBEDDING, folds)
+    return FoldData(ragged(rows), LABELS, ids, EMBEDDING, Folds(folds))
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +192,9 @@ def test_each_window_of_a_text_has_the_keywords_of_the_whole(spec, data):
     )
     texts = [0, 0, 0, 1, 1, *range(2, 9)]
     cut = replace(data, held_words=HELD, rows=TextRows(np.array(texts)), ids=data.ids[:9])
-    training = Builder().build(counting, replace(cut, targets=LABELS[:9], folds=data.folds[:, :9]))
+    training = Builder().build(
+        counting, replace(cut, targets=LABELS[:9], folds=Folds(data.folds.valid[:, :9]))
+    )
     counts = training.features.collate([1, 2, 3, 5])["keyword_counts"]
     assert counts.tolist() == [[1, 2], [1, 2], [0, 0], [1, 0]]
     assert training.valid_rows.tolist() == [0, 1, 2, 6, 9]  # of the texts 0, 3 and 6
@@ -250,7 +253,7 @@ def mortal(ragged, vocab, encoder_config, tmp_path, monkeypatch):
     rows = [(rng.integers(5, len(vocab), 6), np.zeros(6, int), np.ones(6, int)) for _ in range(MANY)]
     states = rng.normal(size=(6 * MANY, 8)) + 2 * np.repeat(labels, 6)[:, None]
     ids = pa.array([str(row) for row in range(MANY)])
-    data = FoldData(ragged(rows), labels, ids, EMBEDDING, np.arange(MANY)[None] % 3)
+    data = FoldData(ragged(rows), labels, ids, EMBEDDING, Folds(np.arange(MANY)[None] % 3))
     spec = plain_spec(
         tmp_path / "run" / "folds" / "textcnn" / "r0-fold-00",
         name="textcnn/r0-fold-00",

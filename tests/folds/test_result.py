@@ -21,6 +21,7 @@ from raytrain.folds.result import (
     save_checkpoint,
 )
 from raytrain.folds.spec import FoldData, ModelSettings
+from raytrain.splits.folds import Folds
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes
 
@@ -128,7 +129,9 @@ def spec_at(location):
 
 
 def commit(location, weights=WEIGHTS, **facts):
-    data = FoldData(pa.table({}), np.array([0, 1, 0]), pa.array(["a", "b", "c"]), None, np.zeros((2, 3)))
+    data = FoldData(
+        pa.table({}), np.array([0, 1, 0]), pa.array(["a", "b", "c"]), None, Folds(np.zeros((2, 3)))
+    )
     commit_fold(spec_at(location), data, weights, OOF, METRICS, HISTORY, 1.23456, facts)
 
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plain_settings import plain_settings, plain_spec
 
-from raytrain.folds.spec import UNLABELLED, FoldData, fold_name
+from raytrain.folds.spec import FoldData, fold_name
+from raytrain.splits.folds import UNLABELLED, Folds
 from raytrain.text.rows import TextRows
 
 SPEC = plain_spec(
@@ -17,7 +18,7 @@ SPEC = plain_spec(
 
 def data_of(folds):
     folds = np.array(folds)
-    return FoldData(pa.table({}), None, pa.array(range(folds.shape[1])), None, folds)
+    return FoldData(pa.table({}), None, pa.array(range(folds.shape[1])), None, Folds(folds))
 
 
 def test_names_sort_as_repeats_and_folds_do():

@@ -30,6 +30,7 @@ from raytrain.folds.worker import (
     train_folds,
 )
 from raytrain.provenance import processor_name
+from raytrain.splits.folds import Folds
 from raytrain.storage.directory import Directory
 
 
@@ -307,7 +308,7 @@ def spec(tmp_path, monkeypatch):
     yield plain_spec(
         tmp_path / "run" / "folds" / name,
         name=name,
-        data=FoldData(pa.table({}), targets, pa.array(["a", "b", "c"]), None, targets[None]),
+        data=FoldData(pa.table({}), targets, pa.array(["a", "b", "c"]), None, Folds(targets[None])),
     )
     assert logging.getLogger().handlers == handlers
 

@@ -15,6 +15,7 @@ from raytrain.errors import RaytrainError
 from raytrain.folds.spec import Shared
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.scores.classes import METRICS
+from raytrain.splits.folds import Folds
 from raytrain.storage.directory import Directory
 from raytrain.sweep import trial
 from raytrain.sweep.space import with_point
@@ -44,7 +45,7 @@ def basis(tmp_path):
         config = config_of("folds.num_folds=4", *overrides)
         encoder = EncoderFiles("bert", SHAPE, [], weights)
         shared = Shared(encoder, pa.table({}), None, ["停水"], np.zeros((3, 6), np.float32), {})
-        folds = np.array([[0, 1, 2, 3, 0, 1, 2, 3]])
+        folds = Folds(np.array([[0, 1, 2, 3, 0, 1, 2, 3]]))
         plan = Plan(Directory(tmp_path / "run"), config, CORPUS, folds, shared, None, {}, "weights", {})
         return TrialBasis(plan, config, "data", STATES)
 

@@ -1,15 +1,11 @@
-import io
-
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from raytrain.corpus.splits import assign_folds, read_folds, write_folds
-from raytrain.errors import ArtifactError, CorpusError
+from raytrain.errors import CorpusError
+from raytrain.splits.assign import assign_folds
 
 
 def labels_of(*counts):
@@ -179,61 +175,3 @@ def test_a_class_within_one_group_is_missing_from_training():
     assert any("training rows lack a class" in problem for problem in caught.value.problems)
     (folds,) = assign_folds(labels, 3, 1, 0, groups, with_every_class=False)
     assert len(set(folds[20:].tolist())) == 1
-
-
-ID_KINDS = {
-    "numbers": pa.array(range(20), pa.int64()),
-    "strings": pa.array([f"微博{i}" for i in range(20)]),
-}
-
-
-@pytest.mark.parametrize("ids", ID_KINDS.values(), ids=ID_KINDS.keys())
-@pytest.mark.parametrize("repeats", [1, 3])
-def test_file_reads_back(ids, repeats):
-    assigned = assign_folds(labels_of(10, 10), 4, repeats, 0)
-    read = read_folds(write_folds(assigned, ids), ids)
-    assert read.dtype == assigned.dtype
-    assert np.array_equal(read, assigned)
-
-
-@pytest.mark.parametrize(
-    "damage", [lambda data: b"", lambda data: data[:-9], lambda data: data[20:], lambda data: b"{}"]
-)
-def test_damaged_file(damage):
-    ids = ID_KINDS["strings"]
-    data = write_folds(assign_folds(labels_of(10, 10), 4, 1, 0), ids)
-    with pytest.raises(ArtifactError, match=r"folds\.parquet is damaged"):
-        read_folds(damage(data), ids)
-
-
-@pytest.mark.parametrize("columns", [["id", "fold"], ["fold", "repeat"], ["id", "repeat"]])
-def test_file_that_lacks_a_column(columns):
-    ids = ID_KINDS["strings"]
-    table = pq.read_table(io.BytesIO(write_folds(assign_folds(labels_of(10, 10), 4, 1, 0), ids)))
-    sink = io.BytesIO()
-    pq.write_table(table.select(columns), sink)
-    with pytest.raises(ArtifactError, match=r"folds\.parquet is damaged"):
-        read_folds(sink.getvalue(), ids)
-
-
-@pytest.mark.parametrize(
-    "others",
-    [
-        ID_KINDS["strings"][::-1],
-        ID_KINDS["strings"][:19],
-        pa.concat_arrays([ID_KINDS["strings"], pa.array(["多"])]),
-        ID_KINDS["numbers"],
-    ],
-    ids=["other order", "fewer", "more", "other type"],
-)
-def test_file_of_other_rows_is_refused(others):
-    data = write_folds(assign_folds(labels_of(10, 10), 4, 2, 0), ID_KINDS["strings"])
-    with pytest.raises(ArtifactError, match="other rows"):
-        read_folds(data, others)
-
-
-def test_file_of_no_rows_is_damaged():
-    with pytest.raises(ArtifactError):
-        read_folds(
-            write_folds(np.zeros((1, 0), np.int32), pa.array([], pa.int64())), pa.array([], pa.int64())
-        )

@@ -1,11 +1,9 @@
-"""Which rows are valid in which fold: assigned once, before training, and read back on resume."""
+"""Which rows are valid in which fold, at random: stratified, and groups kept together."""
 
 import numpy as np
-import pyarrow as pa
 from sklearn.model_selection import StratifiedKFold
 
-from raytrain.errors import ArtifactError, CorpusError
-from raytrain.storage.files import parquet_bytes, read_parquet
+from raytrain.errors import CorpusError
 
 
 def assign_folds(
@@ -46,7 +44,7 @@ def assign_folds(
         groups = None
     for repeat in range(repeats):
         if groups is not None:
-            assigned[repeat] = _deal(labels, groups, num_folds, np.random.default_rng(seed + repeat))
+            assigned[repeat] = deal_rows(labels, groups, num_folds, np.random.default_rng(seed + repeat))
             continue
         splitter = StratifiedKFold(n_splits=num_folds, shuffle=True, random_state=seed + repeat)
         for fold, (_, valid) in enumerate(splitter.split(np.zeros(num_rows), labels)):
@@ -57,10 +55,16 @@ def assign_folds(
     return assigned
 
 
-def _deal(labels: np.ndarray, groups: np.ndarray, num_folds: int, rng: np.random.Generator) -> np.ndarray:
+def deal_rows(labels: np.ndarray, groups: np.ndarray, num_folds: int, rng: np.random.Generator) -> np.ndarray:
     """Assigns groups of two rows and more, the largest first; rows that stand alone then level the folds.
 
     scikit-learn's StratifiedGroupKFold weighs every row that stands alone, too: minutes for a million.
+
+    Args:
+        labels: (num_rows,) label indices, or other strata; of each there may be less than a row per fold.
+        groups: (num_rows,) values; equal values never straddle folds.
+        num_folds: How many folds.
+        rng: Decides what is not decided by balance.
 
     Returns:
         (num_rows,) int32.
@@ -150,36 +154,3 @@ def _uneven(assigned: np.ndarray, labels: np.ndarray, num_folds: int) -> list[st
             elif len(np.unique(labels[folds != fold])) < len(np.unique(labels)):
                 problems.append(f"{where}: its training rows lack a class; use fewer folds or other groups")
     return problems
-
-
-def write_folds(assigned: np.ndarray, ids: pa.Array) -> bytes:
-    """Returns folds.parquet: columns id, fold, repeat; one row per corpus row and repeat."""
-    repeats, num_rows = assigned.shape
-    table = pa.table(
-        {
-            "id": pa.concat_arrays([ids] * repeats),
-            "fold": pa.array(assigned.reshape(-1), pa.int32()),
-            "repeat": pa.array(np.repeat(np.arange(repeats, dtype=np.int32), num_rows)),
-        }
-    )
-    return parquet_bytes(table)
-
-
-def read_folds(data: bytes, ids: pa.Array) -> np.ndarray:
-    """Reads folds.parquet back to (repeats, num_rows).
-
-    Raises:
-        ArtifactError: It is not readable, or its ids are not the corpus's in the corpus's order.
-    """
-    try:
-        table = read_parquet(data).combine_chunks()
-        repeats = int(table["repeat"].to_numpy().max()) + 1
-        same = table["id"].combine_chunks().equals(pa.concat_arrays([ids] * repeats))
-        assigned = np.asarray(table["fold"].to_numpy())
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        raise ArtifactError(f"folds.parquet is damaged: {error}; delete the run to start anew") from error
-    if not same:
-        raise ArtifactError(
-            "folds.parquet was written for other rows; choose another name, or delete the run"
-        )
-    return assigned.reshape(repeats, len(ids))
