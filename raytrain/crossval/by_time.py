@@ -1,4 +1,4 @@
-"""What a run says of folds by time: which rows each learns from; and how much easier random folds are."""
+"""What a run says of folds by time: which rows each learns from; and how a baseline does at random."""
 
 from typing import Any
 

@@ -190,7 +190,7 @@ def _train(plan: Plan, stages: Stages) -> dict[str, Any]:
         )
     baseline_oof = finish_baselines(plan, baselines, stages)
     compared = comparison.finish(baseline_oof, stages) if comparison is not None else None
-    return write_results(plan, specs, committed, seconds, baseline_oof, compared, Stages(stages.console))
+    return write_results(plan, specs, committed, seconds, baseline_oof, Stages(stages.console), compared)
 
 
 def prepare_cluster(plan: Plan, specs: list[FoldSpec], num_missing: int, stages: Stages) -> Capacity | None:

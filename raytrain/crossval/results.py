@@ -23,8 +23,8 @@ def write_results(
     results: dict[str, FoldResult],
     encoder_seconds: float,
     baseline_oof: dict[str, np.ndarray],
-    compared: dict[str, Any] | None,
     stages: Stages,
+    compared: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Writes the ensemble of the folds that there are, without those that learned nothing.
 
@@ -34,8 +34,8 @@ def write_results(
         results: Those that are committed, by name.
         encoder_seconds: What the frozen encoder's output took, where it was computed.
         baseline_oof: Each baseline's (num_rows, num_classes) probabilities.
-        compared: A baseline's scores by time and under random folds, or None.
         stages: Where it is told.
+        compared: A baseline's scores under folds by time and at random, or None.
 
     Returns:
         The summary, as in summary.json but for the seconds it took.

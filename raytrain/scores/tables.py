@@ -102,8 +102,8 @@ def compare_table(summary: dict[str, Any]) -> Table | None:
     if compared is None:
         return None
     title = (
-        f"how much easier random folds are: {compared['model']} on the same "
-        f"{compared['time']['rows']:,} rows, learned from as many"
+        f"folds by time and at random: {compared['model']} on the same {compared['time']['rows']:,} rows, "
+        "learned from as many"
     )
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("folds", no_wrap=True)

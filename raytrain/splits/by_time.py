@@ -106,7 +106,7 @@ def deal_again(folds: Folds, labels: np.ndarray, seed: int) -> tuple[np.ndarray,
     Returns:
         (num_rows,) int32, the fold in which each row is valid; and (num_folds, num_rows) bool, whether each
         learns from the row: drawn from all that are not of a group that it is judged by, each class at
-        least once.
+        least once; where these are fewer than in time, all of them.
     """
     rng = np.random.default_rng(seed)
     groups = folds.groups if folds.groups is not None else np.arange(len(labels))

@@ -166,3 +166,28 @@ def test_what_only_an_encoder_reads_is_refused_where_there_is_none():
     problems = problems_of("model.architecture=tfidf", *wrong)
     assert [problem.partition(":")[0] for problem in problems] == [key.partition("=")[0] for key in wrong]
     assert problems[1].startswith("encoder.truncate: expected head where model.architecture is tfidf alone")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["folds.time=day", "folds.repeats=2"], "folds.repeats: expected 1 with folds.time"),
+        (["folds.compare=true"], "folds.compare: expected false without a column in folds.time; found true"),
+        (
+            ["folds.compare=true", "folds.time=day", "baseline=false"],
+            "folds.compare: expected false without baseline=true; found true",
+        ),
+        (
+            ["folds.compare=true", "folds.time=day", "task=tag"],
+            "folds.compare: expected false without task=classify; found true",
+        ),
+    ],
+)
+def test_what_folds_by_time_do_not_go_with_is_refused(overrides, expected):
+    [problem] = problems_of(*overrides)
+    assert problem.startswith(expected)
+
+
+def test_folds_by_time_are_for_both_tasks():
+    assert load("folds.time=day", "folds.compare=true").folds.compare
+    assert load("folds.time=day", "task=tag").folds.time == "day"

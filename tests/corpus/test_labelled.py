@@ -294,3 +294,29 @@ def test_rumour_data_set():
     assert summary["rows"] == 3387
     assert summary["labels"] == [{"label": 0, "rows": 1849}, {"label": 1, "rows": 1538}]
     assert summary["duplicate_texts"] == 70
+
+
+def test_times_stand_beside_the_rows_that_stay(tmp_path):
+    rows = [("好", 1, "2012/3/4 5:06"), ("", 1, "何时"), ("坏", 0, "2011-01-01"), ("中", 2, "2013-01-01")] * 2
+    path = write_csv(tmp_path / "a.csv", [*rows, ("孤", 9, "2014-01-01")], ("text", "label", "发布"))
+    dropped = ["empty_text", "rare_class"]
+    corpus = read_corpus(path, ["text"], "label", drop=dropped, time="发布")
+    days = [str(day)[:10] for day in corpus.table["time"].to_pylist()]
+    assert days == ["2012-03-04", "2011-01-01", "2013-01-01"] * 2 and corpus.num_rows == 6
+
+
+def test_what_is_wrong_with_times_is_told_with_all_else(tmp_path):
+    rows = [("好", 1, "1"), ("", 0, "2012-03-04"), ("坏", 0, ""), ("中", 1, "昨天")]
+    path = write_csv(tmp_path / "a.csv", rows, ("text", "label", "发布"))
+    problems = problems_of(path, ["text"], "label", time="发布")
+    assert len(problems) == 4
+    times = [problem for problem in problems if "column 发布" in problem]
+    assert "found 1 that are empty (row 4: '')" in times[0] and "no time (row 5: '昨天')" in times[1]
+    assert "one kind, found 1 as numbers (row 2: '1'); 1 as dates and times (row 3: '2012-03-04')" in times[2]
+    assert "row 3, column text" in problems[-1]
+
+
+def test_a_missing_column_of_times_is_one_problem(tmp_path):
+    path = write_csv(tmp_path / "a.csv", [("好", 1), ("坏", 0)] * 2)
+    [problem] = problems_of(path, ["text"], "label", time="发布")
+    assert "expected a column of this name" in problem

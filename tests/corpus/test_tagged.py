@@ -191,3 +191,20 @@ def test_public_corpus_is_read_whole():
     tags, _ = corpus.tags
     assert [corpus.labels[tag] for tag in tags] == [line.split()[1] for line in lines if line.strip()]
     assert np.bincount(corpus.strata(5)).min() > 100
+
+
+def test_times_stand_beside_the_texts_that_stay(tmp_path):
+    spans = [{"start": 0, "end": 1, "label": "LOC"}]
+    rows = [
+        {"text": text, "spans": spans, "at": at} for text, at in (("北京", 3), (" ", "何时"), ("上海", 1.5))
+    ]
+    path = write_jsonl(tmp_path / "a.jsonl", *rows)
+    corpus = read_tagged_corpus(path, "text", "spans", time="at", drop=["empty_text"])
+    assert corpus.table["time"].to_pylist() == [3.0, 1.5]
+    assert "no time (row 2: '何时')" in "".join(problems_of(path, time="at"))
+
+
+def test_bio_has_no_column_of_times(tmp_path):
+    path = write(tmp_path / "a.bio", "北 B-LOC\n")
+    with pytest.raises(CorpusError, match=r"no columns\n.*folds\.time needs \.jsonl or \.parquet"):
+        read_tagged_corpus(path, "text", "spans", time="at")

@@ -356,3 +356,53 @@ def test_a_classifier_by_default_is_known_as_before_there_were_other_ways():
     unread = ("words.num_keywords=7", "data.strict=false")
     assert identify(config_of("folds.duplicates=keep", *unread), inputs) == expected
     assert identify(config_of(), inputs) != expected
+
+
+# ── by time ────────────────────────────────────────────────────────────────────────────────────────
+
+IN_TIME = dataclasses.replace(
+    CORPUS, table=CORPUS.table.append_column("time", pa.array([3, 1, 2, 4, 5, 6, 7, 8, 9, 10, 12, 11]))
+)
+
+
+def test_folds_by_time_are_read_back(run):
+    config = ("folds.time=day", "folds.duplicates=keep")
+    folds = find_folds(run, config_of(*config), IN_TIME)
+    assert folds.valid.tolist() == [[-1] * 3 + [0] * 3 + [1] * 3 + [2] * 3]
+    assert [folds.num_left_out(0, fold) for fold in range(3)] == [0, 0, 0]
+    begin(run, *config, corpus=IN_TIME)
+    read = find_folds(run, config_of(*config), IN_TIME)
+    assert np.array_equal(read.valid, folds.valid) and np.array_equal(read.groups, folds.groups)
+
+
+def test_no_fold_learns_from_near_duplicates_and_groups_of_its_valid_rows(run):
+    """Shops hold two rows each: 2 and 3, 4 and 5, … ; 0 is a near-duplicate of 10, whose shop has 11 too."""
+    found = duplicates_of((0, 10))
+    near = find_folds(run, config_of("folds.time=day"), IN_TIME, found)
+    assert np.flatnonzero(near.is_train(0, 2)).tolist() == [*range(1, 9)]
+    assert np.flatnonzero(near.is_train(0, 1)).tolist() == [*range(6)]
+    both = find_folds(run, config_of("folds.time=day", "folds.group=店"), IN_TIME, found)
+    # Rows 0 and 1 are of one shop; 8 is of the shop of 9, and 2 of that of 3.
+    assert [both.num_left_out(0, fold) for fold in range(3)] == [1, 0, 3]
+    assert np.flatnonzero(both.is_train(0, 2)).tolist() == [2, 3, 4, 5, 6, 7]
+    assert np.flatnonzero(both.is_train(0, 0)).tolist() == [0, 1]
+
+
+def test_a_class_that_comes_late_is_refused_before_anything_is_written(run):
+    labels = pa.array([0] * 6 + [1] * 6, pa.int32())
+    late = dataclasses.replace(IN_TIME, table=IN_TIME.table.set_column(2, "label", labels))
+    with pytest.raises(CorpusError) as caught:
+        find_folds(run, config_of("folds.time=day"), late)
+    told = [problem.partition(" learns")[0] for problem in caught.value.problems[:-1]]
+    assert told == ["fold 0", "fold 1"] and "none of '真'" in caught.value.problems[0]
+    assert not run.exists()
+
+
+def test_the_column_binds_a_run_and_the_comparison_does_not(run):
+    identity = begin(run, "folds.time=day", corpus=IN_TIME)
+    assert begin(run, "folds.time=day", "folds.compare=true", corpus=IN_TIME) == identity
+    assert problems_of(run, corpus=IN_TIME)[0].startswith("folds.time:")
+
+
+def test_without_folds_by_time_the_identity_is_as_before_there_were_any():
+    assert "folds.time" in NEWER_KEYS

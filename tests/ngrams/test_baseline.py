@@ -14,9 +14,8 @@ def predict_folds(texts, labels, folds, num_classes):
     """Each baseline's probabilities of all rows, fold after fold."""
     oof = {name: np.full((len(texts), num_classes), np.nan) for name in BASELINES}
     for fold in np.unique(folds):
-        for name, proba in predict_baselines(
-            texts, labels, folds != fold, folds == fold, num_classes
-        ).items():
+        said = predict_baselines(texts, labels, folds != fold, folds == fold, num_classes)
+        for name, proba in said.items():
             oof[name][folds == fold] = proba
     return oof
 

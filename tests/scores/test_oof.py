@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytrain.scores.oof import assemble_oof, mean_oof, oof_table, score_folds, score_oof
+from raytrain.scores.oof import assemble_oof, mean_oof, oof_table, score_baseline, score_folds, score_oof
 from raytrain.storage.files import parquet_bytes, read_parquet
 
 LABELS = np.array([0, 1, 1, 0])
@@ -59,3 +59,11 @@ def test_a_metric_that_a_fold_lacks_is_not_defined_over_the_folds():
     scores = score_folds([{"auc": 0.5, "f1": 0.5}, {"auc": float("nan"), "f1": 1.0}], ["auc", "f1"])
     assert np.isnan(scores["mean"]["auc"]) and np.isnan(scores["sd"]["auc"])
     assert scores["mean"]["f1"] == 0.75 and scores["sd"]["f1"] == pytest.approx(0.125**0.5)
+
+
+def test_a_baselines_rows_of_no_fold_do_not_count():
+    labels, folds = np.array([0, 1, 0, 1, 1]), np.array([-1, 0, 0, 1, 1])
+    proba = np.array([[np.nan] * 2, [0.2, 0.8], [0.9, 0.1], [0.6, 0.4], [0.1, 0.9]])
+    entry = score_baseline(labels, folds, proba, seed=0)
+    assert entry["rows"] == 4 and entry["oof"]["accuracy"] == 0.75
+    assert entry["mean"]["accuracy"] == 0.75 and entry["sd"]["accuracy"] == pytest.approx(0.3535534)

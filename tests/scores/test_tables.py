@@ -9,7 +9,7 @@ from rich.console import Console
 
 from raytrain.scores.classes import METRICS, score_proba
 from raytrain.scores.oof import assemble_oof, mean_oof, oof_table, score_baseline, score_folds, score_oof
-from raytrain.scores.tables import dead_lines, fold_table, score_table
+from raytrain.scores.tables import compare_table, dead_lines, fold_table, score_table
 
 NUM_ROWS = 24
 LABELS = np.arange(NUM_ROWS) % 2
@@ -202,3 +202,19 @@ def test_names_are_whole_in_eighty_columns():
     text = shown(score_table(summary_of("finetune", "textcnn")), width=80)
     assert "ensemble of all" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_table_of_folds_by_time_and_at_random_has_both():
+    summary = {
+        **summary_of("finetune"),
+        "compare": {"model": "a", "time": entry_of(1), "random": entry_of(2)},
+    }
+    text = shown(compare_table(summary))
+    assert f"a on the same {NUM_ROWS} rows" in text and text.index("by time") < text.index("random   ")
+    for kind in ("time", "random"):
+        assert f"{summary['compare'][kind]['oof']['accuracy']:.4f}" in text
+
+
+@pytest.mark.parametrize("found", [{}, {"compare": None}])
+def test_what_was_not_compared_has_no_table(found):
+    assert compare_table({**summary_of("finetune"), **found}) is None

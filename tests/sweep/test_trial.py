@@ -192,3 +192,9 @@ def test_a_taggers_trial_reports_a_taggers_scores(basis, reports, trained):
     known.scores = {name: [0.5] for name in ("precision", "recall", "f1", "accuracy", "log_loss")}
     run(SimpleNamespace(config=config), [known])
     assert reports[0].keys() == {*known.scores, "folds", "scores", "seconds"}
+
+
+def test_of_folds_by_time_a_trial_trains_the_last_ones(basis):
+    """They learn from the most."""
+    specs = trial_specs(basis("folds.time=day"), {"model.architecture": "textcnn"}, 3)
+    assert [spec.fold for spec in specs] == [1, 2, 3]
