@@ -284,6 +284,16 @@ def test_texts_of_a_taggers_missing_fold_have_no_prediction(run):
     assert [row is None for row in oof_of(run)["predicted"].to_pylist()] == [False, True, True, False]
 
 
+def test_a_taggers_first_texts_in_time_have_no_prediction(run):
+    """Texts 1 and 2 come first, then 0, then 3."""
+    folds = Folds(np.array([[0, -1, -1, 1]]), np.arange(4))
+    summary = write(replace(tag_plan_of(run=run), folds=folds))
+    assert summary["rows"] == 4 and summary["ensemble"]["rows"] == 2 and summary["missing"] == []
+    assert summary["ensemble"]["oof"]["f1"] == 1 and summary["ensemble"]["types"]["LOC"]["spans"] == 1
+    assert [row is None for row in oof_of(run)["predicted"].to_pylist()] == [False, True, True, False]
+    assert oof_of(run)["fold"].to_pylist() == [0, -1, -1, 1]
+
+
 def test_taggers_that_agree_are_right_together(run):
     plan = tag_plan_of("model.architecture=[crf,bilstm]", run=run)
     plan = replace(plan, shared=replace(plan.shared, **WORDS))
