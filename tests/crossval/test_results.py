@@ -289,7 +289,7 @@ def test_a_taggers_first_texts_in_time_have_no_prediction(run):
     folds = Folds(np.array([[0, -1, -1, 1]]), np.arange(4))
     summary = write(replace(tag_plan_of(run=run), folds=folds))
     assert summary["rows"] == 4 and summary["ensemble"]["rows"] == 2 and summary["missing"] == []
-    assert summary["ensemble"]["oof"]["f1"] == 1 and summary["ensemble"]["types"]["LOC"]["spans"] == 1
+    assert summary["ensemble"]["oof"]["f1"] == 1 and summary["ensemble"]["types"]["LOC"]["spans"] == 2
     assert [row is None for row in oof_of(run)["predicted"].to_pylist()] == [False, True, True, False]
     assert oof_of(run)["fold"].to_pylist() == [0, -1, -1, 1]
 
