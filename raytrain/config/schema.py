@@ -5,12 +5,12 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from raytrain.config.ensemble import EnsembleConfig
 from raytrain.config.sections import (
     CacheConfig,
     ClusterConfig,
     DataConfig,
     EncoderConfig,
-    EnsembleConfig,
     FoldsConfig,
     ModelConfig,
     SweepConfig,
@@ -105,7 +105,18 @@ def _of_another_task(config: Config) -> list[str]:
             for key, (expected, found, is_set) in unread.items()
             if is_set
         ]
+        problems += _of_probabilities(config.ensemble)
     return problems
+
+
+def _of_probabilities(ensemble: EnsembleConfig) -> list[str]:
+    """What is asked of the probabilities of a tagger's ensemble, which averages emissions and transitions."""
+    wanted = {key: value for key, value in EnsembleConfig() if key != "drop_dead"}
+    return [
+        f"ensemble.{key}: expected {yaml_value(value)} for task=tag, found {yaml_value(getattr(ensemble, key))}"
+        for key, value in wanted.items()
+        if getattr(ensemble, key) != value
+    ]
 
 
 def _of_networks(config: Config) -> list[str]:

@@ -1,15 +1,18 @@
 """From probabilities to decisions: the label of the least expected cost (Elkan 2001)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import f1_score
 
 from raytrain.errors import ConfigError
 from raytrain.fusion.average import log_of
 
 MOST_ROUNDS = 10  # over the classes
 GAIN = 1e-9  # less is rounding
+CLOSE = 0.25  # standard errors of a share of the rows
 
 
 def decide(proba: np.ndarray, costs: np.ndarray | None = None) -> np.ndarray:
@@ -29,6 +32,14 @@ def decide(proba: np.ndarray, costs: np.ndarray | None = None) -> np.ndarray:
 def mean_cost(labels: np.ndarray, decisions: np.ndarray, costs: np.ndarray) -> float:
     """What the decisions cost a row."""
     return float(costs[labels, decisions].mean())
+
+
+def decision_score(labels: np.ndarray, decisions: np.ndarray, num_classes: int, metric: str) -> float:
+    """Accuracy, macro_f1, or f1 of the second of two classes."""
+    if metric == "accuracy":
+        return float((labels == decisions).mean())
+    classes = [1] if metric == "f1" else range(num_classes)
+    return float(f1_score(labels, decisions, labels=[*classes], average="macro", zero_division=0))
 
 
 def class_costs(weights: np.ndarray) -> np.ndarray:
@@ -66,41 +77,35 @@ def cost_matrix(costs: Mapping[str, Mapping[str, float]], names: Sequence[Any]) 
 def fit_class_weights(proba: np.ndarray, labels: np.ndarray, metric: str) -> np.ndarray | None:
     """Class weights whose decisions score best, by coordinate ascent over all thresholds there are.
 
+    Of thresholds that score less than `CLOSE` below the best one the nearest is taken: the best of many is
+    best by chance, too.
+
     Args:
         proba: (num_rows, num_classes) of rows that were not learned.
         labels: (num_rows,) label indices.
         metric: accuracy, macro_f1, or f1 of the second of two classes.
 
     Returns:
-        (num_classes,) above 0, summing to 1; None where no threshold beats the most probable label.
+        (num_classes,) above 0, summing to 1; None where the most probable label is as good.
     """
     num_classes = proba.shape[1]
     logs, shifts = log_of(proba), np.zeros(num_classes)
-    best, gained = -np.inf, False
     # Of two classes only the one's weight beside the other's matters.
     coordinates = [1] if num_classes == 2 else range(num_classes)
     for _ in range(1 if num_classes == 2 else MOST_ROUNDS):
-        before = best
+        before = shifts.copy()
         for place in coordinates:
-            now, value, shift = _best_shift(logs + shifts, labels, place, metric)
-            best = max(best, now)
-            if value > best + GAIN:
-                shifts[place] += shift
-                best, gained = value, True
-        if best <= before + GAIN:
+            shifts[place] += _best_shift(logs + shifts, labels, place, metric)
+        if np.array_equal(shifts, before):
             break
+    if not shifts.any():
+        return None
     weights = np.exp(shifts - shifts.max())
-    return weights / weights.sum() if gained else None
+    return weights / weights.sum()
 
 
-def _best_shift(
-    logs: np.ndarray, labels: np.ndarray, place: int, metric: str
-) -> tuple[float, float, float]:
-    """What one class's logarithm is best moved by.
-
-    Returns:
-        The score without a move, that of the best one, and the move: the smallest of equally good ones.
-    """
+def _best_shift(logs: np.ndarray, labels: np.ndarray, place: int, metric: str) -> float:
+    """What one class's logarithm is best moved by; 0 where that gains hardly anything."""
     others = np.where(np.arange(logs.shape[1]) == place, -np.inf, logs)
     rival = others.argmax(axis=1)
     needed = others.max(axis=1) - logs[:, place]  # a row is the class's once it is moved by more
@@ -109,10 +114,12 @@ def _best_shift(
     scores = _scores_by_count(labels[order], rival[order], place, logs.shape[1], metric)
     moves = np.concatenate([[needed[0] - 1], (needed[1:] + needed[:-1]) / 2, [needed[-1] + 1]])
     possible = np.concatenate([[True], needed[1:] > needed[:-1], [True]])
-    now = scores[np.searchsorted(needed, 0.0)]
-    good = np.flatnonzero(possible & (scores >= scores[possible].max() - GAIN))
-    chosen = good[np.abs(moves[good]).argmin()]
-    return float(now), float(scores[chosen]), float(moves[chosen])
+    best = float(scores[possible].max())
+    enough = best - max(GAIN, CLOSE * math.sqrt(best * (1 - best) / len(labels)))
+    if scores[np.searchsorted(needed, 0.0)] >= enough:
+        return 0.0
+    good = np.flatnonzero(possible & (scores >= enough))
+    return float(moves[good[np.abs(moves[good]).argmin()]])
 
 
 def _scores_by_count(
@@ -144,6 +151,8 @@ def describe_costs(costs: np.ndarray | None, names: Sequence[Any]) -> str:
     off = ~np.eye(len(names), dtype=bool)
     weights = np.where(off, costs, 0).max(axis=1)
     if np.array_equal(class_costs(weights), costs):
-        told = ", ".join(f"{name} {weight / weights.mean():.2f}" for name, weight in zip(names, weights, strict=True))
+        told = ", ".join(
+            f"{name} {weight / weights.mean():.2f}" for name, weight in zip(names, weights, strict=True)
+        )
         return f"the greatest probability times its label's weight: {told}"
     return "the label of the least expected cost"

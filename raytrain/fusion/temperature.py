@@ -13,7 +13,7 @@ NUM_BINS = 15  # as in Guo et al. 2017
 
 
 def scale(proba: np.ndarray, temperature: float) -> np.ndarray:
-    """Divides log-probabilities by the temperature; above 1 makes them less sure, 1 leaves them as they are."""
+    """Divides log-probabilities by the temperature; above 1 makes them less sure, 1 leaves them."""
     return proba if temperature == 1 else proba_from_logits(log_of(proba) / temperature)
 
 
@@ -68,7 +68,7 @@ def reliability(labels: np.ndarray, proba: np.ndarray) -> list[dict[str, float]]
 
 
 def calibration_error(labels: np.ndarray, proba: np.ndarray) -> float:
-    """Expected calibration error (Naeini et al. 2015): the bins' mean gap of confidence and accuracy, by rows."""
+    """Expected calibration error (Naeini et al. 2015): the mean gap of confidence and accuracy, bin by bin."""
     bins = reliability(labels, proba)
     gaps = [part["rows"] * abs(part["confidence"] - part["accuracy"]) for part in bins]
     return float(sum(gaps) / max(1, len(labels)))

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from sklearn.metrics import f1_score
 
 from raytrain.fusion.average import Average, log_of
+from raytrain.fusion.costs import decision_score
 from raytrain.scores.classes import auc, is_better, log_loss, proba_from_logits
 
 MOST_STEPS = 50  # of the selection: a weight is a multiple of one over them
@@ -67,12 +67,11 @@ def select_greedily(voices: np.ndarray, labels: np.ndarray, metric: str, average
 
 
 def _accuracy(labels: np.ndarray, proba: np.ndarray) -> float:
-    return float((proba.argmax(axis=1) == labels).mean())
+    return decision_score(labels, proba.argmax(axis=1), proba.shape[1], "accuracy")
 
 
 def _macro_f1(labels: np.ndarray, proba: np.ndarray) -> float:
-    classes = np.arange(proba.shape[1])
-    return float(f1_score(labels, proba.argmax(axis=1), labels=classes, average="macro", zero_division=0))
+    return decision_score(labels, proba.argmax(axis=1), proba.shape[1], "macro_f1")
 
 
 _METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raytrain.scores.classes import METRICS, bootstrap_interval, score_proba
 
@@ -72,7 +73,8 @@ def oof_table(
     for index, name in enumerate(label_names):
         columns[f"proba_{name}"] = pa.array(whole[:, index])
     if decisions is not None:
-        columns["decision"] = pa.array([label_names[index] for index in decisions])
+        said = pa.array([label_names[index] for index in decisions])
+        columns["decision"] = pc.if_else(np.isfinite(whole).all(axis=1), said, None)
     if len(oof) > 1 or not all(np.array_equal(own, whole, equal_nan=True) for own in oof.values()):
         for architecture, proba in oof.items():
             for index, name in enumerate(label_names):
