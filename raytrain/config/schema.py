@@ -111,11 +111,11 @@ def _of_another_task(config: Config) -> list[str]:
 
 def _of_probabilities(ensemble: EnsembleConfig) -> list[str]:
     """What is asked of the probabilities of a tagger's ensemble, which averages emissions and transitions."""
-    wanted = {key: value for key, value in EnsembleConfig() if key != "drop_dead"}
+    found = dict(ensemble)
     return [
-        f"ensemble.{key}: expected {yaml_value(value)} for task=tag, found {yaml_value(getattr(ensemble, key))}"
-        for key, value in wanted.items()
-        if getattr(ensemble, key) != value
+        f"ensemble.{key}: expected {yaml_value(value)} for task=tag, found {yaml_value(found[key])}"
+        for key, value in EnsembleConfig()
+        if key != "drop_dead" and found[key] != value
     ]
 
 

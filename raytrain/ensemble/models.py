@@ -191,8 +191,7 @@ class Predictor(LabelPredictor, FoldModels):
 
     def _alone_voices(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Voices:
         """While no other thread lays weights into the models."""
-        user_dict = self._words.user_dict
-        reading = self._reading
+        user_dict, reading = self._words.user_dict, self._reading
         encoded = encode_texts(
             texts,
             pairs,

@@ -1,7 +1,7 @@
 """What fusing brings, on rows that the rule was not fitted by either.
 
 Out-of-fold probabilities are honest for the members, but not for weights, a temperature or thresholds that
-were chosen by them. So each fold's rows are fused by a rule of the other folds' rows: nested cross-validation.
+were chosen by them. So each fold's rows are fused by a rule of the others' rows: nested cross-validation.
 """
 
 from collections.abc import Mapping

@@ -68,7 +68,7 @@ def reliability(labels: np.ndarray, proba: np.ndarray) -> list[dict[str, float]]
 
 
 def calibration_error(labels: np.ndarray, proba: np.ndarray) -> float:
-    """Expected calibration error (Naeini et al. 2015): the mean gap of confidence and accuracy, bin by bin."""
+    """Expected calibration error (Naeini et al. 2015): mean gap of confidence and accuracy, by bin."""
     bins = reliability(labels, proba)
     gaps = [part["rows"] * abs(part["confidence"] - part["accuracy"]) for part in bins]
     return float(sum(gaps) / max(1, len(labels)))

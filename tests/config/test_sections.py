@@ -10,13 +10,13 @@ from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from raytrain.config import sections, training
+from raytrain.config.ensemble import EnsembleConfig
 from raytrain.config.sections import (
     Autoscaler,
     CacheConfig,
     ClusterConfig,
     DataConfig,
     EncoderConfig,
-    EnsembleConfig,
     FoldsConfig,
     ModelConfig,
     Section,
