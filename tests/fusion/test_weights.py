@@ -37,7 +37,7 @@ def test_members_that_err_on_other_rows_are_averaged():
 
 
 def test_a_small_share_is_found_though_half_would_hurt():
-    """The selection goes on for some steps that gain nothing: then a second member's share is small enough."""
+    """The selection goes on for some steps without a gain: then a second member's share is small enough."""
     labels = np.array([0, 1] * 20)
     good, odd = np.full(40, 0.95), np.full(40, 0.35)
     good[0], odd[0] = 0.001, 0.9
