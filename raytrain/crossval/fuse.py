@@ -92,6 +92,7 @@ def fuse_members(
     proba[whole], decisions[whole] = nested.proba, nested.decisions
     told = {
         "rule": rule.to_dict(),
+        "plain": rule.is_plain,
         "rows": int(whole.sum()),
         "unfit": reason if asked.is_explicit else None,
         "members": _tell_members(rule, own, labels[whole]),

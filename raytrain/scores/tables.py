@@ -80,10 +80,9 @@ def score_table(summary: dict[str, Any]) -> Table:
     for name in names:
         table.add_column(TITLES[name], justify="right")
     entries = dict(summary["architectures"])
-    alone = [entry["oof"] for entry in entries.values()]
     if len(entries) > 1:
         entries["ensemble of all"] = summary["ensemble"]
-    elif alone != [summary["ensemble"]["oof"]]:  # of one architecture, calibrated or with a threshold
+    elif not summary.get("fusion", {}).get("plain", True):  # one architecture, calibrated or with a threshold
         entries["ensemble"] = summary["ensemble"]
     for name, entry in [*entries.items(), *summary["baselines"].items()]:
         cells = [

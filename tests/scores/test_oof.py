@@ -59,3 +59,27 @@ def test_a_metric_that_a_fold_lacks_is_not_defined_over_the_folds():
     scores = score_folds([{"auc": 0.5, "f1": 0.5}, {"auc": float("nan"), "f1": 1.0}], ["auc", "f1"])
     assert np.isnan(scores["mean"]["auc"]) and np.isnan(scores["sd"]["auc"])
     assert scores["mean"]["f1"] == 0.75 and scores["sd"]["f1"] == pytest.approx(0.125**0.5)
+
+
+def test_decisions_have_a_column_and_rows_that_no_fold_covered_none():
+    proba, ids = PROBA.copy(), pa.array(["a", "b", "c", "d"])
+    proba[2] = np.nan
+    columns = (ids, np.zeros((1, 4), int), ["假", "真"], LABELS, {"textcnn": proba}, proba)
+    assert "decision" not in oof_table(*columns).column_names
+    table = read_parquet(parquet_bytes(oof_table(*columns, np.array([1, 1, 0, 0]))))
+    assert table["decision"].to_pylist() == ["真", "真", None, "假"]
+    scores = score_oof(LABELS, proba, 0, np.array([1, 1, 0, 0]))
+    assert (scores["rows"], scores["oof"]["accuracy"]) == (3, pytest.approx(2 / 3))
+
+
+def test_a_single_architecture_has_its_own_columns_where_the_whole_says_something_else():
+    columns = (
+        pa.array(["a", "b", "c", "d"]),
+        np.zeros((1, 4), int),
+        ["假", "真"],
+        LABELS,
+        {"textcnn": PROBA},
+    )
+    assert "textcnn_proba_真" not in oof_table(*columns, PROBA.copy()).column_names
+    table = oof_table(*columns, PROBA**2)
+    assert table["textcnn_proba_真"].to_pylist() == PROBA[:, 1].tolist()
