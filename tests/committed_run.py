@@ -15,6 +15,7 @@ from raytrain.ensemble.artifact import Ensemble, load_ensemble
 from raytrain.ensemble.write import write_ensemble
 from raytrain.folds.result import commit_fold, read_fold
 from raytrain.folds.spec import FoldData, FoldSpec, ModelSettings, Shared, fold_name
+from raytrain.fusion.rule import FusionRule
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.splits.folds import Folds
 from raytrain.storage.directory import Directory
@@ -47,10 +48,11 @@ class CommittedRun:
         keywords: np.ndarray | None = None,
         facts: dict[str, Any] | None = None,
         weights: dict[str, np.ndarray] | None = None,
+        repeat: int = 0,
         **model: Any,
     ) -> None:
         """Commits a fold whose model differs from a plain one in the settings given."""
-        name = f"{architecture}/{fold_name(0, fold)}"
+        name = f"{architecture}/{fold_name(repeat, fold)}"
         settings = ModelSettings(architecture, "albert", {}, 2, (4, 3), train_encoder=True, dropout=0.25)
         if keywords is not None:
             settings = replace(settings, num_keyword_classes=2)
@@ -59,6 +61,7 @@ class CommittedRun:
             name=name,
             architecture=architecture,
             fold=fold,
+            repeat=repeat,
             settings=plain_settings(),
             model=replace(settings, **model),
             keywords=keywords,
@@ -77,6 +80,7 @@ class CommittedRun:
         shared: Shared = SHARED,
         encoder_weights: dict[str, np.ndarray] | None = None,
         summary: dict[str, Any] | None = None,
+        rule: FusionRule | None = None,
         **values: Any,
     ) -> dict[str, Any]:
         """Writes the ensemble of a config of these values. Returns the manifest as it stands there."""
@@ -98,6 +102,7 @@ class CommittedRun:
             OOF,
             encoder_weights,
             silent_stage(),
+            rule,
         )
         return dict(json.loads((self.directory / "ensemble").read_bytes("manifest.json")))
 

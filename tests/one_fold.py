@@ -11,5 +11,5 @@ def each_fold_alone(ensemble: Ensemble) -> Iterator[tuple[str, FoldFile, Ensembl
     for architecture, entry in ensemble.manifest.architectures.items():
         for fold in entry.folds:
             own = {architecture: entry.model_copy(update={"folds": [fold]})}
-            manifest = ensemble.manifest.model_copy(update={"architectures": own})
+            manifest = ensemble.manifest.model_copy(update={"architectures": own, "fusion": None})
             yield architecture, fold, Ensemble(ensemble.directory, manifest)

@@ -37,9 +37,17 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
         metavar="N",
         help="texts per forward pass; default: as many as suit the device",
     )
+    parser.add_argument(
+        "--reject",
+        type=float,
+        metavar="P",
+        help="leave rows to a person whose greatest probability is below P: their label stays empty",
+    )
     options = parser.parse_args(arguments)
     if options.batch_size is not None and options.batch_size < 1:
         parser.error("--batch-size: expected at least 1")
+    if options.reject is not None and not 0 < options.reject <= 1:
+        parser.error(f"--reject: expected a probability above 0 and up to 1, found {options.reject}")
     predict(options)
 
 
@@ -58,7 +66,10 @@ def predict(options: argparse.Namespace) -> None:
             options.column,
             options.id,
             options.batch_size,
+            options.reject,
         )
         rows = tell(predicted, stage)
     note = f", {rows.num_empty:,} of them with an empty text" if rows.num_empty else ""
+    if options.reject is not None:
+        note += f"; {rows.num_rejected:,} are left to a person"
     print(f"{options.output}: {rows.total:,} rows{note}")

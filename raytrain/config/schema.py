@@ -5,12 +5,12 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from raytrain.config.ensemble import EnsembleConfig
 from raytrain.config.sections import (
     CacheConfig,
     ClusterConfig,
     DataConfig,
     EncoderConfig,
-    EnsembleConfig,
     FoldsConfig,
     ModelConfig,
     SweepConfig,
@@ -106,6 +106,7 @@ def _of_another_task(config: Config) -> list[str]:
             for key, (expected, found, is_set) in unread.items()
             if is_set
         ]
+        problems += _of_probabilities(config.ensemble)
     return problems
 
 
@@ -124,6 +125,16 @@ def _of_time(config: Config) -> list[str]:
     if folds.compare and missing:
         problems.append(f"folds.compare: expected false without {', '.join(missing)}; found true")
     return problems
+
+
+def _of_probabilities(ensemble: EnsembleConfig) -> list[str]:
+    """What is asked of the probabilities of a tagger's ensemble, which averages emissions and transitions."""
+    found = dict(ensemble)
+    return [
+        f"ensemble.{key}: expected {yaml_value(value)} for task=tag, found {yaml_value(found[key])}"
+        for key, value in EnsembleConfig()
+        if key != "drop_dead" and found[key] != value
+    ]
 
 
 def _of_networks(config: Config) -> list[str]:

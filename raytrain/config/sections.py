@@ -189,12 +189,6 @@ class ModelConfig(Section):
         return any(reads_encoder(name) for name in self.architectures)
 
 
-class EnsembleConfig(Section):
-    drop_dead: bool = Field(
-        True, description="leave out folds that learned nothing, unless all of an architecture did not"
-    )
-
-
 class CacheConfig(Section):
     directory: str | None = Field(
         None, description="of frozen encoders' output; null: RAYTRAIN_HOME, else the user's cache"

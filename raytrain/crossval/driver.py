@@ -10,6 +10,7 @@ import ray
 from rich.console import Console
 
 from raytrain.cluster import check_storage, connect
+from raytrain.config.ensemble import EnsembleConfig
 from raytrain.config.schema import Config
 from raytrain.config.stored import check_config
 from raytrain.crossval.baselines import finish_baselines, start_baselines
@@ -34,6 +35,7 @@ from raytrain.folds.resources import (
 from raytrain.folds.result import FoldResult, read_fold
 from raytrain.folds.spec import FoldSpec
 from raytrain.folds.tracking import tracking
+from raytrain.fusion.tables import alternative_table, fusion_lines, member_table
 from raytrain.scores.tables import (
     compare_table,
     dead_lines,
@@ -78,7 +80,7 @@ def train_run(config: Config, console: Console) -> dict[str, Any]:
     with lock_run(run):
         check_config(run, config)
         summary = read_summary(run)
-        if summary is None or _has_other_folds(summary, config) or _lacks_comparison(summary, config):
+        if summary is None or _has_other_ensemble(summary, config) or _lacks_comparison(summary, config):
             prepared = prepare_run(run, config, stages)
             connect(config.cluster.address)
             plan = load_plan(run, config, prepared, stages)
@@ -90,12 +92,19 @@ def train_run(config: Config, console: Console) -> dict[str, Any]:
             check_inputs(run, config, read_texts(config, Stages(console)), encoder=None)
             load_ensemble(f"{run}/ensemble")  # a damaged one is told now, not at the first prediction
             console.print(f"{run} is finished; nothing to train", highlight=False, markup=False)
-        tables = (fold_table(summary), score_table(summary), type_table(summary), compare_table(summary))
+        tables = (
+            fold_table(summary),
+            score_table(summary),
+            type_table(summary),
+            member_table(summary),
+            alternative_table(summary),
+            compare_table(summary),
+        )
         for table in tables:
             if table is not None:
                 console.print("", table)
         console.print("")
-        lines = dead_lines(summary)
+        lines = [*fusion_lines(summary), *dead_lines(summary)]
         if not is_complete(summary):
             lines.append(incomplete_line(summary))
         for line in lines:
@@ -107,9 +116,15 @@ def train_run(config: Config, console: Console) -> dict[str, Any]:
     return summary
 
 
-def _has_other_folds(summary: dict[str, Any], config: Config) -> bool:
-    """Whether the ensemble of a finished run was made with another word on its dead folds."""
-    return bool(summary.get("dead")) and summary["drop_dead"] != config.ensemble.drop_dead
+def _has_other_ensemble(summary: dict[str, Any], config: Config) -> bool:
+    """Whether the ensemble of a finished run was made with other keys of `ensemble`.
+
+    One that was made before there was a key was made with its default, or with less: it stays as it is.
+    """
+    wanted = config.ensemble.model_dump(mode="json")
+    made = EnsembleConfig().model_dump(mode="json") | summary.get("ensemble_keys", {})
+    made["drop_dead"] = summary["drop_dead"] if summary.get("dead") else wanted["drop_dead"]
+    return made != wanted
 
 
 def _lacks_comparison(summary: dict[str, Any], config: Config) -> bool:

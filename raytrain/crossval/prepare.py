@@ -9,6 +9,7 @@ from raytrain.corpus.tagged import read_tagged_corpus
 from raytrain.corpus.unlabelled import count_texts
 from raytrain.crossval.directory import check_inputs, find_folds
 from raytrain.crossval.duplicates import Duplicates, treat_duplicates
+from raytrain.crossval.fuse import fusion_settings
 from raytrain.crossval.inputs import Dictionary, class_weights, find_encoder, read_dictionary
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.pretraining.pieces import special_ids
@@ -44,11 +45,13 @@ def prepare_run(run: Directory, config: Config, stages: Stages) -> PreparedRun:
     """Reads and checks all that a run is made of.
 
     Raises:
-        InputError: The corpus, a dictionary, the encoder or a weight per class cannot be used, or the
-            run was begun with other inputs.
+        InputError: The corpus, a dictionary, the encoder, a weight per class or a cost cannot be used, or
+            the run was begun with other inputs.
         TimeBudgetError: Before all was read.
     """
     corpus, duplicates = treat_duplicates(config, read_texts(config, stages), stages)
+    if config.task == "classify":
+        fusion_settings(config, corpus.labels)  # what does not fit them is told now, not after the folds
     dictionary = read_dictionary(config, corpus)
     encoder = find_encoder(config, corpus, stages.console)
     if config.encoder.adapt:

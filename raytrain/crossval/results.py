@@ -7,11 +7,13 @@ import pyarrow as pa
 import ray
 
 from raytrain.crossval.by_time import time_summary
+from raytrain.crossval.fuse import fuse_members, fusion_settings
 from raytrain.crossval.plan import Plan
 from raytrain.ensemble.write import write_ensemble
 from raytrain.folds.result import FoldResult, read_fold_oof
 from raytrain.folds.spec import FoldSpec
-from raytrain.scores.oof import score_baseline, score_folds
+from raytrain.fusion.rule import FusionRule, member_name
+from raytrain.scores.oof import oof_table, score_baseline, score_folds, score_oof
 from raytrain.scores.scoring import SCORINGS, Scoring
 from raytrain.stages import Stages
 from raytrain.tasks import TASK_METRICS
@@ -40,19 +42,26 @@ def write_results(
     Returns:
         The summary, as in summary.json but for the seconds it took.
     """
+    done = [spec for spec in specs if spec.name in results]
+    ensemble = plan.config.ensemble
+    dropped = _choose_dropped(done, results) if ensemble.drop_dead else []
+    kept = [spec for spec in done if spec.name not in dropped]
     with stages.stage("scoring"):
-        done, summary, table = _score(plan, specs, results, baseline_oof)
+        summary, table, rule = _score(plan, done, kept, results, baseline_oof)
+    summary["missing"] = [spec.name for spec in specs if spec.name not in results]
     summary |= {"compare": compared, "encoder_seconds": encoder_seconds}
-    drops = plan.config.ensemble.drop_dead
-    summary |= {"drop_dead": drops, "dropped": _choose_dropped(done, results) if drops else []}
-    kept = [spec for spec in done if spec.name not in summary["dropped"]]
+    summary |= {"drop_dead": ensemble.drop_dead, "dropped": dropped}
+    summary["ensemble_keys"] = ensemble.model_dump(mode="json")
+    if rule is not None:
+        kept = [spec for spec in kept if member_name(spec.architecture, spec.repeat) in rule.weights]
+        rule = None if rule.is_plain else rule
     is_frozen = any(spec.model.freezes_encoder for spec in kept)
     frozen = ray.get(plan.encoder_weights) if is_frozen and plan.encoder_weights is not None else None
     records = [results[spec.name].record for spec in kept]
     with stages.stage("writing the ensemble", len(kept), "folds") as stage:
         labels = plan.corpus.labels
         write_ensemble(
-            plan.run, plan.config, plan.shared, labels, kept, records, summary, table, frozen, stage
+            plan.run, plan.config, plan.shared, labels, kept, records, summary, table, frozen, stage, rule
         )
     return summary
 
@@ -65,14 +74,23 @@ def _choose_dropped(done: list[FoldSpec], results: dict[str, FoldResult]) -> lis
 
 def _score(
     plan: Plan,
-    specs: list[FoldSpec],
+    done: list[FoldSpec],
+    kept: list[FoldSpec],
     results: dict[str, FoldResult],
     baseline_oof: dict[str, np.ndarray],
-) -> tuple[list[FoldSpec], dict[str, Any], pa.Table]:
-    """The committed folds, their scores as in the summary, and oof.parquet."""
-    done = [spec for spec in specs if spec.name in results]
+) -> tuple[dict[str, Any], pa.Table, FusionRule | None]:
+    """Scores of the committed folds as in the summary, oof.parquet, and of a classifier its rule.
+
+    Args:
+        plan: The run.
+        done: The committed folds.
+        kept: Those that are to predict.
+        results: Of the committed, by name.
+        baseline_oof: As of `write_results`.
+    """
+    said = {spec.name: read_fold_oof(spec.location) for spec in done}
     parts = {
-        name: [read_fold_oof(spec.location) for spec in done if spec.architecture == name]
+        name: [said[spec.name] for spec in done if spec.architecture == name]
         for name in dict.fromkeys(spec.architecture for spec in done)
     }
     scoring: Scoring = SCORINGS[plan.config.task](plan.corpus.labels, plan.targets)
@@ -83,11 +101,43 @@ def _score(
         name: score_baseline(plan.targets, plan.folds.valid[0], proba, plan.config.seed)
         for name, proba in baseline_oof.items()
     }
-    ids = plan.corpus.table["id"].combine_chunks()
-    summary["missing"] = [spec.name for spec in specs if spec.name not in results]
     summary["stopped_early"] = [spec.name for spec in done if results[spec.name].stopped_early]
     summary["dead"] = [spec.name for spec in done if results[spec.name].dead]
-    return done, summary, scoring.table(ids, plan.folds.valid, oof, whole)
+    if plan.config.task == "classify":
+        return _fuse(plan, scoring, _members(done, kept, said), oof, whole, summary)
+    ids = plan.corpus.table["id"].combine_chunks()
+    return summary, scoring.table(ids, plan.folds.valid, oof, whole), None
+
+
+def _members(
+    done: list[FoldSpec], kept: list[FoldSpec], said: dict[str, pa.Table]
+) -> dict[str, list[pa.Table]]:
+    """What the folds of each member said, also the dropped ones, of members that are to predict."""
+    names = dict.fromkeys(member_name(spec.architecture, spec.repeat) for spec in kept)
+    return {
+        name: [said[spec.name] for spec in done if member_name(spec.architecture, spec.repeat) == name]
+        for name in names
+    }
+
+
+def _fuse(
+    plan: Plan,
+    scoring: Scoring,
+    members: dict[str, list[pa.Table]],
+    oof: dict[str, np.ndarray],
+    whole: np.ndarray,
+    summary: dict[str, Any],
+) -> tuple[dict[str, Any], pa.Table, FusionRule]:
+    """What `_score` returns of a classifier; `whole` is the mean of its architectures."""
+    labels, targets, folds = plan.corpus.labels, plan.targets, plan.folds.valid
+    own = {name: scoring.assemble({name: tables}) for name, tables in members.items()}
+    fused = fuse_members(own, whole, targets, folds[0], fusion_settings(plan.config, labels), labels)
+    summary["fusion"] = fused.told
+    if not fused.rule.is_plain:
+        summary["ensemble"] = score_oof(targets, fused.proba, plan.config.seed, fused.decisions)
+    ids = plan.corpus.table["id"].combine_chunks()
+    table = oof_table(ids, folds, labels, targets, oof, fused.proba, fused.decisions)
+    return summary, table, fused.rule.trimmed()
 
 
 def _sum_up(

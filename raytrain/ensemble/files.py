@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from raytrain.cluster import WITHOUT_GPU, connect, on_this_node
@@ -38,11 +39,13 @@ class PredictedRows:
         done: Rows predicted.
         total: Rows of the file.
         num_empty: How many of them have an empty text.
+        num_rejected: How many of those done are left to a person.
     """
 
     done: int = 0
     total: int = 0
     num_empty: int = 0
+    num_rejected: int = 0
 
 
 def predict_file(
@@ -52,6 +55,7 @@ def predict_file(
     text_columns: Sequence[str] | None = None,
     id_column: str | None = None,
     batch_size: int | None = None,
+    reject: float | None = None,
 ) -> Iterator[PredictedRows]:
     """Predicts every row of a file, and tells after each chunk; the output appears whole or not at all.
 
@@ -63,13 +67,17 @@ def predict_file(
         text_columns: None takes the columns that the ensemble was trained on.
         id_column: None takes the training's id column where the file has it, else the row number.
         batch_size: Texts per forward pass; None takes as many as suit the device.
+        reject: Of a classifier: where the greatest probability is below it the label stays empty.
 
     Yields:
         How far it is: at first that nothing is done yet, at last that all is.
 
     Raises:
-        InputError: The artifact is damaged, the input cannot be read, or the output's suffix is unknown.
+        InputError: The artifact is damaged, the input cannot be read, the output's suffix is unknown, or
+            there is nothing to reject by.
     """
+    if reject is not None and not 0 < reject <= 1:
+        raise InputError(f"reject: expected a probability above 0 and up to 1, found {reject}")
     if Path(output_path).suffix not in SUFFIXES:
         expected = f"{', '.join(PROBA_SUFFIXES)} of a classifier, or {', '.join(SPAN_SUFFIXES)} of a tagger"
         raise InputError(f"{output_path}: expected a name ending in {expected}")
@@ -82,13 +90,15 @@ def predict_file(
         raise InputError(
             f"{output_path}: expected a name ending in {expected} for an ensemble of task={ensemble.task}"
         )
+    if reject is not None and ensemble.task != "classify":
+        raise InputError(f"reject: expected none for an ensemble of task={ensemble.task}, found {reject}")
     columns, id_column = _columns(ensemble, input_path, text_columns, id_column)
     num_rows, num_empty = count_texts(input_path, columns, id_column)
 
     with _hushed_stderr():  # seconds of TensorFlow, only once all else is known to be well
         if ensemble.has_networks:
             predict_side_by_side()
-        output = files(ensemble, build_predictor(ensemble, batch_size))
+        output = files(ensemble, build_predictor(ensemble, batch_size), reject)
     done = 0
     yield PredictedRows(done, num_rows, num_empty)
     with whole_or_not(output_path) as unfinished, output.open(unfinished) as write:
@@ -98,8 +108,8 @@ def predict_file(
             write(table)
             done += table.num_rows
             if done < num_rows:
-                yield PredictedRows(done, num_rows, num_empty)
-    yield PredictedRows(done, num_rows, num_empty)
+                yield PredictedRows(done, num_rows, num_empty, output.num_rejected)
+    yield PredictedRows(done, num_rows, num_empty, output.num_rejected)
 
 
 class _ProbaFiles:
@@ -107,8 +117,10 @@ class _ProbaFiles:
 
     suffixes = PROBA_SUFFIXES
 
-    def __init__(self, ensemble: Ensemble, predictor: Any):
+    def __init__(self, ensemble: Ensemble, predictor: Any, reject: float | None):
         self._labels, self._predictor = ensemble.labels, predictor
+        self._reject = 0.0 if reject is None else reject
+        self.num_rejected = 0
 
     @contextlib.contextmanager
     def open(self, path: Path) -> Iterator[Callable[[pa.Table], None]]:
@@ -118,9 +130,16 @@ class _ProbaFiles:
             def predict(table: pa.Table) -> None:
                 pairs = table["text_pair"].to_pylist() if "text_pair" in table.column_names else None
                 proba = self._predictor.predict_proba(table["text"].to_pylist(), pairs)
-                write(table["id"].to_pylist(), proba)
+                write(table["id"].to_pylist(), self._decide(proba), proba)
 
             yield predict
+
+    def _decide(self, proba: np.ndarray) -> list[int | str | None]:
+        """A label a row; None where none is probable enough."""
+        is_sure = proba.max(axis=1) >= self._reject
+        self.num_rejected += int((~is_sure).sum())
+        decided = self._predictor.decide(proba).tolist()
+        return [self._labels[i] if sure else None for i, sure in zip(decided, is_sure, strict=True)]
 
 
 class _SpanFiles:
@@ -128,7 +147,9 @@ class _SpanFiles:
 
     suffixes = SPAN_SUFFIXES
 
-    def __init__(self, ensemble: Ensemble, tagger: Any):
+    num_rejected = 0
+
+    def __init__(self, ensemble: Ensemble, tagger: Any, _: None):
         self._tags, self._tagger = [str(label) for label in ensemble.labels], tagger
 
     @contextlib.contextmanager

@@ -4,22 +4,29 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from raytrain.fusion.costs import decide
+from raytrain.fusion.rule import FusionRule, member_name
+
+Voices = dict[str, np.ndarray]  # who says it to (num_texts, num_classes) probabilities
+
 
 class LabelPredictor:
     """An ensemble that gives every text a label. How probable each is, a subclass says.
 
     Attributes:
         labels: Of the ensemble, in order.
+        rule: By which its members are fused; None: the mean of architectures, and its most probable label.
     """
 
     labels: list[int] | list[str]
+    rule: FusionRule | None
 
     def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[int | str]:
-        """The most probable label of each text; arguments as of `predict_proba`."""
-        return [self.labels[index] for index in self.predict_proba(texts, pairs).argmax(axis=1)]
+        """The label that is decided for each text; arguments as of `predict_proba`."""
+        return [self.labels[index] for index in self.decide(self.predict_proba(texts, pairs))]
 
     def predict_proba(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
-        """Averages the folds' probabilities, then the architectures' where there are several.
+        """Averages the folds' probabilities, then the architectures', or fuses members by the rule.
 
         Args:
             texts: The texts.
@@ -30,8 +37,17 @@ class LabelPredictor:
         """
         if not texts:
             return np.zeros((0, len(self.labels)))
-        return self._mean_proba(texts, pairs)
+        voices = self.voices(texts, pairs)
+        return np.mean([*voices.values()], axis=0) if self.rule is None else self.rule.proba(voices)
 
-    def _mean_proba(self, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
-        """`predict_proba` of one text or more."""
+    def decide(self, proba: np.ndarray) -> np.ndarray:
+        """(num_rows,) label indices of what `predict_proba` returned: the most probable, or the rule's."""
+        return decide(proba) if self.rule is None else self.rule.decide(proba)
+
+    def _voice(self, architecture: str, repeat: int) -> str:
+        """Whose mean a fold counts in: its architecture's, or of a rule its member's."""
+        return architecture if self.rule is None else member_name(architecture, repeat)
+
+    def voices(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Voices:
+        """What is averaged or fused: means over folds, of one text or more."""
         raise NotImplementedError

@@ -9,13 +9,15 @@ from raytrain.config.defaults import reads_words
 from raytrain.config.sections import MOST_WINDOWS, Truncate
 from raytrain.config.training import Precision
 from raytrain.corpus.tags import tag_names, type_names
+from raytrain.fusion.rule import FusionRule, member_name, read_rule
 from raytrain.storage.files import is_inside
 from raytrain.tasks import ARCHITECTURES, Architecture, Pooling, Task, reads_encoder
 
 # 1: classifiers without keywords and vectors of characters, 2: with keywords, 3: with these vectors, and
 # taggers, 4: with n-grams, and no encoder where there are only they; all are still written of such.
 # 5: with long texts cut otherwise than at their end, and other poolings than of the first position.
-SCHEMA_VERSION = 5
+# 6: with a rule by which members are fused.
+SCHEMA_VERSION = 6
 Count = Annotated[int, Field(ge=0)]
 Row = Annotated[int, Field(ge=1)]
 
@@ -110,6 +112,12 @@ class Manifest(_Entry):
     words: WordsEntry = Field(default_factory=WordsEntry)
     architectures: dict[Architecture, ArchitectureEntry] = Field(min_length=1)
     files: list[FileEntry]
+    fusion: dict[str, Any] | None = None
+
+    @property
+    def rule(self) -> FusionRule | None:
+        """By which members are fused; None: the mean of architectures, and its most probable label."""
+        return None if self.fusion is None else read_rule(self.fusion, len(self.labels))
 
     @field_validator("words", mode="before")
     @classmethod
@@ -123,7 +131,7 @@ class Manifest(_Entry):
         encoder, words = self.encoder, self.words
         named = [] if encoder is None else [encoder.config, encoder.vocab, encoder.weights]
         named += [words.vocabulary, words.user_dict, words.characters]
-        problems = self._unfit_labels()
+        problems = self._unfit_labels() + self._unfit_fusion()
         if len({entry.model.embedding[1] for entry in self.architectures.values()}) > 1:
             problems.append("its architectures have word embeddings of different widths")
         for name, entry in self.architectures.items():
@@ -146,6 +154,24 @@ class Manifest(_Entry):
             problems.append(f"its labels repeat themselves: {names[:9]}")
         if self.task == "tag" and names != tag_names(type_names(names)):
             problems.append(f"its labels are not O and a B- and an I- of each type, in order: {names[:9]}")
+        return problems
+
+    def _unfit_fusion(self) -> list[str]:
+        try:
+            rule = self.rule
+        except ValueError as error:
+            return [f"fusion: {error}"]
+        if rule is None:
+            return []
+        stored = {
+            member_name(name, fold.repeat): None
+            for name, entry in self.architectures.items()
+            for fold in entry.folds
+        }
+        problems = [f"fusion: a rule of {self.task}"] if self.task != "classify" else []
+        if stored.keys() != rule.weights.keys():
+            found = f"{', '.join(rule.weights)}; found files of {', '.join(stored)}"
+            problems.append(f"fusion: it has the members {found}")
         return problems
 
     def _unfit(self, name: Architecture, entry: ArchitectureEntry) -> list[str]:

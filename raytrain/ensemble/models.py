@@ -13,7 +13,7 @@ from raytrain.config.defaults import reads_words
 from raytrain.corpus.tags import type_names
 from raytrain.devices import compiles_predictions
 from raytrain.ensemble.artifact import Ensemble
-from raytrain.ensemble.labels import LabelPredictor
+from raytrain.ensemble.labels import LabelPredictor, Voices
 from raytrain.ensemble.ngrams import NgramPredictor
 from raytrain.ensemble.outputs import spans_of
 from raytrain.ensemble.words import read_words
@@ -182,16 +182,16 @@ class Predictor(LabelPredictor, FoldModels):
 
     def __init__(self, ensemble: Ensemble, batch_size: int | None = None):
         super().__init__(ensemble, batch_size)
+        self.rule = ensemble.manifest.rule
         self._ngrams = NgramPredictor(ensemble) if "tfidf" in ensemble.manifest.architectures else None
 
-    def _mean_proba(self, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
+    def voices(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Voices:
         with self._lock:
-            return self._alone_mean_proba(texts, pairs)
+            return self._alone_voices(texts, pairs)
 
-    def _alone_mean_proba(self, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
+    def _alone_voices(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Voices:
         """While no other thread lays weights into the models."""
-        user_dict = self._words.user_dict
-        reading = self._reading
+        user_dict, reading = self._words.user_dict, self._reading
         encoded = encode_texts(
             texts,
             pairs,
@@ -205,17 +205,20 @@ class Predictor(LabelPredictor, FoldModels):
         keywords = self._words.all_keywords
         held = find_words(texts, pairs, keywords, user_dict) if self._words.keywords else None
         inputs = self._inputs(encoded, held)
-        text_rows, rows, by_architecture = TextRows(encoded.rows), np.arange(len(encoded.rows)), []
+        text_rows, rows = TextRows(encoded.rows), np.arange(len(encoded.rows))
+        voices, size = Voices(), (len(texts), len(self.labels))
         for architecture in self._models:
-            proba, num_folds = np.zeros((len(texts), len(self.labels))), 0
-            for model, features, _ in self._folds(architecture, inputs):
+            folds = self._ensemble.manifest.architectures[architecture].folds
+            names = [self._voice(architecture, fold.repeat) for fold in folds]
+            for name, (model, features, _) in zip(names, self._folds(architecture, inputs), strict=True):
                 said = proba_from_logits(predict_logits(model, features, rows, **self._passes))
-                proba += text_rows.pool(rows, said)
-                num_folds += 1
-            by_architecture.append(proba / num_folds)
+                voices.setdefault(name, np.zeros(size))
+                voices[name] += text_rows.pool(rows, said)
+            for name in dict.fromkeys(names):
+                voices[name] /= names.count(name)
         if self._ngrams is not None:
-            by_architecture.append(self._ngrams.predict_proba(texts, pairs))
-        return np.mean(by_architecture, axis=0)
+            voices |= self._ngrams.voices(texts, pairs)
+        return voices
 
 
 class Tagger(FoldModels):

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from raytrain.ensemble.artifact import Ensemble
-from raytrain.ensemble.labels import LabelPredictor
+from raytrain.ensemble.labels import LabelPredictor, Voices
 from raytrain.ngrams.tfidf import NgramClassifier, join_texts, ngram_counter, read_classifier
 
 
@@ -21,28 +21,32 @@ class NgramPredictor(LabelPredictor):
 
     Attributes:
         labels: Of the ensemble, in order.
+        rule: Of its manifest.
     """
 
     def __init__(self, ensemble: Ensemble):
-        self.labels = ensemble.labels
-        self._folds: list[tuple[NgramClassifier, np.ndarray]] = []
+        self.labels, self.rule = ensemble.labels, ensemble.manifest.rule
+        self._folds: list[tuple[str, NgramClassifier, np.ndarray]] = []
         known: dict[str, int] = {}
         for fold in ensemble.manifest.architectures["tfidf"].folds:
             arrays = ensemble.read_arrays(fold.file)
             classifier = read_classifier(arrays, len(self.labels), fold.file)
             own = np.array([known.setdefault(ngram, len(known)) for ngram in classifier.ngrams], np.int64)
             # What they are is known once for all folds: a fold need only know where its own stand.
-            self._folds.append((replace(classifier, ngrams=()), own))
+            voice = self._voice("tfidf", fold.repeat)
+            self._folds.append((voice, replace(classifier, ngrams=()), own))
         self._counter = ngram_counter(list(known))
         self._num_ngrams = len(known)
 
-    def _mean_proba(self, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
+    def voices(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Voices:
         joined = join_texts([texts] if pairs is None else [texts, pairs])
         counts = csr_matrix((len(joined), 0))
         if self._num_ngrams:
             counts = self._counter.transform(joined)
-        folds = [classifier.proba(self._own(counts, own)) for classifier, own in self._folds]
-        return np.mean(folds, axis=0)
+        said: dict[str, list[np.ndarray]] = {}
+        for voice, classifier, own in self._folds:
+            said.setdefault(voice, []).append(classifier.proba(self._own(counts, own)))
+        return {voice: np.mean(folds, axis=0) for voice, folds in said.items()}
 
     def _own(self, counts: csr_matrix, own: np.ndarray) -> csr_matrix:
         """The counts of a fold's n-grams; `own` says where they stand among all."""

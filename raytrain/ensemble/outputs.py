@@ -23,39 +23,48 @@ from raytrain.scores.tagging import TaggedTexts
 PROBA_SUFFIXES = (".csv", ".jsonl", ".parquet")
 SPAN_SUFFIXES = (".jsonl", ".bio")
 
-WriteProba = Callable[[Sequence[Any], np.ndarray], None]
+WriteProba = Callable[[Sequence[Any], Sequence[int | str | None], np.ndarray], None]
 WriteSpans = Callable[[Sequence[Any], Sequence[str], TaggedTexts], None]
 
 
 @contextlib.contextmanager
 def open_proba(path: Path, labels: Sequence[int | str]) -> Iterator[WriteProba]:
+    """Yields write(ids, decided, proba).
+
+    Args:
+        path: Ends in one of `PROBA_SUFFIXES`.
+        labels: Of the ensemble, in order. What was decided is one of them, or None where nothing was.
+    """
     names = [f"proba_{label}" for label in labels]
-    writer = {".csv": _csv_writer, ".jsonl": _jsonl_writer, ".parquet": _parquet_writer}[path.suffix]
-    with writer(path, labels, names) as write:
+    if path.suffix == ".parquet":
+        writer = _parquet_writer(path, labels, names)
+    else:
+        writer = {".csv": _csv_writer, ".jsonl": _jsonl_writer}[path.suffix](path, names)
+    with writer as write:
         yield write
 
 
 @contextlib.contextmanager
-def _csv_writer(path: Path, labels: Sequence[int | str], names: Sequence[str]) -> Iterator[WriteProba]:
+def _csv_writer(path: Path, names: Sequence[str]) -> Iterator[WriteProba]:
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["id", "label", *names])
 
-        def write(ids: Sequence[Any], proba: np.ndarray) -> None:
-            for row_id, row in zip(ids, proba, strict=True):
-                writer.writerow([row_id, labels[int(row.argmax())], *(f"{value:.6f}" for value in row)])
+        def write(ids: Sequence[Any], decided: Sequence[int | str | None], proba: np.ndarray) -> None:
+            for row_id, label, row in zip(ids, decided, proba, strict=True):
+                writer.writerow([row_id, label, *(f"{value:.6f}" for value in row)])
 
         yield write
 
 
 @contextlib.contextmanager
-def _jsonl_writer(path: Path, labels: Sequence[int | str], names: Sequence[str]) -> Iterator[WriteProba]:
+def _jsonl_writer(path: Path, names: Sequence[str]) -> Iterator[WriteProba]:
     with path.open("w", encoding="utf-8") as stream:
 
-        def write(ids: Sequence[Any], proba: np.ndarray) -> None:
-            for row_id, row in zip(ids, proba, strict=True):
+        def write(ids: Sequence[Any], decided: Sequence[int | str | None], proba: np.ndarray) -> None:
+            for row_id, label, row in zip(ids, decided, proba, strict=True):
                 values = {name: round(float(value), 6) for name, value in zip(names, row, strict=True)}
-                record = {"id": row_id, "label": labels[int(row.argmax())], **values}
+                record = {"id": row_id, "label": label, **values}
                 stream.write(json.dumps(record, ensure_ascii=False) + "\n")
 
         yield write
@@ -63,11 +72,12 @@ def _jsonl_writer(path: Path, labels: Sequence[int | str], names: Sequence[str])
 
 @contextlib.contextmanager
 def _parquet_writer(path: Path, labels: Sequence[int | str], names: Sequence[str]) -> Iterator[WriteProba]:
+    kind = pa.array(labels).type  # a table may be without any
     with contextlib.ExitStack() as stack:
         opened: list[pq.ParquetWriter] = []
 
-        def write(ids: Sequence[Any], proba: np.ndarray) -> None:
-            columns = {"id": pa.array(ids), "label": pa.array([labels[i] for i in proba.argmax(axis=1)])}
+        def write(ids: Sequence[Any], decided: Sequence[int | str | None], proba: np.ndarray) -> None:
+            columns = {"id": pa.array(ids), "label": pa.array(decided, kind)}
             columns |= {name: pa.array(proba[:, index]) for index, name in enumerate(names)}
             table = pa.table(columns)
             if not opened:

@@ -12,6 +12,7 @@ from raytrain.ensemble.manifest import SCHEMA_VERSION, ModelEntry
 from raytrain.ensemble.words import add_words, keyword_entry, keyword_files
 from raytrain.folds.result import read_fold_weights, save_weights
 from raytrain.folds.spec import FoldSpec, ModelSettings, Shared
+from raytrain.fusion.rule import FusionRule
 from raytrain.provenance import package_versions
 from raytrain.scores.tables import is_complete
 from raytrain.stages import Stage
@@ -37,6 +38,7 @@ def write_ensemble(
     oof: pa.Table,
     encoder_weights: Mapping[str, np.ndarray] | None,
     stage: Stage,
+    rule: FusionRule | None = None,
 ) -> None:
     """Gathers the committed folds into run/ensemble; the manifest is written last.
 
@@ -51,6 +53,7 @@ def write_ensemble(
         oof: Of `scores.oof.oof_table`.
         encoder_weights: The frozen encoder's arrays by name, where any architecture froze it.
         stage: Told of each fold.
+        rule: By which members are fused; None where it is the mean and its most probable label.
     """
     directory = run / "ensemble"
     directory.delete()
@@ -75,7 +78,7 @@ def write_ensemble(
         add(name, data)
     add("oof.parquet", parquet_bytes(oof))
     manifest = {
-        "schema_version": _schema_version(config, shared, specs),
+        "schema_version": SCHEMA_VERSION if rule is not None else _schema_version(config, shared, specs),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": config.name,
         "complete": is_complete(summary),
@@ -86,6 +89,7 @@ def write_ensemble(
         "encoder": encoder,
         "words": words,
         "architectures": architectures,
+        **({} if rule is None else {"fusion": rule.to_dict()}),
         "metrics": summary,
         "packages": package_versions(),
         "files": sorted(files, key=lambda entry: entry["name"]),
@@ -94,10 +98,10 @@ def write_ensemble(
 
 
 def _schema_version(config: Config, shared: Shared, specs: Sequence[FoldSpec]) -> int:
-    """The oldest that has all that is written."""
+    """The oldest that has all that is written but a rule."""
     cuts = config.encoder.truncate != "head" or config.encoder.windows > 1
     if cuts or any(spec.model.pooling != "first" for spec in specs):
-        return SCHEMA_VERSION
+        return 5
     if not all(spec.is_network for spec in specs):
         return 4
     if config.task == "tag" or shared.characters:

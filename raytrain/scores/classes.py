@@ -52,14 +52,17 @@ def auc(labels: np.ndarray, proba: np.ndarray) -> float:
     return float(np.mean([roc_auc_score(labels == c, proba[:, c]) for c in range(num_classes)]))
 
 
-def score_proba(labels: np.ndarray, proba: np.ndarray) -> dict[str, float]:
+def score_proba(
+    labels: np.ndarray, proba: np.ndarray, decisions: np.ndarray | None = None
+) -> dict[str, float]:
     """All of `METRICS`, as plain Python floats.
 
     Args:
         labels: (num_rows,) label indices.
         proba: (num_rows, num_classes), finite.
+        decisions: (num_rows,) label indices, for accuracy and macro-F1; None takes the most probable.
     """
-    predicted = proba.argmax(axis=1)
+    predicted = proba.argmax(axis=1) if decisions is None else decisions
     classes = np.arange(proba.shape[1])
     return {
         "accuracy": float((predicted == labels).mean()),
@@ -70,13 +73,18 @@ def score_proba(labels: np.ndarray, proba: np.ndarray) -> dict[str, float]:
 
 
 def bootstrap_interval(
-    labels: np.ndarray, proba: np.ndarray, seed: int, resamples: int = 1000, level: float = 0.95
+    labels: np.ndarray,
+    proba: np.ndarray,
+    seed: int,
+    resamples: int = 1000,
+    level: float = 0.95,
+    decisions: np.ndarray | None = None,
 ) -> dict[str, tuple[float, float]]:
     """Percentile bootstrap over rows (Efron 1979) of every metric.
 
     It tells how far the score would move with other rows of the same kind; it does not know how
     far it would move with other training seeds. Large corpora with many classes get fewer resamples,
-    100 at least.
+    100 at least. Arguments as of `score_proba`, and how many resamples and what level.
 
     Returns:
         Metric to (lower, upper), NaN where a metric is not defined.
@@ -84,7 +92,7 @@ def bootstrap_interval(
     columns = 1 if proba.shape[1] == 2 else proba.shape[1]
     resamples = int(np.clip(BOOTSTRAP_WORK // (len(labels) * columns), 100, resamples))
     rng = np.random.default_rng(seed)
-    weighted = _WeightedScores(labels, proba)
+    weighted = _WeightedScores(labels, proba, decisions)
     scores: dict[str, list[float]] = {name: [] for name in METRICS}
     for _ in range(resamples):
         counts = np.bincount(rng.integers(0, len(labels), len(labels)), minlength=len(labels))
@@ -110,11 +118,12 @@ class _WeightedScores:
     Args:
         labels: (num_rows,) label indices.
         proba: (num_rows, num_classes).
+        decisions: (num_rows,) label indices; None takes the most probable.
     """
 
-    def __init__(self, labels: np.ndarray, proba: np.ndarray):
+    def __init__(self, labels: np.ndarray, proba: np.ndarray, decisions: np.ndarray | None = None):
         self._num_classes = num_classes = proba.shape[1]
-        self._cells = labels * num_classes + proba.argmax(axis=1)
+        self._cells = labels * num_classes + (proba.argmax(axis=1) if decisions is None else decisions)
         self._losses = row_losses(labels, proba)
         columns = [1] if num_classes == 2 else range(num_classes)
         self._ranked = [_RankedScores(labels == c, proba[:, c]) for c in columns]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raytrain.scores.classes import METRICS, bootstrap_interval, score_proba
 
@@ -49,8 +50,11 @@ def oof_table(
     labels: np.ndarray,
     oof: Mapping[str, np.ndarray],
     whole: np.ndarray,
+    decisions: np.ndarray | None = None,
 ) -> pa.Table:
     """oof.parquet: id, fold (of repeat 0), label, proba_<label>… of the whole, then per architecture.
+
+    A single architecture has no columns of its own, unless the whole says something else.
 
     Args:
         ids: (num_rows,) ids.
@@ -58,7 +62,8 @@ def oof_table(
         label_names: The labels in order.
         labels: (num_rows,) label indices.
         oof: Architecture to (num_rows, num_classes).
-        whole: Their mean, as of `mean_oof`.
+        whole: Their mean, as of `mean_oof`, or what they were fused to.
+        decisions: (num_rows,) label indices, where they are not the most probable ones.
     """
     columns: dict[str, Any] = {
         "id": ids,
@@ -67,7 +72,10 @@ def oof_table(
     }
     for index, name in enumerate(label_names):
         columns[f"proba_{name}"] = pa.array(whole[:, index])
-    if len(oof) > 1:
+    if decisions is not None:
+        said = pa.array([label_names[index] for index in decisions])
+        columns["decision"] = pc.if_else(np.isfinite(whole).all(axis=1), said, None)
+    if len(oof) > 1 or not all(np.array_equal(own, whole, equal_nan=True) for own in oof.values()):
         for architecture, proba in oof.items():
             for index, name in enumerate(label_names):
                 columns[f"{architecture}_proba_{name}"] = pa.array(proba[:, index])
@@ -87,14 +95,24 @@ def fold_table(rows: np.ndarray, proba: np.ndarray, ids: pa.Array) -> pa.Table:
     return pa.table(columns)
 
 
-def score_oof(labels: np.ndarray, oof: np.ndarray, seed: int) -> dict[str, Any]:
-    """Scores of the rows that folds covered, with their 95 % bootstrap interval."""
+def score_oof(
+    labels: np.ndarray, oof: np.ndarray, seed: int, decisions: np.ndarray | None = None
+) -> dict[str, Any]:
+    """Scores of the rows that folds covered, with their 95 % bootstrap interval.
+
+    Args:
+        labels: (num_rows,) label indices.
+        oof: (num_rows, num_classes), NaN where no fold covered the row.
+        seed: Of the bootstrap.
+        decisions: (num_rows,) label indices; None takes the most probable.
+    """
     covered = np.isfinite(oof).all(axis=1)
     labels, oof = labels[covered], oof[covered]
-    intervals = bootstrap_interval(labels, oof, seed)
+    decisions = None if decisions is None else decisions[covered]
+    intervals = bootstrap_interval(labels, oof, seed, decisions=decisions)
     return {
         "rows": len(labels),
-        "oof": score_proba(labels, oof),
+        "oof": score_proba(labels, oof, decisions),
         "interval": {name: [lower, upper] for name, (lower, upper) in intervals.items()},
     }
 

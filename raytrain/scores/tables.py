@@ -82,6 +82,8 @@ def score_table(summary: dict[str, Any]) -> Table:
     entries = dict(summary["architectures"])
     if len(entries) > 1:
         entries["ensemble of all"] = summary["ensemble"]
+    elif not summary.get("fusion", {}).get("plain", True):  # one architecture, calibrated or with a threshold
+        entries["ensemble"] = summary["ensemble"]
     for name, entry in [*entries.items(), *summary["baselines"].items()]:
         style = "dim" if name in summary["baselines"] else ""
         table.add_row(name, *_with_interval(entry, names), style=style)

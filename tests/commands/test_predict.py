@@ -25,7 +25,7 @@ def asked(monkeypatch):
     def predict_file(*arguments):
         calls.append(arguments)
         yield PredictedRows(0, 1200, predict_file.num_empty)
-        yield PredictedRows(1200, 1200, predict_file.num_empty)
+        yield PredictedRows(1200, 1200, predict_file.num_empty, 1002)
 
     predict_file.num_empty = 0
     monkeypatch.setattr("raytrain.ensemble.files.predict_file", predict_file)
@@ -41,17 +41,17 @@ def run(*arguments):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "columns", "id", "batch_size"),
+    ("arguments", "columns", "id", "batch_size", "reject"),
     [
-        ([], None, None, None),
-        (["--column", "微博"], ["微博"], None, None),
-        (["--column", "a", "--column", "b", "--id", "编号"], ["a", "b"], "编号", None),
-        (["--batch-size", "1"], None, None, 1),
+        ([], None, None, None, None),
+        (["--column", "微博"], ["微博"], None, None, None),
+        (["--column", "a", "--column", "b", "--id", "编号"], ["a", "b"], "编号", None, None),
+        (["--batch-size", "1", "--reject", "0.6"], None, None, 1, 0.6),
     ],
 )
-def test_a_file_is_predicted_as_asked(asked, arguments, columns, id, batch_size):
+def test_a_file_is_predicted_as_asked(asked, arguments, columns, id, batch_size, reject):
     assert run(*GIVEN, *arguments) == 0
-    assert asked.calls == [("runs/mine/ensemble", "posts.csv", "out.csv", columns, id, batch_size)]
+    assert asked.calls == [("runs/mine/ensemble", "posts.csv", "out.csv", columns, id, batch_size, reject)]
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,17 @@ def test_what_was_written_is_said_and_nothing_else_on_standard_output(asked, cap
     asked.num_empty = num_empty
     assert run(*GIVEN) == 0
     assert capsys.readouterr().out == said
+
+
+def test_how_many_rows_are_left_to_a_person_is_said(asked, capsys):
+    assert run(*GIVEN, "--reject", "0.9") == 0
+    assert capsys.readouterr().out == "out.csv: 1,200 rows; 1,002 are left to a person\n"
+
+
+@pytest.mark.parametrize("reject", ["0", "-0.1", "1.5", "nan", "half"])
+def test_what_is_rejected_below_is_a_probability(asked, capsys, reject):
+    assert run(*GIVEN, "--reject", reject) == 2
+    assert "--reject" in capsys.readouterr().err and asked.calls == []
 
 
 @pytest.mark.parametrize("size", ["0", "-3", "many", "1.5"])

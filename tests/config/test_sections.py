@@ -10,13 +10,13 @@ from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from raytrain.config import sections, training
+from raytrain.config.ensemble import EnsembleConfig
 from raytrain.config.sections import (
     Autoscaler,
     CacheConfig,
     ClusterConfig,
     DataConfig,
     EncoderConfig,
-    EnsembleConfig,
     FoldsConfig,
     ModelConfig,
     Section,
@@ -76,6 +76,13 @@ def errors_of(section, **values):
         (TrainConfig, "restarts", -1),
         (TrainConfig, "monitor", "f2"),
         (EnsembleConfig, "drop_dead", "some"),
+        (EnsembleConfig, "weights", "best"),
+        (EnsembleConfig, "metric", "f1"),
+        (EnsembleConfig, "average", "median"),
+        (EnsembleConfig, "calibrate", "perhaps"),
+        (EnsembleConfig, "threshold", "auc"),
+        (EnsembleConfig, "costs", {"a": {"b": -1}}),
+        (EnsembleConfig, "costs", {"a": 1}),
         (TrainConfig, "precision", "float16"),
         (TrainConfig, "class_weight", {"a": "heavy"}),
         (TrainConfig, "class_weight", "even"),

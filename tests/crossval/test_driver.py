@@ -218,6 +218,30 @@ def test_dead_folds_are_told_with_what_to_do_and_dropped_or_kept_as_the_config_s
         assert "nothing to train" in run.train(ensemble=ensemble)[1]
 
 
+def test_other_keys_of_the_ensemble_make_it_anew_and_the_same_ones_do_not(committed):
+    committed.train()
+    costs = {"b": {"a": 3.0}}
+    changes = [{}, {"average": "logits"}, {"threshold": "cost", "costs": costs}]
+    for change in changes:
+        ensemble = committed.config.ensemble.model_copy(update=change)
+        summary, said = committed.train(ensemble=ensemble)
+        assert ("nothing to train" in said) is (change == {})
+        assert "nothing to train" in committed.train(ensemble=ensemble)[1]
+    assert summary["fusion"]["decision"] == "b where its probability is above 0.250"
+    manifest = json.loads(committed.run.read_bytes("ensemble/manifest.json"))
+    assert manifest["schema_version"] == 6 and manifest["fusion"]["costs"] == [[0.0, 1.0], [3.0, 0.0]]
+    committed.train()
+    assert "fusion" not in json.loads(committed.run.read_bytes("ensemble/manifest.json"))
+
+
+def test_a_run_that_was_finished_before_there_were_such_keys_is_left_as_it_is(committed):
+    summary, _ = committed.train()
+    old = {key: value for key, value in summary.items() if key not in ("ensemble_keys", "fusion")}
+    committed.run.write_bytes("summary.json", json.dumps(old).encode())
+    found, said = committed.train()
+    assert found == old and "nothing to train" in said and "members" not in said
+
+
 def test_a_damaged_ensemble_of_a_finished_run_is_told(committed):
     committed.train()
     weights = committed.directory / "ensemble" / "finetune" / "r0-fold-00.safetensors"

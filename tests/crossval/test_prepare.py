@@ -100,3 +100,9 @@ def test_what_cannot_be_used_is_told_and_nothing_is_written(tmp_path, override, 
     with pytest.raises(error, match=told):
         prepare(config)
     assert not Directory(config.storage).exists()
+
+
+def test_costs_of_labels_that_are_none_are_told_before_anything_is_trained(tmp_path):
+    costs = {"ensemble__threshold": "cost", "ensemble__costs": "{b: {c: 2}}"}
+    with pytest.raises(ConfigError, match=r"ensemble\.costs\.b\.c: no such label; the corpus has a, b"):
+        prepare(tiny_config(tmp_path, num_rows=12, **costs))

@@ -184,6 +184,43 @@ def test_a_dead_fold_is_left_out_of_the_ensemble_and_counts_out_of_fold(run):
     assert ensemble.manifest.dropped == [DEAD] and ensemble.manifest.complete
 
 
+def test_a_member_without_a_living_fold_has_no_say(run):
+    """All of a repeat's folds are dead: by a rule the architecture is its other repeat."""
+    dead = ["finetune/r0-fold-00", "finetune/r0-fold-01"]
+    summary = write(plan_of("ensemble.average=logits", run=run), dead=dead)
+    assert summary["dropped"] == dead and list(summary["fusion"]["members"]) == ["finetune/r1"]
+    assert load_ensemble(f"{run}/ensemble").manifest.rule is None
+
+
+def test_an_ensemble_by_a_rule_tells_it_in_the_manifest_the_summary_and_the_table(run):
+    costs = "ensemble.costs={假: {真: 4}}"
+    plan = plan_of(BOTH, "ensemble.threshold=cost", costs, run=run, shared=shared_of(**WORDS))
+    summary = write(plan)
+    manifest = load_ensemble(f"{run}/ensemble").manifest
+    assert manifest.schema_version == 6
+    assert manifest.rule.costs.tolist() == [[0, 4], [1, 0]]
+    assert list(manifest.rule.weights) == ["finetune/r0", "finetune/r1", "textcnn/r0", "textcnn/r1"]
+    table = oof_of(run)
+    np.testing.assert_allclose(table["proba_真"].to_numpy(), 0.75)
+    assert table["decision"].to_pylist() == ["假"] * NUM_ROWS  # 0.75 is below 0.8
+    assert summary["ensemble"]["oof"]["accuracy"] == 1 - sum(LABELS) / NUM_ROWS
+    assert summary["fusion"]["decision"] == "真 where its probability is above 0.800"
+
+
+def test_members_that_do_not_count_are_not_stored(run, monkeypatch):
+    monkeypatch.setattr("raytrain.crossval.fuse.why_unfit", lambda *arguments: None)
+    options = "ensemble.weights=greedy", "ensemble.calibrate=false", "ensemble.average=proba"
+    plan = plan_of(BOTH, *options, run=run, shared=shared_of(**WORDS))
+    summary = write(plan)
+    weights = {name: member["weight"] for name, member in summary["fusion"]["members"].items()}
+    assert sorted(weights.values()) == [0, 0, 0, 1]
+    [best] = [name for name, weight in weights.items() if weight]
+    ensemble = load_ensemble(f"{run}/ensemble")
+    stored = [f"{name}/r{f.repeat}" for name, e in ensemble.manifest.architectures.items() for f in e.folds]
+    assert stored == [best] * 2
+    assert ensemble.manifest.rule is None and ensemble.manifest.schema_version == 1  # alone it is the mean
+
+
 def test_dead_folds_are_kept_where_all_of_an_architecture_are(run):
     plan = plan_of(BOTH, run=run, shared=shared_of(**WORDS))
     dead = [spec.name for spec in build_specs(plan, None) if spec.architecture == "finetune"]

@@ -29,11 +29,11 @@ def read_rows(path):
 def test_rows_keep_their_order_ids_labels_and_probabilities(tmp_path, suffix):
     path = tmp_path / f"out{suffix}"
     with whole_or_not(str(path)) as unfinished, open_proba(unfinished, ["真", "假"]) as write:
-        write(IDS[:2], PROBA[:2])
-        write(IDS[2:], PROBA[2:])
+        write(IDS[:1], [None], PROBA[:1])
+        write(IDS[1:], ["真", "假"], PROBA[1:])
     rows = read_rows(path)
     assert [row["id"] for row in rows] == IDS
-    assert [row["label"] for row in rows] == ["假", "真", "真"]
+    assert [row["label"] for row in rows] == ["" if suffix == ".csv" else None, "真", "假"]
     np.testing.assert_allclose([[float(row["proba_真"]), float(row["proba_假"])] for row in rows], PROBA)
 
 
@@ -43,7 +43,7 @@ def test_failed_prediction_leaves_the_earlier_output_and_nothing_else(tmp_path, 
     path.write_text("earlier")
     with pytest.raises(ZeroDivisionError), whole_or_not(str(path)) as unfinished:
         with open_proba(unfinished, [0, 1]) as write:
-            write([1], PROBA[:1])
+            write([1], [1], PROBA[:1])
         raise ZeroDivisionError
     assert path.read_text() == "earlier"
     assert list(tmp_path.iterdir()) == [path]
@@ -53,7 +53,7 @@ def test_failed_prediction_leaves_the_earlier_output_and_nothing_else(tmp_path, 
 def test_integer_labels_stay_integers_where_the_format_has_them(tmp_path, suffix):
     path = tmp_path / f"out{suffix}"
     with whole_or_not(str(path)) as unfinished, open_proba(unfinished, [0, 1]) as write:
-        write([7], PROBA[:1])
+        write([7], [1], PROBA[:1])
     assert read_rows(path)[0]["label"] == ("1" if suffix == ".csv" else 1)
 
 
@@ -82,7 +82,10 @@ def predict(tmp_path, monkeypatch, encoder):
     manifest = SimpleNamespace(config=SimpleNamespace(data=data, encoder=encoder))
     facts = {"task": "classify", "labels": ["真", "假"], "has_networks": False}
     ensemble = SimpleNamespace(manifest=manifest, **facts)
-    predictor = SimpleNamespace(predict_proba=lambda texts, pairs: np.full((len(texts), 2), 0.5))
+    predictor = SimpleNamespace(
+        predict_proba=lambda texts, pairs: np.array([PROBA["甲乙丙".find(text)] for text in texts]),
+        decide=lambda proba: np.ones(len(proba), int),
+    )
     monkeypatch.setattr("raytrain.ensemble.files.load_ensemble", lambda location: ensemble)
     monkeypatch.setattr("raytrain.ensemble.files.build_predictor", lambda *args: predictor)
 
@@ -167,3 +170,33 @@ def test_of_texts_in_windows_fewer_are_laid_out_at_once(
     for rows in predict_file("somewhere", str(path), str(tmp_path / "out.csv")):
         told.append(rows.done)
     assert np.diff(told).tolist() == chunks
+
+
+# ── decisions ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_labels_are_those_that_the_predictor_decides_for(tmp_path, predict):
+    predict(write_table(tmp_path / "a.txt", [{"text": text} for text in "甲乙丙"]))
+    assert [row["label"] for row in read_rows(tmp_path / "out.jsonl")] == ["假"] * 3
+
+
+@pytest.mark.parametrize(("reject", "labels"), [(0.5, "假假假"), (0.75, "假假-"), (0.8, "-假-"), (1, "---")])
+def test_rows_that_nothing_is_probable_enough_of_are_left_to_a_person(tmp_path, predict, reject, labels):
+    path = write_table(tmp_path / "a.txt", [{"text": text} for text in "甲乙丙"])
+    *_, rows = predict_file("somewhere", str(path), str(tmp_path / "out.parquet"), reject=reject)
+    found = [row["label"] for row in read_rows(tmp_path / "out.parquet")]
+    assert found == [None if label == "-" else label for label in labels]
+    assert rows.num_rejected == labels.count("-")
+
+
+@pytest.mark.parametrize("reject", [0, -0.5, 1.01, float("nan")])
+def test_what_is_rejected_below_is_a_probability(tmp_path, reject):
+    with pytest.raises(InputError, match="reject: expected a probability"):
+        next(predict_file("nowhere", "nowhere.csv", str(tmp_path / "out.csv"), reject=reject))
+
+
+def test_of_a_tagger_nothing_is_rejected(tmp_path, monkeypatch):
+    ensemble = SimpleNamespace(task="tag")
+    monkeypatch.setattr("raytrain.ensemble.files.load_ensemble", lambda location: ensemble)
+    with pytest.raises(InputError, match="reject: expected none for an ensemble of task=tag"):
+        next(predict_file("somewhere", "a.bio", str(tmp_path / "out.bio"), reject=0.5))

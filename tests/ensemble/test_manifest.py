@@ -308,3 +308,40 @@ def test_of_long_texts_older_manifests_have_the_head():
     manifest, problems = parse_manifest(changed(lambda manifest: None))
     assert not problems
     assert (manifest.config.encoder.truncate, manifest.config.encoder.windows) == ("head", 1)
+
+
+# ── the rule of fusion ─────────────────────────────────────────────────────────────────────────────
+
+
+RULE = {
+    "members": {"finetune/r0": 1.0},
+    "average": "proba",
+    "stack": None,
+    "temperature": 2.0,
+    "costs": [[0, 1], [2, 0]],
+}
+
+
+def test_a_rule_is_read():
+    rule = accepted(lambda manifest: manifest.update(fusion=RULE)).rule
+    assert (rule.temperature, rule.weights) == (2.0, {"finetune/r0": 1.0})
+    assert accepted(lambda manifest: manifest.update(fusion=None)).rule is None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"temperature": 0}, "fusion: temperature: expected a number above 0"),
+        ({"costs": [[0]]}, "fusion: costs: expected 2 × 2 finite numbers"),
+        ({"members": {"textcnn/r0": 1.0}}, "members textcnn/r0; found files of finetune/r0"),
+        ({"members": {"finetune/r0": 0.5, "finetune/r1": 0.5}}, "finetune/r1; found files of finetune/r0"),
+        ({"members": None}, "fusion: members: expected names"),
+    ],
+)
+def test_a_rule_that_does_not_fit_is_refused(change, said):
+    assert said in "\n".join(problems_of(lambda manifest: manifest.update(fusion=RULE | change)))
+
+
+@pytest.mark.parametrize("rule", [3, [], "mean"])
+def test_what_is_no_rule_is_refused(rule):
+    assert "fusion" in problems_of(lambda manifest: manifest.update(fusion=rule))[0]

@@ -11,6 +11,8 @@ from committed_run import LABELS, SHARED, CommittedRun
 from raytrain.ensemble.load import load
 from raytrain.ensemble.ngrams import NgramPredictor
 from raytrain.errors import ArtifactError
+from raytrain.fusion.rule import FusionRule
+from raytrain.fusion.stack import Stack
 from raytrain.network.build import build_model
 from raytrain.network.weights import encoder_variables, head_variables, read_variables
 from raytrain.ngrams.tfidf import NgramClassifier, read_classifier
@@ -114,6 +116,30 @@ def test_a_damaged_classifier_is_one_error_that_names_its_file(tmp_path, change,
     assert said in str(caught.value) and "tfidf/r0-fold-01.safetensors" in str(caught.value)
 
 
+RULES = [
+    FusionRule({"tfidf/r0": 0.3, "tfidf/r1": 0.7}, "proba", None, 1.0, np.array([[0, 1.0], [3, 0]])),
+    FusionRule({"tfidf/r0": 0.3, "tfidf/r1": 0.7}, "logits", None, 1.7),
+    FusionRule(
+        {"tfidf/r1": 0.5, "tfidf/r0": 0.5}, stack=Stack(np.arange(8.0).reshape(2, 4) / 8, np.array([0, 0.1]))
+    ),
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=["costs", "temperature", "stack"])
+def test_repeats_are_members_that_a_rule_fuses(tmp_path, rule):
+    run = committed(tmp_path, *CLASSIFIERS[:2])
+    run.commit("tfidf", 0, weights=CLASSIFIERS[2].arrays(), repeat=1)
+    assert run.write(rule=rule)["schema_version"] == 6
+    predictor = load(run.ensemble)
+    said = {"tfidf/r0": said_by(*CLASSIFIERS[:2]), "tfidf/r1": said_by(CLASSIFIERS[2])}
+    found = predictor.predict_proba(TEXTS)
+    np.testing.assert_allclose(found, rule.proba(said), atol=1e-12)
+    assert predictor.predict(TEXTS) == [LABELS[index] for index in rule.decide(rule.proba(said))]
+    plain = np.mean([said_by(classifier) for classifier in CLASSIFIERS], axis=0)
+    assert np.abs(found - plain).max() > 1e-3
+    assert predictor.predict_proba([]).shape == (0, 2)
+
+
 def test_a_network_beside_ngrams_has_its_say(encoder_config, vocab, sentences, tmp_path):
     """The mean of both architectures, each the mean of its own folds."""
     config = encoder_config("albert")
@@ -122,13 +148,16 @@ def test_a_network_beside_ngrams_has_its_say(encoder_config, vocab, sentences, t
     shared = replace(
         SHARED, encoder=EncoderFiles("albert", config, vocab, None), vocabulary=None, user_dict=None
     )
-    said = {}
-    for name, parts in {"network": 1, "both": 3}.items():
+    said, rule = {}, FusionRule({"finetune/r0": 0.2, "tfidf/r0": 0.8}, "logits", None, 0.5)
+    for name, parts in {"network": 1, "both": 3, "ruled": 3}.items():
         run = CommittedRun(tmp_path / name)
         run.commit("finetune", 0, weights=weights, embedding=(1, 1), dropout=0.0)
         for fold in range(parts - 1):
             run.commit("tfidf", fold, weights=CLASSIFIERS[fold].arrays(), embedding=(1, 1))
-        run.write(shared, train__precision="float32", encoder__maxlen=32)
+        own = rule if name == "ruled" else None
+        run.write(shared, rule=own, train__precision="float32", encoder__maxlen=32)
         said[name] = load(run.ensemble).predict_proba(sentences)
     ngrams = said_by(*CLASSIFIERS[:2], texts=sentences)
     np.testing.assert_allclose(said["both"], (said["network"] + ngrams) / 2, atol=1e-6)
+    fused = rule.proba({"finetune/r0": said["network"], "tfidf/r0": ngrams})
+    np.testing.assert_allclose(said["ruled"], fused, atol=1e-6)

@@ -13,6 +13,7 @@ from raytrain.config.load import load_config
 from raytrain.ensemble.words import read_words
 from raytrain.ensemble.write import FOLD_FACTS, write_ensemble
 from raytrain.folds.result import read_fold_weights
+from raytrain.fusion.rule import FusionRule
 from raytrain.keywords.held import HeldWords, KeywordInputs
 from raytrain.ngrams.tfidf import fit_classifier
 from raytrain.pretrained.directory import EncoderFiles
@@ -142,6 +143,18 @@ def test_ngrams_beside_heads_count_no_keywords_and_want_a_version_of_their_own(r
     assert manifest["schema_version"] == 4
     [fold] = manifest["architectures"]["tfidf"]["folds"]
     assert "keywords" not in fold and run.open().manifest.encoder is not None
+
+
+def test_a_rule_stands_in_the_manifest_and_an_older_raytrain_must_not_predict_without_it(run):
+    run.commit("finetune", 0)
+    run.commit("textcnn", 0)
+    rule = FusionRule({"finetune/r0": 0.25, "textcnn/r0": 0.75}, "logits", None, 1.5)
+    manifest = run.write(rule=rule)
+    assert manifest["schema_version"] == 6 and manifest["fusion"] == rule.to_dict()
+    assert run.open().manifest.rule.to_dict() == rule.to_dict()
+    manifest = run.write()
+    assert manifest["schema_version"] == 1 and "fusion" not in manifest
+    assert run.open().manifest.rule is None
 
 
 def test_a_taggers_labels_are_its_tags(run):

@@ -15,6 +15,7 @@ from tiny_run import make_rows, silent_console, tiny_config, tiny_overrides, wri
 
 from raytrain.crossval.driver import train_run
 from raytrain.ensemble.artifact import load_ensemble
+from raytrain.ensemble.files import predict_file
 from raytrain.ensemble.load import build_predictor
 from raytrain.folds.log import read_log
 
@@ -90,6 +91,35 @@ def test_a_run_that_goes_on_keeps_the_folds_that_are_committed(mixed):
     assert again["architectures"]["tfidf"]["oof"] == summary["architectures"]["tfidf"]["oof"]
     log = [entry["event"] for entry in read_log(str(kept.parents[1]))]
     assert log == ["start", "epoch", "committed"]
+
+
+def test_other_keys_of_the_ensemble_make_it_anew_of_the_same_folds(mixed):
+    """It then predicts by its rule, in both its parts, and what it decides is written."""
+    config, summary = mixed
+    run = Path(config.storage) / config.name
+    said = {name: [] for name in summary["architectures"]}
+    for architecture, _, alone in each_fold_alone(run_of(config)):
+        said[architecture].append(build_predictor(alone, None).predict_proba(TEXTS[:9]))
+    before = {path: path.stat().st_mtime_ns for path in run.glob("folds/*/*/result/*")}
+    keys = {"average": "logits", "threshold": "cost", "costs": {"b": {"a": 30.0}}}
+    changed = config.model_copy(update={"ensemble": config.ensemble.model_copy(update=keys)})
+    again = train_run(changed, silent_console())
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert again["architectures"] == summary["architectures"]
+    rule = run_of(config).manifest.rule
+    expected = rule.proba({f"{name}/r0": np.mean(parts, axis=0) for name, parts in said.items()})
+    predictor = build_predictor(run_of(config), None)
+    np.testing.assert_allclose(predictor.predict_proba(TEXTS[:9]), expected, atol=1e-5)
+    decided = ["b" if second > 1 / 31 else "a" for second in expected[:, 1]]
+    assert predictor.predict(TEXTS[:9]) == decided
+    write_csv(run / "new.csv", [{"text": text} for text in TEXTS[:9]])
+    *_, rows = predict_file(
+        str(run / "ensemble"), str(run / "new.csv"), str(run / "out.parquet"), reject=0.75
+    )
+    is_sure = expected.max(axis=1) >= 0.75
+    labels = [label if sure else None for label, sure in zip(decided, is_sure, strict=True)]
+    assert pq.read_table(run / "out.parquet")["label"].to_pylist() == labels
+    assert rows.num_rejected == labels.count(None)
 
 
 @pytest.mark.long

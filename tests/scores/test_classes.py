@@ -186,3 +186,24 @@ def test_better(name):
     assert not better(low, low)
     assert not better(math.nan, low)
     assert not better(low, math.nan)
+
+
+# ── decisions that are not the most probable label ─────────────────────────────────────────────────
+
+
+def test_decisions_count_for_accuracy_and_macro_f1_alone():
+    labels = np.array([0, 0, 1, 1])
+    proba = np.array([[0.9, 0.1], [0.6, 0.4], [0.55, 0.45], [0.2, 0.8]])
+    decided = score_proba(labels, proba, np.array([0, 0, 1, 1]))
+    most = score_proba(labels, proba)
+    assert (decided["accuracy"], decided["macro_f1"], most["accuracy"]) == (1, 1, 0.75)
+    assert (decided["auc"], decided["log_loss"]) == (most["auc"], most["log_loss"])
+    assert score_proba(labels, proba, proba.argmax(axis=1)) == most
+
+
+def test_intervals_are_of_decisions_too():
+    labels, proba = np.arange(60) % 2, np.full((60, 2), 0.5)
+    intervals = bootstrap_interval(labels, proba, 0, resamples=50, decisions=labels)
+    assert intervals["accuracy"] == (1, 1) and intervals["macro_f1"] == (1, 1)
+    lower, upper = bootstrap_interval(labels, proba, 0, resamples=50)["accuracy"]
+    assert lower < 0.5 < upper < 1

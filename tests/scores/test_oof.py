@@ -67,3 +67,27 @@ def test_a_baselines_rows_of_no_fold_do_not_count():
     entry = score_baseline(labels, folds, proba, seed=0)
     assert entry["rows"] == 4 and entry["oof"]["accuracy"] == 0.75
     assert entry["mean"]["accuracy"] == 0.75 and entry["sd"]["accuracy"] == pytest.approx(0.3535534)
+
+
+def test_decisions_have_a_column_and_rows_that_no_fold_covered_none():
+    proba, ids = PROBA.copy(), pa.array(["a", "b", "c", "d"])
+    proba[2] = np.nan
+    columns = (ids, np.zeros((1, 4), int), ["假", "真"], LABELS, {"textcnn": proba}, proba)
+    assert "decision" not in oof_table(*columns).column_names
+    table = read_parquet(parquet_bytes(oof_table(*columns, np.array([1, 1, 0, 0]))))
+    assert table["decision"].to_pylist() == ["真", "真", None, "假"]
+    scores = score_oof(LABELS, proba, 0, np.array([1, 1, 0, 0]))
+    assert (scores["rows"], scores["oof"]["accuracy"]) == (3, pytest.approx(2 / 3))
+
+
+def test_a_single_architecture_has_its_own_columns_where_the_whole_says_something_else():
+    columns = (
+        pa.array(["a", "b", "c", "d"]),
+        np.zeros((1, 4), int),
+        ["假", "真"],
+        LABELS,
+        {"textcnn": PROBA},
+    )
+    assert "textcnn_proba_真" not in oof_table(*columns, PROBA.copy()).column_names
+    table = oof_table(*columns, PROBA**2)
+    assert table["textcnn_proba_真"].to_pylist() == PROBA[:, 1].tolist()

@@ -198,6 +198,16 @@ def test_one_architecture_is_no_ensemble_of_all():
     assert "ensemble of all" not in shown(score_table(summary_of("finetune")))
 
 
+def test_one_architecture_that_is_calibrated_is_told_as_an_ensemble():
+    summary = summary_of("finetune")
+    rows = [line.split()[0] for line in shown(score_table(summary)).splitlines() if line.split()]
+    assert "ensemble" not in rows
+    for plain in (True, False):
+        text = shown(score_table(summary | {"fusion": {"plain": plain}}))
+        rows = [line.split()[0] for line in text.splitlines() if line.split()]
+        assert ("ensemble" in rows) is not plain
+
+
 def test_names_are_whole_in_eighty_columns():
     text = shown(score_table(summary_of("finetune", "textcnn")), width=80)
     assert "ensemble of all" in text

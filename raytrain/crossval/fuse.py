@@ -1,0 +1,144 @@
+"""What a run's classifiers said out of fold, fused: the rule of the ensemble, and what it is worth."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from raytrain.config.schema import Config
+from raytrain.errors import ConfigError
+from raytrain.fusion.costs import cost_matrix, decision_score, describe_costs, mean_cost
+from raytrain.fusion.fit import FusionSettings, fit_rule, why_unfit
+from raytrain.fusion.nested import Nested, compare, fuse_nested, score_way
+from raytrain.fusion.rule import FusionRule
+from raytrain.fusion.temperature import calibration_error, reliability
+from raytrain.scores.classes import log_loss
+
+
+@dataclass(frozen=True)
+class Fused:
+    """What became of the members.
+
+    Attributes:
+        rule: Of all rows, for texts to come.
+        proba: (num_rows, num_classes) of rules that did not see the row, NaN where no fold covered it.
+        decisions: (num_rows,) label indices; None where all are the most probable ones.
+        told: For the summary.
+    """
+
+    rule: FusionRule
+    proba: np.ndarray
+    decisions: np.ndarray | None
+    told: dict[str, Any]
+
+
+def fusion_settings(config: Config, names: Sequence[Any]) -> FusionSettings:
+    """What the section `ensemble` asks for.
+
+    Args:
+        config: The run's.
+        names: The corpus's labels in order.
+
+    Raises:
+        ConfigError: It does not fit the labels.
+    """
+    wanted = config.ensemble
+    if wanted.threshold == "f1" and len(names) != 2:
+        expected = f"expected another than f1, which is of two labels, where the corpus has {len(names)}"
+        raise ConfigError(
+            "the threshold cannot be used",
+            [f"ensemble.threshold: {expected}; take macro_f1, the mean over labels"],
+        )
+    return FusionSettings(
+        wanted.weights,
+        wanted.metric,
+        wanted.average,
+        wanted.calibrate,
+        wanted.threshold,
+        None if wanted.costs is None else cost_matrix(wanted.costs, names),
+    )
+
+
+def fuse_members(
+    members: Mapping[str, np.ndarray],
+    mean: np.ndarray,
+    labels: np.ndarray,
+    folds: np.ndarray,
+    settings: FusionSettings,
+    names: Sequence[Any],
+) -> Fused:
+    """Fits the rule, and fuses each fold's rows by a rule of the others.
+
+    Args:
+        members: Each one's (num_rows, num_classes) out-of-fold probabilities, NaN where it has none.
+        mean: (num_rows, num_classes) mean of whoever covered a row; what not all covered stays so.
+        labels: (num_rows,) label indices.
+        folds: (num_rows,) the fold of each row in the first repeat.
+        settings: Of `fusion_settings`.
+        names: The labels in order.
+    """
+    whole = np.all([np.isfinite(proba).all(axis=1) for proba in members.values()], axis=0)
+    reason = why_unfit(labels[whole], folds[whole], len(names))
+    asked, settings = settings, settings if reason is None else settings.unfitted()
+    own = {name: proba[whole] for name, proba in members.items()}
+    here = labels[whole], folds[whole]
+    rule = fit_rule(own, *here, settings)
+    if rule.is_plain:  # nothing of it is fitted: the mean is honest as it is
+        nested = Nested(mean[whole], mean[whole], mean[whole].argmax(axis=1))
+    else:
+        nested = fuse_nested(own, *here, settings)
+    proba, decisions = mean.copy(), rule.decide(np.nan_to_num(mean))
+    proba[whole], decisions[whole] = nested.proba, nested.decisions
+    told = {
+        "rule": rule.to_dict(),
+        "plain": rule.is_plain,
+        "rows": int(whole.sum()),
+        "unfit": reason if asked.is_explicit else None,
+        "members": _tell_members(rule, own, labels[whole]),
+        "decision": describe_costs(rule.costs, names),
+        "threshold": _tell_threshold(settings, nested, labels[whole]),
+        "calibration": _tell_calibration(nested, labels[whole]),
+        "alternatives": compare(own, *here, nested, settings) if reason is None else [],
+    }
+    most = np.nan_to_num(proba).argmax(axis=1)
+    return Fused(rule, proba, None if np.array_equal(decisions, most) else decisions, told)
+
+
+def _tell_members(
+    rule: FusionRule, members: Mapping[str, np.ndarray], labels: np.ndarray
+) -> dict[str, dict[str, Any]]:
+    """Each one's weight, None beside a stack, and its own scores on the same rows."""
+    told = {}
+    for name, proba in members.items():
+        scores = score_way(labels, proba, proba.argmax(axis=1)) if len(labels) else {}
+        told[name] = {"weight": None if rule.stack is not None else rule.weights[name], "scores": scores}
+    return told
+
+
+def _tell_threshold(settings: FusionSettings, nested: Nested, labels: np.ndarray) -> dict[str, Any] | None:
+    """The nested score that decisions are best by, without thresholds and with them; None without any."""
+    if settings.threshold is None or not len(labels):
+        return None
+    ways = [nested.proba.argmax(axis=1), nested.decisions]
+    if settings.threshold == "cost" and settings.costs is not None:
+        scores = [mean_cost(labels, decisions, settings.costs) for decisions in ways]
+    else:
+        scores = [
+            decision_score(labels, decisions, nested.proba.shape[1], str(settings.threshold))
+            for decisions in ways
+        ]
+    return {"metric": settings.threshold, "before": scores[0], "after": scores[1]}
+
+
+def _tell_calibration(nested: Nested, labels: np.ndarray) -> dict[str, Any]:
+    """Log loss, calibration error and reliability before and after the temperature."""
+    return {
+        when: {
+            "log_loss": log_loss(labels, proba),
+            "ece": calibration_error(labels, proba),
+            "bins": reliability(labels, proba),
+        }
+        for when, proba in (("before", nested.raw), ("after", nested.proba))
+        if len(labels)
+    }

@@ -1,0 +1,1 @@
+"""From what several models say to one decision: weights, temperature, costs."""

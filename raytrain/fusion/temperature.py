@@ -1,0 +1,74 @@
+"""How sure an ensemble may be: one temperature, and how far its probabilities are off."""
+
+import math
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from raytrain.fusion.average import log_of
+from raytrain.scores.classes import log_loss, proba_from_logits
+
+COLDEST, HOTTEST = 0.1, 10.0
+NUM_BINS = 15  # as in Guo et al. 2017
+
+
+def scale(proba: np.ndarray, temperature: float) -> np.ndarray:
+    """Divides log-probabilities by the temperature; above 1 makes them less sure, 1 leaves them."""
+    return proba if temperature == 1 else proba_from_logits(log_of(proba) / temperature)
+
+
+def fit_temperature(proba: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature of the lowest log loss (Guo et al. 2017), from `COLDEST` to `HOTTEST`.
+
+    Args:
+        proba: (num_rows, num_classes) of rows that were not learned.
+        labels: (num_rows,) label indices.
+    """
+    found = minimize_scalar(
+        lambda log: log_loss(labels, scale(proba, math.exp(log))),
+        bounds=(math.log(COLDEST), math.log(HOTTEST)),
+        method="bounded",
+        options={"xatol": 1e-4},
+    )
+    return math.exp(found.x)
+
+
+def improves(proba: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> bool:
+    """Whether a temperature lowers the log loss of rows that it was not chosen by.
+
+    Args:
+        proba: (num_rows, num_classes).
+        labels: (num_rows,) label indices.
+        folds: (num_rows,) the fold of each row; of each fold, the others choose the temperature.
+    """
+    parts = folds if len(np.unique(folds)) > 1 else np.arange(len(labels)) % 2
+    scaled = proba.copy()
+    for part in np.unique(parts):
+        here = parts == part
+        scaled[here] = scale(proba[here], fit_temperature(proba[~here], labels[~here]))
+    return log_loss(labels, scaled) < log_loss(labels, proba)
+
+
+def reliability(labels: np.ndarray, proba: np.ndarray) -> list[dict[str, float]]:
+    """The bins of a reliability diagram: `NUM_BINS` equally wide ones of the greatest probability.
+
+    Returns:
+        Of each bin that has any, from the least probable on: `rows`, their mean `confidence` and `accuracy`.
+    """
+    confidence, right = proba.max(axis=1), proba.argmax(axis=1) == labels
+    places = np.clip(np.ceil(confidence * NUM_BINS).astype(int) - 1, 0, NUM_BINS - 1)
+    return [
+        {
+            "rows": int((places == place).sum()),
+            "confidence": float(confidence[places == place].mean()),
+            "accuracy": float(right[places == place].mean()),
+        }
+        for place in np.unique(places)
+    ]
+
+
+def calibration_error(labels: np.ndarray, proba: np.ndarray) -> float:
+    """Expected calibration error (Naeini et al. 2015): mean gap of confidence and accuracy, by bin."""
+    bins = reliability(labels, proba)
+    gaps = [part["rows"] * abs(part["confidence"] - part["accuracy"]) for part in bins]
+    return float(sum(gaps) / max(1, len(labels)))
