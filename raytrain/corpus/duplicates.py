@@ -178,17 +178,17 @@ def _band_keys(sets: csr_matrix) -> np.ndarray:
     keys = np.zeros((_BANDS, sets.shape[0]), np.uint64)
     for first, last in _chunks(np.diff(sets.indptr), _CHUNK):
         bounds = sets.indptr[first : last + 1]
-        ngrams = _mix(sets.indices[bounds[0] : bounds[-1]].astype(np.uint64))
+        ngrams = mix_bits(sets.indices[bounds[0] : bounds[-1]].astype(np.uint64))
         starts, product = bounds[:-1] - bounds[0], np.empty_like(ngrams)
         for band in range(_BANDS):
             for factor in factors[band]:
                 np.multiply(ngrams, factor, out=product)
                 minima = np.minimum.reduceat(product, starts)
-                keys[band, first:last] = _mix(keys[band, first:last] ^ minima)
+                keys[band, first:last] = mix_bits(keys[band, first:last] ^ minima)
     return keys
 
 
-def _mix(numbers: np.ndarray) -> np.ndarray:
+def mix_bits(numbers: np.ndarray) -> np.ndarray:
     """Spreads numbers of 64 bits over all such numbers, each to another (Steele, Lea, Flood 2014)."""
     numbers = numbers + np.uint64(0x9E3779B97F4A7C15)
     numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -6,11 +6,11 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.preprocessing import normalize
 
-from raytrain.corpus.duplicates import ngram_codes, normalise_rows
+from raytrain.corpus.duplicates import mix_bits, ngram_codes, normalise_rows
 
 _NGRAM = 2  # characters
 _EDGE = "\1"  # on both sides of a text, so that one of a single character has bigrams too
-_COLUMNS = 1 << 20  # bigrams are hashed to: two of one text meet in one column of a hundred thousand
+_COLUMNS = 1 << 20  # bigrams are hashed to; of a text of a thousand two meet in one of two such texts
 _CHUNK_CHARACTERS = 1 << 20  # of texts that are counted at once
 _CHUNK_PAIRS = 1 << 22  # of texts that are compared at once
 _CHUNK_ROWS = 4096
@@ -86,9 +86,7 @@ def _idf(texts: Sequence[str]) -> np.ndarray:
 
 def _count(texts: Sequence[str]) -> csr_matrix:
     """(len(texts), columns) how often each bigram is in each text, each column of a row once."""
-    codes = ngram_codes(texts, _NGRAM).astype(np.uint64)
-    # The high bits of a product depend on all bits of its factors (Knuth 1998, 6.4).
-    columns = (codes * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - (_COLUMNS.bit_length() - 1))
+    columns = mix_bits(ngram_codes(texts, _NGRAM).astype(np.uint64)) % np.uint64(_COLUMNS)
     bounds = np.concatenate([[0], np.cumsum([len(text) - (_NGRAM - 1) for text in texts])])
     counts = csr_matrix((np.ones(len(columns), np.float32), columns, bounds), (len(texts), _COLUMNS))
     counts.sum_duplicates()
