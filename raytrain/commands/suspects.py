@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
 
 def list_suspects(location: str, output: str | None, most: int | None) -> None:
     """Writes the file, unless a person has filled one in there."""
-    from raytrain.crossval.suspects import SUSPECTS_FILE, is_marked, load_suspects
+    from raytrain.crossval.suspects import SUSPECTS_FILE, load_suspects, must_stay
     from raytrain.errors import InputError
     from raytrain.stages import Stages
     from raytrain.storage.directory import Directory
@@ -45,9 +45,9 @@ def list_suspects(location: str, output: str | None, most: int | None) -> None:
 
     run = Directory(location)
     target, name = (run, SUSPECTS_FILE) if output is None else _split(output)
-    if is_marked(target, name):
-        advice = ["give another --output, or move that file away"]
-        raise InputError(f"{target}/{name} has new labels of a person: it is not overwritten", advice)
+    if must_stay(target, name):
+        found = "has new labels that a person filled in, or is another file"
+        raise InputError(f"{target}/{name} {found}; give another --output, or move it away")
     console = job_console()
     table = load_suspects(run, Stages(console), most)
     target.write_bytes(name, csv_bytes(table))

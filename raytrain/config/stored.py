@@ -57,8 +57,9 @@ def read_stored(run: Directory) -> Config:
     """
     if not run.exists(CONFIG_FILE):
         raise ArtifactError(f"{run} is no run: expected the file {CONFIG_FILE} there, found none")
+    text = run.read_bytes(CONFIG_FILE)
     try:
-        return _read(run.read_bytes(CONFIG_FILE), Config)
+        return _read(text, Config)
     except Exception as error:
         raise ArtifactError(f"{run}/{CONFIG_FILE} is not the config of a run: {error}") from error
 

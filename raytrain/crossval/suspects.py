@@ -16,7 +16,7 @@ from raytrain.corpus.duplicates import find_equal
 from raytrain.crossval.directory import hash_labels, read_summary
 from raytrain.crossval.duplicates import Duplicates, treat_duplicates
 from raytrain.crossval.prepare import read_texts
-from raytrain.errors import ArtifactError, ConfigError
+from raytrain.errors import ArtifactError, ConfigError, CorpusError
 from raytrain.folds.result import read_fold_oof
 from raytrain.scores.oof import assemble_oof
 from raytrain.stages import Stages
@@ -66,7 +66,7 @@ def write_suspects(
         file was `kept` as a person left it.
     """
     table, told = find_suspects(run, corpus, duplicates, summary, stages, MOST_LISTED)
-    kept = is_marked(run)
+    kept = must_stay(run)
     if not kept:
         run.write_bytes(SUSPECTS_FILE, csv_bytes(table))
     return {**told, "kept": kept}
@@ -116,18 +116,21 @@ def suspects_line(run: Directory, told: Mapping[str, Any]) -> str:
     line = f"{file}: {told['suspects']:,} of {told['rows']:,} labels look wrong"
     line += f" ({counts}){listed}" if counts else listed
     if told["kept"]:
-        return f"{line}; the file has new labels of yours and stays as it is"
+        return f"{line}; the file is not written over what was filled in there"
     return f"{line}; fill in new_label and run again under another name with data.labels={file}"
 
 
-def is_marked(directory: Directory, name: str = SUSPECTS_FILE) -> bool:
-    """Whether a file of suspects is there with new labels of a person, or one that cannot be told from it."""
+def must_stay(directory: Directory, name: str = SUSPECTS_FILE) -> bool:
+    """Whether a file is there that must stay: with new labels of a person, or of something else."""
     if not directory.exists(name):
         return False
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / name
         copy.write_bytes(directory.read_bytes(name))
-        return count_marked(copy) > 0
+        try:
+            return count_marked(copy) > 0
+        except CorpusError:
+            return True
 
 
 def _read_corpus(run: Directory, config: Config, stages: Stages) -> Corpus:

@@ -64,7 +64,7 @@ def count_marked(path: str | Path) -> int:
     marked = sum(bool(_cell(values.get(NEW_LABEL))) for _, values in iter_rows(path, (NEW_LABEL,), problems))
     wrong = [problem.line(path) for problem in problems if problem.kind != "empty_file"]
     if wrong:
-        raise CorpusError(f"{path} is there and is no file of suspects; choose another name", wrong)
+        raise CorpusError(f"{path} is no file of suspects", wrong)
     return marked
 
 

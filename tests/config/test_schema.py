@@ -166,3 +166,10 @@ def test_what_only_an_encoder_reads_is_refused_where_there_is_none():
     problems = problems_of("model.architecture=tfidf", *wrong)
     assert [problem.partition(":")[0] for problem in problems] == [key.partition("=")[0] for key in wrong]
     assert problems[1].startswith("encoder.truncate: expected head where model.architecture is tfidf alone")
+
+
+def test_new_labels_are_one_file_or_several_and_none_of_a_tagger():
+    assert load().data.labels_files == [] and load("data.labels=a.csv").data.labels_files == ["a.csv"]
+    assert load("data.labels=[a.csv,b.csv]").data.labels_files == ["a.csv", "b.csv"]
+    [problem] = problems_of("task=tag", "data.labels=a.csv")
+    assert problem == "data.labels: expected null for task=tag, found a.csv"

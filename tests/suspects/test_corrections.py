@@ -181,5 +181,5 @@ def test_marks_are_counted(tmp_path):
     empty = tmp_path / "none.csv"
     empty.write_text("id,new_label\n")
     assert count_marked(empty) == 0
-    with pytest.raises(CorpusError, match="is no file of suspects; choose another name"):
+    with pytest.raises(CorpusError, match="is no file of suspects"):
         count_marked(write_csv(tmp_path / "texts.csv", [{"id": "a", "text": "b"}]))
