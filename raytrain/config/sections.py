@@ -87,10 +87,7 @@ class DataConfig(Section):
 
     @property
     def labels_files(self) -> list[str]:
-        """The files of new labels."""
-        if self.labels is None:
-            return []
-        return [self.labels] if isinstance(self.labels, str) else list(self.labels)
+        return [self.labels] if isinstance(self.labels, str) else list(self.labels or [])
 
     @property
     def text_columns(self) -> list[str]:
