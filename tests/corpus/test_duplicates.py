@@ -178,6 +178,7 @@ def test_joined_groups_hold_whole_groups_of_both_kinds(rows):
 
 
 @given(some_texts)
+@settings(deadline=None)
 def test_equal_texts_are_one_group_and_so_they_are_among_near_duplicates(texts):
     groups = find_equal([texts])
     assert groups.tolist() == [

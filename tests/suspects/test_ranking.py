@@ -112,6 +112,7 @@ def test_rows_may_change_their_places(seed, random):
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2)), max_size=30))
+@settings(deadline=None)
 def test_a_conflict_is_a_label_that_another_one_outvotes_or_equals(rows):
     labels, groups = np.array([b for _, b in rows], int), np.array([a for a, _ in rows], int)
     found = find_conflicts(labels, groups, 3)
