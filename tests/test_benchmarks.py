@@ -11,6 +11,7 @@ import ablation
 import compare
 import corpora
 import duplicates
+import flipped_labels
 import gpu
 import growth
 import numpy as np
@@ -258,3 +259,26 @@ def test_few_made_up_copies_are_missed_and_nothing_else_is_found():
     figures = duplicates.measure(2000, 0.1)
     assert figures["copies"] == 200 and figures["found_wrongly"] == 0
     assert 100 < figures["copies_similar"] - 2 <= figures["copies_found"] <= figures["copies_similar"]
+
+
+def test_as_many_labels_are_flipped_as_is_said_each_to_another():
+    labels = np.arange(200) % 4
+    flipped = flipped_labels.flip_labels(labels, 4, 0.25, seed=3)
+    changed = flipped != labels
+    assert changed.sum() == 50 and set((flipped - labels)[changed] % 4) == {1, 2, 3}
+    assert flipped.tolist() == flipped_labels.flip_labels(labels, 4, 0.25, seed=3).tolist()
+
+
+def test_what_is_listed_comes_first_and_then_the_lowest_score():
+    order = flipped_labels.order_of(np.array([0.3, 0.1, 0.2, 0.4]), [3, 0])
+    assert order.tolist() == [3, 0, 1, 2]
+    found = flipped_labels.count_found({"a": order, "b": order[::-1]}, np.array([True, False, False, True]))
+    assert found == {"a": 2, "b": 0}
+
+
+def test_what_was_found_is_told_beside_chance():
+    figures = {"rows": 1000, "flipped": 50, "found": {"suspects": 30}}
+    rows = list(
+        zip(*[list(column.cells) for column in flipped_labels.found_table(figures).columns], strict=True)
+    )
+    assert rows == [("suspects", "30", "60.0%"), ("chance", "2", "5.0%")]

@@ -23,6 +23,7 @@ FREE_KEYS = (
 )
 # Keys that older configs lack, whose default is what was done before there were any.
 NEWER_KEYS = (
+    "data.labels",
     "encoder.adapt",
     "encoder.adapt_epochs",
     "encoder.truncate",

@@ -90,6 +90,7 @@ def _of_another_task(config: Config) -> list[str]:
         encoder = config.encoder
         unread = {
             "data.text": ("one column", data.text, len(data.text_columns) > 1),
+            "data.labels": ("null", data.labels, data.labels is not None),
             # A tagger reads texts whole, in as many windows as they need.
             "encoder.truncate": ("head", encoder.truncate, encoder.truncate != "head"),
             "encoder.windows": ("1", encoder.windows, encoder.windows > 1),

@@ -69,6 +69,11 @@ class DataConfig(Section):
         True, description="task=tag: refuse an I- that continues no span; false: it begins one"
     )
     id: str | None = Field(None, description="the id column; row number where null")
+    labels: str | list[str] | None = Field(
+        None,
+        description="task=classify: suspects.csv of an earlier run, or any file with the columns id and "
+        "new_label, or several: rows take their new label; drop leaves them out",
+    )
     test: str | None = Field(None, description="unlabelled rows to predict with the ensemble")
     drop: list[DropKind] = Field(
         [], description="kinds of bad rows to drop (and count in corpus.json) instead of refusing them"
@@ -79,6 +84,10 @@ class DataConfig(Section):
         if isinstance(self.text, list) and len(self.text) not in (1, 2):
             raise ValueError(f"text takes one column, or two for a text pair; found {len(self.text)}")
         return self
+
+    @property
+    def labels_files(self) -> list[str]:
+        return [self.labels] if isinstance(self.labels, str) else list(self.labels or [])
 
     @property
     def text_columns(self) -> list[str]:

@@ -17,11 +17,13 @@ class Corpus:
     Attributes:
         table: id (string where an id column was given, else int64, the 0-based data row of the file),
             text, text_pair (for pairs alone), label (int32, an index into `labels`) or tags (such an index
-            for each character), group and time (where asked).
+            for each character), group and time (where asked), judged (where labels were changed: whether a
+            person has looked at the row's).
         labels: Sorted: as numbers where each is an integer, else as strings; or of `corpus.tags.tag_names`.
         sha256: Of the file's bytes, in hexadecimal digits.
         path: The file, as it was given.
         dropped: Rows left out, by kind of problem.
+        changed_labels: How many a person has changed; None where no file says so.
     """
 
     table: pa.Table
@@ -29,6 +31,7 @@ class Corpus:
     sha256: str
     path: str
     dropped: dict[str, int]
+    changed_labels: int | None = None
 
     @property
     def text_names(self) -> list[str]:
@@ -102,6 +105,7 @@ class Corpus:
 
         `duplicate_texts` counts the rows whose text (or pair of texts) an earlier row has already.
         """
+        changed = {} if self.changed_labels is None else {"changed_labels": self.changed_labels}
         return {
             "path": self.path,
             "sha256": self.sha256,
@@ -109,4 +113,5 @@ class Corpus:
             "labels": self._labels_told(),
             "duplicate_texts": self.num_rows - self.table.group_by(self.text_names).aggregate([]).num_rows,
             "dropped": dict(self.dropped),
+            **changed,
         }

@@ -39,13 +39,32 @@ def find_duplicates(columns: Sequence[Sequence[str]], threshold: float = THRESHO
         >>> find_duplicates([["今天停水", "明天停电", "今天 停水"]]).tolist()
         [0, 1, 0]
     """
-    rows = [_SEPARATOR.join(map(_normalise, parts)) for parts in zip(*columns, strict=True)]
+    rows = normalise_rows(columns)
     # Sorted, so that nothing below depends on the order of the rows; equal ones are one from here on.
     distinct = sorted(set(rows))
     number_of = {text: number for number, text in enumerate(distinct)}
     numbers = np.fromiter((number_of[row] for row in rows), np.int64, len(rows))
     del rows, number_of
     return _first_rows(_connect(distinct, threshold)[numbers])
+
+
+def find_equal(columns: Sequence[Sequence[str]]) -> np.ndarray:
+    """Groups of texts that are the same but for case, width and blanks; as `find_duplicates` finds them too.
+
+    Args:
+        columns: (num_rows,) texts; of pairs the first and the second ones.
+
+    Returns:
+        (num_rows,) int64, the group of each row: the number of its first row.
+    """
+    first_row: dict[str, int] = {}
+    rows = normalise_rows(columns)
+    return np.array([first_row.setdefault(text, row) for row, text in enumerate(rows)], np.int64)
+
+
+def normalise_rows(columns: Sequence[Sequence[str]]) -> list[str]:
+    """Each row's text without case, width and blanks; of pairs both, joined by a character of neither."""
+    return [_SEPARATOR.join(map(_normalise, parts)) for parts in zip(*columns, strict=True)]
 
 
 def join_groups(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -107,7 +126,7 @@ def _ngram_sets(texts: Sequence[str]) -> csr_matrix:
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     parts, sizes = [], np.zeros(len(texts), np.int64)
     for first, last in _chunks(lengths, _CHUNK):
-        ngrams = _ngrams(texts[first:last])
+        ngrams = ngram_codes(texts[first:last], NGRAM)
         counts = lengths[first:last] - (NGRAM - 1)
         rows = np.repeat(np.arange(last - first), counts)
         order = np.lexsort((ngrams, rows))
@@ -122,14 +141,22 @@ def _ngram_sets(texts: Sequence[str]) -> csr_matrix:
     return csr_matrix((np.ones(len(columns), bool), columns, bounds), shape)
 
 
-def _ngrams(texts: Sequence[str]) -> np.ndarray:
-    """The n-grams of the texts in order, each as a number: its code points, one behind the other."""
+def ngram_codes(texts: Sequence[str], size: int) -> np.ndarray:
+    """The n-grams of the texts in order, each as a number: its code points, one behind the other.
+
+    Args:
+        texts: Each of `size` characters at least.
+        size: Characters of an n-gram, 3 at most.
+
+    Returns:
+        int64, of each text len(text) - size + 1.
+    """
     data = "".join(texts).encode("utf-32-le", "surrogatepass")
     codes = np.frombuffer(data, np.uint32).astype(np.int64)
     ends = np.cumsum([len(text) for text in texts])
     begins_one = np.ones(len(codes), bool)
     packed = np.zeros(len(codes), np.int64)
-    for offset in range(NGRAM):
+    for offset in range(size):
         packed[: len(codes) - offset] |= codes[offset:] << (_CODE_BITS * offset)
         if offset:
             begins_one[ends - offset] = False
@@ -151,17 +178,17 @@ def _band_keys(sets: csr_matrix) -> np.ndarray:
     keys = np.zeros((_BANDS, sets.shape[0]), np.uint64)
     for first, last in _chunks(np.diff(sets.indptr), _CHUNK):
         bounds = sets.indptr[first : last + 1]
-        ngrams = _mix(sets.indices[bounds[0] : bounds[-1]].astype(np.uint64))
+        ngrams = mix_bits(sets.indices[bounds[0] : bounds[-1]].astype(np.uint64))
         starts, product = bounds[:-1] - bounds[0], np.empty_like(ngrams)
         for band in range(_BANDS):
             for factor in factors[band]:
                 np.multiply(ngrams, factor, out=product)
                 minima = np.minimum.reduceat(product, starts)
-                keys[band, first:last] = _mix(keys[band, first:last] ^ minima)
+                keys[band, first:last] = mix_bits(keys[band, first:last] ^ minima)
     return keys
 
 
-def _mix(numbers: np.ndarray) -> np.ndarray:
+def mix_bits(numbers: np.ndarray) -> np.ndarray:
     """Spreads numbers of 64 bits over all such numbers, each to another (Steele, Lea, Flood 2014)."""
     numbers = numbers + np.uint64(0x9E3779B97F4A7C15)
     numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

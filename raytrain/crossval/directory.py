@@ -126,7 +126,7 @@ def begin_run(run: Directory, config: Config, corpus: Corpus, inputs: dict[str, 
 
 def _fingerprints(config: Config, encoder: EncoderFiles | None) -> dict[str, str]:
     """A hash of each input file beside the corpus; of dictionaries, every byte."""
-    prints, words = {}, config.words
+    prints, words = hash_labels(config), config.words
     reads = any(reads_words(name) for name in config.model.architectures)
     if words.vectors is not None and reads:
         prints["words.vectors"] = _fingerprint("words.vectors", Path(words.vectors))
@@ -140,6 +140,14 @@ def _fingerprints(config: Config, encoder: EncoderFiles | None) -> dict[str, str
     if encoder is not None and encoder.files:
         prints["encoder.checkpoint"] = hash_encoder(encoder)
     return prints
+
+
+def hash_labels(config: Config) -> dict[str, str]:
+    """`data.labels` to a hash of its files; {} where there are none."""
+    hashes = [hash_input("data.labels", Path(path)) for path in config.data.labels_files]
+    if len(hashes) < 2:
+        return dict.fromkeys(["data.labels"] if hashes else [], "".join(hashes))
+    return {"data.labels": hashlib.sha256("".join(hashes).encode()).hexdigest()}
 
 
 def _fingerprint(key: str, path: Path, ends: int | None = _ENDS) -> str:

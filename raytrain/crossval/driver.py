@@ -20,6 +20,7 @@ from raytrain.crossval.plan import Plan, build_specs, load_plan
 from raytrain.crossval.preflight import check_nodes, learned_bytes, needed_bytes
 from raytrain.crossval.prepare import prepare_run, read_texts
 from raytrain.crossval.results import write_results
+from raytrain.crossval.suspects import suspects_line, write_suspects
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.ensemble.files import TEST_OUTPUT, predict_test
 from raytrain.errors import TimeBudgetError
@@ -86,6 +87,9 @@ def train_run(config: Config, console: Console) -> dict[str, Any]:
             plan = load_plan(run, config, prepared, stages)
             announce(plan, console)
             summary = _train(plan, stages)
+            if config.task == "classify" and is_complete(summary):
+                found = write_suspects(run, plan.corpus, plan.duplicates, summary, Stages(console))
+                summary["suspects"] = found
             summary["seconds"] = round(time.monotonic() - started, 1)
             run.write_bytes("summary.json", json_bytes(summary))
         else:
@@ -105,6 +109,8 @@ def train_run(config: Config, console: Console) -> dict[str, Any]:
                 console.print("", table)
         console.print("")
         lines = [*fusion_lines(summary), *dead_lines(summary)]
+        if "suspects" in summary:
+            lines.append(suspects_line(run, summary["suspects"]))
         if not is_complete(summary):
             lines.append(incomplete_line(summary))
         for line in lines:
@@ -141,6 +147,7 @@ def announce(plan: Plan, console: Console) -> None:
     labels = ", ".join(f"{label}: {count:,}" for label, count in counts.items())
     lines = [f"{corpus.path}: {corpus.num_rows:,} rows{spans} ({labels})"]
     lines += [f"  dropped {count:,} rows: {kind}" for kind, count in corpus.dropped.items()]
+    lines += _changed_lines(plan)
     if plan.duplicates is not None:
         lines += filter(None, [plan.duplicates.line(plan.config.folds.time is not None)])
     lines += time_lines(plan)
@@ -169,6 +176,13 @@ def announce(plan: Plan, console: Console) -> None:
         lines.append(shared.keywords.describe(corpus.labels))
     for line in lines:
         console.print(line, highlight=False, markup=False)
+
+
+def _changed_lines(plan: Plan) -> list[str]:
+    """How many labels a person has changed, where a file says so."""
+    if plan.corpus.changed_labels is None:
+        return []
+    return [f"  changed {plan.corpus.changed_labels:,} labels by {', '.join(plan.config.data.labels_files)}"]
 
 
 def _train(plan: Plan, stages: Stages) -> dict[str, Any]:

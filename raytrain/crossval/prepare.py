@@ -16,6 +16,7 @@ from raytrain.pretraining.pieces import special_ids
 from raytrain.splits.folds import Folds
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
+from raytrain.suspects.corrections import correct_labels
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,12 @@ def read_texts(config: Config, stages: Stages) -> Corpus:
 
 def _read_labelled(config: Config) -> Corpus:
     data, folds = config.data, config.folds
-    return read_corpus(
+    corpus = read_corpus(
         data.path, data.text_columns, data.label, data.id, folds.group, folds.num_folds, data.drop, folds.time
     )
+    if not data.labels_files:
+        return corpus
+    return correct_labels(corpus, data.labels_files, folds.num_folds, data.id is not None)
 
 
 def _read_tagged(config: Config) -> Corpus:

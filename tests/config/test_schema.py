@@ -191,3 +191,10 @@ def test_what_folds_by_time_do_not_go_with_is_refused(overrides, expected):
 def test_folds_by_time_are_for_both_tasks():
     assert load("folds.time=day", "folds.compare=true").folds.compare
     assert load("folds.time=day", "task=tag").folds.time == "day"
+
+
+def test_new_labels_are_one_file_or_several_and_none_of_a_tagger():
+    assert load().data.labels_files == [] and load("data.labels=a.csv").data.labels_files == ["a.csv"]
+    assert load("data.labels=[a.csv,b.csv]").data.labels_files == ["a.csv", "b.csv"]
+    [problem] = problems_of("task=tag", "data.labels=a.csv")
+    assert problem == "data.labels: expected null for task=tag, found a.csv"

@@ -5,8 +5,8 @@ import pytest
 from raytrain.config.keys import FREE_KEYS, PRETRAIN_FREE_KEYS
 from raytrain.config.load import load_config, read_config
 from raytrain.config.pretraining import PretrainConfig
-from raytrain.config.stored import CONFIG_FILE, check_config, check_hashes
-from raytrain.errors import ConfigError
+from raytrain.config.stored import CONFIG_FILE, check_config, check_hashes, read_stored
+from raytrain.errors import ArtifactError, ConfigError
 from raytrain.storage.directory import Directory
 
 
@@ -63,3 +63,15 @@ def test_inputs_that_changed_are_named(tmp_path):
     with pytest.raises(ConfigError) as raised:
         check_hashes(run, {"a": "1", "b": "2"}, {"a": "3", "b": "2", "c": "4"})
     assert [problem.split(":")[0] for problem in raised.value.problems[:2]] == ["a", "c"]
+
+
+def test_a_stored_config_is_read_back(tmp_path):
+    run = Directory(tmp_path)
+    with pytest.raises(ArtifactError, match=r"is no run: expected the file config\.yaml there"):
+        read_stored(run)
+    config, _ = of_run("seed=7", "data.labels=b.csv")
+    run.write_bytes(CONFIG_FILE, config.to_yaml().encode())
+    assert read_stored(run) == config
+    run.write_bytes(CONFIG_FILE, of_pretraining()[0].to_yaml().encode())
+    with pytest.raises(ArtifactError, match="is not the config of a run"):
+        read_stored(run)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raytrain.corpus import duplicates
-from raytrain.corpus.duplicates import NGRAM, THRESHOLD, find_duplicates, join_groups
+from raytrain.corpus.duplicates import NGRAM, THRESHOLD, find_duplicates, find_equal, join_groups
 
 # Few characters, so that some texts are alike; also what normalising changes, and code points of every size.
 some_texts = st.lists(st.text("天地玄黄aAＡ \0\u3000𠀀", max_size=12), max_size=30)
@@ -175,3 +175,22 @@ def test_joined_groups_hold_whole_groups_of_both_kinds(rows):
         if rows[one][0] == rows[other][0] or rows[one][1] == rows[other][1]
     ]
     assert join_groups(shops, numbers).tolist() == connected(len(rows), same)
+
+
+@given(some_texts)
+@settings(deadline=None)
+def test_equal_texts_are_one_group_and_so_they_are_among_near_duplicates(texts):
+    groups = find_equal([texts])
+    assert groups.tolist() == [
+        next(i for i, other in enumerate(texts) if key_of(other) == key_of(text)) for text in texts
+    ]
+    near = find_duplicates([texts])
+    assert (near[groups] == near).all()
+
+
+def key_of(text):
+    return duplicates._normalise(text)
+
+
+def test_of_pairs_both_texts_must_be_equal():
+    assert find_equal([["天", "天", "Ａ", "a"], ["地", "玄", "黄", "黄 "]]).tolist() == [0, 1, 2, 2]

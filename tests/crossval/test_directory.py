@@ -14,6 +14,7 @@ from raytrain.crossval.directory import (
     begin_run,
     check_inputs,
     find_folds,
+    hash_labels,
     identify,
     read_summary,
 )
@@ -21,7 +22,7 @@ from raytrain.crossval.duplicates import Duplicates
 from raytrain.errors import ArtifactError, ConfigError, CorpusError, StorageError
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.storage.directory import Directory
-from raytrain.storage.files import json_bytes
+from raytrain.storage.files import hash_file, json_bytes
 
 NUM_ROWS = 12
 CORPUS = Corpus(
@@ -406,3 +407,20 @@ def test_the_column_binds_a_run_and_the_comparison_does_not(run):
 
 def test_without_folds_by_time_the_identity_is_as_before_there_were_any():
     assert "folds.time" in NEWER_KEYS
+
+
+def test_new_labels_bind_by_their_content(run, tmp_path):
+    one, two = tmp_path / "one.csv", tmp_path / "two.csv"
+    one.write_text("id,new_label\n1,真\n")
+    two.write_text("id,new_label\n2,假\n")
+    both = config_of(f"data.labels=[{one},{two}]")
+    assert hash_labels(config_of()) == {}
+    single = hash_labels(config_of(f"data.labels={one}"))
+    assert single == {"data.labels": hash_file(one)} != hash_labels(both)
+    before = begin(run, f"data.labels=[{one},{two}]")
+    assert begin(run, f"data.labels=[{one},{two}]") == before
+    two.write_text("id,new_label\n3,假\n")
+    with pytest.raises(ConfigError, match=r"data\.labels: its content is not what"):
+        begin(run, f"data.labels=[{one},{two}]")
+    with pytest.raises(ConfigError, match=r"data\.labels: cannot read absent\.csv"):
+        hash_labels(config_of("data.labels=absent.csv"))

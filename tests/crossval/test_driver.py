@@ -63,6 +63,11 @@ def test_rows_that_were_dropped_are_told_by_kind():
     assert lines[1:] == ["  dropped 1,200 rows: empty_text", "  dropped 2 rows: no_label"]
 
 
+def test_changed_labels_are_told_with_their_file():
+    plan = plan_of("data.labels=suspects.csv", corpus=corpus_of(changed_labels=12, dropped={"by_hand": 3}))
+    assert announced(plan)[1:] == ["  dropped 3 rows: by_hand", "  changed 12 labels by suspects.csv"]
+
+
 def test_near_duplicates_are_told_where_there_are_any():
     assert announced(plan_of(duplicates=Duplicates("group", np.arange(8), 0)))[1:] == []
     found = Duplicates("group", np.array([0, 0, 2, 3, 4, 0, 3, 7]), 0)

@@ -5,6 +5,7 @@ from tiny_run import make_rows, silent_stages, tiny_config, tiny_tag_config, wri
 from raytrain.crossval.prepare import prepare_run, read_texts
 from raytrain.errors import CheckpointError, ConfigError, CorpusError
 from raytrain.storage.directory import Directory
+from raytrain.storage.files import hash_file
 
 
 def prepare(config):
@@ -106,3 +107,26 @@ def test_costs_of_labels_that_are_none_are_told_before_anything_is_trained(tmp_p
     costs = {"ensemble__threshold": "cost", "ensemble__costs": "{b: {c: 2}}"}
     with pytest.raises(ConfigError, match=r"ensemble\.costs\.b\.c: no such label; the corpus has a, b"):
         prepare(tiny_config(tmp_path, num_rows=12, **costs))
+
+
+def test_new_labels_are_laid_over_the_corpus_before_near_duplicates_are_dropped(tmp_path):
+    rows = make_rows(12)
+    rows[2]["text"] = rows[1]["text"]
+    write_csv(tmp_path / "corpus.csv", rows)
+    marks = [{"id": "row-1", "new_label": "a"}, {"id": "row-3", "new_label": "drop"}]
+    labels = write_csv(tmp_path / "labels.csv", marks)
+    config = tiny_config(tmp_path, data__labels=labels, folds__duplicates="drop")
+    prepared = prepare_run(Directory(tmp_path / "runs" / "tiny"), config, silent_stages())
+    corpus = prepared.corpus
+    assert corpus.table["label"].to_pylist()[:3] == [0, 0, 0]
+    assert corpus.table["id"].to_pylist()[:3] == ["row-0", "row-1", "row-4"]
+    assert corpus.dropped == {"by_hand": 1, "near_duplicate": 1} and corpus.changed_labels == 1
+    assert corpus.table["judged"].to_pylist() == [False, True, *[False] * 8]
+    assert prepared.hashes["data.labels"] == hash_file(labels)
+
+
+def test_new_labels_that_cannot_be_used_are_told_before_anything_starts(tmp_path):
+    labels = write_csv(tmp_path / "labels.csv", [{"id": "row-1", "new_label": "x"}])
+    config = tiny_config(tmp_path, data__labels=labels)
+    with pytest.raises(CorpusError, match=r"data\.labels: these new labels cannot be used"):
+        read_texts(config, silent_stages())

@@ -1,0 +1,64 @@
+"""Lists the texts of a finished run whose label is probably wrong, for a person to correct."""
+
+import argparse
+import typing
+from pathlib import Path
+
+from raytrain.commands.shared import AS_PROGRAM, Named, describe, job_console
+
+if typing.TYPE_CHECKING:
+    from raytrain.storage.directory import Directory
+
+EXAMPLES = """{suspects} runs/mine
+{suspects} runs/mine --output suspects.csv --most 200
+{kfold} --config my.yaml name=mine-2 data.labels=suspects.csv"""
+WHEN_INTERRUPTED = "nothing was written"
+
+
+def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
+    """Parses, looks, and says what was written."""
+    parser = argparse.ArgumentParser(
+        prog=named("suspects"),
+        description=describe(__doc__, EXAMPLES, named),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", metavar="RUN", help="a finished run's directory, or its URI")
+    parser.add_argument("--output", metavar="FILE.csv", help="default: suspects.csv in the run's directory")
+    parser.add_argument(
+        "--most", type=int, default=1000, metavar="N", help="list the first N (1000); 0: all that there are"
+    )
+    options = parser.parse_args(arguments)
+    if options.most < 0:
+        parser.error("--most: expected 0 or more")
+    if options.output is not None and Path(options.output).suffix != ".csv":
+        parser.error(f"--output: expected a name that ends in .csv, found {options.output}")
+    list_suspects(options.run, options.output, options.most or None)
+
+
+def list_suspects(location: str, output: str | None, most: int | None) -> None:
+    """Writes the file, unless a person has filled one in there."""
+    from raytrain.crossval.suspects import SUSPECTS_FILE, load_suspects, must_stay
+    from raytrain.errors import InputError
+    from raytrain.stages import Stages
+    from raytrain.storage.directory import Directory
+    from raytrain.suspects.table import csv_bytes
+
+    run = Directory(location)
+    target, name = (run, SUSPECTS_FILE) if output is None else _split(output)
+    if must_stay(target, name):
+        found = "has new labels that a person filled in, or is another file"
+        raise InputError(f"{target}/{name} {found}; give another --output, or move it away")
+    console = job_console()
+    table = load_suspects(run, Stages(console), most)
+    target.write_bytes(name, csv_bytes(table))
+    file = output or f"{run}/{SUSPECTS_FILE}"
+    advice = f"fill in new_label and run again under another name with data.labels={file}"
+    line = f"{file}: {table.num_rows:,} labels that look wrong; {advice}"
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _split(output: str) -> tuple["Directory", str]:
+    from raytrain.storage.directory import Directory
+
+    folder, _, name = output.rpartition("/")
+    return Directory(folder or "."), name

@@ -1,0 +1,1 @@
+"""Labels that are probably wrong: found, listed for a person, taken back."""
