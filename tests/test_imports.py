@@ -13,7 +13,7 @@ PACKAGE = Path(raytrain.__file__).parent
 # The rooms in the order of the data's way: a room imports only rooms before it; "" is the ground floor.
 ROOMS = [
     *("", "storage", "config", "corpus", "text", "keywords", "scores", "ngrams", "network", "training"),
-    *("pretrained", "folds", "pretraining", "ensemble", "crossval", "sweep", "commands"),
+    *("pretrained", "folds", "pretraining", "ensemble", "crossval", "refit", "sweep", "commands"),
 ]
 MOST_MODULES = 14  # of a room that a stranger still understands
 # Beside the rooms below.
@@ -22,7 +22,7 @@ WITH_TENSORFLOW = {
     *("pretraining.model", "pretraining.loop"),
 }
 TENSORFLOW_ROOMS = {"network", "training"}
-FREE_OF_IT = {f"training.{name}" for name in ("schedule", "selection", "settings", "state")}
+FREE_OF_IT = {f"training.{name}" for name in ("selection", "settings", "state")}
 
 
 def name_of(path):

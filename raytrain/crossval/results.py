@@ -7,7 +7,7 @@ import pyarrow as pa
 import ray
 
 from raytrain.crossval.plan import Plan
-from raytrain.ensemble.write import write_ensemble
+from raytrain.ensemble.write import ENSEMBLE, write_ensemble
 from raytrain.folds.result import FoldResult, read_fold_oof
 from raytrain.folds.spec import FoldSpec
 from raytrain.scores.oof import score_baseline, score_folds
@@ -49,7 +49,16 @@ def write_results(
     with stages.stage("writing the ensemble", len(kept), "folds") as stage:
         labels = plan.corpus.labels
         write_ensemble(
-            plan.run, plan.config, plan.shared, labels, kept, records, summary, table, frozen, stage
+            plan.run / ENSEMBLE,
+            plan.config,
+            plan.shared,
+            labels,
+            kept,
+            records,
+            summary,
+            table,
+            frozen,
+            stage,
         )
     return summary
 

@@ -16,6 +16,7 @@ from raytrain.text.rows import TextRows
 from raytrain.training.settings import TrainSettings
 
 UNLABELLED = -1  # the fold of texts that have no label, which may be learned with what a fold says of them
+LEARNED = -2  # the fold of texts that no fold holds out
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,12 @@ class FoldData:
         targets: (num_texts,) label indices, -1 of texts without a label; or the texts' `TaggedWindows`.
         ids: (num_texts,) the texts' ids.
         embedding: First value of the word embedding, or None.
-        folds: (repeats, num_texts) the fold in which each text is valid, `UNLABELLED` in none.
+        folds: (repeats, num_texts) the fold in which each text is valid; `UNLABELLED` and `LEARNED` in none.
         held_words: Which keywords each text holds; None where no head counts them.
         texts: (num_texts,) the texts, of pairs both joined; None where no architecture counts n-grams.
         rows: The text that each row of the features is of; None where each row is a text.
+        teacher: (num_texts, num_classes) probabilities that a student learns, NaN of texts of which the
+            teacher says nothing; None where there is no teacher.
     """
 
     features: pa.Table
@@ -72,6 +75,7 @@ class FoldData:
     held_words: HeldWords | None = None
     texts: pa.Array | None = None
     rows: TextRows | None = None
+    teacher: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
