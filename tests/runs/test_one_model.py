@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from one_fold import each_fold_alone
 from runs.test_jobs import ROOT, command, environment
 from tiny_run import (
     make_rows,
@@ -99,9 +100,7 @@ def test_a_refit_predicts(refit):
 def test_n_grams_are_those_of_all_rows(refit, tmp_path):
     labels = np.array(["ab".index(row["label"]) for row in ROWS])
     expected = fit_classifier(TEXTS, labels, 2).predict_proba(TEXTS)
-    manifest = load_ensemble(str(refit[2])).manifest
-    own = manifest.model_copy(update={"architectures": {"tfidf": manifest.architectures["tfidf"]}})
-    alone = type(load_ensemble(str(refit[2])))(load_ensemble(str(refit[2])).directory, own)
+    [alone] = [one for name, _, one in each_fold_alone(load_ensemble(str(refit[2]))) if name == "tfidf"]
     np.testing.assert_allclose(build_predictor(alone, None).predict_proba(TEXTS), expected, atol=1e-6)
 
 
