@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -53,7 +54,7 @@ def write_part(path: Path, corpus: Corpus, rows: np.ndarray) -> tuple[list[str],
 
 def measure(ensemble: Ensemble, texts: Sequence[str], labels: np.ndarray) -> Measured:
     """Scores, megabytes and texts a second, the second time that it predicts."""
-    predictor = build_predictor(ensemble, None)
+    predictor: Any = build_predictor(ensemble, None)
     predictor.predict_proba(texts)
     started = time.perf_counter()
     proba = predictor.predict_proba(texts)

@@ -14,6 +14,7 @@ import duplicates
 import gpu
 import growth
 import numpy as np
+import one_model
 import processes
 import pytest
 from loop import Batches, encode_corpus, word_ids
@@ -258,3 +259,11 @@ def test_few_made_up_copies_are_missed_and_nothing_else_is_found():
     figures = duplicates.measure(2000, 0.1)
     assert figures["copies"] == 200 and figures["found_wrongly"] == 0
     assert 100 < figures["copies_similar"] - 2 <= figures["copies_found"] <= figures["copies_similar"]
+
+
+def test_of_each_label_the_same_share_is_held_out_by_the_seed():
+    labels = np.array([0] * 50 + [1] * 10)
+    held = one_model.split_rows(labels, 0.2, seed=3)
+    assert held[:50].sum() == 10 and held[50:].sum() == 2
+    np.testing.assert_array_equal(held, one_model.split_rows(labels, 0.2, seed=3))
+    assert (held != one_model.split_rows(labels, 0.2, seed=4)).any()

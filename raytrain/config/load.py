@@ -109,7 +109,7 @@ def override_config(config: Config, overrides: Sequence[str]) -> Config:
     try:
         base = OmegaConf.create(config.model_dump(mode="json"))
         merged = OmegaConf.merge(base, OmegaConf.from_dotlist(list(overrides)))
-        whole = OmegaConf.to_container(merged, resolve=True)
+        whole = OmegaConf.to_container(merged)  # unresolved: it may be others', and would read what is here
     except (YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
         raise ConfigError(f"the command line: not valid overrides: {error}") from error
     return validate_config(typing.cast(dict[str, Any], whole))

@@ -14,6 +14,7 @@ from raytrain.config.defaults import num_epochs
 from raytrain.config.schema import Config
 from raytrain.corpus.unlabelled import count_texts
 from raytrain.crossval.directory import identify
+from raytrain.crossval.driver import announce
 from raytrain.crossval.plan import Plan, load_plan
 from raytrain.crossval.prepare import PreparedRun
 from raytrain.ensemble.artifact import Ensemble, load_ensemble
@@ -28,7 +29,7 @@ from raytrain.stages import Stages
 from raytrain.storage.files import sha256
 from raytrain.tasks import reads_encoder
 
-CHANGEABLE = ("train.", "seed", "model.", "encoder.", "words.")
+CHANGEABLE = ("train.", "seed", "model.", "encoder.", "words.", "cluster.")
 
 
 def distill_run(
@@ -152,6 +153,7 @@ def _teach(
 ) -> dict[str, Any]:
     """Trains the student, and writes its artifact."""
     plan = load_plan(place.training, config, prepared, stages, None if taught is None else taught.texts)
+    announce(plan, stages.console)
     [architecture] = config.model.architectures
     epochs = num_epochs(config, architecture, plan.pretrained, plan.shared.features.num_rows)
     data = taught_data(plan, oof if taught is None else np.concatenate([oof, taught.proba]))

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from raytrain.cluster import connect
+from raytrain.crossval.driver import announce
 from raytrain.crossval.plan import load_plan
 from raytrain.errors import ConfigError
 from raytrain.refit.finished import FinishedRun, change_config, read_finished, without_test
@@ -16,7 +17,7 @@ from raytrain.refit.train import build_specs_of_all, prepare_rows, result_lines,
 from raytrain.stages import Stages
 from raytrain.tasks import reads_encoder
 
-CHANGEABLE = ("train.", "seed", "model.architecture")
+CHANGEABLE = ("train.", "seed", "model.architecture", "cluster.")
 
 
 def refit_run(
@@ -55,6 +56,7 @@ def refit_run(
             return None
         connect(config.cluster.address)
         plan = replace(load_plan(run.directory, config, prepared, stages), run=place.training)
+        announce(plan, console)
         specs = build_specs_of_all(plan, plan.fold_data(), epochs)
         facts = {"made_by": "refit", "folds": run.scores(config.model.architectures)}
         summary = train_artifact(plan, specs, place, facts, stages)

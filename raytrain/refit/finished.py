@@ -65,7 +65,14 @@ def read_finished(location: str) -> FinishedRun:
             f"{location}: expected a finished run, found one with folds to train",
             ["run the same kfold command again to finish it"],
         )
-    return FinishedRun(directory, config, summary)
+    run = FinishedRun(directory, config, summary)
+    try:
+        run.scores(config.model.architectures)["ensemble"]["oof"].items()
+        for name in config.model.architectures:
+            run.kept_epochs(name)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ArtifactError(f"{location}/summary.json is damaged: {error!r}") from error
+    return run
 
 
 def change_config(run: FinishedRun, overrides: Sequence[str], allowed: Sequence[str]) -> Config:

@@ -101,3 +101,10 @@ def test_what_is_no_run_is_told(tmp_path):
     Directory(tmp_path).write_bytes(CONFIG_FILE, b"seed: [")
     with pytest.raises(ArtifactError, match="damaged"):
         load_stored(Directory(tmp_path))
+
+
+def test_a_stored_config_reads_nothing_of_this_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", "geheim")
+    text = of_run()[0].to_yaml().replace("path: a.csv", "path: ${oc.env:SECRET}")
+    Directory(tmp_path).write_bytes(CONFIG_FILE, text.encode())
+    assert load_stored(Directory(tmp_path), ["seed=3"]).data.path == "${oc.env:SECRET}"

@@ -74,3 +74,10 @@ def test_other_keys_are_named_with_both_values(run):
 def test_texts_to_predict_are_left_out_where_nothing_is_learned_of_them(tmp_path, overrides, is_kept):
     config = without_test(tiny_config(tmp_path, data__test="new.csv", **overrides))
     assert (config.data.test == "new.csv") is is_kept
+
+
+@pytest.mark.parametrize("text", ["{}", '{"architectures": {"textcnn": {}}, "ensemble": {}}'])
+def test_a_damaged_summary_is_told(run, text):
+    (run / "summary.json").write_text(text)
+    with pytest.raises(ArtifactError, match="damaged"):
+        read_finished(str(run))
