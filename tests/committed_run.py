@@ -92,7 +92,7 @@ class CommittedRun:
         summary = {"missing": [], "stopped_early": []} | (summary or {})
         labels = TAGS if config.task == "tag" else LABELS
         write_ensemble(
-            self.directory,
+            self.directory / "ensemble",
             config,
             shared,
             labels,

@@ -15,6 +15,7 @@ import flipped_labels
 import gpu
 import growth
 import numpy as np
+import one_model
 import processes
 import pytest
 from loop import Batches, encode_corpus, word_ids
@@ -282,3 +283,11 @@ def test_what_was_found_is_told_beside_chance():
         zip(*[list(column.cells) for column in flipped_labels.found_table(figures).columns], strict=True)
     )
     assert rows == [("suspects", "30", "60.0%"), ("chance", "2", "5.0%")]
+
+
+def test_of_each_label_the_same_share_is_held_out_by_the_seed():
+    labels = np.array([0] * 50 + [1] * 10)
+    held = one_model.split_rows(labels, 0.2, seed=3)
+    assert held[:50].sum() == 10 and held[50:].sum() == 2
+    np.testing.assert_array_equal(held, one_model.split_rows(labels, 0.2, seed=3))
+    assert (held != one_model.split_rows(labels, 0.2, seed=4)).any()

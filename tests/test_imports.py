@@ -14,7 +14,7 @@ PACKAGE = Path(raytrain.__file__).parent
 ROOMS = [
     *("", "storage", "config", "corpus", "splits", "text", "keywords", "scores", "fusion", "ngrams"),
     *("suspects", "network", "training", "pretrained", "folds", "pretraining", "ensemble", "crossval"),
-    *("sweep", "commands"),
+    *("refit", "sweep", "commands"),
 ]
 MOST_MODULES = 14  # of a room that a stranger still understands
 # Beside the rooms below.
@@ -23,7 +23,7 @@ WITH_TENSORFLOW = {
     *("pretraining.model", "pretraining.loop"),
 }
 TENSORFLOW_ROOMS = {"network", "training"}
-FREE_OF_IT = {f"training.{name}" for name in ("schedule", "selection", "settings", "state")}
+FREE_OF_IT = {f"training.{name}" for name in ("selection", "settings", "state")}
 
 
 def name_of(path):

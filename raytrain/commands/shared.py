@@ -20,7 +20,9 @@ EXIT_INTERRUPTED = 130
 Named = Callable[[str], str]
 AS_PROGRAM: Named = "raytrain {}".format
 AS_SCRIPT: Named = "python jobs/{}.py".format
-COMMANDS = ("kfold", "sweep", "predict", "keywords", "suspects", "checkpoints", "pretrain")
+COMMANDS = (
+    *("kfold", "sweep", "predict", "refit", "distill", "suspects", "keywords", "checkpoints", "pretrain"),
+)
 
 
 def describe(summary: str | None, examples: str, named: Named) -> str:
@@ -49,6 +51,13 @@ def config_parser(
 def job_console() -> Console:
     """A console as wide as the terminal; lines sent to a file or a pipe are not folded at 80."""
     return Console() if sys.stdout.isatty() else Console(width=120)
+
+
+def tell_artifact(artifact: str, console: Console, named: Named) -> None:
+    """Says where an artifact lies, and what predicts with it."""
+    command = f"{named('predict')} --ensemble {artifact} --input FILE --output FILE.csv"
+    lines = f"artifact: {artifact}\npredict with: {command}"
+    console.print(lines, highlight=False, markup=False, soft_wrap=True)
 
 
 def run_job(main: Callable[[], None], when_interrupted: str) -> int:

@@ -14,6 +14,7 @@ FREE_KEYS = (
     *(f"cluster.{key}" for key in ClusterConfig.model_fields if key != "workers_per_fold"),
     "baseline",
     "data.test",
+    "distill.",
     "ensemble.",
     "folds.compare",
     "storage",

@@ -72,12 +72,7 @@ def read_config(
     Raises:
         ConfigError: With every problem at once.
     """
-    bad = [item for item in overrides if "=" not in item or item.startswith("=")]
-    if bad:
-        raise ConfigError(
-            "the command line cannot be read",
-            [f"expected key.path=value, found {item!r}; see --help for the keys" for item in bad],
-        )
+    check_overrides(overrides)
     try:
         base = _read_yaml(path) if path is not None else OmegaConf.create()
         if not OmegaConf.is_dict(base):
@@ -96,6 +91,28 @@ def read_config(
         where = path if path is not None else "the given values" if values else "the command line"
         raise ConfigError(f"{where}: not valid YAML or overrides: {error}") from error
     return validate_config(typing.cast(dict[str, Any], whole), kind)
+
+
+def check_overrides(overrides: Sequence[str]) -> None:
+    """Raises ConfigError where one is not `key.path=value`."""
+    bad = [item for item in overrides if "=" not in item or item.startswith("=")]
+    if bad:
+        raise ConfigError(
+            "the command line cannot be read",
+            [f"expected key.path=value, found {item!r}; see --help for the keys" for item in bad],
+        )
+
+
+def override_config(config: Config, overrides: Sequence[str]) -> Config:
+    """A config with overrides laid over it. Raises ConfigError as `load_config`."""
+    check_overrides(overrides)
+    try:
+        base = OmegaConf.create(config.model_dump(mode="json"))
+        merged = OmegaConf.merge(base, OmegaConf.from_dotlist(list(overrides)))
+        whole = OmegaConf.to_container(merged)  # unresolved: it may be others', and would read what is here
+    except (YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
+        raise ConfigError(f"the command line: not valid overrides: {error}") from error
+    return validate_config(typing.cast(dict[str, Any], whole))
 
 
 def _plain(value: Any) -> Any:

@@ -19,7 +19,7 @@ from raytrain.config.sections import (
     WordsConfig,
     yaml_value,
 )
-from raytrain.config.training import TrainConfig
+from raytrain.config.training import DistillConfig, TrainConfig
 from raytrain.tasks import ARCHITECTURES, SWEEP_METRIC, TASK_METRICS, Task
 
 
@@ -38,6 +38,7 @@ class Config(WholeConfig):
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
+    distill: DistillConfig = DistillConfig()
     cache: CacheConfig = CacheConfig()
     cluster: ClusterConfig = ClusterConfig()
     sweep: SweepConfig = SweepConfig()

@@ -6,7 +6,7 @@ from typing import Any, cast
 from omegaconf import OmegaConf
 
 from raytrain.config.keys import FORMER_VALUES, FREE_KEYS, binding_keys
-from raytrain.config.load import Kind, validate_config
+from raytrain.config.load import Kind, override_config, validate_config
 from raytrain.config.pretraining import PretrainConfig
 from raytrain.config.schema import Config
 from raytrain.config.sections import WholeConfig
@@ -49,19 +49,27 @@ def check_config(run: Directory, config: WholeConfig, free: Sequence[str] = FREE
         raise ConfigError(f"{run} exists with another config", [*problems, _ADVICE])
 
 
-def read_stored(run: Directory) -> Config:
-    """The config that a run was begun with.
+def load_stored(run: Directory, overrides: Sequence[str] = ()) -> Config:
+    """The config that a run was begun with, and overrides laid over it.
+
+    Args:
+        run: The run's directory.
+        overrides: Each `key.path=value`.
 
     Raises:
-        ArtifactError: There is none, or it cannot be read.
+        ConfigError: The overrides cannot be read, or what they make of it is not valid.
+        ArtifactError: There is no run, or its config cannot be read.
     """
     if not run.exists(CONFIG_FILE):
-        raise ArtifactError(f"{run} is no run: expected the file {CONFIG_FILE} there, found none")
+        raise ArtifactError(f"{run}: expected a run's directory with {CONFIG_FILE}, found none")
     text = run.read_bytes(CONFIG_FILE)
     try:
-        return _read(text, Config)
+        stored = _read(text, Config)
     except Exception as error:
-        raise ArtifactError(f"{run}/{CONFIG_FILE} is not the config of a run: {error}") from error
+        if _is_of(PretrainConfig, text):
+            raise ConfigError(f"{run} holds what another command made: expected a run of kfold") from error
+        raise ArtifactError(f"{run}/{CONFIG_FILE} is damaged: {error}") from error
+    return override_config(stored, overrides) if overrides else stored
 
 
 def _is_of(kind: type[WholeConfig], text: bytes) -> bool:

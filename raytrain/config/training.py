@@ -1,4 +1,4 @@
-"""The section `train` of a config: how a fold's model learns."""
+"""The sections `train` and `distill` of a config: how a fold's model learns, and a student of an ensemble."""
 
 from typing import Annotated, Any, Literal
 
@@ -114,3 +114,15 @@ class TrainConfig(Section):
         if not isinstance(value, dict):
             return value
         return {yaml_value(label): weight for label, weight in value.items()}
+
+
+class DistillConfig(Section):
+    temperature: float = Field(
+        2.0, ge=1, le=100, description="of the teacher's and the student's probabilities that are compared"
+    )
+    hard: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="share of the label in a labelled text's loss; the rest is the teacher's",
+    )

@@ -35,8 +35,11 @@ def time_lines(plan: Plan) -> list[str]:
 
 
 def time_summary(plan: Plan) -> dict[str, Any] | None:
-    """When each fold is and how many rows it learns from, as in summary.json; None of folds at random."""
-    if plan.config.folds.time is None:
+    """When each fold is and how many rows it learns from, as in summary.json; None of folds at random.
+
+    And where no fold is judged by any row.
+    """
+    if plan.config.folds.time is None or not plan.folds.covered.any():
         return None
     times, folds = plan.corpus.table["time"].combine_chunks(), plan.folds
 

@@ -196,18 +196,8 @@ def _train(plan: Plan, stages: Stages) -> dict[str, Any]:
     comparison = Comparison(plan) if plan.config.folds.compare else None
     seconds = 0.0
     try:
-        with (
-            hidden_states_of(plan, specs, kept, capacity, stages) as hidden_states,
-            tracking(plan.run, plan.config) as tracker,
-        ):
-            if hidden_states is not None:
-                seconds = hidden_states.seconds
-            ready = [
-                replace(spec, hidden_states=hidden_states) if spec.model.freezes_encoder else spec
-                for spec in specs
-            ]
-            failures = plan.config.cluster.max_failures
-            committed |= run_folds(ready, kept, capacity, failures, stages.console, tracker)
+        trained, seconds = train_missing(plan, specs, kept, capacity, stages)
+        committed |= trained
     except TimeBudgetError as error:  # of the hidden states: no fold was begun
         if not committed:
             raise
@@ -220,6 +210,42 @@ def _train(plan: Plan, stages: Stages) -> dict[str, Any]:
     baseline_oof = finish_baselines(plan, baselines, stages)
     compared = comparison.finish(baseline_oof, stages) if comparison is not None else None
     return write_results(plan, specs, committed, seconds, baseline_oof, Stages(stages.console), compared)
+
+
+def train_missing(
+    plan: Plan,
+    specs: list[FoldSpec],
+    kept: dict[str, FoldResult],
+    capacity: Capacity | None,
+    stages: Stages,
+) -> tuple[dict[str, FoldResult], float]:
+    """Trains what is not kept, with the frozen encoder's output at hand.
+
+    Args:
+        plan: The run.
+        specs: Its fold runs, in order.
+        kept: Those that are finished, by name.
+        capacity: Of `prepare_cluster`.
+        stages: Where it is told.
+
+    Returns:
+        As `folds.launch.run_folds`, and the seconds that the encoder's output took.
+
+    Raises:
+        FoldError: Some failed for good; the rest were committed first.
+        TimeBudgetError: Before any was begun.
+    """
+    with (
+        hidden_states_of(plan, specs, kept, capacity, stages) as hidden_states,
+        tracking(plan.run, plan.config) as tracker,
+    ):
+        ready = [
+            replace(spec, hidden_states=hidden_states) if spec.model.freezes_encoder else spec
+            for spec in specs
+        ]
+        failures = plan.config.cluster.max_failures
+        results = run_folds(ready, kept, capacity, failures, stages.console, tracker)
+    return results, 0.0 if hidden_states is None else hidden_states.seconds
 
 
 def prepare_cluster(plan: Plan, specs: list[FoldSpec], num_missing: int, stages: Stages) -> Capacity | None:

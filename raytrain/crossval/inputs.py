@@ -30,6 +30,7 @@ from raytrain.text.vocab import Vocab
 from raytrain.text.windows import encode_windows
 from raytrain.text.words import build_embedding, read_user_dict, read_vectors, select_words
 
+Unlabelled = tuple[list[str], list[str]]  # texts, and of pairs the second ones, else the same
 _CHUNK = 10_000
 _MANY_CUT = 0.05  # share of the texts from which on it is told that they are cut
 
@@ -89,9 +90,22 @@ def class_weights(config: Config, corpus: Corpus) -> tuple[float, ...] | None:
 
 
 def read_shared(
-    config: Config, corpus: Corpus, encoder: EncoderFiles, dictionary: Dictionary, stages: Stages
+    config: Config,
+    corpus: Corpus,
+    encoder: EncoderFiles,
+    dictionary: Dictionary,
+    stages: Stages,
+    unlabelled: Unlabelled | None = None,
 ) -> Shared:
     """Encodes the corpus and lays out the word embedding. Large corpora of a classifier are encoded on Ray.
+
+    Args:
+        config: Of the run.
+        corpus: The labelled texts.
+        encoder: Whose vocabulary is read.
+        dictionary: The words that jieba must know.
+        stages: Where progress is told.
+        unlabelled: Texts to encode behind those of the corpus; None takes those that the config asks for.
 
     Raises:
         CorpusError: The user dictionary, the kept keywords or the word vectors cannot be used.
@@ -109,8 +123,9 @@ def read_shared(
             encoded, rows = encode_windows(texts, vocab, maxlen, with_words, user_dict)
     else:
         texts, pairs = _columns(corpus)
-        if config.train.pseudo_labels is not None:
-            unlabelled = _unlabelled(config)
+        if unlabelled is None and config.train.pseudo_labels is not None:
+            unlabelled = read_unlabelled(config.data.test or "", config.data.text_columns)
+        if unlabelled is not None:
             texts, pairs = texts + unlabelled[0], pairs and pairs + unlabelled[1]
         encoded = _encode(config, texts, pairs, encoder.vocab, with_words, user_dict, stages)
         rows = TextRows(encoded.rows) if config.encoder.windows > 1 else None
@@ -181,9 +196,9 @@ def _columns(corpus: Corpus) -> tuple[list[str], list[str] | None]:
     return columns[0], columns[1] if len(columns) == 2 else None
 
 
-def _unlabelled(config: Config) -> tuple[list[str], list[str]]:
-    """The texts of data.test, and of pairs their second ones; not where one is empty."""
-    tables = iter_texts(config.data.test or "", config.data.text_columns)
+def read_unlabelled(path: str, columns: Sequence[str]) -> Unlabelled:
+    """The texts of a file, and of pairs their second ones; not where one is empty."""
+    tables = iter_texts(path, columns)
     rows = [[table[name].to_pylist() for name in table.column_names if name != "id"] for table in tables]
     kept = [parts for columns in rows for parts in zip(*columns, strict=True) if all(map(str.strip, parts))]
     return [parts[0] for parts in kept], [parts[-1] for parts in kept]

@@ -23,7 +23,7 @@ from raytrain.corpus.corpus import Corpus
 from raytrain.crossval.adapt import adapt_encoder
 from raytrain.crossval.directory import identify
 from raytrain.crossval.duplicates import Duplicates
-from raytrain.crossval.inputs import read_shared
+from raytrain.crossval.inputs import Unlabelled, read_shared
 from raytrain.crossval.prepare import PreparedRun
 from raytrain.devices import quick_imports
 from raytrain.folds.frozen import EncoderSource
@@ -120,8 +120,21 @@ class Plan:
         )
 
 
-def load_plan(run: Directory, config: Config, prepared: PreparedRun, stages: Stages) -> Plan:
+def load_plan(
+    run: Directory,
+    config: Config,
+    prepared: PreparedRun,
+    stages: Stages,
+    unlabelled: Unlabelled | None = None,
+) -> Plan:
     """Encodes the corpus, and meanwhile loads the encoder on Ray; adapts it first where the config says so.
+
+    Args:
+        run: Its directory.
+        config: Its config.
+        prepared: What it is made of.
+        stages: Where progress is told.
+        unlabelled: As of `read_shared`.
 
     Raises:
         InputError: The encoder's weights, the user dictionary or the word vectors cannot be used.
@@ -131,7 +144,7 @@ def load_plan(run: Directory, config: Config, prepared: PreparedRun, stages: Sta
     corpus = prepared.corpus
     encoder = adapt_encoder(run, config, corpus, prepared.encoder, stages)
     weights, answer = _load_encoder(config, encoder)
-    shared = read_shared(config, corpus, encoder, prepared.dictionary, stages)
+    shared = read_shared(config, corpus, encoder, prepared.dictionary, stages, unlabelled)
     facts: dict[str, Any] = {"digest": "", "layout": None}
     if answer is not None:
         with stages.stage("loading the encoder") as stage:

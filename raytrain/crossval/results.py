@@ -9,7 +9,7 @@ import ray
 from raytrain.crossval.by_time import time_summary
 from raytrain.crossval.fuse import fuse_members, fusion_settings
 from raytrain.crossval.plan import Plan
-from raytrain.ensemble.write import write_ensemble
+from raytrain.ensemble.write import ENSEMBLE, write_ensemble
 from raytrain.folds.result import FoldResult, read_fold_oof
 from raytrain.folds.spec import FoldSpec
 from raytrain.fusion.rule import FusionRule, member_name
@@ -61,7 +61,17 @@ def write_results(
     with stages.stage("writing the ensemble", len(kept), "folds") as stage:
         labels = plan.corpus.labels
         write_ensemble(
-            plan.run, plan.config, plan.shared, labels, kept, records, summary, table, frozen, stage, rule
+            plan.run / ENSEMBLE,
+            plan.config,
+            plan.shared,
+            labels,
+            kept,
+            records,
+            summary,
+            table,
+            frozen,
+            stage,
+            rule,
         )
     return summary
 

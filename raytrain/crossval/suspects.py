@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from raytrain.config.schema import Config
-from raytrain.config.stored import check_hashes, read_stored
+from raytrain.config.stored import check_hashes, load_stored
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.duplicates import find_equal
 from raytrain.crossval.directory import hash_labels, read_summary
@@ -46,7 +46,7 @@ def load_suspects(run: Directory, stages: Stages, most: int | None = MOST_LISTED
         ArtifactError: It is no finished run, or something of it is missing or damaged.
         CorpusError: The corpus cannot be read.
     """
-    config = read_stored(run)
+    config = load_stored(run)
     if config.task != "classify":
         raise ConfigError(f"{run}: expected a run of task=classify, found task={config.task}")
     summary = read_summary(run)

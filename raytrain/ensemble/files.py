@@ -214,22 +214,43 @@ def tell(predicted: Iterable[PredictedRows], stage: Stage) -> PredictedRows:
 
 
 def predict_test(run_location: str, config: Config, stages: Stages) -> PredictedRows:
-    """Predicts config.data.test with the run's ensemble into `TEST_OUTPUT` beside it.
+    """Predicts config.data.test with the run's ensemble into `TEST_OUTPUT` beside it."""
+    run, data = Directory(run_location), config.data
+    connect(config.cluster.address)
+    name, texts = TEST_OUTPUT[config.task], str(data.test)
+    return predict_apart(f"{run}/ensemble", texts, run, name, data.text_columns, data.id, stages)
+
+
+def predict_apart(
+    ensemble: str,
+    texts: str,
+    directory: Directory,
+    name: str,
+    text_columns: Sequence[str],
+    id_column: str | None,
+    stages: Stages,
+) -> PredictedRows:
+    """As `predict_file`, on Ray, which is connected, and into a directory on any storage.
 
     TensorFlow stays out of this process: a Ray task on the same machine, whose files it reads, predicts.
+
+    Args:
+        ensemble: The artifact's directory or URI.
+        texts: The file to predict.
+        directory: Where the predictions are to lie.
+        name: Of their file there.
+        text_columns: As of `predict_file`.
+        id_column: As of `predict_file`.
+        stages: Where progress is told.
     """
     import ray
 
-    connect(config.cluster.address)
-    run = Directory(run_location)
     task: Any = ray.remote(num_cpus=0, num_returns="streaming", runtime_env=WITHOUT_GPU)(predict_file)
     task = task.options(scheduling_strategy=on_this_node())
-    with tempfile.TemporaryDirectory() as directory:
-        output = Path(directory) / TEST_OUTPUT[config.task]
-        told = task.remote(
-            f"{run}/ensemble", str(config.data.test), str(output), config.data.text_columns, config.data.id
-        )
-        with stages.stage(f"predicting {config.data.test}", unit="rows") as stage:
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / name
+        told = task.remote(ensemble, texts, str(output), text_columns, id_column)
+        with stages.stage(f"predicting {texts}", unit="rows") as stage:
             rows = tell(stage.follow(told), stage)
-        run.write_bytes(output.name, output.read_bytes())
+        directory.write_bytes(name, output.read_bytes())
     return rows

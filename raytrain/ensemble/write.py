@@ -20,6 +20,7 @@ from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes, parquet_bytes, sha256
 from raytrain.text.vocab import vocab_file
 
+ENSEMBLE = "ensemble"  # where a run's artifact lies in its directory
 # What the manifest tells of each fold: how it ended and where it ran.
 FOLD_FACTS = (
     *("seed", "restarts", "dead", "stopped_early"),
@@ -28,34 +29,33 @@ FOLD_FACTS = (
 
 
 def write_ensemble(
-    run: Directory,
+    directory: Directory,
     config: Config,
     shared: Shared,
     labels: Sequence[int | str],
     specs: Sequence[FoldSpec],
     records: Sequence[Mapping[str, Any]],
     summary: Mapping[str, Any],
-    oof: pa.Table,
+    oof: pa.Table | None,
     encoder_weights: Mapping[str, np.ndarray] | None,
     stage: Stage,
     rule: FusionRule | None = None,
 ) -> None:
-    """Gathers the committed folds into run/ensemble; the manifest is written last.
+    """Gathers the committed folds into an artifact; the manifest is written last.
 
     Args:
-        run: The run's directory.
+        directory: Where it is to lie; what lies there is deleted.
         config: The resolved config.
         shared: Encoder files and words.
         labels: The labels in order.
         specs: The committed fold runs, without those that are left out.
         records: What each left in its result.json.
         summary: Scores, as in summary.json.
-        oof: Of `scores.oof.oof_table`.
+        oof: Of `scores.oof.oof_table`; None where no row was held out.
         encoder_weights: The frozen encoder's arrays by name, where any architecture froze it.
         stage: Told of each fold.
         rule: By which members are fused; None where it is the mean and its most probable label.
     """
-    directory = run / "ensemble"
     directory.delete()
     files: list[dict[str, Any]] = []
 
@@ -76,7 +76,8 @@ def write_ensemble(
         stage.advance(1)
     for name, data in keyword_files(specs, shared).items():
         add(name, data)
-    add("oof.parquet", parquet_bytes(oof))
+    if oof is not None:
+        add("oof.parquet", parquet_bytes(oof))
     manifest = {
         "schema_version": SCHEMA_VERSION if rule is not None else _schema_version(config, shared, specs),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

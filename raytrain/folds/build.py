@@ -74,14 +74,13 @@ def _build_training(spec: FoldSpec, data: FoldData, rank: int, num_workers: int)
     import tensorflow as tf
 
     from raytrain.training.loop import FoldTraining
-    from raytrain.training.objectives import OBJECTIVES
 
     strategy = tf.distribute.MultiWorkerMirroredStrategy() if num_workers > 1 else None
     with strategy.scope() if strategy else contextlib.nullcontext():
         return FoldTraining(
             build_initial_model(spec, data),
             fold_features(spec, data),
-            OBJECTIVES[spec.task](data.targets, spec.settings, data.rows),
+            _build_objective(spec, data),
             *spec.rows(data),
             spec.settings,
             spec.seed,
@@ -91,6 +90,15 @@ def _build_training(spec: FoldSpec, data: FoldData, rank: int, num_workers: int)
             spec.accumulation,
             spec.unlabelled_rows(data),
         )
+
+
+def _build_objective(spec: FoldSpec, data: FoldData) -> Any:
+    from raytrain.training.distillation import Distillation
+    from raytrain.training.objectives import OBJECTIVES
+
+    if data.teacher is not None:
+        return Distillation(data.targets, data.teacher, spec.settings, data.rows)
+    return OBJECTIVES[spec.task](data.targets, spec.settings, data.rows)
 
 
 def _build_ngram_training(spec: FoldSpec, data: FoldData, rank: int) -> Any:

@@ -61,6 +61,8 @@ class FoldData:
         held_words: Which keywords each text holds; None where no head counts them.
         texts: (num_texts,) the texts, of pairs both joined; None where no architecture counts n-grams.
         rows: The text that each row of the features is of; None where each row is a text.
+        teacher: (num_texts, num_classes) probabilities that a student learns, NaN of texts of which the
+            teacher says nothing; None where there is no teacher.
     """
 
     features: pa.Table
@@ -71,6 +73,7 @@ class FoldData:
     held_words: HeldWords | None = None
     texts: pa.Array | None = None
     rows: TextRows | None = None
+    teacher: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -98,9 +98,11 @@ class FoldTable:
             row.goes_on = event.goes_on
         if isinstance(event, EpochEnded):
             row.epoch, row.step = int(event.metrics["epoch"]), 0
-            row.score, row.loss = event.metrics[self._metric], event.metrics["loss"]
-            done = f"epoch {event.metrics['epoch']:g}/{row.num_epochs}"
-            self._line(name, f"{done}  loss {row.loss:.4f}  valid {self._metric} {row.score:.4f}")
+            # Without valid rows there are no scores.
+            row.score, row.loss = event.metrics.get(self._metric), event.metrics["loss"]
+            done = f"epoch {event.metrics['epoch']:g}/{row.num_epochs}  loss {row.loss:.4f}"
+            scored = "" if row.score is None else f"  valid {self._metric} {row.score:.4f}"
+            self._line(name, done + scored)
         elif isinstance(event, Stepped):
             row.step, row.num_steps = event.step, event.num_steps
             row.loss, row.rate = event.loss, event.rate

@@ -33,7 +33,7 @@ class NgramTraining:
         texts: (num_rows,) the whole corpus; of pairs, both joined.
         labels: (num_rows,) label indices.
         train_rows: Rows to learn from.
-        valid_rows: Rows to evaluate on.
+        valid_rows: Rows to evaluate on; there may be none.
         num_classes: Number of labels.
         class_weight: Weight per label index, or None.
         seed: The fold's, on which nothing depends.
@@ -82,7 +82,7 @@ class NgramTraining:
             agree: Not needed: nothing is judged.
 
         Returns:
-            The training rows' log loss and the scores of the valid ones; None where `pause` said so.
+            The training rows' log loss and the scores of the valid ones, if any; None where `pause` said so.
         """
         if pause is not None and pause():
             return None
@@ -97,8 +97,10 @@ class NgramTraining:
         self._weights = fitted.arrays()
         # What is kept is what predicts, rounded as it is.
         kept = read_classifier(self._weights, self._num_classes, "the fold")
-        self.predicted = kept.predict_proba(self._texts_of(self.valid_rows))
-        scores = score_proba(self._labels[self.valid_rows], self.predicted)
+        self.predicted, scores = np.zeros((0, self._num_classes)), {}
+        if len(self.valid_rows):
+            self.predicted = kept.predict_proba(self._texts_of(self.valid_rows))
+            scores = score_proba(self._labels[self.valid_rows], self.predicted)
         return {"loss": log_loss(labels, kept.predict_proba(texts)), **scores}
 
     def _texts_of(self, rows: np.ndarray) -> list[str]:

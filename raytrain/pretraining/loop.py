@@ -18,7 +18,7 @@ from raytrain.pretraining.pieces import SpecialIds
 from raytrain.pretraining.sequences import Sequences
 from raytrain.pretraining.settings import PretrainSettings
 from raytrain.training.batches import Piece
-from raytrain.training.schedule import rate_factor
+from raytrain.training.settings import rate_factor
 from raytrain.training.state import read_state, write_state
 from raytrain.training.step import TrainStep
 

@@ -31,7 +31,8 @@ class Folds:
 
     @property
     def num_folds(self) -> int:
-        return int(self.valid.max(initial=-1)) + 1
+        """One at least: where no row is valid, it learns from all."""
+        return max(int(self.valid.max(initial=-1)) + 1, 1)
 
     @property
     def covered(self) -> np.ndarray:
@@ -76,6 +77,11 @@ class Folds:
         # Their group does not matter, for they are in no fold and before none.
         groups = None if self.groups is None else np.pad(self.groups, (0, count))
         return replace(self, valid=valid, groups=groups)
+
+
+def learn_all(num_rows: int) -> Folds:
+    """Folds of which none is judged by a row: the first learns from all of them."""
+    return Folds(np.full((1, num_rows), NO_FOLD, np.int32))
 
 
 def write_folds(folds: Folds, ids: pa.Array) -> bytes:

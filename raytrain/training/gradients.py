@@ -121,7 +121,7 @@ class Gradients:
         """(rows,) losses, each the mean over a row's copies."""
         if self._copies == 1:
             return self._objective.losses(self._model, inputs, outputs, targets)
-        repeated = tf.tile(targets, [self._copies])
+        repeated = tf.concat([targets] * self._copies, axis=0)
         losses = self._objective.losses(self._model, inputs, outputs, repeated)
         return tf.reduce_mean(tf.reshape(losses, [self._copies, -1]), axis=0)
 

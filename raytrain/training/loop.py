@@ -17,9 +17,8 @@ from raytrain.text.batches import FeatureRows, plan_epoch
 from raytrain.training.batches import Batches, Piece
 from raytrain.training.objectives import Objective
 from raytrain.training.rounds import NO_ROWS, Pseudo, Rounds, read_rounds
-from raytrain.training.schedule import rate_factor
 from raytrain.training.selection import Selection
-from raytrain.training.settings import TrainSettings
+from raytrain.training.settings import TrainSettings, rate_factor
 from raytrain.training.state import read_state, write_state
 from raytrain.training.step import TrainStep
 
@@ -44,7 +43,8 @@ class FoldTraining:
         features: The whole corpus.
         objective: What is to be learned of its rows.
         train_rows: Rows to learn from.
-        valid_rows: Rows to evaluate on.
+        valid_rows: Rows to evaluate on; without any, epochs have no scores but their loss, by which alone it
+            is judged whether anything is learned.
         settings: Hyperparameters.
         seed: Of shuffles and dropout.
         strategy: A tf.distribute strategy where several workers share the fold.
@@ -190,7 +190,7 @@ class FoldTraining:
             asks for a restart: the next call goes on.
 
         Raises:
-            RaytrainError: The loss or the valid rows' logits are no longer finite.
+            RaytrainError: The loss or the valid rows' logits (without any, the weights) are not finite.
         """
         rng = np.random.default_rng([self.seed, self.epoch])
         plan = plan_epoch(self.train_rows, self.features.lengths, self.settings.batch_size, rng)
@@ -242,6 +242,8 @@ class FoldTraining:
         return self.guess.begins_again
 
     def _has_learned(self, metrics: dict[str, float]) -> bool:
+        if not len(self.valid_rows):
+            return False
         return self.objective.has_learned(self.valid_rows, self.predicted, metrics)
 
     def stop_early(self) -> None:
@@ -290,6 +292,10 @@ class FoldTraining:
 
     def evaluate(self) -> dict[str, float]:
         """Scores the valid rows and keeps what the model says of them in `predicted`."""
+        if not len(self.valid_rows):
+            self._check_weights()
+            self.predicted = np.zeros((0, max(self.model.output_shape[-1], 2)), np.float32)
+            return {}
         with self._judged():
             predicted = self.objective.predict(
                 self.model, self.features, self.valid_rows, self._predicted_rows
@@ -298,6 +304,11 @@ class FoldTraining:
                 raise RaytrainError(f"the valid rows' logits are not finite in epoch {self.epoch}; {ADVICE}")
             self.predicted = predicted
             return self.objective.score(self.model, self.valid_rows, predicted)
+
+    def _check_weights(self) -> None:
+        """Looks for what the last update may have done, where no logits of valid rows would show it."""
+        if not all(np.isfinite(value).all() for value in self.weights().values()):
+            raise RaytrainError(f"the weights are not finite in epoch {self.epoch}; {ADVICE}")
 
     def _judged(self) -> contextlib.AbstractContextManager[None]:
         """The model as it is judged and kept: with its weights' average, where there is one."""

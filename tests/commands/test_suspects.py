@@ -63,7 +63,7 @@ def test_what_a_person_filled_in_is_not_overwritten(finished, capsys):
     [
         (["--most", "-1"], "--most: expected 0 or more"),
         (["--output", "out.xlsx"], "--output: expected a name that ends in .csv"),
-        ([], "is no run"),
+        ([], "expected a run's directory"),
     ],
 )
 def test_what_cannot_be_done_is_a_usage_error(tmp_path, capsys, arguments, said):

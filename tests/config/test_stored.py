@@ -5,7 +5,7 @@ import pytest
 from raytrain.config.keys import FREE_KEYS, PRETRAIN_FREE_KEYS
 from raytrain.config.load import load_config, read_config
 from raytrain.config.pretraining import PretrainConfig
-from raytrain.config.stored import CONFIG_FILE, check_config, check_hashes, read_stored
+from raytrain.config.stored import CONFIG_FILE, check_config, check_hashes, load_stored
 from raytrain.errors import ArtifactError, ConfigError
 from raytrain.storage.directory import Directory
 
@@ -65,13 +65,46 @@ def test_inputs_that_changed_are_named(tmp_path):
     assert [problem.split(":")[0] for problem in raised.value.problems[:2]] == ["a", "c"]
 
 
-def test_a_stored_config_is_read_back(tmp_path):
-    run = Directory(tmp_path)
-    with pytest.raises(ArtifactError, match=r"is no run: expected the file config\.yaml there"):
-        read_stored(run)
-    config, _ = of_run("seed=7", "data.labels=b.csv")
+def test_a_stored_config_is_read_and_overridden(tmp_path):
+    run, config = Directory(tmp_path), of_run("train.epochs=4", "model.architecture=[textcnn,tfidf]")[0]
     run.write_bytes(CONFIG_FILE, config.to_yaml().encode())
-    assert read_stored(run) == config
-    run.write_bytes(CONFIG_FILE, of_pretraining()[0].to_yaml().encode())
-    with pytest.raises(ArtifactError, match="is not the config of a run"):
-        read_stored(run)
+    assert load_stored(run) == config
+    changed = load_stored(run, ["train.epochs=2", "model.architecture=textcnn"])
+    assert changed.train.epochs == 2 and changed.model.architectures == ["textcnn"]
+    assert changed.data == config.data
+
+
+def test_a_config_from_before_a_default_was_another_is_read_as_it_was_meant(tmp_path):
+    text = of_run()[0].to_yaml().replace("  duplicates: group\n", "")
+    Directory(tmp_path).write_bytes(CONFIG_FILE, text.encode())
+    assert load_stored(Directory(tmp_path)).folds.duplicates == "keep"
+    assert load_stored(Directory(tmp_path), ["seed=3"]).folds.duplicates == "keep"
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [("seed", "expected key.path=value"), ("train.epochz=2", "did you mean train.epochs"), ("a=[", "")],
+)
+def test_overrides_that_are_none_are_told(tmp_path, override, said):
+    Directory(tmp_path).write_bytes(CONFIG_FILE, of_run()[0].to_yaml().encode())
+    with pytest.raises(ConfigError) as raised:
+        load_stored(Directory(tmp_path), [override])
+    assert said in str(raised.value)
+
+
+def test_what_is_no_run_is_told(tmp_path):
+    with pytest.raises(ArtifactError, match="expected a run's directory"):
+        load_stored(Directory(tmp_path))
+    Directory(tmp_path).write_bytes(CONFIG_FILE, of_pretraining()[0].to_yaml().encode())
+    with pytest.raises(ConfigError, match="another command"):
+        load_stored(Directory(tmp_path))
+    Directory(tmp_path).write_bytes(CONFIG_FILE, b"seed: [")
+    with pytest.raises(ArtifactError, match="damaged"):
+        load_stored(Directory(tmp_path))
+
+
+def test_a_stored_config_reads_nothing_of_this_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", "geheim")
+    text = of_run()[0].to_yaml().replace("path: a.csv", "path: ${oc.env:SECRET}")
+    Directory(tmp_path).write_bytes(CONFIG_FILE, text.encode())
+    assert load_stored(Directory(tmp_path), ["seed=3"]).data.path == "${oc.env:SECRET}"

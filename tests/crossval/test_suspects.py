@@ -169,7 +169,7 @@ def test_texts_to_predict_are_not_asked_for(committed):
 
 
 def test_a_run_that_is_none_or_not_finished_or_of_another_corpus_is_told(committed):
-    with pytest.raises(ArtifactError, match=r"is no run: expected the file config\.yaml"):
+    with pytest.raises(ArtifactError, match=r"expected a run's directory with config\.yaml"):
         load_suspects(committed.run, silent_stages())
     committed.train()
     inputs = json.loads(committed.run.read_bytes("corpus.json"))
@@ -187,5 +187,5 @@ def test_a_run_that_is_none_or_not_finished_or_of_another_corpus_is_told(committ
     with pytest.raises(ConfigError, match="expected a run of task=classify, found task=tag"):
         load_suspects(committed.run, silent_stages())
     committed.run.write_bytes("config.yaml", b"task: cook\n")
-    with pytest.raises(ArtifactError, match="is not the config of a run"):
+    with pytest.raises(ArtifactError, match=r"config\.yaml is damaged"):
         load_suspects(committed.run, silent_stages())

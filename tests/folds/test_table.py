@@ -231,3 +231,10 @@ def test_in_the_table_a_fold_begun_again_is_at_its_beginning_and_says_why():
     assert row_of(table, NAMES[0])[:2] == ["training", "1/3"]
     assert f"{NAMES[0]}: learns nothing (loss 0.693" in picture(table)
     assert f"{NAMES[1]}:" not in picture(table)
+
+
+def test_an_epoch_without_scores_is_told_by_its_loss():
+    console = plain_console()
+    table = FoldTable(dict.fromkeys(NAMES, 3), console)
+    table.update(NAMES[0], EpochEnded({"epoch": 1, "loss": 0.5}))
+    assert console.file.getvalue() == f"{NAMES[0]}  epoch 1/3  loss 0.5000\n"

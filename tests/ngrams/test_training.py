@@ -93,3 +93,14 @@ def test_what_a_checkpoint_holds_is_that_nothing_is_done_yet(trained, tmp_path):
 def test_workers_beside_the_first_wait_for_nothing():
     training = new_training(texts=None, rank=1)
     assert training.run_epoch() == {"epoch": 1} and training.finished
+
+
+def test_without_valid_rows_all_rows_are_learned_and_there_are_no_scores():
+    training = new_training(train_rows=np.arange(48), valid_rows=np.zeros(0, np.int64))
+    assert set(training.run_epoch()) == {"epoch", "loss"}
+    weights, predicted, _ = training.selected()
+    assert predicted.shape == (0, 2)
+    own = read_classifier(weights, 2, "the fold").predict_proba(TEXTS)
+    np.testing.assert_allclose(own, fit_classifier(TEXTS, LABELS, 2).predict_proba(TEXTS), atol=1e-6)
+    table = training.objective.oof_table(training.valid_rows, predicted, pa.array(range(48)), weights)
+    assert table.column_names == ["row", "id", "proba_0", "proba_1"] and not table.num_rows

@@ -785,3 +785,59 @@ def test_another_fold_begins_without_restarts(fold, eagerly):
         False,
         None,
     )
+
+
+# ── no valid rows ──────────────────────────────────────────────────────────────────────────────────
+
+NO_ROWS, ALL = np.zeros(0, np.int64), np.arange(NUM_ROWS)
+
+
+def train_on_all(fold):
+    while not fold.finished:
+        fold.run_epoch()
+        if fold.guess.begins_again:
+            return
+
+
+def test_without_valid_rows_epochs_have_a_loss_and_the_last_one_is_kept(fold):
+    training = fold(train_rows=ALL, valid_rows=NO_ROWS, monitor="loss", epochs=2)
+    train_on_all(training)
+    weights, predicted, metrics = training.selected()
+    assert [set(epoch) for epoch in training.history] == [{"epoch", "loss"}] * 2
+    assert metrics == training.history[-1] and predicted.shape == (0, 2)
+    assert distance(weights, training.weights()) == 0
+
+
+def test_without_valid_rows_the_rows_that_are_learned_are_learned_as_ever(fold):
+    own, other = (fold(valid_rows=rows, monitor="loss", epochs=2, fresh=True) for rows in (NO_ROWS, VALID))
+    for training in (own, other):
+        train_on_all(training)
+    assert distance(all_weights(own), all_weights(other)) == 0
+
+
+def test_without_valid_rows_a_checkpoint_goes_on_as_if_nothing_had_happened(fold, tmp_path):
+    options = {"train_rows": ALL, "valid_rows": NO_ROWS, "monitor": "loss", "epochs": 3, "fresh": True}
+    whole, first, second = (fold(**options) for _ in range(3))
+    train_on_all(whole)
+    first.run_epoch()
+    first.save(tmp_path)
+    second.load(tmp_path)
+    train_on_all(second)
+    assert distance(whole.weights(), second.weights()) == 0
+
+
+def test_without_valid_rows_the_loss_alone_says_that_nothing_is_learned(fold):
+    noise = np.random.default_rng(3).permutation(LABELS)
+    options = {"train_rows": ALL, "valid_rows": NO_ROWS, "monitor": "loss", "learning_rate": 1e-9}
+    training = fold(labels=noise, encoder_learning_rate=1e-9, restarts=1, epochs=2, **options)
+    train_on_all(training)
+    assert training.guess.begins_again
+
+
+def test_without_valid_rows_weights_that_are_not_finite_are_an_error(fold):
+    training = fold(train_rows=ALL, valid_rows=NO_ROWS, monitor="loss", fresh=True)
+    next(iter(head_variables(training.model).values())).assign_add(
+        np.full(next(iter(head_variables(training.model).values())).shape, np.nan)
+    )
+    with pytest.raises(RaytrainError, match="not finite"):
+        training.evaluate()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plain_settings import plain_settings
 
-from raytrain.training.schedule import rate_factor
+from raytrain.training.settings import rate_factor
 
 SCHEDULES = ("constant", "linear", "cosine", "plateau")
 

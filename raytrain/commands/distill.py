@@ -1,0 +1,31 @@
+"""Teaches one small model what a finished run's ensemble says of its rows, and of texts without labels."""
+
+from raytrain.commands.refit import run_parser
+from raytrain.commands.shared import AS_PROGRAM, Named, describe, job_console, tell_artifact
+
+EXAMPLES = """{distill} runs/mine
+{distill} runs/mine --texts unlabelled.csv --column content
+{distill} runs/mine --output models/small distill.temperature=4 distill.hard=0 train.epochs=10
+{predict} --ensemble runs/mine/distilled --input posts.csv --output predictions.csv"""
+WHEN_INTERRUPTED = "its last checkpoint is kept: run the same command again to go on"
+
+
+def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
+    """Parses, trains, and says where the artifact lies."""
+    parser = run_parser(describe(__doc__, EXAMPLES, named), named("distill"), "distilled")
+    parser.add_argument(
+        "--texts", metavar="FILE", help="texts without labels, of which the ensemble's word is learned, too"
+    )
+    parser.add_argument(
+        "--column",
+        action="append",
+        metavar="NAME",
+        help="their text column (twice for a pair); default: as trained",
+    )
+    options = parser.parse_intermixed_args(arguments)
+    console = job_console()
+    from raytrain.refit.distill import distill_run
+
+    run, texts, columns = options.run, options.texts, options.column
+    distill_run(run, texts, columns, options.output, options.overrides, console)
+    tell_artifact(options.output or f"{run.rstrip('/')}/distilled", console, named)

@@ -1,0 +1,1 @@
+"""One model out of a run's many: trained anew on all rows, or taught by the ensemble."""

@@ -1,0 +1,180 @@
+"""The distillation of a run: one small model learns what its ensemble says."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from raytrain.cluster import connect
+from raytrain.config.defaults import num_epochs
+from raytrain.config.schema import Config
+from raytrain.corpus.unlabelled import count_texts
+from raytrain.crossval.directory import identify
+from raytrain.crossval.driver import announce
+from raytrain.crossval.plan import Plan, load_plan
+from raytrain.crossval.prepare import PreparedRun
+from raytrain.ensemble.artifact import Ensemble, load_ensemble
+from raytrain.errors import ConfigError
+from raytrain.folds.spec import FoldData
+from raytrain.pretrained.start import hash_encoder, hash_input
+from raytrain.refit.finished import FinishedRun, change_config, read_finished, without_test
+from raytrain.refit.place import Place, take_place
+from raytrain.refit.teacher import Taught, ask_ensemble, read_oof
+from raytrain.refit.train import build_specs_of_all, prepare_rows, result_lines, train_artifact
+from raytrain.splits.folds import learn_all
+from raytrain.stages import Stages
+from raytrain.storage.files import sha256
+from raytrain.tasks import reads_encoder
+
+CHANGEABLE = ("train.", "seed", "model.", "encoder.", "words.", "cluster.")
+
+
+def distill_run(
+    location: str,
+    texts: str | None,
+    columns: Sequence[str] | None,
+    output: str | None,
+    overrides: Sequence[str],
+    console: Console,
+) -> dict[str, Any] | None:
+    """Teaches one model a finished run's out-of-fold probabilities, and its ensemble's of other texts.
+
+    Args:
+        location: The run's directory or URI.
+        texts: A file of texts without labels; None: the labelled ones alone.
+        columns: Its text columns; None: as trained.
+        output: Where the artifact is to lie; None: `distilled` in the run's directory.
+        overrides: `key.path=value` over the student's config.
+        console: Where progress is drawn.
+
+    Returns:
+        The manifest's `metrics`; None where the artifact was there already.
+
+    Raises:
+        InputError: Run, config, texts, encoder or cluster cannot be used; nothing was trained.
+        FoldError: The student failed for good.
+        TimeBudgetError: It was used up before the end.
+    """
+    run = read_finished(location)
+    config = student_config(run, overrides, texts)
+    own_columns = list(columns or config.data.text_columns)
+    ensemble = load_ensemble(run.ensemble)
+    budget = config.cluster.time_budget
+    stages = Stages(console, None if budget is None else time.time() + budget)
+    with take_place(output or f"{run.directory}/distilled", config) as place:
+        if texts is not None:
+            count_texts(texts, own_columns)
+        prepared = prepare_rows(run, config, False, stages)
+        prepared = replace(prepared, hashes=_inputs(config, ensemble, prepared, texts, own_columns))
+        if place.is_made(prepared.hashes):
+            console.print(f"{place.artifact} is there; nothing to train", highlight=False, markup=False)
+            return None
+        connect(config.cluster.address)
+        oof, taught = read_oof(ensemble, prepared.corpus), None
+        if texts is not None:
+            name = f"teacher-{identify(config, prepared.hashes)[:16]}.parquet"
+            taught = ask_ensemble(ensemble, texts, own_columns, place.training, name, stages)
+        summary = _teach(run, config, prepared, oof, taught, place, stages)
+    for line in result_lines(summary):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return summary
+
+
+def student_config(run: FinishedRun, overrides: Sequence[str], texts: str | None) -> Config:
+    """The run's config, but for a small encoder and one architecture, and overrides over it.
+
+    Raises:
+        ConfigError: They are not of a student.
+    """
+    if run.config.task != "classify":
+        raise ConfigError(
+            f"{run.directory}: expected a run of task=classify, found task={run.config.task}",
+            ["a tagger is not distilled; refit makes one model of its run"],
+        )
+    networks = [name for name in run.config.model.architectures if reads_encoder(name)]
+    given = {override.partition("=")[0] for override in overrides}
+    if not networks and "model.architecture" not in given:
+        raise ConfigError(
+            "model.architecture: the run has tfidf alone, which cannot learn a teacher's probabilities",
+            ["say which network is to learn them, e.g. model.architecture=textcnn"],
+        )
+    own = ["encoder.checkpoint=mini", "encoder.pretrained=true", "train.pseudo_labels=null"]
+    # Of another encoder and of its size.
+    own += [f"{key}=null" for key in ("train.learning_rate", "train.encoder_learning_rate")]
+    if networks:
+        own.append(f"model.architecture={networks[0]}")
+    if "finetune" not in networks[:1]:
+        own.append("model.pooling=first")
+    config = without_test(change_config(run, [*own, *overrides], CHANGEABLE))
+    wrong = {
+        "model.architecture: expected one network; tfidf cannot learn a teacher's probabilities": (
+            not all(reads_encoder(name) for name in config.model.architectures)
+        ),
+        f"model.architecture: expected one; found {', '.join(config.model.architectures)}": (
+            len(config.model.architectures) > 1
+        ),
+        "train.pseudo_labels: expected null: the teacher labels texts, --texts FILE names them": (
+            config.train.pseudo_labels is not None
+        ),
+        "words.keywords: expected null with --texts; say words.keywords=null": (
+            texts is not None and config.words.keywords is not None
+        ),
+    }
+    problems = [problem for problem, is_so in wrong.items() if is_so]
+    if problems:
+        raise ConfigError("the student cannot be trained so", problems)
+    return config
+
+
+def _inputs(
+    config: Config, ensemble: Ensemble, prepared: PreparedRun, texts: str | None, columns: list[str]
+) -> dict[str, str]:
+    """What the student is made of, by name."""
+    inputs = dict(prepared.hashes)
+    if prepared.encoder.files:
+        inputs["encoder.checkpoint"] = hash_encoder(prepared.encoder)
+    inputs["the run's ensemble"] = sha256(ensemble.directory.read_bytes("manifest.json"))
+    if texts is not None:
+        inputs["--texts"] = f"{hash_input('--texts', Path(texts))} {' '.join(columns)}"
+    return inputs | {f"distill.{key}": str(value) for key, value in config.distill.model_dump().items()}
+
+
+def _teach(
+    run: FinishedRun,
+    config: Config,
+    prepared: PreparedRun,
+    oof: np.ndarray,
+    taught: Taught | None,
+    place: Place,
+    stages: Stages,
+) -> dict[str, Any]:
+    """Trains the student, and writes its artifact."""
+    plan = load_plan(place.training, config, prepared, stages, None if taught is None else taught.texts)
+    announce(plan, stages.console)
+    [architecture] = config.model.architectures
+    epochs = num_epochs(config, architecture, plan.pretrained, plan.shared.features.num_rows)
+    data = taught_data(plan, oof if taught is None else np.concatenate([oof, taught.proba]))
+    specs = build_specs_of_all(plan, data, {architecture: epochs}, **config.distill.model_dump())
+    counts = {
+        "labelled_rows": len(oof),
+        "with_out_of_fold": int(np.isfinite(oof).all(axis=1).sum()),
+        "unlabelled_texts": 0 if taught is None else len(taught.proba),
+    }
+    facts = {
+        "made_by": "distill",
+        "folds": run.scores(run.config.model.architectures),
+        "taught": counts | config.distill.model_dump(),
+    }
+    told = ", ".join(f"{count:,} {key.replace('_', ' ')}" for key, count in counts.items())
+    stages.say(f"teacher: {run.ensemble} ({told})")
+    return train_artifact(plan, specs, place, facts, stages)
+
+
+def taught_data(plan: Plan, teacher: np.ndarray) -> FoldData:
+    """What a student reads: all texts are learned, those without a label, too."""
+    data = plan.fold_data()
+    return replace(data, folds=learn_all(len(teacher)), teacher=teacher.astype(np.float32))

@@ -1,0 +1,88 @@
+"""The refit of a run: one model of each architecture, on all labelled rows, with the run's config."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from rich.console import Console
+
+from raytrain.cluster import connect
+from raytrain.crossval.driver import announce
+from raytrain.crossval.plan import load_plan
+from raytrain.errors import ConfigError
+from raytrain.refit.finished import FinishedRun, change_config, read_finished, without_test
+from raytrain.refit.place import take_place
+from raytrain.refit.train import build_specs_of_all, prepare_rows, result_lines, train_artifact
+from raytrain.stages import Stages
+from raytrain.tasks import reads_encoder
+
+CHANGEABLE = ("train.", "seed", "model.architecture", "cluster.")
+
+
+def refit_run(
+    location: str, output: str | None, overrides: Sequence[str], console: Console
+) -> dict[str, Any] | None:
+    """Trains one model of each architecture of a finished run on all its labelled rows.
+
+    Each learns for as many epochs as the folds' models had learned: the median over the folds of the epoch
+    that was kept; `train.epochs` among the overrides says otherwise.
+
+    Args:
+        location: The run's directory or URI.
+        output: Where the artifact is to lie; None: `refit` in the run's directory.
+        overrides: `key.path=value` over the run's config.
+        console: Where progress is drawn.
+
+    Returns:
+        The manifest's `metrics`; None where the artifact was there already.
+
+    Raises:
+        InputError: Run, config, corpus, encoder or cluster cannot be used; nothing was trained.
+        FoldError: A model failed for good; the others are committed.
+        TimeBudgetError: It was used up before the end.
+    """
+    run = read_finished(location)
+    config = without_test(change_config(run, overrides, CHANGEABLE))
+    epochs = choose_epochs(run, config.model.architectures, config.train.epochs)
+    budget = config.cluster.time_budget
+    stages = Stages(console, None if budget is None else time.time() + budget)
+    with take_place(output or f"{run.directory}/refit", config) as place:
+        prepared = prepare_rows(run, config, config.model.has_networks, stages)
+        made_of = {"refit": ", ".join(f"{name} {number}" for name, number in epochs.items())}
+        prepared = replace(prepared, hashes=prepared.hashes | made_of)
+        if place.is_made(prepared.hashes):
+            console.print(f"{place.artifact} is there; nothing to train", highlight=False, markup=False)
+            return None
+        connect(config.cluster.address)
+        plan = replace(load_plan(run.directory, config, prepared, stages), run=place.training)
+        announce(plan, console)
+        specs = build_specs_of_all(plan, plan.fold_data(), epochs)
+        facts = {"made_by": "refit", "folds": run.scores(config.model.architectures)}
+        summary = train_artifact(plan, specs, place, facts, stages)
+    for line in result_lines(summary):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return summary
+
+
+def choose_epochs(run: FinishedRun, architectures: Sequence[str], told: int | None) -> dict[str, int]:
+    """Epochs of each architecture.
+
+    Args:
+        run: The run.
+        architectures: Those that are trained.
+        told: `train.epochs` of now; where it is the run's own, the folds say how many.
+
+    Raises:
+        ConfigError: The run has no such architecture.
+    """
+    known = run.config.model.architectures
+    unknown = [name for name in architectures if name not in known]
+    if unknown:
+        expected = f"expected some of {', '.join(known)}, which the run has"
+        raise ConfigError(f"model.architecture: {expected}; found {', '.join(unknown)}")
+    by_folds = told == run.config.train.epochs
+    return {
+        name: run.kept_epochs(name) if by_folds or told is None or not reads_encoder(name) else told
+        for name in architectures
+    }

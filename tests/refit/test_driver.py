@@ -1,0 +1,44 @@
+import pytest
+from finished_run import write_finished
+from tiny_run import silent_console, tiny_config
+
+from raytrain.errors import ArtifactError, ConfigError
+from raytrain.refit.driver import choose_epochs, refit_run
+from raytrain.refit.finished import read_finished
+
+
+@pytest.fixture
+def run(tmp_path):
+    config = tiny_config(tmp_path, model__architecture="[textcnn,tfidf]", train__epochs=9)
+    return read_finished(str(write_finished(config, {"textcnn": [2, 4, 3], "tfidf": [1, 1, 1]})))
+
+
+@pytest.mark.parametrize("told", [9, None])
+def test_the_folds_say_how_many_epochs(run, told):
+    assert choose_epochs(run, ["textcnn", "tfidf"], told) == {"textcnn": 3, "tfidf": 1}
+
+
+def test_epochs_that_are_said_now_count_but_for_n_grams(run):
+    assert choose_epochs(run, ["tfidf", "textcnn"], 5) == {"tfidf": 1, "textcnn": 5}
+
+
+def test_an_architecture_that_the_run_lacks_is_refused(run):
+    with pytest.raises(
+        ConfigError, match="expected some of textcnn, tfidf, which the run has; found rnn_cnn"
+    ):
+        choose_epochs(run, ["textcnn", "rnn_cnn"], None)
+
+
+def test_what_cannot_be_is_told_before_anything_is_written(run, tmp_path):
+    where = str(run.directory)
+    with pytest.raises(ConfigError, match=r"folds\.repeats"):
+        refit_run(where, None, ["folds.repeats=2"], silent_console())
+    with pytest.raises(ArtifactError):
+        refit_run(str(tmp_path / "nowhere"), None, [], silent_console())
+    assert not (tmp_path / "runs" / "tiny" / "refit-training").exists()
+
+
+def test_the_runs_own_artifact_is_not_overwritten(run):
+    with pytest.raises(ConfigError, match="found other files"):
+        refit_run(str(run.directory), run.ensemble, [], silent_console())
+    assert run.directory.exists("ensemble/manifest.json")

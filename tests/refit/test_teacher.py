@@ -1,0 +1,82 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from raytrain.corpus.corpus import Corpus
+from raytrain.ensemble import files as files_module
+from raytrain.errors import ArtifactError
+from raytrain.refit import teacher as teacher_module
+from raytrain.refit.teacher import ask_ensemble, read_oof
+from raytrain.storage.directory import Directory
+from raytrain.storage.files import parquet_bytes
+
+CORPUS = Corpus(pa.table({"id": ["甲", "乙"], "text": ["天", "地"]}), [0, 1], "a" * 64, "a.csv", {})
+OOF = {"id": ["甲", "乙"], "label": [0, 1], "proba_0": [0.25, np.nan], "proba_1": [0.75, np.nan]}
+
+
+class Artifact:
+    """Of an ensemble, what a student reads."""
+
+    directory, labels = "runs/甲/ensemble", [0, 1]
+
+    def __init__(self, table):
+        self.table = table
+
+    def read(self, name):
+        assert name == "oof.parquet"
+        return parquet_bytes(pa.table(self.table)) if isinstance(self.table, dict) else self.table
+
+
+def test_the_word_on_the_labelled_rows_is_out_of_fold_and_nan_where_no_fold_covered_them():
+    np.testing.assert_array_equal(read_oof(Artifact(OOF), CORPUS), [[0.25, 0.75], [np.nan, np.nan]])
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (OOF | {"id": ["乙", "甲"]}, "found others"),
+        ({"id": ["甲", "乙"], "proba_0": [0.5, 0.5]}, "damaged"),
+        (b"PAR1", "damaged"),
+    ],
+)
+def test_another_word_is_refused(table, said):
+    with pytest.raises(ArtifactError, match=said):
+        read_oof(Artifact(table), CORPUS)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Predicts 0.1 for the first row, 0.2 for the second…, and counts how often it was asked."""
+    calls = []
+
+    def predict(ensemble, texts, directory, name, columns, id_column, stages):
+        calls.append((ensemble, texts, columns))
+        with Path(texts).open(encoding="utf-8", newline="") as stream:
+            values = np.arange(1, len(list(csv.DictReader(stream))) + 1) / 10
+        directory.write_bytes(name, parquet_bytes(pa.table({"proba_0": values, "proba_1": 1 - values})))
+
+    assert teacher_module.predict_apart is files_module.predict_apart
+    monkeypatch.setattr(teacher_module, "predict_apart", predict)
+    return calls
+
+
+def test_the_word_on_a_file_is_kept_and_empty_texts_are_left_out(tmp_path, asked):
+    path = tmp_path / "new.csv"
+    path.write_text("t,u\n天,一\n ,二\n地,\n人,四\n", encoding="utf-8")
+    arguments = Artifact(OOF), str(path), ["t"], Directory(tmp_path), "teacher.parquet", None
+    for _ in range(2):
+        taught = ask_ensemble(*arguments)
+        assert taught.texts == (["天", "地", "人"],) * 2
+        np.testing.assert_allclose(taught.proba[:, 0], [0.1, 0.3, 0.4])
+    assert asked == [("runs/甲/ensemble", str(path), ["t"])]
+
+
+def test_of_pairs_both_texts_are_there(tmp_path, asked):
+    path = tmp_path / "new.csv"
+    path.write_text("t,u\n天,一\n ,二\n地,\n人,四\n", encoding="utf-8")
+    taught = ask_ensemble(Artifact(OOF), str(path), ["t", "u"], Directory(tmp_path), "a.parquet", None)
+    assert taught.texts == (["天", "人"], ["一", "四"])
+    np.testing.assert_allclose(taught.proba[:, 0], [0.1, 0.4])
