@@ -67,6 +67,24 @@ class FusionRule:
             return self
         return replace(self, weights={name: weight for name, weight in self.weights.items() if weight > 0})
 
+    def of_single_models(self, architectures: Sequence[str]) -> "FusionRule":
+        """The rule for one model of each architecture, which stands for all of its repeats.
+
+        Of other architectures than the rule's own only the temperature and the costs are taken over.
+
+        Args:
+            architectures: Their names, in order.
+        """
+        names = [member_name(name, 0) for name in architectures]
+        own = [member.partition("/")[0] for member in self.weights]
+        if set(own) != set(architectures):
+            weights, stack = equal_weights(names).tolist(), None
+        else:
+            belongs = np.array([[name == other for other in own] for name in architectures], np.float64)
+            weights = (belongs @ [*self.weights.values()]).tolist()
+            stack = None if self.stack is None else self.stack.summed(belongs)
+        return replace(self, weights=dict(zip(names, weights, strict=True)), stack=stack)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
         stack = self.stack

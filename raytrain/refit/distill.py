@@ -20,6 +20,7 @@ from raytrain.crossval.prepare import PreparedRun
 from raytrain.ensemble.artifact import Ensemble, load_ensemble
 from raytrain.errors import ConfigError
 from raytrain.folds.spec import FoldData
+from raytrain.fusion.rule import FusionRule
 from raytrain.pretrained.start import hash_encoder, hash_input
 from raytrain.refit.finished import FinishedRun, change_config, read_finished, without_test
 from raytrain.refit.place import Place, take_place
@@ -78,7 +79,7 @@ def distill_run(
         if texts is not None:
             name = f"teacher-{identify(config, prepared.hashes)[:16]}.parquet"
             taught = ask_ensemble(ensemble, texts, own_columns, place.training, name, stages)
-        summary = _teach(run, config, prepared, oof, taught, place, stages)
+        summary = _teach(run, config, prepared, oof, taught, ensemble.manifest.rule, place, stages)
     for line in result_lines(summary):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return summary
@@ -149,6 +150,7 @@ def _teach(
     prepared: PreparedRun,
     oof: np.ndarray,
     taught: Taught | None,
+    teaches: FusionRule | None,
     place: Place,
     stages: Stages,
 ) -> dict[str, Any]:
@@ -171,7 +173,9 @@ def _teach(
     }
     told = ", ".join(f"{count:,} {key.replace('_', ' ')}" for key, count in counts.items())
     stages.say(f"teacher: {run.ensemble} ({told})")
-    return train_artifact(plan, specs, place, facts, stages)
+    # What it is taught is fused and tempered already.
+    rule = None if teaches is None else replace(teaches, stack=None, temperature=1.0)
+    return train_artifact(plan, specs, place, facts, rule, stages)
 
 
 def taught_data(plan: Plan, teacher: np.ndarray) -> FoldData:

@@ -10,6 +10,7 @@ from rich.console import Console
 from raytrain.cluster import connect
 from raytrain.crossval.driver import announce
 from raytrain.crossval.plan import load_plan
+from raytrain.ensemble.artifact import load_ensemble
 from raytrain.errors import ConfigError
 from raytrain.refit.finished import FinishedRun, change_config, read_finished, without_test
 from raytrain.refit.place import take_place
@@ -44,6 +45,7 @@ def refit_run(
     """
     run = read_finished(location)
     config = without_test(change_config(run, overrides, CHANGEABLE))
+    rule = load_ensemble(run.ensemble).manifest.rule
     epochs = choose_epochs(run, config.model.architectures, config.train.epochs)
     budget = config.cluster.time_budget
     stages = Stages(console, None if budget is None else time.time() + budget)
@@ -59,7 +61,7 @@ def refit_run(
         announce(plan, console)
         specs = build_specs_of_all(plan, plan.fold_data(), epochs)
         facts = {"made_by": "refit", "folds": run.scores(config.model.architectures)}
-        summary = train_artifact(plan, specs, place, facts, stages)
+        summary = train_artifact(plan, specs, place, facts, rule, stages)
     for line in result_lines(summary):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return summary

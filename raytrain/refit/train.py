@@ -17,6 +17,7 @@ from raytrain.ensemble.write import write_ensemble
 from raytrain.errors import TimeBudgetError
 from raytrain.folds.result import FoldResult, read_fold
 from raytrain.folds.spec import FoldData, FoldSpec
+from raytrain.fusion.rule import FusionRule
 from raytrain.refit.finished import FinishedRun
 from raytrain.refit.place import Place
 from raytrain.splits.folds import learn_all
@@ -79,7 +80,12 @@ def _learn_all(spec: FoldSpec, epochs: int, settings: dict[str, Any]) -> FoldSpe
 
 
 def train_artifact(
-    plan: Plan, specs: Sequence[FoldSpec], place: Place, facts: dict[str, Any], stages: Stages
+    plan: Plan,
+    specs: Sequence[FoldSpec],
+    place: Place,
+    facts: dict[str, Any],
+    rule: FusionRule | None,
+    stages: Stages,
 ) -> dict[str, Any]:
     """Trains what is not committed yet, then writes the artifact.
 
@@ -88,6 +94,7 @@ def train_artifact(
         specs: Its fold runs.
         place: Where it goes.
         facts: What the manifest is to tell beside what was trained.
+        rule: How the run's ensemble decides, or None.
         stages: Where it is told.
 
     Returns:
@@ -110,10 +117,13 @@ def train_artifact(
     is_frozen = any(spec.model.freezes_encoder for spec in specs)
     frozen = ray.get(plan.encoder_weights) if is_frozen and plan.encoder_weights is not None else None
     records = [results[spec.name].record for spec in specs]
+    if rule is not None:
+        rule = rule.of_single_models([spec.architecture for spec in specs])
+        rule = None if rule.is_plain else rule
     with stages.stage("writing the artifact", len(specs), "models") as stage:
         labels, shared = plan.corpus.labels, plan.shared
         write_ensemble(
-            place.artifact, plan.config, shared, labels, specs, records, summary, None, frozen, stage
+            place.artifact, plan.config, shared, labels, specs, records, summary, None, frozen, stage, rule
         )
     return summary
 
