@@ -1,1 +1,1 @@
-"""Rows to folds: dealt at random or by time, and kept in a file."""
+"""Rows to folds, at random or by time."""
