@@ -45,11 +45,11 @@ def refit_run(
     """
     run = read_finished(location)
     config = without_test(change_config(run, overrides, CHANGEABLE))
-    rule = load_ensemble(run.ensemble).manifest.rule
     epochs = choose_epochs(run, config.model.architectures, config.train.epochs)
     budget = config.cluster.time_budget
     stages = Stages(console, None if budget is None else time.time() + budget)
     with take_place(output or f"{run.directory}/refit", config) as place:
+        rule = load_ensemble(run.ensemble).manifest.rule
         prepared = prepare_rows(run, config, config.model.has_networks, stages)
         made_of = {"refit": ", ".join(f"{name} {number}" for name, number in epochs.items())}
         prepared = replace(prepared, hashes=prepared.hashes | made_of)

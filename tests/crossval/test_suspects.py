@@ -25,6 +25,7 @@ from raytrain.crossval.suspects import (
     write_suspects,
 )
 from raytrain.errors import ArtifactError, ConfigError
+from raytrain.splits.folds import Folds
 
 FALSE_ROWS = [f"row-{row}" for row in range(NUM_ROWS) if LABELS[row] == 0]  # all models say 真 of all rows
 
@@ -59,7 +60,7 @@ def test_what_the_ensemble_and_all_models_say_otherwise_is_listed(plan):
 
 
 def test_one_model_alone_is_no_vote(tmp_path):
-    plan = plan_of("folds.repeats=1", run=tmp_path / "甲", folds=np.arange(NUM_ROWS)[None] % 2)
+    plan = plan_of("folds.repeats=1", run=tmp_path / "甲", folds=Folds(np.arange(NUM_ROWS)[None] % 2))
     table, told = found_of(plan)
     assert told["all_wrong"] == 0 and table["reasons"].to_pylist() == [["confident"]] * 5
 

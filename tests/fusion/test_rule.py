@@ -47,6 +47,27 @@ def test_a_stack_stands_in_for_the_average():
     np.testing.assert_array_equal(FusionRule(WHOLE.weights, stack=STACK).proba(MEMBERS), STACK.proba(voices))
 
 
+def test_repeats_that_say_the_same_are_one_model():
+    voices = {name: np.random.default_rng(len(name)).dirichlet([1, 1], 3) for name in ("finetune", "textcnn")}
+    rule = FusionRule(
+        {"textcnn/r0": 0.2, "finetune/r0": 0.3, "textcnn/r1": 0.5}, "logits", None, 2.0, WHOLE.costs
+    )
+    coef = np.random.default_rng(0).normal(size=(2, 6))
+    for whole in (rule, FusionRule(rule.weights, stack=Stack(coef, np.array([0, 0.25])))):
+        own = whole.of_single_models(["finetune", "textcnn"])
+        assert [*own.weights] == ["finetune/r0", "textcnn/r0"]
+        said = whole.proba({name: voices[name.partition("/")[0]] for name in whole.weights})
+        one = own.proba({name: voices[name.partition("/")[0]] for name in own.weights})
+        np.testing.assert_allclose(one, said)
+        assert own.costs is whole.costs
+
+
+def test_of_other_architectures_temperature_and_costs_stay():
+    own = WHOLE.of_single_models(["textcnn"])
+    assert own.weights == {"textcnn/r0": 1.0} and own.stack is None
+    assert own.temperature == 2.0 and own.costs is WHOLE.costs
+
+
 @pytest.mark.parametrize(
     ("rule", "plain"),
     [
