@@ -9,7 +9,7 @@ import numpy as np
 from raytrain.config.schema import Config
 from raytrain.errors import ConfigError
 from raytrain.fusion.costs import cost_matrix, decision_score, describe_costs, mean_cost
-from raytrain.fusion.fit import FusionSettings, fit_rule, why_unfit
+from raytrain.fusion.fit import FusionSettings, fit_rule, spread_rows, why_unfit
 from raytrain.fusion.nested import Nested, compare, fuse_nested, score_way
 from raytrain.fusion.rule import FusionRule
 from raytrain.fusion.temperature import calibration_error, reliability
@@ -95,14 +95,21 @@ def fuse_members(
         "plain": rule.is_plain,
         "rows": int(whole.sum()),
         "unfit": reason if asked.is_explicit else None,
-        "members": _tell_members(rule, own, labels[whole]),
         "decision": describe_costs(rule.costs, names),
         "threshold": _tell_threshold(settings, nested, labels[whole]),
         "calibration": _tell_calibration(nested, labels[whole]),
-        "alternatives": compare(own, *here, nested, settings) if reason is None else [],
     }
-    most = np.nan_to_num(proba).argmax(axis=1)
-    return Fused(rule, proba, None if np.array_equal(decisions, most) else decisions, told)
+    # Of very many rows some tell as much of members and of other ways to fuse them.
+    some = spread_rows(labels[whole])
+    few, there = {name: said[some] for name, said in own.items()}, (labels[whole][some], folds[whole][some])
+    told["members"] = _tell_members(rule, few, there[0])
+    told["alternatives"] = compare(few, *there, nested.of(some), settings) if reason is None else []
+    return Fused(rule, proba, _unlike_most(decisions, proba), told)
+
+
+def _unlike_most(decisions: np.ndarray, proba: np.ndarray) -> np.ndarray | None:
+    """The decisions, or None where all are the most probable labels."""
+    return None if np.array_equal(decisions, np.nan_to_num(proba).argmax(axis=1)) else decisions
 
 
 def _tell_members(

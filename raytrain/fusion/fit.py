@@ -17,7 +17,7 @@ from raytrain.scores.classes import log_loss
 
 Weighing = Literal["equal", "greedy", "stack"]
 Calibration = Literal["auto"] | bool
-MOST_ROWS = 50_000  # to fit by: a rule has few numbers, which more rows hardly move
+MOST_ROWS = 30_000  # to fit by: a rule has few numbers, which more rows hardly move
 MIN_ROWS = 200  # that all members must cover: of fewer, weights and thresholds are those of chance
 MIN_CLASS_ROWS = 5  # the same of each label, outside every fold
 
@@ -85,7 +85,7 @@ def fit_rule(
         folds: (num_rows,) the fold of each row, by which is judged whether a temperature helps.
         settings: What is asked for.
     """
-    kept = _spread(labels)
+    kept = spread_rows(labels)
     voices = np.stack([proba[kept] for proba in members.values()])
     labels, folds, names = labels[kept], folds[kept], [*members]
     averages: tuple[Average, ...] = ("proba", "logits")
@@ -127,8 +127,8 @@ def _fit_proba(
     return FusionRule(own, average, stack, temperature), scale(proba, temperature)
 
 
-def _spread(labels: np.ndarray) -> np.ndarray:
-    """(num_kept,) rows to fit by: all, or evenly spaced ones of each label, in its share."""
+def spread_rows(labels: np.ndarray) -> np.ndarray:
+    """(num_kept,) rows to fit by: all, or about `MOST_ROWS` evenly spaced ones, of each label its share."""
     if len(labels) <= MOST_ROWS:
         return np.arange(len(labels))
     step = len(labels) / MOST_ROWS

@@ -30,6 +30,10 @@ class Nested:
     proba: np.ndarray
     decisions: np.ndarray
 
+    def of(self, rows: np.ndarray) -> "Nested":
+        """Of some rows alone."""
+        return Nested(self.raw[rows], self.proba[rows], self.decisions[rows])
+
 
 def fuse_nested(
     members: Mapping[str, np.ndarray], labels: np.ndarray, folds: np.ndarray, settings: FusionSettings

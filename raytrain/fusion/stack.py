@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from raytrain.fusion.average import log_of
 from raytrain.scores.classes import proba_from_logits
 
-# Inverse of the ridge beside the summed loss: tenfold the ridge leaves too little of unsure members.
+# Inverse of the ridge's strength beside the summed loss: with 0.1, too little is left of unsure members.
 STRENGTH = 1.0
 
 

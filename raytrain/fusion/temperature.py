@@ -24,8 +24,14 @@ def fit_temperature(proba: np.ndarray, labels: np.ndarray) -> float:
         proba: (num_rows, num_classes) of rows that were not learned.
         labels: (num_rows,) label indices.
     """
+    logs = log_of(proba).T  # a class a row: sums over them are several times as fast
+    behind = np.ascontiguousarray(logs - logs[labels, np.arange(len(labels))])
+
+    def mean_loss(log: float) -> float:
+        return float(np.log(np.exp(behind * math.exp(-log)).sum(axis=0)).mean())
+
     found = minimize_scalar(
-        lambda log: log_loss(labels, scale(proba, math.exp(log))),
+        mean_loss,
         bounds=(math.log(COLDEST), math.log(HOTTEST)),
         method="bounded",
         options={"xatol": 1e-4},

@@ -77,7 +77,7 @@ def test_without_rows_the_plain_mean_is_left():
 def test_of_many_rows_some_of_each_label_are_fitted_by(monkeypatch):
     monkeypatch.setattr(fit, "MOST_ROWS", 200)
     rare = np.where(np.arange(600) < 3, 2, LABELS)
-    kept = fit._spread(rare)
+    kept = fit.spread_rows(rare)
     assert np.bincount(rare[kept]).tolist()[2] == 3 and 200 <= len(kept) <= 205
     assert (np.diff(kept) > 0).all()
     whole = fitted(average="proba").temperature
