@@ -20,7 +20,7 @@ EXIT_INTERRUPTED = 130
 Named = Callable[[str], str]
 AS_PROGRAM: Named = "raytrain {}".format
 AS_SCRIPT: Named = "python jobs/{}.py".format
-COMMANDS = ("kfold", "sweep", "predict", "keywords", "checkpoints", "pretrain")
+COMMANDS = ("kfold", "report", "sweep", "predict", "keywords", "checkpoints", "pretrain")
 
 
 def describe(summary: str | None, examples: str, named: Named) -> str:

@@ -49,6 +49,20 @@ def check_config(run: Directory, config: WholeConfig, free: Sequence[str] = FREE
         raise ConfigError(f"{run} exists with another config", [*problems, _ADVICE])
 
 
+def read_stored(run: Directory) -> Config:
+    """The config that a run was begun with.
+
+    Raises:
+        ArtifactError: There is none, or it cannot be read.
+    """
+    if not run.exists(CONFIG_FILE):
+        raise ArtifactError(f"{run} is no run: expected the file {CONFIG_FILE} there, found none")
+    try:
+        return _read(run.read_bytes(CONFIG_FILE), Config)
+    except Exception as error:
+        raise ArtifactError(f"{run}/{CONFIG_FILE} is not the config of a run: {error}") from error
+
+
 def _is_of(kind: type[WholeConfig], text: bytes) -> bool:
     """Whether a stored config is of this kind."""
     try:
