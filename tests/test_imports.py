@@ -13,7 +13,7 @@ PACKAGE = Path(raytrain.__file__).parent
 # The rooms in the order of the data's way: a room imports only rooms before it; "" is the ground floor.
 ROOMS = [
     *("", "storage", "config", "corpus", "text", "keywords", "scores", "ngrams", "network", "training"),
-    *("pretrained", "folds", "pretraining", "ensemble", "crossval", "sweep", "commands"),
+    *("pretrained", "folds", "pretraining", "ensemble", "crossval", "report", "sweep", "commands"),
 ]
 MOST_MODULES = 14  # of a room that a stranger still understands
 # Beside the rooms below.

@@ -15,6 +15,7 @@ FREE_KEYS = (
     "baseline",
     "data.test",
     "ensemble.",
+    "report",
     "storage",
     "sweep.",
     "train.compile",

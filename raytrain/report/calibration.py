@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from raytrain.report.facts import Facts, Said
-from raytrain.report.markup import Child, Markup, decimal, element, paragraph, percent, table
+from raytrain.report.markup import Child, Markup, decimal, element, paragraph, percent, table, told
 from raytrain.report.plots import ACCENT, FAINT, SECOND, THIRD, Line, plot_lines
 from raytrain.tasks import TITLES
 
@@ -79,27 +79,33 @@ def read_before(fusion: Mapping[str, Any]) -> Reliability | None:
 def calibration_section(facts: Facts, said: Said) -> Markup:
     """The reliability plot and the calibration error, as the ensemble's out-of-fold probabilities have it."""
     fusion = facts.summary.get("fusion") or {}
-    before, found = read_before(fusion), reliability(said.proba.max(axis=1), said.is_right)
+    confidence, is_right = said.proba.max(axis=1), _is_right(said)
+    before, found = read_before(fusion), reliability(confidence, is_right)
     direction = "too sure" if found.excess > 0 else "not sure enough"
-    told = (
-        f"What the ensemble says with a mean probability of {percent(np.nanmean(said.proba.max(axis=1)))} is "
-        f"right in {percent(said.is_right.mean())} of the rows: on the whole it is {direction} by "
+    sentence = (
+        f"What the ensemble says with a mean probability of {percent(confidence.mean())} is right in "
+        f"{percent(is_right.mean())} of the rows: on the whole it is {direction} by "
         f"{100 * abs(found.excess):.1f} points. Expected calibration error: {decimal(found.error)} "
         f"({NUM_BINS} bins)."
     )
     if before is not None:
-        told += (
+        sentence += (
             f" Before all was divided by a temperature of {fusion['rule']['temperature']:.2f} it was "
             f"{decimal(before.error)}; each fold's rows have the temperature of the others."
         )
     return element(
         "section",
         element("h2", "Calibration"),
-        paragraph(told),
+        paragraph(sentence),
         element("div", _reliability_plot(found, before), _coverage_plot(said), class_="plots"),
         _coverage_table(said),
         id="calibration",
     )
+
+
+def _is_right(said: Said) -> np.ndarray:
+    """(num_rows,) bool: whether the most probable label is right, whatever thresholds make of it."""
+    return np.asarray(said.proba.argmax(axis=1) == said.truth)
 
 
 def _reliability_plot(found: Reliability, before: Reliability | None) -> Markup:
@@ -130,7 +136,7 @@ def coverage(said: Said) -> tuple[np.ndarray, np.ndarray]:
     """
     order = np.argsort(-said.proba.max(axis=1), kind="stable")
     counts = np.arange(1, len(order) + 1)
-    return counts / len(order), np.cumsum(said.is_right[order]) / counts
+    return counts / len(order), np.cumsum(_is_right(said)[order]) / counts
 
 
 def _coverage_plot(said: Said) -> Markup:
@@ -150,7 +156,7 @@ def _coverage_table(said: Said) -> Markup:
     sure = np.sort(said.proba.max(axis=1))[::-1]
     rows: list[list[Child]] = []
     for share in SHOWN_SHARES:
-        place = max(int(round(share * len(kept))) - 1, 0)
+        place = max(round(share * len(kept)) - 1, 0)
         rows.append([percent(share, 0), decimal(float(sure[place]), 3), percent(float(accuracy[place]))])
     return table(["decided", "at a probability of", "right"], rows, "accuracy by coverage", "numbers")
 
@@ -180,40 +186,48 @@ def decision_curves(truth: np.ndarray, proba: np.ndarray, thresholds: np.ndarray
     }
 
 
-def decisions_section(said: Said) -> Markup | None:
-    """What other thresholds would give; None of more than two classes."""
-    if len(said.labels) != 2:
+def decisions_section(facts: Facts, said: Said) -> Markup | None:
+    """How is decided, and what other thresholds would give; None where there is nothing to tell."""
+    rule = _rule_line(facts.summary.get("fusion") or {})
+    parts: list[Child] = [paragraph(rule)] if rule else []
+    if len(said.labels) == 2:
+        parts += _threshold_parts(said)
+    return element("section", element("h2", "Decisions"), parts, id="decisions") if parts else None
+
+
+def _rule_line(fusion: Mapping[str, Any]) -> str | None:
+    """What thresholds or costs bring, where the summary of a fusion tells of any."""
+    threshold = fusion.get("threshold")
+    if not threshold:
         return None
+    name = TITLES.get(threshold["metric"], "mean cost")
+    return (
+        f"How is decided: {fusion.get('decision')}. With it {name} is {decimal(threshold['after'])}, by the "
+        f"most probable label {decimal(threshold['before'])}; each fold is decided by what the others led to."
+    )
+
+
+def _threshold_parts(said: Said) -> list[Child]:
     thresholds = np.linspace(0.01, 0.99, 99)
     curves = decision_curves(said.truth, said.proba[:, 1], thresholds)
     lines = [
         Line(thresholds, values, color, TITLES[name])
         for (name, values), color in zip(curves.items(), (ACCENT, SECOND, THIRD), strict=True)
     ]
-    label = said.labels[1]
-    best = int(np.argmax(curves["f1"]))
-    half = int(np.argmin(np.abs(thresholds - 0.5)))
-    sentence = (
-        f"“{label}” is said from a probability of 0.5 on. F1 of this class is {curves['f1'][half]:.3f} there, and "
-        f"highest, {curves['f1'][best]:.3f}, from {thresholds[best]:.2f} on. That is looked up in the rows that "
-        "it is scored on, so that a gain of a few thousandths is none."
-    )
+    label, f1 = said.labels[1], curves["f1"]
+    best, half = int(np.argmax(f1)), int(np.argmin(np.abs(thresholds - 0.5)))
+    sentence: list[Child] = [
+        "Said from a probability of 0.5 on, ",
+        told(label, 40),
+        f" has an F1 of {f1[half]:.3f}; the highest, {f1[best]:.3f}, would be from {thresholds[best]:.2f} on",
+        ". That is looked up in the rows that it is scored on, so that a gain of a few thousandths is none.",
+    ]
     rows: list[list[Child]] = [
         [f"{thresholds[place]:.2f}", *(decimal(float(curves[name][place]), 3) for name in curves)]
         for place in sorted({*range(9, 99, 10), best})
     ]
+    axes_labels = "said from this probability on", ""
+    drawn = plot_lines("Scores of this class by its threshold", axes_labels, lines, {"y": (0, 1.02)})
     header = ["from", *(TITLES[name] for name in curves)]
-    return element(
-        "section",
-        element("h2", "Other thresholds"),
-        paragraph(sentence),
-        element(
-            "div",
-            plot_lines(
-                f"What “{label}” would be", ("said from this probability on", ""), lines, {"y": (0, 1.02)}
-            ),
-            table(header, rows, "scores by threshold", "numbers"),
-            class_="plots",
-        ),
-        id="thresholds",
-    )
+    shown = table(header, rows, "scores by threshold", "numbers")
+    return [paragraph(sentence), element("div", drawn, shown, class_="plots")]

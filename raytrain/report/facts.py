@@ -34,8 +34,8 @@ class Said:
         proba: (num_rows, num_classes) of the whole ensemble.
         predicted: (num_rows,) label indices: what it says by these, the most probable one or as its
             thresholds have it.
-        others: Architectures, where they are not the ensemble, and baselines: name to (num_rows, num_classes), NaN
-            where they did not cover a row.
+        others: Architectures, where they are not the ensemble, and baselines: name to (num_rows,
+            num_classes), NaN where they did not cover a row.
     """
 
     labels: list[str]
@@ -163,7 +163,7 @@ def _read_said(run: Directory, summary: Mapping[str, Any], oof: pa.Table) -> Sai
 
 
 def _decisions(oof: pa.Table, places: Mapping[str, int], proba: np.ndarray) -> np.ndarray:
-    """(num_rows,) what is said of each row: the column `decision` where thresholds had a word, else the best."""
+    """(num_rows,) what is said of each row: as `decision` has it, where there is one, else the best."""
     best = np.nan_to_num(proba).argmax(axis=1)
     if "decision" not in oof.column_names:
         return best

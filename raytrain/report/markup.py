@@ -3,7 +3,7 @@
 import html
 import re
 from collections.abc import Iterable, Sequence
-from typing import Union
+from typing import TypeAlias
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class Markup(str):
     __slots__ = ()
 
 
-Child = Union[str, int, None, Iterable["Child"]]
+Child: TypeAlias = "str | int | Iterable[Child] | None"
 
 
 def clean(text: object) -> str:

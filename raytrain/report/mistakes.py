@@ -44,12 +44,9 @@ def mistakes_section(
 def _note(has_words: bool) -> Markup:
     basis = "The highest log loss out of fold: what is right was held least probable."
     if not has_words:
-        return paragraph(
-            f"{basis} `raytrain report` also shows which words moved the ensemble.", class_="note"
-        )
-    up, down = (
-        element("span", text, class_=kind) for text, kind in (("like this", "for"), ("like this", "against"))
-    )
+        hint = " also shows which words moved the ensemble."
+        return paragraph(f"{basis} ", element("code", "raytrain report"), hint, class_="note")
+    up, down = (element("span", "like this", class_=kind) for kind in ("for", "against"))
     return paragraph(
         f"{basis} A word is coloured ",
         up,
@@ -65,28 +62,23 @@ def _entries(facts: Facts, said: Said, worst: np.ndarray, effects: Mapping[int, 
     assert facts.texts is not None
     ids, entries = facts.ids, []
     for place in worst.tolist():
-        row, wrong = int(said.rows[place]), int(said.predicted[place])
-        right = int(said.truth[place])
+        row, wrong, right = (int(part[place]) for part in (said.rows, said.predicted, said.truth))
         head = [
-            element(
-                "span",
-                told(said.labels[wrong], 40),
-                f" {decimal(float(said.proba[place, wrong]), 3)}",
-                class_="said",
-            ),
+            _labelled(said, place, wrong, "said"),
             " but is ",
-            element(
-                "span",
-                told(said.labels[right], 40),
-                f" {decimal(float(said.proba[place, right]), 3)}",
-                class_="truth",
-            ),
-            element("small", " id ", told(ids[row], 60), f", fold {int(said.folds[place])}"),
+            _labelled(said, place, right, "truth"),
+            element("small", " · id ", told(ids[row], 60), f", fold {int(said.folds[place])}"),
         ]
         own = effects.get(place)
         text = _plain(facts.texts[row]) if own is None else _coloured(own, said.labels[wrong])
         entries.append(element("li", element("p", head, class_="verdict"), text))
     return element("ol", entries, class_="mistakes")
+
+
+def _labelled(said: Said, place: int, label: int, class_: str) -> Markup:
+    """A label and how probable it was held."""
+    probability = decimal(float(said.proba[place, label]), 3)
+    return element("span", told(said.labels[label], 40), f" {probability}", class_=class_)
 
 
 def _plain(parts: Sequence[str]) -> list[Markup]:

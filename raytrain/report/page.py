@@ -71,7 +71,10 @@ def _header(facts: Facts) -> Markup:
         f" × {config.folds.repeats} repeats" if config.folds.repeats > 1 else ""
     )
     names = ", ".join(config.model.architectures)
-    line: list[Child] = [f"{kind} · {names} · {folds} · {summary['rows']:,} rows of ", told(config.data.path)]
+    line: list[Child] = [
+        f"{kind} · {names} · {folds} · {summary['rows']:,} texts of ",
+        told(config.data.path),
+    ]
     return element(
         "header",
         element("p", "raytrain report", class_="kicker"),
@@ -91,7 +94,7 @@ def _of_classifier(facts: Facts, options: ReportOptions, stages: Stages) -> list
         effects = dict(zip(worst.tolist(), found, strict=False))
     return [
         calibration_section(facts, said),
-        decisions_section(said),
+        decisions_section(facts, said),
         slices_section(facts, said, options.slices),
         mistakes_section(facts, said, worst, effects),
     ]

@@ -99,17 +99,7 @@ def plot_lines(
             width = float(edges[1] - edges[0]) if len(edges) > 1 else 1.0
             axes.bar(edges, heights, width=width, align="edge", color=LINE, linewidth=0)
         for line in lines:
-            axes.plot(
-                line.x,
-                line.y,
-                color=line.color,
-                label=clean(line.label) if line.label else None,
-                linewidth=line.width,
-                linestyle="--" if line.dashed else "-",
-                marker=line.marker,
-                markersize=4,
-                solid_capstyle="round",
-            )
+            _draw(axes, line)
         for name, ends in (limits or {}).items():
             (axes.set_xlim if name == "x" else axes.set_ylim)(*ends)
         if whole_x:
@@ -117,6 +107,20 @@ def plot_lines(
         if any(line.label for line in lines):
             axes.legend(frameon=False, fontsize=9.5, labelcolor=INK)
         return _as_figure(figure, title)
+
+
+def _draw(axes: Axes, line: Line) -> None:
+    axes.plot(
+        line.x,
+        line.y,
+        color=line.color,
+        label=clean(line.label) if line.label else None,
+        linewidth=line.width,
+        linestyle="--" if line.dashed else "-",
+        marker=line.marker,
+        markersize=4,
+        solid_capstyle="round",
+    )
 
 
 def _dress(axes: Axes, labels: tuple[str, str]) -> None:

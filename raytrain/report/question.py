@@ -1,6 +1,6 @@
 """What a run answers first: is the ensemble better than the baselines, by how much, and is that sure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,24 +26,33 @@ class Difference:
         theirs: The score of the other.
         lower: Of the 95 % interval of the difference.
         upper: Of the same.
-        fold_mean: Mean of the differences in each fold's rows.
-        fold_error: Standard error of this mean; NaN of one fold.
-        num_better: Folds in which the first is better.
-        num_folds: Of them all.
+        by_fold: The difference in the rows of each fold.
     """
 
     ours: float
     theirs: float
     lower: float
     upper: float
-    fold_mean: float
-    fold_error: float
-    num_better: int
-    num_folds: int
+    by_fold: tuple[float, ...]
 
     @property
     def value(self) -> float:
         return self.ours - self.theirs
+
+    @property
+    def fold_mean(self) -> float:
+        return float(np.mean(self.by_fold))
+
+    @property
+    def fold_error(self) -> float:
+        """Standard error of the mean over folds; NaN of one fold."""
+        count = len(self.by_fold)
+        return float(np.std(self.by_fold, ddof=1) / np.sqrt(count)) if count > 1 else float("nan")
+
+    def num_better(self, metric: str) -> int:
+        """In how many folds the first is better."""
+        sign = -1 if metric in LOWER_IS_BETTER else 1
+        return sum(sign * one > 0 for one in self.by_fold)
 
     def verdict(self, metric: str) -> str:
         """`better`, `worse` or `unsure`: whether the interval leaves out 0, and on which side."""
@@ -94,29 +103,31 @@ def compare(
     Returns:
         `METRICS` to difference.
     """
-    num_rows = len(truth)
     models = _Counted(truth, ours, predicted), _Counted(truth, theirs)
-    whole = [model.score(np.ones(num_rows)) for model in models]
-    rng = np.random.default_rng(seed)
-    resamples = int(np.clip(RESAMPLED_ROWS // num_rows, 100, 1000))
-    drawn = np.empty((resamples, len(METRICS)))
-    for number in range(resamples):
-        counts = np.bincount(rng.integers(0, num_rows, num_rows), minlength=num_rows)
-        drawn[number] = models[0].score(counts) - models[1].score(counts)
-    lower, upper = np.percentile(drawn, [2.5, 97.5], axis=0)
+    whole = [model.score(np.ones(len(truth))) for model in models]
+    lower, upper = np.percentile(_resample(models, len(truth), seed), [2.5, 97.5], axis=0)
     masks = [(folds == fold).astype(float) for fold in np.unique(folds)]
     by_fold = np.array([models[0].score(mask) - models[1].score(mask) for mask in masks])
-    errors = by_fold.std(axis=0, ddof=1) / np.sqrt(len(masks)) if len(masks) > 1 else [np.nan] * len(METRICS)
-    signs = np.array([-1 if metric in LOWER_IS_BETTER else 1 for metric in METRICS])
-    better = (by_fold * signs > 0).sum(axis=0)
     return {
         metric: Difference(
-            *(float(v[i]) for v in (*whole, lower, upper, by_fold.mean(axis=0), errors)),
-            int(better[i]),
-            len(masks),
+            float(whole[0][i]),
+            float(whole[1][i]),
+            float(lower[i]),
+            float(upper[i]),
+            tuple(by_fold[:, i].tolist()),
         )
         for i, metric in enumerate(METRICS)
     }
+
+
+def _resample(models: Sequence[_Counted], num_rows: int, seed: int) -> np.ndarray:
+    """(resamples, metrics) differences of two models on the same drawn rows."""
+    rng = np.random.default_rng(seed)
+    drawn = np.empty((int(np.clip(RESAMPLED_ROWS // num_rows, 100, 1000)), len(METRICS)))
+    for number in range(len(drawn)):
+        counts = np.bincount(rng.integers(0, num_rows, num_rows), minlength=num_rows)
+        drawn[number] = models[0].score(counts) - models[1].score(counts)
+    return drawn
 
 
 def compare_all(said: Said, seed: int) -> dict[str, dict[str, Difference]]:
@@ -180,8 +191,8 @@ def answer_sentence(subject: str, other: str, difference: Difference, metric: st
     error = f" ± {100 * difference.fold_error:.1f}" if np.isfinite(difference.fold_error) else ""
     told = (
         f"{subject[0].upper()}{subject[1:]}'s {TITLES[metric]} is {difference.ours:.3f}, {size} "
-        f"({difference.theirs:.3f}; {ends}); over folds it is {_points(difference.fold_mean)}{error}, and better "
-        f"in {difference.num_better} of {difference.num_folds}."
+        f"({difference.theirs:.3f}; {ends}); over folds it is {_points(difference.fold_mean)}{error}, and "
+        f"better in {difference.num_better(metric)} of {len(difference.by_fold)}."
     )
     return paragraph(element("strong", f"{word}. "), told, class_="answer")
 
@@ -248,7 +259,7 @@ def _warnings(facts: Facts) -> list[Markup]:
     if summary.get("select") == "best":
         metric = TITLES.get(facts.config.train.monitor, facts.config.train.monitor)
         lines.append(
-            f"Each fold's epoch was chosen by the {metric} of its valid rows (train.select=best): these scores "
-            "are too good."
+            f"Each fold's epoch was chosen by the {metric} of its valid rows (train.select=best): these "
+            "scores are too good."
         )
     return [element("p", line, class_="warning") for line in lines]

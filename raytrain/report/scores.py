@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from raytrain.report.facts import Facts, Said
+from raytrain.report.facts import ENSEMBLE, Facts, Said
 from raytrain.report.markup import (
     ABSENT,
     Child,
@@ -42,8 +42,8 @@ def _score_table(facts: Facts) -> Markup:
             cells.append([decimal(entry["oof"].get(metric)), interval(*ends)])
         rows.append(cells)
     header = ["model", *(f"{TITLES[m]}{' ↓' if m in LOWER_IS_BETTER else ''}" for m in metrics)]
-    count = facts.summary["ensemble"]["rows"]
-    note = f"Out of fold, on {count:,} {'texts' if facts.said is None else 'rows'}, with 95 % bootstrap intervals."
+    count = f"{facts.summary[ENSEMBLE]['rows']:,} {'texts' if facts.said is None else 'rows'}"
+    note = f"Out of fold, on {count}, with 95 % bootstrap intervals."
     return element("div", paragraph(note, class_="note"), table(header, rows, "scores", "numbers"))
 
 

@@ -101,7 +101,8 @@ def slices_section(facts: Facts, said: Said, columns: Sequence[str]) -> Markup |
         tables.append(_table(told(column, 40), found, said))
     note = (
         "Accuracy of some of the rows, with Wilson's 95 % interval; marked where the interval leaves out the "
-        f"accuracy of all rows, {percent(said.is_right.mean())}. Of many slices one in twenty is marked by chance."
+        f"accuracy of all rows, {percent(said.is_right.mean())}. Of many slices one in twenty is marked by "
+        "chance."
     )
     return element("section", element("h2", "Slices"), paragraph(note, class_="note"), tables, id="slices")
 

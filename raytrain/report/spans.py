@@ -125,8 +125,8 @@ def types_section(facts: Facts, texts: Sequence[TaggedText]) -> Markup:
             cells.append(element("td", shown, class_=class_, style=f"--share: {shade:.3f}"))
         rows.append(cells)
     note = (
-        "Rows are spans that there are, columns what they are found as; only a span with the same bounds and type "
-        "is right. Invented spans overlap none."
+        "Rows are spans that there are, columns what they are found as; only a span with the same bounds and "
+        "type is right. Invented spans overlap none."
     )
     return element(
         "section",
