@@ -43,6 +43,7 @@ def write_run(
         The run's directory.
     """
     own = make_rows(60) if rows is None else rows
+    directory.mkdir(parents=True, exist_ok=True)
     corpus = write_csv(directory / "corpus.csv", own)
     names = list(architectures)
     values = {

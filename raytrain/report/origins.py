@@ -58,8 +58,8 @@ def _most_common(records: Sequence[Mapping[str, Any]], key: str) -> Child:
 
 def changed_keys(config: Config) -> dict[str, Any]:
     """The keys whose values are not the defaults that the task has."""
-    data = DataConfig(path="")
-    default = Config(task=config.task, data=data).flat()
+    default = Config(task=config.task, data=DataConfig(path="")).flat()
+    default["task"] = Config.model_fields["task"].default
     return {key: value for key, value in config.flat().items() if value != default[key]}
 
 
