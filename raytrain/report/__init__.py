@@ -1,1 +1,1 @@
-"""A page that tells what a run found: what is read of its directory, and how it is told."""
+"""A page that tells what a run found."""

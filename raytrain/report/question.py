@@ -164,9 +164,9 @@ def _subject(facts: Facts) -> str:
 
 
 def _answer(facts: Facts, found: Mapping[str, Mapping[str, Difference]]) -> list[Child]:
-    baselines = [name for name in facts.summary.get("baselines", {}) if name in found]
     if not facts.config.model.has_networks:  # the baseline of n-grams is what was trained
-        baselines = [name for name in baselines if name == "majority"]
+        found = {name: differences for name, differences in found.items() if name != "tfidf_logistic"}
+    baselines = [name for name in facts.summary.get("baselines", {}) if name in found]
     if not baselines:
         return [paragraph("There is no baseline to hold it against (baseline=false).", class_="answer")]
     metric = METRICS[0]
