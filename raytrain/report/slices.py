@@ -18,6 +18,7 @@ from raytrain.report.markup import Child, Markup, element, paragraph, percent, t
 SMALL = 30  # rows below which a slice's score says little
 MOST_VALUES = 20  # of a column
 MOST_KEYWORDS = 20
+MOST_COUNTED = 10_000  # texts by which the most frequent keywords are found
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,13 @@ def value_slices(values: Sequence[str], is_right: np.ndarray) -> list[Slice]:
 
 
 def keyword_slices(texts: Sequence[str], words: Sequence[str], is_right: np.ndarray) -> list[Slice]:
-    """The texts that hold each of the most frequent keywords."""
+    """The texts that hold each of the most frequent keywords, by some of the texts where these are many."""
     lowered = [text.lower() for text in texts]
-    masks = {word: np.array([word in text for text in lowered]) for word in words}
-    order = sorted(words, key=lambda word: -int(masks[word].sum()))[:MOST_KEYWORDS]
-    return [take(word, masks[word], is_right) for word in order if masks[word].any()]
+    some = lowered[:: 1 + len(lowered) // MOST_COUNTED]
+    counts = {word: sum(word in text for text in some) for word in words}
+    frequent = sorted(words, key=lambda word: -counts[word])[:MOST_KEYWORDS]
+    masks = {word: np.array([word in text for text in lowered]) for word in frequent}
+    return [take(word, mask, is_right) for word, mask in masks.items() if mask.any()]
 
 
 def slices_section(facts: Facts, said: Said, columns: Sequence[str]) -> Markup | None:
