@@ -14,7 +14,7 @@ PACKAGE = Path(raytrain.__file__).parent
 ROOMS = [
     *("", "storage", "config", "corpus", "splits", "text", "keywords", "scores", "fusion", "ngrams"),
     *("suspects", "network", "training", "pretrained", "folds", "pretraining", "ensemble", "crossval"),
-    *("refit", "sweep", "commands"),
+    *("refit", "report", "sweep", "commands"),
 ]
 MOST_MODULES = 14  # of a room that a stranger still understands
 # Beside the rooms below.

@@ -27,6 +27,7 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     from raytrain.crossval.driver import train_run
 
     train_run(config, console)
+    tell_report(config, console)
     tell_ensemble(config, console, named)
 
 
@@ -35,6 +36,21 @@ def _write_example(config: Config) -> None:
 
     Path(config.data.path).parent.mkdir(parents=True, exist_ok=True)
     write_example(config.data.path)
+
+
+def tell_report(config: Config, console: Console) -> None:
+    """Writes a run's report and says where it lies; a run must not fail for the want of one."""
+    if config.report == "none":
+        return
+    from raytrain.report.page import ReportOptions, write_report
+    from raytrain.stages import Stages
+
+    run = f"{config.storage.rstrip('/')}/{config.name}"
+    try:
+        line = f"report: {write_report(run, ReportOptions(words=config.report == 'full'), Stages(console))}"
+    except Exception as error:
+        line = f"no report was written: {str(error) or repr(error)}"
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def tell_ensemble(config: Config, console: Console, named: Named) -> None:

@@ -21,7 +21,8 @@ Named = Callable[[str], str]
 AS_PROGRAM: Named = "raytrain {}".format
 AS_SCRIPT: Named = "python jobs/{}.py".format
 COMMANDS = (
-    *("kfold", "sweep", "predict", "refit", "distill", "suspects", "keywords", "checkpoints", "pretrain"),
+    *("kfold", "report", "suspects", "sweep", "predict", "refit", "distill", "keywords", "checkpoints"),
+    "pretrain",
 )
 
 

@@ -1,6 +1,6 @@
 """Searches for a good config and leaves it as best.yaml, which kfold takes."""
 
-from raytrain.commands.kfold import tell_ensemble
+from raytrain.commands.kfold import tell_ensemble, tell_report
 from raytrain.commands.shared import AS_PROGRAM, Named, config_parser, describe, job_console
 from raytrain.config.load import load_config
 
@@ -27,4 +27,5 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     from raytrain.crossval.driver import train_run
 
     train_run(best, console)
+    tell_report(best, console)
     tell_ensemble(best, console, named)

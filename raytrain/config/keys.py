@@ -17,6 +17,7 @@ FREE_KEYS = (
     "distill.",
     "ensemble.",
     "folds.compare",
+    "report",
     "storage",
     "sweep.",
     "train.compile",

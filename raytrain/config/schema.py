@@ -13,6 +13,7 @@ from raytrain.config.sections import (
     EncoderConfig,
     FoldsConfig,
     ModelConfig,
+    Report,
     SweepConfig,
     TrackingConfig,
     WholeConfig,
@@ -30,6 +31,11 @@ class Config(WholeConfig):
     task: Task = Field("classify", description="classify texts, or tag: find spans in them")
     baseline: bool = Field(
         True, description="task=classify: majority guess and TF-IDF + logistic regression, same folds"
+    )
+    report: Report = Field(
+        "plain",
+        description="report.html at the run's end: plain, full (the worst mistakes with the words that moved "
+        "the ensemble, which loads it), or none",
     )
     data: DataConfig
     folds: FoldsConfig = FoldsConfig()

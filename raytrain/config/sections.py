@@ -12,6 +12,7 @@ DropKind = Literal["empty_text", "missing_label", "malformed_row", "duplicate_id
 DuplicatePolicy = Literal["keep", "group", "drop"]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
+Report = Literal["full", "plain", "none"]
 Truncate = Literal["head", "tail", "head_tail"]
 MOST_WINDOWS = 1024  # of a text: more than a book has
 

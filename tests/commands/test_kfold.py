@@ -2,9 +2,10 @@ import csv
 import signal
 
 import pytest
+from fake_run import write_run
 from tiny_run import make_rows, silent_console, write_csv
 
-from raytrain.commands.kfold import EXAMPLE, tell_ensemble
+from raytrain.commands.kfold import EXAMPLE, tell_ensemble, tell_report
 from raytrain.commands.program import main
 from raytrain.commands.shared import AS_PROGRAM, AS_SCRIPT
 from raytrain.config.load import load_config
@@ -24,6 +25,7 @@ def trained(monkeypatch):
     """Trains nothing; the configs that would have been trained."""
     configs = []
     monkeypatch.setattr("raytrain.crossval.driver.train_run", lambda config, console: configs.append(config))
+    monkeypatch.setattr("raytrain.commands.kfold.tell_report", lambda config, console: None)
     return configs
 
 
@@ -103,3 +105,33 @@ def test_a_corpus_that_cannot_be_used_is_told_whole(folder, capsys):
     assert run("data.path=a.csv", "data.id=id", "folds.num_folds=2") == 2
     said = capsys.readouterr().err
     assert "row 3, column text" in said and "row 5, column label" in said
+
+
+def config_of(run, **values):
+    return load_config(data__path="a", storage=str(run.parent), name=run.name, **values)
+
+
+def test_a_run_ends_with_its_report(tmp_path):
+    console, run = silent_console(), write_run(tmp_path)
+    tell_report(config_of(run), console)
+    assert (run / "report.html").exists() and f"{run}/report.html" in console.file.getvalue()
+    assert "raytrain report" in (run / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_words_are_asked_for_where_the_report_is_to_be_full(tmp_path, monkeypatch):
+    options = []
+    monkeypatch.setattr(
+        "raytrain.report.page.write_report", lambda run, own, stages: options.append(own.words)
+    )
+    for report in ("full", "plain", "none"):
+        tell_report(config_of(tmp_path, report=report), silent_console())
+    assert options == [True, False]
+
+
+@pytest.mark.parametrize("damage", ["summary.json", "ensemble/oof.parquet"])
+def test_a_run_does_not_fail_for_want_of_a_report(tmp_path, damage):
+    console, run = silent_console(), write_run(tmp_path)
+    (run / damage).write_bytes(b"nonsense")
+    tell_report(config_of(run), console)
+    assert "no report was written: " in console.file.getvalue()
+    assert not (run / "report.html").exists()

@@ -12,6 +12,7 @@ from raytrain.commands.program import main
 from raytrain.commands.shared import COMMANDS
 
 ROOT = Path(__file__).parents[2]
+OTHERS = ("raytrain/commands/kfold.yaml", "raytrain/report/page.css")
 
 
 def test_help_lists_every_command(capsys):
@@ -60,7 +61,7 @@ def test_the_wheel_holds_all_and_runs_outside_the_checkout(tmp_path):
     held = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("raytrain/")}
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "raytrain").rglob("*.py")}
     mini = {f"raytrain/pretrained/mini/{name}" for name in ("config.json", "model.safetensors", "vocab.txt")}
-    assert held == sources | mini | {"raytrain/py.typed", "raytrain/commands/kfold.yaml"}
+    assert held == sources | mini | {"raytrain/py.typed", *OTHERS}
     target = tmp_path / "there"
     subprocess.run([*pip, "install", "--no-deps", "--target", str(target), str(wheel)], check=True)
     script = f"import sys; sys.path.insert(0, {str(target)!r}); import raytrain; print(raytrain.__file__); "

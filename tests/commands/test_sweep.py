@@ -28,6 +28,7 @@ def done(monkeypatch):
     monkeypatch.setattr(
         "raytrain.crossval.driver.train_run", lambda config, console: calls.append(("train", config))
     )
+    monkeypatch.setattr("raytrain.commands.sweep.tell_report", lambda config, console: None)
     return calls
 
 

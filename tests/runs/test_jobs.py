@@ -31,7 +31,9 @@ def run_job(job: str, *arguments: str) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.parametrize("job", ["kfold.py", "predict.py", "checkpoints.py", "sweep.py", "keywords.py"])
+@pytest.mark.parametrize(
+    "job", ["kfold.py", "predict.py", "checkpoints.py", "sweep.py", "keywords.py", "report.py"]
+)
 def test_help_exits_0(job):
     done = run_job(job, "--help")
     assert done.returncode == 0 and "usage: python jobs/" in done.stdout
@@ -98,6 +100,7 @@ def test_interrupted_and_killed_run_goes_on_to_the_same_result(tmp_path):
 
     calm = run_job("kfold.py", *tiny_overrides(tmp_path, name="calm", **options))
     assert calm.returncode == 0, calm.stderr
+    assert f"report: {tmp_path}/runs/calm/report.html" in calm.stdout
     expected = read_oof(tmp_path / "runs" / "calm")
     found = read_oof(run_directory)
     assert found[0] == expected[0]
@@ -182,5 +185,6 @@ def test_a_sweep_and_then_its_best_config_in_full(tmp_path):
     assert f"ensemble: {tmp_path}/runs/search-trial-000" in done.stdout
     [predicted] = (tmp_path / "runs").glob("search-trial-*/predictions.csv")
     assert len(predicted.read_text(encoding="utf-8-sig").splitlines()) == 6
+    assert predicted.with_name("report.html").exists()
     again = run_job("kfold.py", "--config", str(tmp_path / "runs" / "search" / "best.yaml"))
     assert again.returncode == 0 and "is finished" in again.stdout

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ from raytrain.crossval.driver import train_run
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.ensemble.files import PredictedRows, predict_file, predict_test
 from raytrain.ensemble.words import read_words
+from raytrain.report.page import ReportOptions, write_report
 from raytrain.sweep.driver import run_sweep
 
 pytestmark = pytest.mark.slow
@@ -122,6 +124,15 @@ def test_artifact_has_the_vectors_of_characters_for_words_it_never_saw(reference
 def test_finished_run_is_summed_up_without_training(reference):
     _, config, summary, _ = reference
     assert train_run(config, silent_console())["architectures"] == summary["architectures"]
+
+
+def test_the_report_names_the_scores_and_shows_the_spans(reference):
+    directory, _, summary, _ = reference
+    place = write_report(str(directory / "runs" / "tiny"), ReportOptions(), silent_stages())
+    page = Path(place).read_text(encoding="utf-8")
+    for entry in (*summary["architectures"].values(), summary["ensemble"]):
+        assert all(f"{entry['oof'][name]:.4f}" in page for name in ("precision", "recall", "f1"))
+    assert 'id="types"' in page and 'class="span' in page and "not shown" not in page
 
 
 @pytest.mark.long

@@ -1,0 +1,1 @@
+"""A page that tells what a run found."""

@@ -1,0 +1,133 @@
+"""The page: its sections in order, and how it is written."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from raytrain.errors import InputError
+from raytrain.report.calibration import calibration_section, decisions_section
+from raytrain.report.curves import curves_section
+from raytrain.report.facts import Facts, read_facts
+from raytrain.report.markup import Child, Markup, element, told
+from raytrain.report.mistakes import find_worst, mistakes_section
+from raytrain.report.origins import config_section, cost_section, provenance_section
+from raytrain.report.question import question_section
+from raytrain.report.rows import rows_section
+from raytrain.report.scores import scores_section
+from raytrain.report.slices import slices_section
+from raytrain.report.spans import read_tagged, spans_section, types_section
+from raytrain.report.words import WordEffects, ask_ensemble
+from raytrain.stages import Stages
+from raytrain.storage.directory import Directory
+from raytrain.storage.files import whole_or_not
+
+REPORT = "report.html"  # in the run's directory
+STYLE = Path(__file__).with_name("page.css")
+WORST = 20
+# Nothing is fetched and nothing runs, whatever a text of the corpus says.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What a report is to tell.
+
+    Attributes:
+        worst: Most mistakes that are shown.
+        words: Whether to ask the ensemble which words moved it.
+        slices: Columns of the corpus's file to slice by.
+    """
+
+    worst: int = WORST
+    words: bool = True
+    slices: tuple[str, ...] = ()
+
+
+def build_page(facts: Facts, options: ReportOptions, stages: Stages) -> str:
+    """The whole page as text."""
+    sections = [question_section(facts), scores_section(facts), curves_section(facts)]
+    sections += (
+        _of_classifier(facts, options, stages) if facts.said is not None else _of_tagger(facts, options)
+    )
+    sections += [rows_section(facts), cost_section(facts), config_section(facts), provenance_section(facts)]
+    title = f"{facts.config.name} – raytrain"
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("meta", name="generator", content="raytrain"),
+        element("title", title),
+        element("style", Markup(STYLE.read_text(encoding="utf-8"))),
+    )
+    body = element("body", _header(facts), element("main", [one for one in sections if one is not None]))
+    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _header(facts: Facts) -> Markup:
+    config, summary = facts.config, facts.summary
+    kind = "text classification" if config.task == "classify" else "spans in texts"
+    folds = f"{config.folds.num_folds} folds" + (
+        f" × {config.folds.repeats} repeats" if config.folds.repeats > 1 else ""
+    )
+    names = ", ".join(config.model.architectures)
+    line: list[Child] = [
+        f"{kind} · {names} · {folds} · {summary['rows']:,} texts of ",
+        told(config.data.path),
+    ]
+    return element(
+        "header",
+        element("p", "raytrain report", class_="kicker"),
+        element("h1", told(config.name)),
+        element("p", line),
+    )
+
+
+def _of_classifier(facts: Facts, options: ReportOptions, stages: Stages) -> list[Markup | None]:
+    assert facts.said is not None
+    said, worst = facts.said, find_worst(facts.said, options.worst)
+    effects: dict[int, WordEffects] | None = None
+    if options.words and facts.texts is not None and len(worst):
+        texts = [facts.texts[row] for row in said.rows[worst].tolist()]
+        classes = said.predicted[worst].tolist()
+        found = ask_ensemble(str(facts.run), facts.config.cluster.address, texts, classes, stages)
+        effects = dict(zip(worst.tolist(), found, strict=False))
+    return [
+        calibration_section(facts, said),
+        decisions_section(facts, said),
+        slices_section(facts, said, options.slices),
+        mistakes_section(facts, said, worst, effects),
+    ]
+
+
+def _of_tagger(facts: Facts, options: ReportOptions) -> list[Markup | None]:
+    texts = read_tagged(facts)
+    return [types_section(facts, texts), spans_section(facts, texts, options.worst)]
+
+
+def write_report(run: str, options: ReportOptions, stages: Stages, output: str | None = None) -> str:
+    """Writes the report of a run that has ended; the file appears whole or not at all.
+
+    Args:
+        run: Its directory or URI.
+        options: What is told.
+        stages: Where progress is told.
+        output: A file on this machine; None for `REPORT` in the run's directory.
+
+    Returns:
+        Where it lies.
+
+    Raises:
+        ArtifactError: There is no run that has ended, or it is damaged.
+        InputError: The output's folder does not exist, or a slice's column does not.
+    """
+    if output is not None and not Path(output).absolute().parent.is_dir():
+        raise InputError(f"{output}: its folder does not exist; make it first")
+    directory = Directory(run)
+    page = build_page(read_facts(directory, stages), options, stages).encode()
+    if output is None:
+        directory.write_bytes(REPORT, page)
+        return f"{directory}/{REPORT}"
+    with whole_or_not(output) as unfinished:
+        unfinished.write_bytes(page)
+    return output

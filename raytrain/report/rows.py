@@ -1,0 +1,69 @@
+"""What is known of the rows themselves: suspects, near-duplicates, and what was dropped."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from raytrain.report.facts import Facts
+from raytrain.report.markup import Child, Markup, element, paragraph, table, told
+
+SUSPECTS = "suspects.csv"
+MOST_SUSPECTS, MOST_COLUMNS, MOST_CHARACTERS = 10, 10, 200
+_TREATED = {
+    "group": "each group lies in one fold",
+    "drop": "the first row of each group stays",
+}
+
+
+def rows_section(facts: Facts) -> Markup | None:
+    """Suspects, near-duplicates and dropped rows; None where there is nothing to say."""
+    parts = [*_suspects(facts), *_duplicates(facts), *_dropped(facts)]
+    return element("section", element("h2", "Rows to look at"), parts, id="rows") if parts else None
+
+
+def read_suspects(data: bytes) -> tuple[list[str], list[list[str]]]:
+    """The header and the first rows of a CSV file; what it holds is text, whatever it looks like."""
+    text = data.decode("utf-8-sig", errors="replace")
+    lines = csv.reader(io.StringIO(text, newline=""))
+    header = next(lines, [])[:MOST_COLUMNS]
+    rows = [row[: len(header)] for row, _ in zip(lines, range(MOST_SUSPECTS), strict=False) if row]
+    return header, rows
+
+
+def _suspects(facts: Facts) -> list[Markup]:
+    if not facts.run.exists(SUSPECTS):
+        return []
+    header, rows = read_suspects(facts.run.read_bytes(SUSPECTS))
+    if not rows:
+        return []
+    shown: list[Sequence[Child]] = [[told(cell, MOST_CHARACTERS) for cell in row] for row in rows]
+    return [
+        element("h3", "Labels that may be wrong"),
+        paragraph(f"The first rows of {SUSPECTS} in the run's directory.", class_="note"),
+        table([told(name, 40) for name in header], shown, "suspects", "texts"),
+    ]
+
+
+def _duplicates(facts: Facts) -> list[Markup]:
+    found = facts.summary.get("duplicates")
+    if not found or not found.get("rows"):
+        return []
+    policy = found["policy"]
+    line = (
+        f"{found['rows']:,} rows are near-duplicates of others, in {found['groups']:,} groups; "
+        f"{_TREATED.get(policy, policy)} (folds.duplicates={policy})."
+    )
+    mixed = found.get("groups_of_several_labels")
+    if mixed:
+        line += (
+            f" {mixed:,} groups have several labels: their texts are nearly the same, their labels are not."
+        )
+    return [element("h3", "Near-duplicates"), paragraph(line)]
+
+
+def _dropped(facts: Facts) -> list[Markup]:
+    dropped = facts.corpus.get("dropped") or {}
+    if not dropped:
+        return []
+    kinds = [[told(kind.replace("_", " ")), f"{count:,}"] for kind, count in dropped.items()]
+    return [element("h3", "Dropped"), table(["kind", "rows"], kinds, "dropped rows", "numbers")]

@@ -1,0 +1,53 @@
+import json
+
+from fake_run import change_summary, write_run
+from tiny_run import silent_stages
+
+from raytrain.report.facts import read_facts
+from raytrain.report.rows import MOST_COLUMNS, MOST_SUSPECTS, read_suspects, rows_section
+from raytrain.storage.directory import Directory
+
+
+def section_of(run):
+    return rows_section(read_facts(Directory(run), silent_stages()))
+
+
+def plain(run):
+    """Without near-duplicates and dropped rows."""
+    change_summary(run, duplicates=None)
+    path = run / "corpus.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"dropped": {}}), "utf-8")
+    return run
+
+
+def test_duplicates_and_dropped_rows_are_told(tmp_path):
+    told = section_of(write_run(tmp_path))
+    assert "4 rows are near-duplicates of others, in 2 groups; each group lies in one fold" in told
+    assert "1 groups have several labels" in told and "empty text" in told
+    assert "may be wrong" not in told
+
+
+def test_where_there_is_nothing_to_say_nothing_is_said(tmp_path):
+    assert section_of(plain(write_run(tmp_path))) is None
+
+
+def test_suspects_are_shown_as_text(tmp_path):
+    run = plain(write_run(tmp_path))
+    (run / "suspects.csv").write_text("\ufeffid,text\n1,<b>x\n", encoding="utf-8")
+    told = section_of(run)
+    assert "&lt;b&gt;x" in told and "Labels that may be wrong" in told
+
+
+def test_suspects_without_rows_are_not_shown(tmp_path):
+    run = plain(write_run(tmp_path))
+    (run / "suspects.csv").write_text("id,text\n", encoding="utf-8")
+    assert section_of(run) is None
+
+
+def test_the_first_rows_and_columns_are_read_whatever_the_file_holds():
+    lines = [",".join(str(column) for column in range(30))] * 40
+    header, rows = read_suspects("\n".join(lines).encode())
+    assert len(header) == MOST_COLUMNS and len(rows) == MOST_SUSPECTS
+    assert all(len(row) == MOST_COLUMNS for row in rows)
+    assert read_suspects(b"") == ([], [])
+    assert read_suspects(b"a\n\xff\n")[1] == [["\ufffd"]]
