@@ -121,7 +121,7 @@ class DistillConfig(Section):
         1.0, ge=1, le=100, description="of the teacher's and the student's probabilities that are compared"
     )
     hard: float = Field(
-        0.3,
+        0.5,
         ge=0,
         le=1,
         description="share of the label in a labelled text's loss; the rest is the teacher's",
