@@ -118,10 +118,10 @@ class TrainConfig(Section):
 
 class DistillConfig(Section):
     temperature: float = Field(
-        2.0, ge=1, le=100, description="of the teacher's and the student's probabilities that are compared"
+        1.0, ge=1, le=100, description="of the teacher's and the student's probabilities that are compared"
     )
     hard: float = Field(
-        0.3,
+        0.5,
         ge=0,
         le=1,
         description="share of the label in a labelled text's loss; the rest is the teacher's",

@@ -130,7 +130,7 @@ def test_a_student_learns_the_ensembles_word_and_predicts(run, tmp_path):
     texts = write_csv(tmp_path / "new.csv", [{"content": row["text"]} for row in make_rows(60, seed=9)])
     encoder = write_encoder(tmp_path / "student")
     own = [f"encoder.checkpoint={encoder}", "encoder.pretrained=false", "train.epochs=8"]
-    own += ["train.learning_rate=0.02", "train.encoder_learning_rate=0.005"]
+    own += ["train.learning_rate=0.02", "train.encoder_learning_rate=0.005", "distill.temperature=2"]
     artifact = tmp_path / "student-artifact"
     arguments = str(run), str(texts), ["content"], str(artifact), own
     summary = distill_run(*arguments, silent_console())
@@ -139,7 +139,7 @@ def test_a_student_learns_the_ensembles_word_and_predicts(run, tmp_path):
         "with_out_of_fold": 48,
         "unlabelled_texts": 60,
         "temperature": 2.0,
-        "hard": 0.3,
+        "hard": 0.5,
     }
     assert list(manifest_of(artifact)["architectures"]) == ["textcnn"]
     assert accuracy(artifact) > 0.8
