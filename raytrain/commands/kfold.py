@@ -42,12 +42,14 @@ def tell_report(config: Config, console: Console) -> None:
     """Writes a run's report and says where it lies; a run must not fail for the want of one."""
     if config.report == "none":
         return
-    from raytrain.report.page import ReportOptions, write_report
+    from raytrain.report.page import REPORT, ReportOptions, is_told, write_report
     from raytrain.stages import Stages
 
-    run = f"{config.storage.rstrip('/')}/{config.name}"
+    run, words = f"{config.storage.rstrip('/')}/{config.name}", config.report == "full"
     try:
-        line = f"report: {write_report(run, ReportOptions(words=config.report == 'full'), Stages(console))}"
+        if not is_told(run, words):  # a fuller one that the command `report` wrote stays
+            write_report(run, ReportOptions(words=words), Stages(console))
+        line = f"report: {run}/{REPORT}"
     except Exception as error:
         line = f"no report was written: {str(error) or repr(error)}"
     console.print(line, highlight=False, markup=False, soft_wrap=True)

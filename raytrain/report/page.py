@@ -18,7 +18,7 @@ from raytrain.report.spans import read_tagged, spans_section, types_section
 from raytrain.report.words import WordEffects, ask_ensemble
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
-from raytrain.storage.files import whole_or_not
+from raytrain.storage.files import sha256, whole_or_not
 
 REPORT = "report.html"  # in the run's directory
 STYLE = Path(__file__).with_name("page.css")
@@ -56,12 +56,26 @@ def build_page(facts: Facts, options: ReportOptions, stages: Stages) -> str:
         element("meta", http_equiv="Content-Security-Policy", content=POLICY),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
-        element("meta", name="generator", content="raytrain"),
+        element("meta", name="raytrain-summary", content=_state(facts.run, options.words)),
         element("title", title),
         element("style", Markup(STYLE.read_text(encoding="utf-8"))),
     )
     body = element("body", _header(facts), element("main", [one for one in sections if one is not None]))
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _state(run: Directory, words: bool) -> str:
+    return f"{sha256(run.read_bytes('summary.json'))} {'full' if words else 'plain'}"
+
+
+def is_told(run: str, words: bool) -> bool:
+    """Whether the report that lies in a run tells its present summary, with words where they are wanted."""
+    directory = Directory(run)
+    if not (directory.exists(REPORT) and directory.exists("summary.json")):
+        return False
+    page = directory.read_bytes(REPORT)
+    states = [_state(directory, kind) for kind in ((True,) if words else (True, False))]
+    return any(f'name="raytrain-summary" content="{state}"'.encode() in page for state in states)
 
 
 def _header(facts: Facts) -> Markup:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 from collections.abc import Sequence
 
 from raytrain.report.facts import Facts
@@ -26,14 +27,17 @@ def read_suspects(data: bytes) -> tuple[list[str], list[list[str]]]:
     text = data.decode("utf-8-sig", errors="replace")
     lines = csv.reader(io.StringIO(text, newline=""))
     header = next(lines, [])[:MOST_COLUMNS]
-    rows = [row[: len(header)] for row, _ in zip(lines, range(MOST_SUSPECTS), strict=False) if row]
+    rows = [row[: len(header)] for row in itertools.islice(lines, MOST_SUSPECTS) if row]
     return header, rows
 
 
 def _suspects(facts: Facts) -> list[Markup]:
     if not facts.run.exists(SUSPECTS):
         return []
-    header, rows = read_suspects(facts.run.read_bytes(SUSPECTS))
+    try:
+        header, rows = read_suspects(facts.run.read_bytes(SUSPECTS))
+    except csv.Error:  # a person may have written anything into it
+        return []
     if not rows:
         return []
     shown: list[Sequence[Child]] = [[told(cell, MOST_CHARACTERS) for cell in row] for row in rows]

@@ -13,6 +13,7 @@ from raytrain.tasks import TITLES
 from raytrain.text.ragged import bounds_of
 
 AROUND = 24  # characters shown around the spans of a long text
+MOST_CHARACTERS = 400  # of a text: spans that begin behind them are not shown
 OTHER_BOUNDS, MISSED, INVENTED = "other bounds", "missed", "invented"
 
 Span = tuple[int, int, str]  # first character, behind the last, type
@@ -183,7 +184,7 @@ def _line(name: str, whole: str, text: TaggedText, spans: Sequence[Span], others
     shown = _shown_places(len(whole), [*text.there, *text.found])
     pieces: list[Child] = []
     place = 0
-    for start, end, kind in [*spans, (len(whole), len(whole), "")]:
+    for start, end, kind in [*(span for span in spans if _is_shown(span)), (len(whole), len(whole), "")]:
         pieces.append(_between(whole, place, start, shown))
         if kind:
             class_ = "span both" if (start, end, kind) in others else "span alone"
@@ -193,10 +194,14 @@ def _line(name: str, whole: str, text: TaggedText, spans: Sequence[Span], others
     return element("p", element("small", name, class_="which"), line, class_="text spans")
 
 
+def _is_shown(span: Span) -> bool:
+    return span[0] < MOST_CHARACTERS
+
+
 def _shown_places(length: int, spans: Sequence[Span]) -> np.ndarray:
     """(length,) bool: which characters are near a span."""
     shown = np.zeros(length, bool)
-    for start, end, _ in spans:
+    for start, end, _ in filter(_is_shown, spans):
         shown[max(0, start - AROUND) : end + AROUND] = True
     return shown
 

@@ -3,12 +3,13 @@ import signal
 
 import pytest
 from fake_run import write_run
-from tiny_run import make_rows, silent_console, write_csv
+from tiny_run import make_rows, silent_console, silent_stages, write_csv
 
 from raytrain.commands.kfold import EXAMPLE, tell_ensemble, tell_report
 from raytrain.commands.program import main
 from raytrain.commands.shared import AS_PROGRAM, AS_SCRIPT
 from raytrain.config.load import load_config
+from raytrain.report.page import ReportOptions, write_report
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +127,14 @@ def test_the_words_are_asked_for_where_the_report_is_to_be_full(tmp_path, monkey
     for report in ("full", "plain", "none"):
         tell_report(config_of(tmp_path, report=report), silent_console())
     assert options == [True, False]
+
+
+def test_a_fuller_report_stays(tmp_path):
+    run = write_run(tmp_path)
+    write_report(str(run), ReportOptions(worst=1, words=False), silent_stages())
+    before = (run / "report.html").read_bytes()
+    tell_report(config_of(run), silent_console())
+    assert (run / "report.html").read_bytes() == before
 
 
 @pytest.mark.parametrize("damage", ["summary.json", "ensemble/oof.parquet"])

@@ -2,12 +2,12 @@ import re
 from pathlib import Path
 
 import pytest
-from fake_run import write_run, write_tag_run
+from fake_run import change_summary, write_run, write_tag_run
 from tiny_run import make_rows, silent_stages
 
 from raytrain.errors import ArtifactError, ConfigError, InputError
 from raytrain.report import page
-from raytrain.report.page import POLICY, ReportOptions, write_report
+from raytrain.report.page import POLICY, ReportOptions, is_told, write_report
 from raytrain.report.words import WordEffects
 
 PLAIN = ReportOptions(words=False)
@@ -69,6 +69,17 @@ def test_the_page_stands_alone(tmp_path, write):
 def test_the_same_run_gives_the_same_page(tmp_path):
     run = write_run(tmp_path)
     assert written(run) == written(run)
+
+
+def test_it_is_known_whether_a_report_is_of_the_present_summary(tmp_path, asked):
+    run = write_run(tmp_path)
+    assert not is_told(str(run), False)
+    written(run)
+    assert is_told(str(run), False) and not is_told(str(run), True)
+    written(run, ReportOptions(worst=1))
+    assert is_told(str(run), False) and is_told(str(run), True)
+    change_summary(run, seconds=1.0)
+    assert not is_told(str(run), False)
 
 
 def test_it_lies_in_the_run_or_where_it_is_wanted(tmp_path):

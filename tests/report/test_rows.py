@@ -3,6 +3,7 @@ import json
 from fake_run import change_summary, write_run
 from tiny_run import silent_stages
 
+from raytrain.corpus.formats import FIELD_LIMIT
 from raytrain.report.facts import read_facts
 from raytrain.report.rows import MOST_COLUMNS, MOST_SUSPECTS, read_suspects, rows_section
 from raytrain.storage.directory import Directory
@@ -41,6 +42,12 @@ def test_suspects_are_shown_as_text(tmp_path):
 def test_suspects_without_rows_are_not_shown(tmp_path):
     run = plain(write_run(tmp_path))
     (run / "suspects.csv").write_text("id,text\n", encoding="utf-8")
+    assert section_of(run) is None
+
+
+def test_a_file_that_is_no_csv_is_not_shown(tmp_path):
+    run = plain(write_run(tmp_path))
+    (run / "suspects.csv").write_text(f"id,text\n1,{'x' * (FIELD_LIMIT + 1)}\n", encoding="utf-8")
     assert section_of(run) is None
 
 

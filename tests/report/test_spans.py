@@ -7,6 +7,7 @@ from raytrain.report.spans import (
     AROUND,
     INVENTED,
     MISSED,
+    MOST_CHARACTERS,
     OTHER_BOUNDS,
     TaggedText,
     count_confusions,
@@ -81,6 +82,14 @@ def test_spans_are_marked_in_their_texts(tmp_path):
     told = spans_section(facts, read_tagged(facts), 20)
     assert f"…{'丑' * AROUND}<span" in told and f"</span>{'丑' * AROUND}…" in told
     assert "&lt;丁" in told and "span alone" in told and "丑" * (AROUND + 1) not in told
+
+
+def test_spans_far_behind_in_a_text_are_not_shown(tmp_path):
+    text = f"丁{'丑' * MOST_CHARACTERS}甲"
+    own = [(text, [(0, 1, "人"), (len(text) - 1, len(text), "人")]), ("乙", [(0, 1, "地")])]
+    facts = read(write_tag_run(tmp_path, own * 3))
+    told = spans_section(facts, read_tagged(facts), 20)
+    assert "丁<small>" in told and "甲" not in told
 
 
 def test_a_text_without_mistakes_is_not_shown(tmp_path):
