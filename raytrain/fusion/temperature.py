@@ -55,6 +55,11 @@ def improves(proba: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> bool:
     return log_loss(labels, scaled) < log_loss(labels, proba)
 
 
+def find_bins(confidence: np.ndarray) -> np.ndarray:
+    """Of `NUM_BINS` bins of (0, 1] the one in which each probability lies, from 0 on."""
+    return np.clip(np.ceil(confidence * NUM_BINS).astype(int) - 1, 0, NUM_BINS - 1)
+
+
 def reliability(labels: np.ndarray, proba: np.ndarray) -> list[dict[str, float]]:
     """The bins of a reliability diagram: `NUM_BINS` equally wide ones of the greatest probability.
 
@@ -62,7 +67,7 @@ def reliability(labels: np.ndarray, proba: np.ndarray) -> list[dict[str, float]]
         Of each bin that has any, from the least probable on: `rows`, their mean `confidence` and `accuracy`.
     """
     confidence, right = proba.max(axis=1), proba.argmax(axis=1) == labels
-    places = np.clip(np.ceil(confidence * NUM_BINS).astype(int) - 1, 0, NUM_BINS - 1)
+    places = find_bins(confidence)
     return [
         {
             "rows": int((places == place).sum()),

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from raytrain.fusion.temperature import NUM_BINS, find_bins
 from raytrain.report.facts import Facts, Said
 from raytrain.report.markup import Child, Markup, decimal, element, paragraph, percent, table, told
 from raytrain.report.plots import ACCENT, FAINT, SECOND, THIRD, Line, plot_lines
 from raytrain.tasks import TITLES
 
-NUM_BINS = 15
 SHOWN_SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 
 
@@ -42,21 +42,20 @@ class Reliability:
         return float(np.nansum(self.counts * (self.confidence - self.accuracy)) / rows)
 
 
-def reliability(confidence: np.ndarray, is_right: np.ndarray, num_bins: int = NUM_BINS) -> Reliability:
+def reliability(confidence: np.ndarray, is_right: np.ndarray) -> Reliability:
     """Sorts rows into bins of the probability of what was said.
 
     Args:
         confidence: (num_rows,) the highest probability of each row.
         is_right: (num_rows,) bool.
-        num_bins: Of equal width, from 0 to 1.
     """
-    places = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
-    counts = np.bincount(places, minlength=num_bins)
+    places = find_bins(confidence)
+    counts = np.bincount(places, minlength=NUM_BINS)
     with np.errstate(invalid="ignore"):
         return Reliability(
             counts,
-            np.bincount(places, confidence, num_bins) / np.where(counts, counts, np.nan),
-            np.bincount(places, is_right, num_bins) / np.where(counts, counts, np.nan),
+            np.bincount(places, confidence, NUM_BINS) / np.where(counts, counts, np.nan),
+            np.bincount(places, is_right, NUM_BINS) / np.where(counts, counts, np.nan),
         )
 
 

@@ -166,6 +166,9 @@ def _subject(facts: Facts) -> str:
 def _answer(facts: Facts, found: Mapping[str, Mapping[str, Difference]]) -> list[Child]:
     if not facts.config.model.has_networks:  # the baseline of n-grams is what was trained
         found = {name: differences for name, differences in found.items() if name != "tfidf_logistic"}
+    architectures = facts.config.model.architectures
+    if len(architectures) == 1:  # the ensemble is nothing but this one, calibrated
+        found = {name: differences for name, differences in found.items() if name != architectures[0]}
     baselines = [name for name in facts.summary.get("baselines", {}) if name in found]
     if not baselines:
         return [paragraph("There is no baseline to hold it against (baseline=false).", class_="answer")]

@@ -10,6 +10,7 @@ from raytrain.report.markup import Child, Markup, element, paragraph, table, tol
 
 SUSPECTS = "suspects.csv"
 MOST_SUSPECTS, MOST_COLUMNS, MOST_CHARACTERS = 10, 10, 200
+UNSHOWN = ("proba_label", "neighbours", "new_label")  # for whoever works in the file
 _TREATED = {
     "group": "each group lies in one fold",
     "drop": "the first row of each group stays",
@@ -40,11 +41,14 @@ def _suspects(facts: Facts) -> list[Markup]:
         return []
     if not rows:
         return []
-    shown: list[Sequence[Child]] = [[told(cell, MOST_CHARACTERS) for cell in row] for row in rows]
+    places = [place for place, name in enumerate(header) if name not in UNSHOWN]
+    shown: list[Sequence[Child]] = [
+        [told(row[place], MOST_CHARACTERS) for place in places if place < len(row)] for row in rows
+    ]
     return [
         element("h3", "Labels that may be wrong"),
         paragraph(f"The first rows of {SUSPECTS} in the run's directory.", class_="note"),
-        table([told(name, 40) for name in header], shown, "suspects", "texts"),
+        table([told(header[place], 40) for place in places], shown, "suspects", "texts"),
     ]
 
 

@@ -58,3 +58,11 @@ def test_the_first_rows_and_columns_are_read_whatever_the_file_holds():
     assert all(len(row) == MOST_COLUMNS for row in rows)
     assert read_suspects(b"") == ([], [])
     assert read_suspects(b"a\n\xff\n")[1] == [["\ufffd"]]
+
+
+def test_what_is_for_work_in_the_file_is_not_on_the_page(tmp_path):
+    run = plain(write_run(tmp_path))
+    lines = "id,text,label,proba_label,neighbours,new_label\n1,甲,a,0.01,2 (b),\n"
+    (run / "suspects.csv").write_text(lines, encoding="utf-8")
+    told = section_of(run)
+    assert "甲" in told and "0.01" not in told and "neighbours" not in told and "new_label" not in told
