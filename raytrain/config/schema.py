@@ -127,7 +127,7 @@ def _of_time(config: Config) -> list[str]:
     wanted = {
         "task=classify": config.task == "classify",
         "baseline=true": config.baseline,
-        "a column in folds.time": folds.time is not None,
+        "folds.time or folds.duplicates=group": folds.time is not None or folds.duplicates == "group",
     }
     missing = [what for what, is_there in wanted.items() if not is_there]
     if folds.compare and missing:

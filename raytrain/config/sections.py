@@ -111,8 +111,8 @@ class FoldsConfig(Section):
     )
     compare: bool = Field(
         False,
-        description="task=classify, with time: TF-IDF + logistic regression under random folds of the same "
-        "rows, too, to show how much easier these are",
+        description="task=classify: TF-IDF + logistic regression under easier folds of the same rows, too: "
+        "random ones beside folds in time, else ones that near-duplicates may straddle",
     )
 
 

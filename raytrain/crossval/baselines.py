@@ -1,16 +1,21 @@
-"""The baselines of a run, computed on Ray beside its folds and kept in its directory."""
+"""The baselines of a run, by its folds and by easier ones, computed on Ray and kept in its directory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import ray
 
+from raytrain.config.schema import Config
 from raytrain.crossval.directory import identify
 from raytrain.crossval.plan import Plan
 from raytrain.errors import StorageError, TimeBudgetError
 from raytrain.ngrams.baseline import BASELINES, predict_baselines
+from raytrain.scores.oof import score_oof
+from raytrain.splits.assign import assign_folds
+from raytrain.splits.by_time import deal_again
+from raytrain.splits.folds import Folds
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import parquet_bytes, read_parquet
@@ -128,3 +133,64 @@ def _read_kept(
         return {key: table[key].combine_chunks().flatten().to_numpy().reshape(size) for key in BASELINES}
     except (pa.ArrowException, KeyError, ValueError, AttributeError):
         return None
+
+
+COMPARED = "tfidf_logistic"  # a network would have to be trained a second time
+
+
+class Comparison:
+    """A baseline under easier folds than the run's, computed on Ray beside these.
+
+    Beside folds in time they are at random; beside folds that keep near-duplicates together they do not.
+
+    Args:
+        plan: The run; `has_easier_folds` of it.
+    """
+
+    def __init__(self, plan: Plan):
+        self._plan = plan
+        if plan.config.folds.time is not None:
+            self._ways = ("by time", "at random, learned from as many")
+            self._valid, is_train = deal_again(plan.folds, plan.targets, plan.config.seed)
+        else:
+            self._ways = ("near-duplicates in one fold", "near-duplicates in any")
+            self._valid, is_train = _deal_apart(plan)
+        self._stream = start_folds(plan, "baselines/random", self._valid, is_train)
+
+    def finish(self, baselines: dict[str, np.ndarray], stages: Stages) -> dict[str, Any] | None:
+        """Waits for it.
+
+        Args:
+            baselines: Each one's (num_rows, num_classes) probabilities by the run's folds; none where they
+                failed.
+            stages: Told of the wait.
+
+        Returns:
+            Both scores as in summary.json; None where one of the two is not there.
+        """
+        plan = self._plan
+        easier = follow_folds(plan, self._stream, self._valid, "random folds", stages)
+        if not baselines or not easier:
+            return None
+        both = zip(self._ways, (baselines, easier), strict=True)
+        ways = {way: score_oof(plan.targets, oof[COMPARED], plan.config.seed) for way, oof in both}
+        return {"model": COMPARED, "ways": ways}
+
+
+def has_easier_folds(config: Config, duplicates: Mapping[str, Any] | None) -> bool:
+    """Whether a run's folds are harder than random ones.
+
+    Args:
+        config: The run's.
+        duplicates: What was found of them, as in summary.json.
+    """
+    grouped = config.folds.duplicates == "group" and duplicates is not None and duplicates["rows"] > 0
+    return config.folds.time is not None or grouped
+
+
+def _deal_apart(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+    """As of `deal_again`: the run's folds as they would be without any near-duplicates."""
+    folds, corpus = plan.config.folds, plan.corpus
+    groups = corpus.table["group"].to_numpy() if folds.group else None
+    valid = assign_folds(corpus.strata(folds.num_folds), folds.num_folds, 1, plan.config.seed, groups)
+    return valid[0], Folds(valid).train_masks()

@@ -1,16 +1,10 @@
-"""What a run says of folds by time: which rows each learns from; and how a baseline does at random."""
+"""What a run says of folds by time: which rows each learns from."""
 
 from typing import Any
 
 import numpy as np
 
-from raytrain.crossval.baselines import follow_folds, start_folds
 from raytrain.crossval.plan import Plan
-from raytrain.scores.oof import score_oof
-from raytrain.splits.by_time import deal_again
-from raytrain.stages import Stages
-
-COMPARED = "tfidf_logistic"  # a network would have to be trained a second time
 
 
 def time_lines(plan: Plan) -> list[str]:
@@ -60,36 +54,3 @@ def time_summary(plan: Plan) -> dict[str, Any] | None:
         for fold in range(folds.num_folds)
     ]
     return {"column": plan.config.folds.time, "before": told(~folds.covered), "folds": blocks}
-
-
-class Comparison:
-    """A baseline under random folds of the same rows, computed on Ray beside the folds.
-
-    Args:
-        plan: The run, of folds by time.
-    """
-
-    def __init__(self, plan: Plan):
-        self._plan = plan
-        self._valid, is_train = deal_again(plan.folds, plan.targets, plan.config.seed)
-        self._stream = start_folds(plan, "baselines/random", self._valid, is_train)
-
-    def finish(self, baselines: dict[str, np.ndarray], stages: Stages) -> dict[str, Any] | None:
-        """Waits for it.
-
-        Args:
-            baselines: Each one's (num_rows, num_classes) probabilities by time; none where they failed.
-            stages: Told of the wait.
-
-        Returns:
-            Both scores as in summary.json; None where one of the two is not there.
-        """
-        plan = self._plan
-        random = follow_folds(plan, self._stream, self._valid, "random folds", stages)
-        if not baselines or not random:
-            return None
-        scores = {
-            kind: score_oof(plan.targets, oof[COMPARED], plan.config.seed)
-            for kind, oof in (("time", baselines), ("random", random))
-        }
-        return {"model": COMPARED, **scores}

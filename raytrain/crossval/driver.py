@@ -13,8 +13,8 @@ from raytrain.cluster import check_storage, connect
 from raytrain.config.ensemble import EnsembleConfig
 from raytrain.config.schema import Config
 from raytrain.config.stored import check_config
-from raytrain.crossval.baselines import finish_baselines, start_baselines
-from raytrain.crossval.by_time import Comparison, time_lines
+from raytrain.crossval.baselines import Comparison, finish_baselines, has_easier_folds, start_baselines
+from raytrain.crossval.by_time import time_lines
 from raytrain.crossval.directory import begin_run, check_inputs, read_summary
 from raytrain.crossval.plan import Plan, build_specs, load_plan
 from raytrain.crossval.preflight import check_nodes, learned_bytes, needed_bytes
@@ -135,7 +135,8 @@ def _has_other_ensemble(summary: dict[str, Any], config: Config) -> bool:
 
 def _lacks_comparison(summary: dict[str, Any], config: Config) -> bool:
     """Whether a finished run has not been compared yet, as is wanted now."""
-    return config.folds.compare and summary.get("compare") is None
+    compares = config.folds.compare and has_easier_folds(config, summary.get("duplicates"))
+    return compares and summary.get("compare") is None
 
 
 def announce(plan: Plan, console: Console) -> None:
@@ -193,7 +194,9 @@ def _train(plan: Plan, stages: Stages) -> dict[str, Any]:
     kept = {name: result for name, result in committed.items() if not result.stopped_early}
     capacity = prepare_cluster(plan, specs, len(specs) - len(kept), stages)
     baselines = start_baselines(plan)
-    comparison = Comparison(plan) if plan.config.folds.compare else None
+    doubled = plan.duplicates.summary() if plan.duplicates is not None else None
+    compares = plan.config.folds.compare and has_easier_folds(plan.config, doubled)
+    comparison = Comparison(plan) if compares else None
     seconds = 0.0
     try:
         trained, seconds = train_missing(plan, specs, kept, capacity, stages)

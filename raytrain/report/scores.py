@@ -76,24 +76,23 @@ def _fusion_tables(facts: Facts) -> Child:
 
 
 def _compare_table(facts: Facts) -> Child:
-    """Scores under folds by time beside those under random ones, where the summary has both."""
+    """Scores under the run's folds beside those under easier ones, where the summary has both."""
     compared = facts.summary.get("compare")
     if not compared:
         return None
     metrics = TASK_METRICS[facts.config.task]
+    ways = compared["ways"]
     rows = [
-        [
-            title,
-            *([decimal(compared[kind]["oof"][m]), interval(*compared[kind]["interval"][m])] for m in metrics),
-        ]
-        for title, kind in (("by time", "time"), ("random", "random"))
+        [way, *([decimal(entry["oof"][m]), interval(*entry["interval"][m])] for m in metrics)]
+        for way, entry in ways.items()
     ]
-    note = f"{NAMES.get(compared['model'], compared['model'])} on the same {compared['time']['rows']:,} rows."
+    count = next(iter(ways.values()))["rows"]
+    note = f"{NAMES.get(compared['model'], compared['model'])} on the same {count:,} rows."
     header = ["folds", *(TITLES[m] for m in metrics)]
     return [
-        element("h3", "How much easier random folds are"),
+        element("h3", "How much easier other folds are"),
         paragraph(note, class_="note"),
-        table(header, rows, "folds by time and random ones", "numbers"),
+        table(header, rows, "the run's folds and easier ones", "numbers"),
     ]
 
 

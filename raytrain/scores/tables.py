@@ -99,21 +99,20 @@ def _with_interval(entry: Mapping[str, Any], names: Sequence[str]) -> list[str]:
 
 
 def compare_table(summary: dict[str, Any]) -> Table | None:
-    """A model's scores under folds by time and under random ones; None where these were not compared."""
+    """A model's scores under the run's folds and under easier ones; None where these were not compared."""
     compared = summary.get("compare")
     if compared is None:
         return None
-    title = (
-        f"folds by time and at random: {compared['model']} on the same {compared['time']['rows']:,} rows, "
-        "learned from as many"
-    )
+    ways = compared["ways"]
+    rows = next(iter(ways.values()))["rows"]
+    title = f"the run's folds and easier ones: {compared['model']} on the same {rows:,} rows"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("folds", no_wrap=True)
     names = _metrics_of(summary)
     for name in names:
         table.add_column(TITLES[name], justify="right")
-    for shown, kind in (("by time", "time"), ("random", "random")):
-        table.add_row(shown, *_with_interval(compared[kind], names))
+    for way, entry in ways.items():
+        table.add_row(way, *_with_interval(entry, names))
     return table
 
 

@@ -172,7 +172,10 @@ def test_what_only_an_encoder_reads_is_refused_where_there_is_none():
     ("overrides", "expected"),
     [
         (["folds.time=day", "folds.repeats=2"], "folds.repeats: expected 1 with folds.time"),
-        (["folds.compare=true"], "folds.compare: expected false without a column in folds.time; found true"),
+        (
+            ["folds.compare=true", "folds.duplicates=keep"],
+            "folds.compare: expected false without folds.time or folds.duplicates=group; found true",
+        ),
         (
             ["folds.compare=true", "folds.time=day", "baseline=false"],
             "folds.compare: expected false without baseline=true; found true",

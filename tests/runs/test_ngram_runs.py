@@ -171,3 +171,24 @@ def test_the_report_names_the_scores_and_the_words_that_moved_the_ensemble(mixed
     wrong = round((1 - summary["ensemble"]["oof"]["accuracy"]) * 48)
     assert page.count("The ensemble now gives") == min(3, wrong) > 0
     assert "not shown" not in page
+
+
+def test_what_near_duplicates_move_the_score_by_is_shown_also_later(tmp_path):
+    """Each text stands there twice: a fold that has learned the one knows the other."""
+    rows = make_rows(40, seed=3)
+    for number, row in enumerate(rows):
+        row["text"], row["label"] = rows[number - number % 2]["text"], "ab"[number // 2 % 2]
+    corpus = write_csv(tmp_path / "twice.csv", rows)
+    options = {
+        "data__path": corpus,
+        "model__architecture": "tfidf",
+        "folds__num_folds": 4,
+        "baseline": "true",
+    }
+    first = train_run(tiny_config(tmp_path, **options), silent_console())
+    assert first["compare"] is None
+    later = train_run(tiny_config(tmp_path, **options, folds__compare="true"), silent_console())
+    together, apart = later["compare"]["ways"].values()
+    assert together["oof"] == first["baselines"]["tfidf_logistic"]["oof"]
+    assert together["rows"] == apart["rows"] == 40
+    assert apart["oof"]["log_loss"] < together["oof"]["log_loss"]

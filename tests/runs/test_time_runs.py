@@ -83,8 +83,9 @@ def test_the_folds_are_told_in_the_summary(done):
 def test_random_folds_are_compared_on_the_same_rows(done):
     config, summary, said = done
     compared = summary["compare"]
-    assert compared["time"]["oof"] == summary["baselines"]["tfidf_logistic"]["oof"]
-    assert compared["random"]["rows"] == 36 and compared["random"]["oof"] != compared["time"]["oof"]
+    by_time, at_random = compared["ways"].values()
+    assert by_time["oof"] == summary["baselines"]["tfidf_logistic"]["oof"]
+    assert at_random["rows"] == 36 and at_random["oof"] != by_time["oof"]
     assert json.loads((run_of(config) / "summary.json").read_text())["compare"]["model"] == "tfidf_logistic"
     assert "tfidf_logistic on the same 36 rows" in said
 
@@ -112,5 +113,5 @@ def test_a_finished_run_is_compared_later(local_ray, tmp_path):
     first = train_run(time_config(tmp_path), silent_console())
     assert first["compare"] is None
     later = train_run(time_config(tmp_path, folds__compare="true"), silent_console())
-    assert later["compare"]["time"]["oof"] == first["baselines"]["tfidf_logistic"]["oof"]
+    assert later["compare"]["ways"]["by time"]["oof"] == first["baselines"]["tfidf_logistic"]["oof"]
     assert later["ensemble"] == first["ensemble"]

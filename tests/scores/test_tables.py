@@ -217,12 +217,12 @@ def test_names_are_whole_in_eighty_columns():
 def test_table_of_folds_by_time_and_at_random_has_both():
     summary = {
         **summary_of("finetune"),
-        "compare": {"model": "a", "time": entry_of(1), "random": entry_of(2)},
+        "compare": {"model": "a", "ways": {"by time": entry_of(1), "at random": entry_of(2)}},
     }
     text = shown(compare_table(summary))
-    assert f"a on the same {NUM_ROWS} rows" in text and text.index("by time") < text.index("random   ")
-    for kind in ("time", "random"):
-        assert f"{summary['compare'][kind]['oof']['accuracy']:.4f}" in text
+    assert f"a on the same {NUM_ROWS} rows" in text and text.index("by time") < text.index("at random")
+    for way in ("by time", "at random"):
+        assert f"{summary['compare']['ways'][way]['oof']['accuracy']:.4f}" in text
 
 
 @pytest.mark.parametrize("found", [{}, {"compare": None}])
