@@ -28,4 +28,4 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
 
     run, texts, columns = options.run, options.texts, options.column
     distill_run(run, texts, columns, options.output, options.overrides, console)
-    tell_artifact(options.output or f"{run.rstrip('/')}/distilled", console, named)
+    tell_artifact("artifact", options.output or f"{run.rstrip('/')}/distilled", "classify", console, named)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from raytrain.commands.shared import AS_PROGRAM, Named, config_parser, describe, job_console
+from raytrain.commands.shared import AS_PROGRAM, Named, config_parser, describe, job_console, tell_artifact
 from raytrain.config.load import load_config, touches_data
 from raytrain.config.schema import Config
 
@@ -42,11 +42,11 @@ def tell_report(config: Config, console: Console) -> None:
     """Writes a run's report and says where it lies; a run must not fail for the want of one."""
     if config.report == "none":
         return
-    from raytrain.report.page import REPORT, ReportOptions, is_told, write_report
-    from raytrain.stages import Stages
-
     run, words = f"{config.storage.rstrip('/')}/{config.name}", config.report == "full"
     try:
+        from raytrain.report.page import REPORT, ReportOptions, is_told, write_report
+        from raytrain.stages import Stages
+
         if not is_told(run, words):  # a fuller one that the command `report` wrote stays
             write_report(run, ReportOptions(words=words), Stages(console))
         line = f"report: {run}/{REPORT}"
@@ -57,10 +57,5 @@ def tell_report(config: Config, console: Console) -> None:
 
 def tell_ensemble(config: Config, console: Console, named: Named) -> None:
     """Says where a run's ensemble lies, and what predicts with it."""
-    from raytrain.ensemble.files import TEST_OUTPUT
-
     ensemble = f"{config.storage.rstrip('/')}/{config.name}/ensemble"
-    output = f"FILE{Path(TEST_OUTPUT[config.task]).suffix}"
-    command = f"{named('predict')} --ensemble {ensemble} --input FILE --output {output}"
-    lines = f"ensemble: {ensemble}\npredict with: {command}"
-    console.print(lines, highlight=False, markup=False, soft_wrap=True)
+    tell_artifact("ensemble", ensemble, config.task, console, named)

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -54,10 +55,21 @@ def job_console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=120)
 
 
-def tell_artifact(artifact: str, console: Console, named: Named) -> None:
-    """Says where an artifact lies, and what predicts with it."""
-    command = f"{named('predict')} --ensemble {artifact} --input FILE --output FILE.csv"
-    lines = f"artifact: {artifact}\npredict with: {command}"
+def tell_artifact(kind: str, artifact: str, task: str, console: Console, named: Named) -> None:
+    """Says where an artifact lies, and what predicts with it.
+
+    Args:
+        kind: What it is called.
+        artifact: Where it lies.
+        task: Of its run.
+        console: Where it is said.
+        named: What the user types for a command.
+    """
+    from raytrain.ensemble.files import TEST_OUTPUT
+
+    output = f"FILE{Path(TEST_OUTPUT[task]).suffix}"
+    command = f"{named('predict')} --ensemble {artifact} --input FILE --output {output}"
+    lines = f"{kind}: {artifact}\npredict with: {command}"
     console.print(lines, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
 
 def list_suspects(location: str, output: str | None, most: int | None) -> None:
     """Writes the file, unless a person has filled one in there."""
-    from raytrain.crossval.suspects import SUSPECTS_FILE, load_suspects, must_stay
+    from raytrain.crossval.suspects import SUSPECTS_FILE, correction_advice, load_suspects, must_stay
     from raytrain.errors import InputError
     from raytrain.stages import Stages
     from raytrain.storage.directory import Directory
@@ -52,13 +52,12 @@ def list_suspects(location: str, output: str | None, most: int | None) -> None:
     table = load_suspects(run, Stages(console), most)
     target.write_bytes(name, csv_bytes(table))
     file = output or f"{run}/{SUSPECTS_FILE}"
-    advice = f"fill in new_label and run again under another name with data.labels={file}"
-    line = f"{file}: {table.num_rows:,} labels that look wrong; {advice}"
+    line = f"{file}: {table.num_rows:,} labels that look wrong; {correction_advice(file)}"
     console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _split(output: str) -> tuple["Directory", str]:
     from raytrain.storage.directory import Directory
 
-    folder, _, name = output.rpartition("/")
-    return Directory(folder or "."), name
+    folder, slash, name = output.rpartition("/")
+    return Directory(folder or slash or "."), name

@@ -6,7 +6,8 @@ from pydantic import Field, field_validator, model_validator
 
 from raytrain.config.sections import Section, yaml_value
 
-Cost = Annotated[float, Field(ge=0)]
+MOST_COST = 1e9  # beyond it, as in what an artifact keeps of it, sums are not exact any more
+Cost = Annotated[float, Field(ge=0, le=MOST_COST)]
 
 
 class EnsembleConfig(Section):
@@ -49,7 +50,9 @@ class EnsembleConfig(Section):
         if not isinstance(costs, dict):
             return costs
         return {
-            str(true): {str(said): cost for said, cost in row.items()} if isinstance(row, dict) else row
+            yaml_value(true): {yaml_value(said): cost for said, cost in row.items()}
+            if isinstance(row, dict)
+            else row
             for true, row in costs.items()
         }
 

@@ -15,16 +15,19 @@ from raytrain.storage.directory import Directory
 
 CONFIG_FILE = "config.yaml"
 KINDS = (Config, PretrainConfig)
-_ADVICE = "choose another name, or delete the run to start anew"
+ADVICE = "choose another name, or delete the run to start anew"
 
 
-def check_config(run: Directory, config: WholeConfig, free: Sequence[str] = FREE_KEYS) -> None:
+def check_config(
+    run: Directory, config: WholeConfig, free: Sequence[str] = FREE_KEYS, advice: str = ADVICE
+) -> None:
     """Refuses a config that differs from the one this run was begun with.
 
     Args:
         run: The run's directory.
         config: What it is told now.
         free: Beginnings of the keys that may differ.
+        advice: What to do where others do.
 
     Raises:
         ConfigError: Naming the keys that differ, and how.
@@ -37,7 +40,7 @@ def check_config(run: Directory, config: WholeConfig, free: Sequence[str] = FREE
         stored = _read(text, type(config))
     except Exception as error:
         if any(_is_of(kind, text) for kind in KINDS if not isinstance(config, kind)):
-            raise ConfigError(f"{run} holds what another command made", [_ADVICE]) from error
+            raise ConfigError(f"{run} holds what another command made", [advice]) from error
         raise ArtifactError(f"{run}/{CONFIG_FILE} is damaged: {error}") from error
     old, new = binding_keys(stored, free), binding_keys(config, free)
     problems = [
@@ -46,7 +49,7 @@ def check_config(run: Directory, config: WholeConfig, free: Sequence[str] = FREE
         if old[key] != new[key]
     ]
     if problems:
-        raise ConfigError(f"{run} exists with another config", [*problems, _ADVICE])
+        raise ConfigError(f"{run} exists with another config", [*problems, advice])
 
 
 def load_stored(run: Directory, overrides: Sequence[str] = ()) -> Config:
@@ -89,13 +92,16 @@ def _read(text: bytes, kind: type[Kind]) -> Kind:
     return validate_config(cast(dict[str, Any], OmegaConf.to_container(values)), kind)
 
 
-def check_hashes(run: Directory, stored: Mapping[str, str], found: Mapping[str, str]) -> None:
+def check_hashes(
+    run: Directory, stored: Mapping[str, str], found: Mapping[str, str], advice: str = ADVICE
+) -> None:
     """Refuses input files whose content changed since the run was begun.
 
     Args:
         run: The run's directory.
         stored: Name to hash, of then.
         found: The same of now.
+        advice: What to do where they differ.
 
     Raises:
         ConfigError: Naming the inputs that changed.
@@ -106,4 +112,4 @@ def check_hashes(run: Directory, stored: Mapping[str, str], found: Mapping[str, 
         if stored.get(key) != found.get(key)
     ]
     if problems:
-        raise ConfigError(f"{run} exists with other inputs", [*problems, _ADVICE])
+        raise ConfigError(f"{run} exists with other inputs", [*problems, advice])

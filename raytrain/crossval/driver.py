@@ -87,11 +87,12 @@ def train_run(config: Config, console: Console) -> dict[str, Any]:
             plan = load_plan(run, config, prepared, stages)
             announce(plan, console)
             summary = _train(plan, stages)
+            summary["seconds"] = round(time.monotonic() - started, 1)
+            run.write_bytes("summary.json", json_bytes(summary))
             if config.task == "classify" and is_complete(summary):
                 found = write_suspects(run, plan.corpus, plan.duplicates, summary, Stages(console))
                 summary["suspects"] = found
-            summary["seconds"] = round(time.monotonic() - started, 1)
-            run.write_bytes("summary.json", json_bytes(summary))
+                run.write_bytes("summary.json", json_bytes(summary))
         else:
             check_inputs(run, config, read_texts(config, Stages(console)), encoder=None)
             load_ensemble(f"{run}/ensemble")  # a damaged one is told now, not at the first prediction
@@ -212,6 +213,7 @@ def _train(plan: Plan, stages: Stages) -> dict[str, Any]:
         )
     baseline_oof = finish_baselines(plan, baselines, stages)
     compared = comparison.finish(baseline_oof, stages) if comparison is not None else None
+    plan.run.remove("summary.json")  # of an ensemble that is made anew: never beside another one
     return write_results(plan, specs, committed, seconds, baseline_oof, Stages(stages.console), compared)
 
 

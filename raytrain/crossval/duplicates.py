@@ -17,6 +17,11 @@ _TREATED = {"group": "each group lies in one fold", "drop": "the first row of ea
 _IN_TIME = {**_TREATED, "group": "no fold learns from a group that it is judged by"}
 
 
+def treatment(policy: str, in_time: bool) -> str:
+    """What becomes of near-duplicates, in words; `in_time`: whether the folds are by time."""
+    return (_IN_TIME if in_time else _TREATED)[policy]
+
+
 @dataclass(frozen=True)
 class Duplicates:
     """Near-duplicates in a corpus as it was read.
@@ -51,11 +56,11 @@ class Duplicates:
         sizes = self.sizes
         if not len(sizes):
             return ""
-        treated = (_IN_TIME if in_time else _TREATED)[self.policy]
         mixed = f"; {self.num_mixed:,} groups have several labels" if self.num_mixed else ""
         return (
             f"folds: {sizes.sum():,} of {len(self.groups):,} rows are near-duplicates of others, in "
-            f"{len(sizes):,} groups; {treated} (folds.duplicates={self.policy}){mixed}"
+            f"{len(sizes):,} groups; {treatment(self.policy, in_time)} "
+            f"(folds.duplicates={self.policy}){mixed}"
         )
 
     def summary(self) -> dict[str, Any]:

@@ -103,7 +103,8 @@ def fuse_members(
     some = spread_rows(labels[whole])
     few, there = {name: said[some] for name, said in own.items()}, (labels[whole][some], folds[whole][some])
     told["members"] = _tell_members(rule, few, there[0])
-    told["alternatives"] = compare(few, *there, nested.of(some), settings) if reason is None else []
+    fits = reason is None and why_unfit(*there, len(names)) is None
+    told["alternatives"] = compare(few, *there, nested.of(some), settings) if fits else []
     return Fused(rule, proba, _unlike_most(decisions, proba), told)
 
 

@@ -114,18 +114,16 @@ def _score(
     summary["stopped_early"] = [spec.name for spec in done if results[spec.name].stopped_early]
     summary["dead"] = [spec.name for spec in done if results[spec.name].dead]
     if plan.config.task == "classify":
-        return _fuse(plan, scoring, _members(done, kept, said), oof, whole, summary)
+        return _fuse(plan, scoring, _members(kept, said), oof, whole, summary)
     ids = plan.corpus.table["id"].combine_chunks()
     return summary, scoring.table(ids, plan.folds.valid, oof, whole), None
 
 
-def _members(
-    done: list[FoldSpec], kept: list[FoldSpec], said: dict[str, pa.Table]
-) -> dict[str, list[pa.Table]]:
-    """What the folds of each member said, also the dropped ones, of members that are to predict."""
+def _members(kept: list[FoldSpec], said: dict[str, pa.Table]) -> dict[str, list[pa.Table]]:
+    """What the folds of each member said, of those that are to predict."""
     names = dict.fromkeys(member_name(spec.architecture, spec.repeat) for spec in kept)
     return {
-        name: [said[spec.name] for spec in done if member_name(spec.architecture, spec.repeat) == name]
+        name: [said[spec.name] for spec in kept if member_name(spec.architecture, spec.repeat) == name]
         for name in names
     }
 

@@ -117,7 +117,13 @@ def suspects_line(run: Directory, told: Mapping[str, Any]) -> str:
     line += f" ({counts}){listed}" if counts else listed
     if told["kept"]:
         return f"{line}; the file is not written over what was filled in there"
-    return f"{line}; fill in new_label and run again under another name with data.labels={file}"
+    return f"{line}; {correction_advice(file)}"
+
+
+def correction_advice(file: str) -> str:
+    """What to do with a file of suspects."""
+    first, local = ("copy it here, ", SUSPECTS_FILE) if "://" in file else ("", file)
+    return f"{first}fill in new_label and run again under another name with data.labels={local}"
 
 
 def must_stay(directory: Directory, name: str = SUSPECTS_FILE) -> bool:
@@ -169,11 +175,11 @@ def _read_oof(run: Directory, corpus: Corpus) -> np.ndarray:
 
 
 def _read_votes(run: Directory, corpus: Corpus, summary: Mapping[str, Any]) -> list[np.ndarray]:
-    """Of each architecture and repeat (num_rows, num_classes), NaN where no fold was asked."""
+    """Of each architecture and repeat (num_rows, num_classes), NaN where no fold was asked, or a dead one."""
     parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     size = len(corpus.labels)
     for entry in summary["architectures"].values():
-        for name in (fold["name"] for fold in entry["folds"]):
+        for name in (fold["name"] for fold in entry["folds"] if not fold.get("dead")):
             try:
                 table = read_fold_oof(f"{run}/folds/{name}")
                 proba = np.stack([table[f"proba_{place}"].to_numpy() for place in range(size)], axis=1)

@@ -199,9 +199,12 @@ def _columns(
         raise InputError(
             f"the ensemble was trained on {len(trained)} text column(s); found {len(columns)}: {columns}"
         )
-    if id_column is None and data.id is not None and data.id in read_column_names(input_path):
-        id_column = data.id
-    return columns, id_column
+    return columns, id_column or known_id_column(data.id, input_path)
+
+
+def known_id_column(trained: str | None, input_path: str) -> str | None:
+    """The id column of the training, where the file has it; else None, for row numbers."""
+    return trained if trained is not None and trained in read_column_names(input_path) else None
 
 
 def tell(predicted: Iterable[PredictedRows], stage: Stage) -> PredictedRows:

@@ -141,7 +141,7 @@ def commit_fold(
         "repeat": spec.repeat,
         "seed": spec.seed,
         "identity": spec.identity,
-        "train_rows": len(data.ids) - oof.num_rows,
+        "train_rows": int(data.folds.is_train(spec.repeat, spec.fold).sum()),
         "valid_rows": oof.num_rows,
         "metrics": metrics,
         "history": history,

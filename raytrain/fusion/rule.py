@@ -70,14 +70,15 @@ class FusionRule:
     def of_single_models(self, architectures: Sequence[str]) -> "FusionRule":
         """The rule for one model of each architecture, which stands for all of its repeats.
 
-        Of other architectures than the rule's own only the temperature and the costs are taken over.
+        Architectures that it gives no weight have none; where one of its own is missing, only the temperature
+        and the costs are taken over.
 
         Args:
             architectures: Their names, in order.
         """
         names = [member_name(name, 0) for name in architectures]
         own = [member.partition("/")[0] for member in self.weights]
-        if set(own) != set(architectures):
+        if not set(own) <= set(architectures):
             weights, stack = equal_weights(names).tolist(), None
         else:
             belongs = np.array([[name == other for other in own] for name in architectures], np.float64)

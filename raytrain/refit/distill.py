@@ -18,6 +18,7 @@ from raytrain.crossval.driver import announce
 from raytrain.crossval.plan import Plan, load_plan
 from raytrain.crossval.prepare import PreparedRun
 from raytrain.ensemble.artifact import Ensemble, load_ensemble
+from raytrain.ensemble.files import known_id_column
 from raytrain.errors import ConfigError
 from raytrain.folds.spec import FoldData
 from raytrain.fusion.rule import FusionRule
@@ -25,13 +26,13 @@ from raytrain.pretrained.start import hash_encoder, hash_input
 from raytrain.refit.finished import FinishedRun, change_config, read_finished, without_test
 from raytrain.refit.place import Place, take_place
 from raytrain.refit.teacher import Taught, ask_ensemble, read_oof
-from raytrain.refit.train import build_specs_of_all, prepare_rows, result_lines, train_artifact
+from raytrain.refit.train import build_specs_of_all, prepare_rows, result_lines, single_rule, train_artifact
 from raytrain.splits.folds import learn_all
 from raytrain.stages import Stages
-from raytrain.storage.files import sha256
+from raytrain.storage.files import json_bytes, sha256
 from raytrain.tasks import reads_encoder
 
-CHANGEABLE = ("train.", "seed", "model.", "encoder.", "words.", "cluster.")
+CHANGEABLE = ("train.", "seed", "model.", "encoder.", "words.", "distill.", "data.test")
 
 
 def distill_run(
@@ -68,10 +69,11 @@ def distill_run(
     stages = Stages(console, None if budget is None else time.time() + budget)
     with take_place(output or f"{run.directory}/distilled", config) as place:
         if texts is not None:
-            count_texts(texts, own_columns)
+            count_texts(texts, own_columns, known_id_column(config.data.id, texts))
         prepared = prepare_rows(run, config, False, stages)
         prepared = replace(prepared, hashes=_inputs(config, ensemble, prepared, texts, own_columns))
-        if place.is_made(prepared.hashes):
+        rule = _student_rule(ensemble, config)
+        if place.is_made(prepared.hashes, rule):
             console.print(f"{place.artifact} is there; nothing to train", highlight=False, markup=False)
             return None
         connect(config.cluster.address)
@@ -79,7 +81,7 @@ def distill_run(
         if texts is not None:
             name = f"teacher-{identify(config, prepared.hashes)[:16]}.parquet"
             taught = ask_ensemble(ensemble, texts, own_columns, place.training, name, stages)
-        summary = _teach(run, config, prepared, oof, taught, ensemble.manifest.rule, place, stages)
+        summary = _teach(run, config, prepared, oof, taught, rule, place, stages)
     for line in result_lines(summary):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return summary
@@ -138,10 +140,17 @@ def _inputs(
     inputs = dict(prepared.hashes)
     if prepared.encoder.files:
         inputs["encoder.checkpoint"] = hash_encoder(prepared.encoder)
-    inputs["the run's ensemble"] = sha256(ensemble.directory.read_bytes("manifest.json"))
+    inputs["the run's ensemble"] = sha256(json_bytes([file.model_dump() for file in ensemble.manifest.files]))
     if texts is not None:
         inputs["--texts"] = f"{hash_input('--texts', Path(texts))} {' '.join(columns)}"
     return inputs | {f"distill.{key}": str(value) for key, value in config.distill.model_dump().items()}
+
+
+def _student_rule(ensemble: Ensemble, config: Config) -> FusionRule | None:
+    """How the ensemble decides; what the student is taught is fused and tempered already."""
+    rule = ensemble.manifest.rule
+    rule = None if rule is None else replace(rule, stack=None, temperature=1.0)
+    return single_rule(rule, config.model.architectures)
 
 
 def _teach(
@@ -150,7 +159,7 @@ def _teach(
     prepared: PreparedRun,
     oof: np.ndarray,
     taught: Taught | None,
-    teaches: FusionRule | None,
+    rule: FusionRule | None,
     place: Place,
     stages: Stages,
 ) -> dict[str, Any]:
@@ -173,8 +182,6 @@ def _teach(
     }
     told = ", ".join(f"{count:,} {key.replace('_', ' ')}" for key, count in counts.items())
     stages.say(f"teacher: {run.ensemble} ({told})")
-    # What it is taught is fused and tempered already.
-    rule = None if teaches is None else replace(teaches, stack=None, temperature=1.0)
     return train_artifact(plan, specs, place, facts, rule, stages)
 
 

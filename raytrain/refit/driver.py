@@ -14,11 +14,11 @@ from raytrain.ensemble.artifact import load_ensemble
 from raytrain.errors import ConfigError
 from raytrain.refit.finished import FinishedRun, change_config, read_finished, without_test
 from raytrain.refit.place import take_place
-from raytrain.refit.train import build_specs_of_all, prepare_rows, result_lines, train_artifact
+from raytrain.refit.train import build_specs_of_all, prepare_rows, result_lines, single_rule, train_artifact
 from raytrain.stages import Stages
 from raytrain.tasks import reads_encoder
 
-CHANGEABLE = ("train.", "seed", "model.architecture", "cluster.")
+CHANGEABLE = ("train.", "seed", "model.architecture")
 
 
 def refit_run(
@@ -44,16 +44,17 @@ def refit_run(
         TimeBudgetError: It was used up before the end.
     """
     run = read_finished(location)
-    config = without_test(change_config(run, overrides, CHANGEABLE))
+    voting = f"model.architecture=[{','.join(run.voting)}]"
+    config = without_test(change_config(run, [voting, *overrides], CHANGEABLE))
     epochs = choose_epochs(run, config.model.architectures, config.train.epochs)
     budget = config.cluster.time_budget
     stages = Stages(console, None if budget is None else time.time() + budget)
     with take_place(output or f"{run.directory}/refit", config) as place:
-        rule = load_ensemble(run.ensemble).manifest.rule
+        rule = single_rule(load_ensemble(run.ensemble).manifest.rule, config.model.architectures)
         prepared = prepare_rows(run, config, config.model.has_networks, stages)
         made_of = {"refit": ", ".join(f"{name} {number}" for name, number in epochs.items())}
         prepared = replace(prepared, hashes=prepared.hashes | made_of)
-        if place.is_made(prepared.hashes):
+        if place.is_made(prepared.hashes, rule):
             console.print(f"{place.artifact} is there; nothing to train", highlight=False, markup=False)
             return None
         connect(config.cluster.address)

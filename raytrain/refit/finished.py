@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from raytrain.config.keys import FREE_KEYS
 from raytrain.config.schema import Config
 from raytrain.config.stored import load_stored
 from raytrain.crossval.directory import read_summary
 from raytrain.errors import ArtifactError, ConfigError
 from raytrain.storage.directory import Directory
+
+_ELSEWHERE = ("cache.", "cluster.", "tracking.")  # where and how it is computed
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,16 @@ class FinishedRun:
     def ensemble(self) -> str:
         """Where its artifact lies."""
         return f"{self.directory}/ensemble"
+
+    @property
+    def voting(self) -> list[str]:
+        """The architectures that the ensemble's rule gives a weight; all without a rule."""
+        rule = (self.summary.get("fusion") or {}).get("rule") or {}
+        weights = {} if rule.get("stack") else rule.get("members", {})
+        silent = {name.partition("/")[0] for name in weights} - {
+            name.partition("/")[0] for name, weight in weights.items() if weight > 0
+        }
+        return [name for name in self.config.model.architectures if name not in silent]
 
     def kept_epochs(self, architecture: str) -> int:
         """Epochs that the folds' kept models have learned: the median, of the folds that are not dead."""
@@ -70,7 +81,8 @@ def read_finished(location: str) -> FinishedRun:
         run.scores(config.model.architectures)["ensemble"]["oof"].items()
         for name in config.model.architectures:
             run.kept_epochs(name)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        assert run.voting
+    except (LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
         raise ArtifactError(f"{location}/summary.json is damaged: {error!r}") from error
     return run
 
@@ -81,7 +93,7 @@ def change_config(run: FinishedRun, overrides: Sequence[str], allowed: Sequence[
     Args:
         run: The run.
         overrides: Each `key.path=value`.
-        allowed: Beginnings of the keys that may be other than the run's, beside those that a run may change.
+        allowed: Beginnings of the keys that may be other than the run's, beside where it is computed.
 
     Raises:
         ConfigError: An override cannot be read, makes the config invalid or sets another key.
@@ -91,7 +103,7 @@ def change_config(run: FinishedRun, overrides: Sequence[str], allowed: Sequence[
     fixed = [
         f"{key}: the run has {old[key]!r}, found {new[key]!r}"
         for key in new
-        if new[key] != old[key] and not key.startswith((*FREE_KEYS, *allowed))
+        if new[key] != old[key] and not key.startswith((*_ELSEWHERE, *allowed))
     ]
     if fixed:
         advice = f"of this run only {', '.join(f'{key}*' if key[-1] == '.' else key for key in allowed)} and "

@@ -11,6 +11,7 @@ from raytrain.config.schema import Config
 from raytrain.config.stored import CONFIG_FILE, check_config, check_hashes
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.errors import ArtifactError, ConfigError
+from raytrain.fusion.rule import FusionRule
 from raytrain.storage.directory import Directory
 from raytrain.storage.lock import lock_run
 
@@ -30,11 +31,17 @@ class Place:
     artifact: Directory
     training: Directory
 
-    def is_made(self, inputs: Mapping[str, str]) -> bool:
-        """Whether the artifact is there.
+    @property
+    def advice(self) -> str:
+        """What to do where it was begun with something else."""
+        return f"give another --output, or delete {self.artifact} and {self.training}"
+
+    def is_made(self, inputs: Mapping[str, str], rule: FusionRule | None = None) -> bool:
+        """Whether the artifact is there, and decides so.
 
         Args:
             inputs: What it is to be made of, by name: hashes, or values.
+            rule: How it is to decide; where it does otherwise it is made anew of what is trained already.
 
         Raises:
             ConfigError: Its training was begun with other inputs.
@@ -44,13 +51,13 @@ class Place:
             return False
         try:
             stored = json.loads(self.training.read_bytes("corpus.json"))["inputs"]
-            check_hashes(self.training, stored, inputs)
+            check_hashes(self.training, stored, inputs, self.advice)
         except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ArtifactError(f"{self.training}/corpus.json is damaged: {error!r}") from error
         if not self.artifact.exists("manifest.json"):
             return False
-        load_ensemble(str(self.artifact))
-        return True
+        found = load_ensemble(str(self.artifact)).manifest.fusion
+        return found == (None if rule is None else rule.to_dict())
 
 
 @contextmanager
@@ -72,5 +79,5 @@ def take_place(artifact: str, config: Config) -> Iterator[Place]:
             ["they would be deleted; give another --output"],
         )
     with lock_run(place.training):
-        check_config(place.training, config, _FREE)
+        check_config(place.training, config, _FREE, place.advice)
         yield place

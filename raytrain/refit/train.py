@@ -79,6 +79,12 @@ def _learn_all(spec: FoldSpec, epochs: int, settings: dict[str, Any]) -> FoldSpe
     )
 
 
+def single_rule(rule: FusionRule | None, architectures: Sequence[str]) -> FusionRule | None:
+    """How a run's ensemble decides, for one model of each architecture; None: by the plain mean."""
+    own = None if rule is None else rule.of_single_models(architectures)
+    return None if own is None or own.is_plain else own
+
+
 def train_artifact(
     plan: Plan,
     specs: Sequence[FoldSpec],
@@ -94,7 +100,7 @@ def train_artifact(
         specs: Its fold runs.
         place: Where it goes.
         facts: What the manifest is to tell beside what was trained.
-        rule: How the run's ensemble decides, or None.
+        rule: Of `single_rule`.
         stages: Where it is told.
 
     Returns:
@@ -117,9 +123,6 @@ def train_artifact(
     is_frozen = any(spec.model.freezes_encoder for spec in specs)
     frozen = ray.get(plan.encoder_weights) if is_frozen and plan.encoder_weights is not None else None
     records = [results[spec.name].record for spec in specs]
-    if rule is not None:
-        rule = rule.of_single_models([spec.architecture for spec in specs])
-        rule = None if rule.is_plain else rule
     with stages.stage("writing the artifact", len(specs), "models") as stage:
         labels, shared = plan.corpus.labels, plan.shared
         write_ensemble(

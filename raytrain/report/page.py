@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from raytrain.errors import InputError
+from raytrain.errors import ArtifactError, InputError
 from raytrain.report.calibration import calibration_section, decisions_section
 from raytrain.report.curves import curves_section
 from raytrain.report.facts import Facts, read_facts
@@ -104,7 +104,7 @@ def _of_classifier(facts: Facts, options: ReportOptions, stages: Stages) -> list
     if options.words and facts.texts is not None and len(worst):
         texts = [facts.texts[row] for row in said.rows[worst].tolist()]
         classes = said.predicted[worst].tolist()
-        found = ask_ensemble(str(facts.run), facts.config.cluster.address, texts, classes, stages)
+        found = ask_ensemble(str(facts.run), texts, classes, stages)
         effects = dict(zip(worst.tolist(), found, strict=False))
     return [
         calibration_section(facts, said),
@@ -138,7 +138,15 @@ def write_report(run: str, options: ReportOptions, stages: Stages, output: str |
     if output is not None and not Path(output).absolute().parent.is_dir():
         raise InputError(f"{output}: its folder does not exist; make it first")
     directory = Directory(run)
-    page = build_page(read_facts(directory, stages), options, stages).encode()
+    facts = read_facts(directory, stages)
+    if options.slices and facts.said is None:
+        raise InputError(f"--slice: expected none of a run of task=tag, found {', '.join(options.slices)}")
+    try:
+        page = build_page(facts, options, stages).encode()
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ArtifactError(
+            f"{directory} is damaged: {error!r}; run the same command again to mend it"
+        ) from error
     if output is None:
         directory.write_bytes(REPORT, page)
         return f"{directory}/{REPORT}"

@@ -206,7 +206,7 @@ def _points(value: float) -> str:
 
 def _by_time(facts: Facts) -> str:
     time = facts.config.flat().get("folds.time")
-    return f", folds by time ({time}): each model learned of earlier rows alone" if time else ""
+    return f", folds by time ({time}): each model learned the labels of earlier rows alone" if time else ""
 
 
 def _difference_table(facts: Facts, found: Mapping[str, Mapping[str, Difference]]) -> Markup:

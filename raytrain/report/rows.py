@@ -5,16 +5,13 @@ import io
 import itertools
 from collections.abc import Sequence
 
+from raytrain.crossval.duplicates import treatment
 from raytrain.report.facts import Facts
 from raytrain.report.markup import Child, Markup, element, paragraph, table, told
 
 SUSPECTS = "suspects.csv"
 MOST_SUSPECTS, MOST_COLUMNS, MOST_CHARACTERS = 10, 10, 200
 UNSHOWN = ("proba_label", "neighbours", "new_label")  # for whoever works in the file
-_TREATED = {
-    "group": "each group lies in one fold",
-    "drop": "the first row of each group stays",
-}
 
 
 def rows_section(facts: Facts) -> Markup | None:
@@ -28,7 +25,8 @@ def read_suspects(data: bytes) -> tuple[list[str], list[list[str]]]:
     text = data.decode("utf-8-sig", errors="replace")
     lines = csv.reader(io.StringIO(text, newline=""))
     header = next(lines, [])[:MOST_COLUMNS]
-    rows = [row[: len(header)] for row in itertools.islice(lines, MOST_SUSPECTS) if row]
+    width = len(header)
+    rows = [(row + [""] * width)[:width] for row in itertools.islice(lines, MOST_SUSPECTS) if row]
     return header, rows
 
 
@@ -39,12 +37,10 @@ def _suspects(facts: Facts) -> list[Markup]:
         header, rows = read_suspects(facts.run.read_bytes(SUSPECTS))
     except csv.Error:  # a person may have written anything into it
         return []
-    if not rows:
-        return []
     places = [place for place, name in enumerate(header) if name not in UNSHOWN]
-    shown: list[Sequence[Child]] = [
-        [told(row[place], MOST_CHARACTERS) for place in places if place < len(row)] for row in rows
-    ]
+    if not rows or not places:
+        return []
+    shown: list[Sequence[Child]] = [[told(row[place], MOST_CHARACTERS) for place in places] for row in rows]
     return [
         element("h3", "Labels that may be wrong"),
         paragraph(f"The first rows of {SUSPECTS} in the run's directory.", class_="note"),
@@ -59,7 +55,7 @@ def _duplicates(facts: Facts) -> list[Markup]:
     policy = found["policy"]
     line = (
         f"{found['rows']:,} rows are near-duplicates of others, in {found['groups']:,} groups; "
-        f"{_TREATED.get(policy, policy)} (folds.duplicates={policy})."
+        f"{treatment(policy, facts.config.folds.time is not None)} (folds.duplicates={policy})."
     )
     mixed = found.get("groups_of_several_labels")
     if mixed:

@@ -126,20 +126,21 @@ def weigh_by_ensemble(location: str, texts: Sequence[Parts], classes: Sequence[i
 
 
 def ask_ensemble(
-    run: str, address: str | None, texts: Sequence[Parts], classes: Sequence[int], stages: Stages
+    run: str, texts: Sequence[Parts], classes: Sequence[int], stages: Stages
 ) -> list[WordEffects]:
     """As `weigh_by_ensemble`, in a Ray task on this machine: TensorFlow stays out of this process.
 
+    The cluster that the run's config names is not asked: it may be gone, or be another's.
+
     Args:
         run: The run's directory.
-        address: Of the cluster, as in the config.
         texts: The first `MOST_TEXTS` are asked about.
         classes: Of each text.
         stages: Where it is told.
     """
     import ray
 
-    connect(address)
+    connect(None)
     task: Any = ray.remote(num_cpus=0, runtime_env=WITHOUT_GPU)(weigh_by_ensemble)
     task = task.options(scheduling_strategy=on_this_node())
     own = list(texts[:MOST_TEXTS])

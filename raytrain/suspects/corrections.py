@@ -98,7 +98,7 @@ class _Reader:
     told: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.rows = {str(key): row for row, key in enumerate(self.corpus.table["id"].to_pylist())}
+        self.rows = {str(key).strip(): row for row, key in enumerate(self.corpus.table["id"].to_pylist())}
         self.labels = {DROP: _LEFT_OUT} | {str(name): i for i, name in enumerate(self.corpus.labels)}
 
     def read(self, path: str | Path) -> list[Problem]:

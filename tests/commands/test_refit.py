@@ -1,16 +1,21 @@
 """What the commands that make one model read of their arguments, and what they say at the end."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from raytrain.commands import distill, refit
 from raytrain.refit import distill as distill_module
 from raytrain.refit import driver as driver_module
+from raytrain.refit import finished as finished_module
 
 
 @pytest.fixture
 def asked(monkeypatch):
     """What the drivers were asked for."""
     calls = []
+    run = SimpleNamespace(config=SimpleNamespace(task="tag"))
+    monkeypatch.setattr(finished_module, "read_finished", lambda location: run)
     monkeypatch.setattr(driver_module, "refit_run", lambda *arguments: calls.append(arguments[:-1]))
     monkeypatch.setattr(distill_module, "distill_run", lambda *arguments: calls.append(arguments[:-1]))
     return calls
@@ -27,7 +32,7 @@ def asked(monkeypatch):
 def test_options_may_stand_anywhere(asked, capsys, arguments):
     refit.main(arguments)
     assert asked == [("runs/甲", "甲", ["train.epochs=2", "seed=1"])]
-    assert "--ensemble 甲 --input" in capsys.readouterr().out
+    assert "--ensemble 甲 --input FILE --output FILE.jsonl" in capsys.readouterr().out
 
 
 def test_by_default_the_artifact_lies_in_the_run(asked, capsys):

@@ -47,3 +47,13 @@ def test_what_is_of_probabilities_is_refused_of_a_tagger():
         "ensemble.costs: expected null for task=tag, found {'a': {'b': 2.0}}",
     ]
     assert ensemble_of("task=tag", "ensemble.drop_dead=false").drop_dead is False
+
+
+def test_labels_that_are_booleans_are_named_as_in_the_corpus():
+    costs = ensemble_of("ensemble.threshold=cost", "ensemble.costs={true: {false: 5}}").costs
+    assert costs == {"true": {"false": 5.0}}
+
+
+def test_costs_that_an_artifact_could_not_keep_are_refused():
+    problem, *_ = problems_of("ensemble.threshold=cost", "ensemble.costs={a: {b: 1e10}}")
+    assert problem.startswith("ensemble.costs: ") and "1000000000" in problem

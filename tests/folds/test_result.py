@@ -129,9 +129,8 @@ def spec_at(location):
 
 
 def commit(location, weights=WEIGHTS, **facts):
-    data = FoldData(
-        pa.table({}), np.array([0, 1, 0]), pa.array(["a", "b", "c"]), None, Folds(np.zeros((2, 3)))
-    )
+    folds = Folds(np.array([[0, 1, 2], [2, 0, 2]]))
+    data = FoldData(pa.table({}), np.array([0, 1, 0]), pa.array(["a", "b", "c"]), None, folds)
     commit_fold(spec_at(location), data, weights, OOF, METRICS, HISTORY, 1.23456, facts)
 
 

@@ -183,3 +183,8 @@ def test_all_that_is_wrong_is_told_at_once():
     values = changed("temperature", 0) | {"average": 1, "costs": []}
     with pytest.raises(ValueError, match=r"average: .*; temperature: .*; costs: "):
         read_rule(values, 2)
+
+
+def test_an_architecture_without_a_weight_has_none_in_a_refit_either():
+    own = FusionRule({"textcnn/r0": 1.0}, temperature=2.0).of_single_models(["finetune", "textcnn"])
+    assert own.weights == {"finetune/r0": 0.0, "textcnn/r0": 1.0} and own.temperature == 2.0

@@ -81,3 +81,23 @@ def test_a_damaged_summary_is_told(run, text):
     (run / "summary.json").write_text(text)
     with pytest.raises(ArtifactError, match="damaged"):
         read_finished(str(run))
+
+
+@pytest.mark.parametrize(
+    ("rule", "voting"),
+    [
+        (None, ["textcnn", "tfidf"]),
+        ({"members": {"textcnn/r0": 0.0, "tfidf/r0": 0.4, "tfidf/r1": 0.6}, "stack": None}, ["tfidf"]),
+        ({"members": {"textcnn/r0": 0.0, "tfidf/r0": 1.0}, "stack": {"coef": []}}, ["textcnn", "tfidf"]),
+    ],
+)
+def test_architectures_that_the_rule_gives_no_weight_are_not_refitted(tmp_path, rule, voting):
+    config = tiny_config(tmp_path, model__architecture="[textcnn,tfidf]")
+    run = write_finished(config, BOTH, fusion=rule and {"rule": rule})
+    assert read_finished(str(run)).voting == voting
+
+
+def test_keys_that_would_do_nothing_are_refused(tmp_path, run):
+    with pytest.raises(ConfigError, match=r"ensemble\.threshold: the run has None, found 'accuracy'"):
+        change_config(read_finished(str(run)), ["ensemble.threshold=accuracy"], ("train.",))
+    assert change_config(read_finished(str(run)), ["cluster.max_failures=7"], ()).cluster.max_failures == 7

@@ -5,6 +5,7 @@ from committed_run import CommittedRun
 from tiny_run import tiny_config
 
 from raytrain.errors import ArtifactError, ConfigError
+from raytrain.fusion.rule import FusionRule
 from raytrain.refit.place import take_place
 
 INPUTS = {"data.path": "a" * 64, "refit": "textcnn 3"}
@@ -88,3 +89,11 @@ def test_one_driver_holds_a_place(tmp_path, config):
         take_place(where, config),
     ):
         pass
+
+
+def test_an_artifact_that_decides_otherwise_is_made_anew(tmp_path, config, artifact):
+    with take_place(str(tmp_path / "refit"), config) as place:
+        begin(place, config)
+        artifact(tmp_path / "refit")
+        rule = FusionRule({"textcnn/r0": 1.0}, temperature=2.0)
+        assert place.is_made(INPUTS) and not place.is_made(INPUTS, rule)

@@ -22,7 +22,7 @@ def asked(monkeypatch):
     """What the ensemble was asked about; it answers nothing of use."""
     calls = []
 
-    def ask(run, address, texts, classes, stages):
+    def ask(run, texts, classes, stages):
         calls.append((run, texts, classes))
         return [WordEffects(tuple(((part, 0.2),) for part in parts), 0.5, 1, False) for parts in texts]
 

@@ -66,3 +66,18 @@ def test_what_is_for_work_in_the_file_is_not_on_the_page(tmp_path):
     (run / "suspects.csv").write_text(lines, encoding="utf-8")
     told = section_of(run)
     assert "甲" in told and "0.01" not in told and "neighbours" not in told and "new_label" not in told
+
+
+def test_columns_that_a_person_moved_are_shown_as_far_as_they_go(tmp_path):
+    run = plain(write_run(tmp_path))
+    (run / "suspects.csv").write_text("new_label,id,text\nx\n", encoding="utf-8")
+    assert "Labels that may be wrong" in section_of(run)
+    (run / "suspects.csv").write_text("new_label\nx\n", encoding="utf-8")
+    assert section_of(run) is None
+
+
+def test_near_duplicates_of_folds_in_time_lie_in_several(tmp_path):
+    run = write_run(tmp_path)
+    path = run / "config.yaml"
+    path.write_text(path.read_text("utf-8").replace("time: null", "time: day"), "utf-8")
+    assert "no fold learns from a group that it is judged by" in section_of(run)

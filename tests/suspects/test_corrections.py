@@ -183,3 +183,8 @@ def test_marks_are_counted(tmp_path):
     assert count_marked(empty) == 0
     with pytest.raises(CorpusError, match="is no file of suspects"):
         count_marked(write_csv(tmp_path / "texts.csv", [{"id": "a", "text": "b"}]))
+
+
+def test_blanks_at_an_ids_ends_do_not_matter(tmp_path):
+    own = corpus_of(ids=("a ", "b", "007", "d", "-e", "f"))
+    assert corrected(written(tmp_path, {"a ": "真"}, own), own).changed_labels == 1
