@@ -68,7 +68,11 @@ class CommittedRun:
         )
         targets = np.array([0, 1])
         data = FoldData(
-            pa.table({}), targets, pa.array(["a", "b"]), embedding=None, folds=Folds(targets[None])
+            pa.table({}),
+            targets,
+            pa.array(["a", "b"]),
+            embedding=None,
+            folds=Folds(np.stack([targets] * (repeat + 1))),
         )
         oof = pa.table({"row": [fold], "id": ["ab"[fold]], "proba_0": [0.5], "proba_1": [0.5]})
         weights = {"logits": np.full(40, fold, np.float32)} if weights is None else weights
