@@ -62,6 +62,10 @@ class Config(WholeConfig):
             raise ValueError("\n".join(problems))
         return self
 
+    def without_test(self) -> "Config":
+        """The same without the texts to predict."""
+        return self.model_copy(update={"data": self.data.model_copy(update={"test": None})})
+
 
 def _of_another_task(config: Config) -> list[str]:
     """What the config asks for that its task does not have."""

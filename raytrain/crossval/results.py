@@ -37,7 +37,7 @@ def write_results(
         encoder_seconds: What the frozen encoder's output took, where it was computed.
         baseline_oof: Each baseline's (num_rows, num_classes) probabilities.
         stages: Where it is told.
-        compared: A baseline's scores under folds by time and at random, or None.
+        compared: A baseline's scores under the run's folds and easier ones, or None.
 
     Returns:
         The summary, as in summary.json but for the seconds it took.

@@ -18,10 +18,9 @@ from raytrain.crossval.duplicates import Duplicates, treat_duplicates
 from raytrain.crossval.prepare import read_texts
 from raytrain.errors import ArtifactError, ConfigError, CorpusError
 from raytrain.folds.result import read_fold_oof
-from raytrain.scores.oof import assemble_oof
+from raytrain.scores.oof import assemble_oof, proba_of, read_oof_table
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
-from raytrain.storage.files import read_parquet
 from raytrain.suspects.corrections import count_marked
 from raytrain.suspects.ranking import confident_joint, rank_labels
 from raytrain.suspects.table import build_table, csv_bytes
@@ -141,8 +140,7 @@ def must_stay(directory: Directory, name: str = SUSPECTS_FILE) -> bool:
 
 def _read_corpus(run: Directory, config: Config, stages: Stages) -> Corpus:
     """The corpus that the run was begun with; the texts to predict are not looked at."""
-    alone = config.model_copy(update={"data": config.data.model_copy(update={"test": None})})
-    corpus = read_texts(alone, stages)
+    corpus = read_texts(config.without_test(), stages)
     found = {"data.path": corpus.sha256, **hash_labels(config)}
     try:
         stored = json.loads(run.read_bytes("corpus.json"))["inputs"]
@@ -164,14 +162,10 @@ def _read_oof(run: Directory, corpus: Corpus) -> np.ndarray:
     """(num_rows, num_classes) what the ensemble says out of fold."""
     where = f"{run}/ensemble/oof.parquet"
     try:
-        table = read_parquet((run / "ensemble").read_bytes("oof.parquet"))
-        same = table["id"].combine_chunks().equals(corpus.table["id"].combine_chunks())
-        proba = np.stack([table[f"proba_{label}"].to_numpy() for label in corpus.labels], axis=1)
-    except (FileNotFoundError, pa.ArrowException, KeyError, ValueError) as error:
+        data = (run / "ensemble").read_bytes("oof.parquet")
+    except FileNotFoundError as error:
         raise ArtifactError(f"{where} is damaged: {error!r}") from error
-    if not same:
-        raise ArtifactError(f"{where} was written for other rows than those of {corpus.path}")
-    return proba
+    return read_oof_table(where, data, corpus.labels, corpus.table["id"].combine_chunks(), corpus.path)
 
 
 def _read_votes(run: Directory, corpus: Corpus, summary: Mapping[str, Any]) -> list[np.ndarray]:
@@ -182,8 +176,7 @@ def _read_votes(run: Directory, corpus: Corpus, summary: Mapping[str, Any]) -> l
         for name in (fold["name"] for fold in entry["folds"] if not fold.get("dead")):
             try:
                 table = read_fold_oof(f"{run}/folds/{name}")
-                proba = np.stack([table[f"proba_{place}"].to_numpy() for place in range(size)], axis=1)
-                rows = table["row"].to_numpy()
+                proba, rows = proba_of(table, range(size)), table["row"].to_numpy()
             except (FileNotFoundError, pa.ArrowException, KeyError, ValueError) as error:
                 raise ArtifactError(f"{run}/folds/{name}/result is damaged: {error!r}") from error
             parts.setdefault(name.rpartition("-fold-")[0], []).append((rows, proba))

@@ -118,4 +118,4 @@ def without_test(config: Config) -> Config:
     """The config without the texts to predict, where nothing is learned of them."""
     if config.encoder.adapt or config.train.pseudo_labels is not None or config.data.test is None:
         return config
-    return config.model_copy(update={"data": config.data.model_copy(update={"test": None})})
+    return config.without_test()

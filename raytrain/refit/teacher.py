@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.unlabelled import iter_texts
 from raytrain.crossval.inputs import Unlabelled
 from raytrain.ensemble.artifact import Ensemble
 from raytrain.ensemble.files import predict_apart
-from raytrain.errors import ArtifactError
+from raytrain.scores.oof import proba_of, read_oof_table
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import read_parquet
@@ -44,19 +43,8 @@ def read_oof(ensemble: Ensemble, corpus: Corpus) -> np.ndarray:
     Raises:
         ArtifactError: They are of other rows or labels.
     """
-    try:
-        table = read_parquet(ensemble.read(OOF))
-        proba = _probabilities(table, corpus.labels)
-        same_rows = table["id"].to_pylist() == corpus.table["id"].to_pylist()
-    except (pa.ArrowException, KeyError) as error:
-        raise ArtifactError(f"{ensemble.directory}/{OOF} is damaged: {error}") from error
-    if not same_rows:
-        raise ArtifactError(f"{ensemble.directory}/{OOF}: expected the ids of the run's corpus, found others")
-    return proba
-
-
-def _probabilities(table: pa.Table, labels: list[int] | list[str]) -> np.ndarray:
-    return np.stack([table[f"proba_{label}"].to_numpy() for label in labels], axis=1).astype(np.float64)
+    ids = corpus.table["id"].combine_chunks()
+    return read_oof_table(f"{ensemble.directory}/{OOF}", ensemble.read(OOF), corpus.labels, ids, corpus.path)
 
 
 def ask_ensemble(
@@ -74,7 +62,7 @@ def ask_ensemble(
     """
     if not directory.exists(name):
         predict_apart(str(ensemble.directory), path, directory, name, columns, None, stages)
-    proba = _probabilities(read_parquet(directory.read_bytes(name)), ensemble.labels)
+    proba = proba_of(read_parquet(directory.read_bytes(name)), ensemble.labels)
     parts: list[list[str]] = [[], []]
     for table in iter_texts(path, columns):
         texts = table["text"].to_pylist()

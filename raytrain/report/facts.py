@@ -15,6 +15,7 @@ from raytrain.config.stored import load_stored
 from raytrain.corpus.corpus import Corpus
 from raytrain.crossval.prepare import read_texts
 from raytrain.errors import ArtifactError, InputError
+from raytrain.scores.oof import proba_of
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import read_parquet
@@ -143,10 +144,10 @@ def _read_said(run: Directory, summary: Mapping[str, Any], oof: pa.Table) -> Sai
     labels = [str(label) for label in summary["labels"]]
     places = {label: place for place, label in enumerate(labels)}
     truth = np.array([places[str(label)] for label in oof["label"].to_pylist()], np.int64)
-    folds, whole = pc.fill_null(oof["fold"], -1).to_numpy(), _proba(oof, labels, "")
+    folds, whole = pc.fill_null(oof["fold"], -1).to_numpy(), proba_of(oof, labels)
     covered = np.flatnonzero(np.isfinite(whole).all(axis=1))
     others = {
-        name: _proba(oof, labels, f"{name}_")
+        name: proba_of(oof, labels, f"{name}_")
         for name in summary["architectures"]
         if f"{name}_proba_{labels[0]}" in oof.column_names
     }
@@ -169,11 +170,6 @@ def _decisions(oof: pa.Table, places: Mapping[str, int], proba: np.ndarray) -> n
         return best
     decided = [None if label is None else places[str(label)] for label in oof["decision"].to_pylist()]
     return np.array([place if own is None else own for own, place in zip(decided, best, strict=True)])
-
-
-def _proba(oof: pa.Table, labels: list[str], prefix: str) -> np.ndarray:
-    columns = [oof[f"{prefix}proba_{label}"].to_numpy() for label in labels]
-    return np.stack(columns, axis=1)
 
 
 def _read_baselines(
@@ -199,8 +195,7 @@ def _read_texts(
     """The texts of each row of oof.parquet; or None, and why."""
     path = config.data.path
     try:
-        data = config.data.model_copy(update={"test": None})
-        found = read_texts(config.model_copy(update={"data": data}), stages)
+        found = read_texts(config.without_test(), stages)
     except (InputError, OSError) as error:
         return None, f"{path} cannot be read: {str(error).splitlines()[0]}"
     if found.sha256 != corpus["sha256"]:

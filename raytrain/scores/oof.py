@@ -7,7 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from raytrain.errors import ArtifactError
 from raytrain.scores.classes import METRICS, bootstrap_interval, score_proba
+from raytrain.storage.files import read_parquet
 
 Parts = Mapping[str, Sequence[pa.Table]]  # architecture to its folds' oof.parquet
 
@@ -80,6 +82,40 @@ def oof_table(
             for index, name in enumerate(label_names):
                 columns[f"{architecture}_proba_{name}"] = pa.array(proba[:, index])
     return pa.table(columns)
+
+
+def proba_of(table: pa.Table, label_names: Iterable[Any], prefix: str = "") -> np.ndarray:
+    """(num_rows, num_classes) of the columns `proba_<label>`. Raises KeyError where one is missing."""
+    return np.stack([table[f"{prefix}proba_{name}"].to_numpy() for name in label_names], axis=1)
+
+
+def read_oof_table(
+    where: str, data: bytes, label_names: Sequence[Any], ids: pa.Array, path: str
+) -> np.ndarray:
+    """What the whole ensemble says in an oof.parquet.
+
+    Args:
+        where: The file's place, for messages.
+        data: Its bytes.
+        label_names: The labels in order.
+        ids: (num_rows,) those that it must be of.
+        path: Of the corpus that has these.
+
+    Returns:
+        (num_rows, num_classes) probabilities, NaN of rows that no fold covered.
+
+    Raises:
+        ArtifactError: It cannot be read, or is of other rows.
+    """
+    try:
+        table = read_parquet(data)
+        proba = proba_of(table, label_names)
+        same = table["id"].combine_chunks().equals(ids)
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        raise ArtifactError(f"{where} is damaged: {error!r}") from error
+    if not same:
+        raise ArtifactError(f"{where} was written for other rows: expected the ids of {path}, found others")
+    return proba
 
 
 def fold_table(rows: np.ndarray, proba: np.ndarray, ids: pa.Array) -> pa.Table:
