@@ -1,6 +1,8 @@
 """Reading and checking what a run is made of, before Ray is started."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from raytrain.config.schema import Config
 from raytrain.corpus.corpus import Corpus
@@ -9,8 +11,10 @@ from raytrain.corpus.tagged import read_tagged_corpus
 from raytrain.corpus.unlabelled import count_texts
 from raytrain.crossval.directory import check_inputs, find_folds
 from raytrain.crossval.duplicates import Duplicates, treat_duplicates
-from raytrain.crossval.fuse import fusion_settings
 from raytrain.crossval.inputs import Dictionary, class_weights, find_encoder, read_dictionary
+from raytrain.errors import ConfigError
+from raytrain.fusion.costs import cost_matrix
+from raytrain.fusion.fit import FusionSettings
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.pretraining.pieces import special_ids
 from raytrain.splits.folds import Folds
@@ -94,3 +98,30 @@ def _read_tagged(config: Config) -> Corpus:
 
 
 _READERS = {"classify": _read_labelled, "tag": _read_tagged}
+
+
+def fusion_settings(config: Config, names: Sequence[Any]) -> FusionSettings:
+    """What the section `ensemble` asks for.
+
+    Args:
+        config: The run's.
+        names: The corpus's labels in order.
+
+    Raises:
+        ConfigError: It does not fit the labels.
+    """
+    wanted = config.ensemble
+    if wanted.threshold == "f1" and len(names) != 2:
+        expected = f"expected another than f1, which is of two labels, where the corpus has {len(names)}"
+        raise ConfigError(
+            "the threshold cannot be used",
+            [f"ensemble.threshold: {expected}; take macro_f1, the mean over labels"],
+        )
+    return FusionSettings(
+        wanted.weights,
+        wanted.metric,
+        wanted.average,
+        wanted.calibrate,
+        wanted.threshold,
+        None if wanted.costs is None else cost_matrix(wanted.costs, names),
+    )

@@ -7,11 +7,12 @@ import pyarrow as pa
 import ray
 
 from raytrain.crossval.by_time import time_summary
-from raytrain.crossval.fuse import fuse_members, fusion_settings
 from raytrain.crossval.plan import Plan
+from raytrain.crossval.prepare import fusion_settings
 from raytrain.ensemble.write import ENSEMBLE, write_ensemble
 from raytrain.folds.result import FoldResult, read_fold_oof
 from raytrain.folds.spec import FoldSpec
+from raytrain.fusion.fuse import fuse_members
 from raytrain.fusion.rule import FusionRule, member_name
 from raytrain.scores.oof import oof_table, score_baseline, score_folds, score_oof
 from raytrain.scores.scoring import SCORINGS, Scoring

@@ -8,11 +8,11 @@ import ray
 
 from raytrain.config.schema import Config
 from raytrain.crossval.directory import check_inputs, find_folds
-from raytrain.crossval.driver import prepare_cluster, train_missing
 from raytrain.crossval.duplicates import treat_duplicates
 from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary
 from raytrain.crossval.plan import Plan, build_specs
 from raytrain.crossval.prepare import PreparedRun, read_texts
+from raytrain.crossval.train import prepare_cluster, train_missing
 from raytrain.ensemble.write import write_ensemble
 from raytrain.errors import TimeBudgetError
 from raytrain.folds.result import FoldResult, read_fold

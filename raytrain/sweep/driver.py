@@ -13,10 +13,11 @@ from raytrain.config.defaults import EncoderStart, encoder_start, trains_encoder
 from raytrain.config.load import validate_config
 from raytrain.config.schema import Config
 from raytrain.crossval.directory import check_inputs
-from raytrain.crossval.driver import announce, frozen_states
+from raytrain.crossval.driver import announce
 from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary
 from raytrain.crossval.plan import load_plan
 from raytrain.crossval.prepare import PreparedRun, prepare_run
+from raytrain.crossval.train import frozen_states
 from raytrain.errors import ConfigError, InputError, SweepError
 from raytrain.folds.resources import FoldResources, cluster_nodes, divide_resources
 from raytrain.folds.tracking import tracking

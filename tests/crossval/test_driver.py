@@ -23,10 +23,12 @@ from rich.console import Console
 from tiny_run import make_rows, tiny_config, write_csv
 
 from raytrain.crossval import driver
-from raytrain.crossval.driver import announce, frozen_states, train_run
+from raytrain.crossval import train as train_module
+from raytrain.crossval.driver import announce, train_run
 from raytrain.crossval.duplicates import Duplicates
 from raytrain.crossval.plan import build_specs, load_plan
 from raytrain.crossval.prepare import prepare_run
+from raytrain.crossval.train import frozen_states
 from raytrain.errors import (
     ArtifactError,
     ClusterError,
@@ -313,7 +315,7 @@ def trains(monkeypatch):
                 for name in names
             }
 
-        monkeypatch.setattr(driver, "run_folds", run_folds)
+        monkeypatch.setattr(train_module, "run_folds", run_folds)
         monkeypatch.setattr(driver, "prepare_cluster", lambda *_: None)
         return asked
 
@@ -365,7 +367,7 @@ def test_a_time_budget_that_ends_before_the_folds_begin_costs_none_that_is_commi
         raise TimeBudgetError("used up: computing hidden states, 3 of 9 tokens")
         yield
 
-    monkeypatch.setattr(driver, "hidden_states_of", used_up)
+    monkeypatch.setattr(train_module, "hidden_states_of", used_up)
     summary, said = committed.train()
     assert summary["missing"] == [name]
     assert "used up: computing hidden states, 3 of 9 tokens" in said

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from tiny_run import make_rows, silent_stages, tiny_config, tiny_tag_config, write_csv
 
-from raytrain.crossval.prepare import prepare_run, read_texts
+from raytrain.config.load import load_config
+from raytrain.crossval.prepare import fusion_settings, prepare_run, read_texts
 from raytrain.errors import CheckpointError, ConfigError, CorpusError
+from raytrain.fusion.fit import FusionSettings
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import hash_file
 
@@ -130,3 +132,22 @@ def test_new_labels_that_cannot_be_used_are_told_before_anything_starts(tmp_path
     config = tiny_config(tmp_path, data__labels=labels)
     with pytest.raises(CorpusError, match=r"data\.labels: these new labels cannot be used"):
         read_texts(config, silent_stages())
+
+
+def settings_of(*overrides, names=(0, 1)):
+    return fusion_settings(load_config(None, ["data.path=a.csv", *overrides]), names)
+
+
+def test_settings_are_those_of_the_config():
+    found = settings_of("ensemble.weights=greedy", "ensemble.metric=auc", "ensemble.calibrate=false")
+    assert found == FusionSettings("greedy", "auc", "auto", False)
+    costs = settings_of("ensemble.threshold=cost", "ensemble.costs={1: {0: 5}}").costs
+    assert costs.tolist() == [[0, 1], [5, 0]]
+
+
+def test_what_does_not_fit_the_labels_is_told():
+    with pytest.raises(ConfigError, match=r"ensemble\.costs\.a: no such label; the corpus has 0, 1"):
+        settings_of("ensemble.threshold=cost", "ensemble.costs={a: {0: 5}}")
+    with pytest.raises(ConfigError, match=r"ensemble\.threshold: .*has 3; take macro_f1"):
+        settings_of("ensemble.threshold=f1", names="abc")
+    assert settings_of("ensemble.threshold=f1").threshold == "f1"

@@ -208,7 +208,7 @@ def test_an_ensemble_by_a_rule_tells_it_in_the_manifest_the_summary_and_the_tabl
 
 
 def test_members_that_do_not_count_are_not_stored(run, monkeypatch):
-    monkeypatch.setattr("raytrain.crossval.fuse.why_unfit", lambda *arguments: None)
+    monkeypatch.setattr("raytrain.fusion.fuse.why_unfit", lambda *arguments: None)
     options = "ensemble.weights=greedy", "ensemble.calibrate=false", "ensemble.average=proba"
     plan = plan_of(BOTH, *options, run=run, shared=shared_of(**WORDS))
     summary = write(plan)

@@ -4,8 +4,8 @@ import pytest
 from fusion.test_fit import FOLDS, LABELS, members
 from rich.console import Console
 
-from raytrain.crossval.fuse import fuse_members
 from raytrain.fusion.fit import FusionSettings
+from raytrain.fusion.fuse import fuse_members
 from raytrain.fusion.tables import alternative_table, fusion_lines, member_table
 
 

@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from raytrain.config.schema import Config
-from raytrain.errors import ConfigError
-from raytrain.fusion.costs import cost_matrix, decision_score, describe_costs, mean_cost
+from raytrain.fusion.costs import decision_score, describe_costs, mean_cost
 from raytrain.fusion.fit import FusionSettings, fit_rule, spread_rows, why_unfit
 from raytrain.fusion.nested import Nested, compare, fuse_nested, score_way
 from raytrain.fusion.rule import FusionRule
@@ -33,33 +31,6 @@ class Fused:
     told: dict[str, Any]
 
 
-def fusion_settings(config: Config, names: Sequence[Any]) -> FusionSettings:
-    """What the section `ensemble` asks for.
-
-    Args:
-        config: The run's.
-        names: The corpus's labels in order.
-
-    Raises:
-        ConfigError: It does not fit the labels.
-    """
-    wanted = config.ensemble
-    if wanted.threshold == "f1" and len(names) != 2:
-        expected = f"expected another than f1, which is of two labels, where the corpus has {len(names)}"
-        raise ConfigError(
-            "the threshold cannot be used",
-            [f"ensemble.threshold: {expected}; take macro_f1, the mean over labels"],
-        )
-    return FusionSettings(
-        wanted.weights,
-        wanted.metric,
-        wanted.average,
-        wanted.calibrate,
-        wanted.threshold,
-        None if wanted.costs is None else cost_matrix(wanted.costs, names),
-    )
-
-
 def fuse_members(
     members: Mapping[str, np.ndarray],
     mean: np.ndarray,
@@ -75,7 +46,7 @@ def fuse_members(
         mean: (num_rows, num_classes) mean of whoever covered a row; what not all covered stays so.
         labels: (num_rows,) label indices.
         folds: (num_rows,) the fold of each row in the first repeat.
-        settings: Of `fusion_settings`.
+        settings: What is asked for.
         names: The labels in order.
     """
     whole = np.all([np.isfinite(proba).all(axis=1) for proba in members.values()], axis=0)

@@ -1,13 +1,10 @@
 import json
 
 import numpy as np
-import pytest
 from fusion.test_fit import FOLDS, LABELS, members
 
-from raytrain.config.load import load_config
-from raytrain.crossval.fuse import fuse_members, fusion_settings
-from raytrain.errors import ConfigError
 from raytrain.fusion.fit import FusionSettings, fit_rule
+from raytrain.fusion.fuse import fuse_members
 from raytrain.fusion.nested import fuse_nested
 from raytrain.scores.oof import mean_oof
 from raytrain.storage.files import json_bytes
@@ -17,25 +14,6 @@ NAMES = ["假", "真"]
 
 def fused(own, labels=LABELS, folds=FOLDS, **settings):
     return fuse_members(own, mean_oof(own), labels, folds, FusionSettings(**settings), NAMES)
-
-
-def settings_of(*overrides, names=(0, 1)):
-    return fusion_settings(load_config(None, ["data.path=a.csv", *overrides]), names)
-
-
-def test_settings_are_those_of_the_config():
-    found = settings_of("ensemble.weights=greedy", "ensemble.metric=auc", "ensemble.calibrate=false")
-    assert found == FusionSettings("greedy", "auc", "auto", False)
-    costs = settings_of("ensemble.threshold=cost", "ensemble.costs={1: {0: 5}}").costs
-    assert costs.tolist() == [[0, 1], [5, 0]]
-
-
-def test_what_does_not_fit_the_labels_is_told():
-    with pytest.raises(ConfigError, match=r"ensemble\.costs\.a: no such label; the corpus has 0, 1"):
-        settings_of("ensemble.threshold=cost", "ensemble.costs={a: {0: 5}}")
-    with pytest.raises(ConfigError, match=r"ensemble\.threshold: .*has 3; take macro_f1"):
-        settings_of("ensemble.threshold=f1", names="abc")
-    assert settings_of("ensemble.threshold=f1").threshold == "f1"
 
 
 def test_what_is_said_of_a_row_is_nested_and_the_rule_is_of_all_rows():
