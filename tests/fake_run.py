@@ -171,7 +171,7 @@ def _history(metrics: dict[str, float]) -> list[dict[str, float]]:
 def write_tag_run(directory: Path, texts: list[Any] | None = None, **overrides: Any) -> Path:
     """A tagger's run, whose folds miss, invent and confuse some spans."""
     own = make_tagged(30) if texts is None else texts
-    corpus = write_bio(directory / "corpus.bio", own)
+    corpus = write_bio(directory / "files.bio", own)
     values = {
         "name": "fake",
         "storage": str(directory / "runs"),

@@ -12,7 +12,7 @@ import raytrain
 PACKAGE = Path(raytrain.__file__).parent
 # The rooms in the order of the data's way: a room imports only rooms before it; "" is the ground floor.
 ROOMS = [
-    *("", "storage", "config", "corpus", "splits", "text", "keywords", "scores", "fusion", "ngrams"),
+    *("", "storage", "config", "files", "corpus", "splits", "text", "keywords", "scores", "fusion", "ngrams"),
     *("suspects", "network", "training", "pretrained", "folds", "pretraining", "ensemble", "crossval"),
     *("refit", "report", "sweep", "commands"),
 ]

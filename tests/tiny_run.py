@@ -146,7 +146,7 @@ def write_bio(path: Path, tagged: list[tuple[str, list[tuple[int, int, str]]]]) 
 
 def tiny_tag_config(directory: Path, **overrides: object) -> Config:
     """As `tiny_config`, of a tagger whose longer texts need several windows."""
-    corpus = directory / "corpus.bio"
+    corpus = directory / "files.bio"
     if not corpus.exists():
         write_bio(corpus, make_tagged(60))
     values = {

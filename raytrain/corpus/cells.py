@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from raytrain.corpus.encodings import Problem
-from raytrain.corpus.tables import iter_rows
 from raytrain.errors import CorpusError
+from raytrain.files.encodings import Problem
+from raytrain.files.tables import iter_rows
 
 TEXTS = ("text", "text_pair")
 

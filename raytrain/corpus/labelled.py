@@ -20,9 +20,9 @@ from raytrain.corpus.cells import (
     table_schema,
 )
 from raytrain.corpus.corpus import Corpus
-from raytrain.corpus.encodings import Problem
-from raytrain.corpus.formats import BATCH_ROWS
 from raytrain.corpus.times import read_times
+from raytrain.files.encodings import Problem
+from raytrain.files.formats import BATCH_ROWS
 from raytrain.storage.files import hash_file
 
 _CANONICAL_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
@@ -44,7 +44,7 @@ def read_corpus(
     `true` and `false`.
 
     Args:
-        path: A file that `raytrain.corpus.tables.iter_rows` reads.
+        path: A file that `raytrain.files.tables.iter_rows` reads.
         text_columns: One column, or two for a text pair.
         label: The label column.
         id: The id column; None numbers the rows.

@@ -9,14 +9,14 @@ from typing import Any
 import pyarrow as pa
 
 from raytrain.config.sections import DropKind
-from raytrain.corpus.bio import bio_lines, is_bio, split_line, spread_tag
 from raytrain.corpus.cells import check_cells, named_columns, numbered_rows, refuse, repeated_id, table_schema
 from raytrain.corpus.corpus import Corpus
-from raytrain.corpus.encodings import Problem
 from raytrain.corpus.spans import tags_of
 from raytrain.corpus.tags import OUTSIDE, TagReader, guess_scheme, tag_names
 from raytrain.corpus.times import read_times
 from raytrain.errors import CorpusError
+from raytrain.files.bio import bio_lines, is_bio, split_line, spread_tag
+from raytrain.files.encodings import Problem
 from raytrain.storage.files import hash_file
 
 _ROW_FORMATS = (".jsonl", ".ndjson", ".parquet")
@@ -58,7 +58,7 @@ def read_tagged_corpus(
     """Reads texts with spans, and refuses them unless every one is usable.
 
     Args:
-        path: `.bio`, or a file of rows that `raytrain.corpus.tables.iter_rows` reads and that can hold lists.
+        path: `.bio`, or a file of rows that `raytrain.files.tables.iter_rows` reads and that can hold lists.
         text: The text column. A BIO file has no columns.
         spans: The column of spans, each {start, end, label}.
         id: The id column; None numbers the texts.

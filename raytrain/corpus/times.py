@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from raytrain.corpus.encodings import Problem
+from raytrain.files.encodings import Problem
 
 _SHOWN = 3  # rows that are named; the others are counted
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")

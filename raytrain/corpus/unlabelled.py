@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from raytrain.corpus.bio import bio_lines, first_field, is_bio
 from raytrain.corpus.cells import (
     TEXTS,
     check_cells,
@@ -17,10 +16,11 @@ from raytrain.corpus.cells import (
     refuse,
     table_schema,
 )
-from raytrain.corpus.encodings import Problem
-from raytrain.corpus.formats import BATCH_ROWS
-from raytrain.corpus.tables import iter_rows
 from raytrain.errors import CorpusError
+from raytrain.files.bio import bio_lines, first_field, is_bio
+from raytrain.files.encodings import Problem
+from raytrain.files.formats import BATCH_ROWS
+from raytrain.files.tables import iter_rows
 
 
 def iter_texts(
@@ -29,7 +29,7 @@ def iter_texts(
     """Streams over texts to predict, in the order of the file.
 
     Args:
-        path: A file that `corpus.tables.iter_rows` reads, or `.bio`, which has no columns: its texts are
+        path: A file that `files.tables.iter_rows` reads, or `.bio`, which has no columns: its texts are
             numbered.
         text_columns: One column, or two for a text pair. A missing text is an empty one.
         id: The id column; None numbers the rows from 0. Ids may recur.

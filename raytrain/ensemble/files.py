@@ -14,13 +14,13 @@ import pyarrow as pa
 
 from raytrain.cluster import WITHOUT_GPU, connect, on_this_node
 from raytrain.config.schema import Config
-from raytrain.corpus.tables import read_column_names
 from raytrain.corpus.unlabelled import count_texts, iter_texts
 from raytrain.devices import predict_side_by_side
 from raytrain.ensemble.artifact import Ensemble, load_ensemble
 from raytrain.ensemble.load import build_predictor
 from raytrain.ensemble.outputs import PROBA_SUFFIXES, SPAN_SUFFIXES, open_proba, open_spans
 from raytrain.errors import InputError
+from raytrain.files.tables import read_column_names
 from raytrain.stages import Stage, Stages
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import whole_or_not

@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raytrain.corpus.bio import write_sentence
 from raytrain.corpus.spans import span_record
 from raytrain.corpus.tags import type_names
+from raytrain.files.bio import write_sentence
 from raytrain.scores.tagging import TaggedTexts
 
 PROBA_SUFFIXES = (".csv", ".jsonl", ".parquet")

@@ -8,9 +8,9 @@ from typing import Any
 
 import jieba
 
-from raytrain.corpus.encodings import Problem
-from raytrain.corpus.tables import iter_rows
 from raytrain.errors import CorpusError
+from raytrain.files.encodings import Problem
+from raytrain.files.tables import iter_rows
 from raytrain.keywords.candidates import Candidates
 from raytrain.storage.files import whole_or_not
 

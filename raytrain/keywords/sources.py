@@ -39,7 +39,7 @@ def open_source(
     """Looks through a file of texts, so that all that is wrong with it is known before any is counted.
 
     Args:
-        path: A file that `raytrain.corpus.tables.iter_rows` reads.
+        path: A file that `raytrain.files.tables.iter_rows` reads.
         text_columns: One column, or two for a text pair.
         label: The label column; a file without it, or None, has no classes.
         drop: Kinds of unusable labelled rows to leave out.

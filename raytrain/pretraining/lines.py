@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raytrain.corpus.tables import FORMATS
 from raytrain.corpus.unlabelled import count_texts, iter_texts
 from raytrain.errors import CorpusError
+from raytrain.files.tables import FORMATS
 from raytrain.storage.files import hash_file
 
 _PLAIN = ".txt"
@@ -55,7 +55,7 @@ def open_sources(paths: Sequence[str], column: str) -> list[Source]:
     """Looks through the files, so that all that is wrong with them is known before anything is made of them.
 
     Args:
-        paths: Files that `corpus.tables.iter_rows` reads.
+        paths: Files that `files.tables.iter_rows` reads.
         column: Their text column; .txt has none.
 
     Raises:

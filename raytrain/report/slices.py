@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from raytrain.corpus.cells import numbered_rows
-from raytrain.corpus.encodings import Problem
-from raytrain.corpus.tables import read_column_names
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.ensemble.words import read_words
 from raytrain.errors import ConfigError, InputError
+from raytrain.files.encodings import Problem
+from raytrain.files.tables import read_column_names
 from raytrain.report.facts import Facts, Said
 from raytrain.report.markup import Child, Markup, element, paragraph, percent, table, told
 

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from raytrain.corpus.corpus import Corpus
-from raytrain.corpus.encodings import Problem
-from raytrain.corpus.tables import iter_rows, read_column_names
 from raytrain.errors import CorpusError
+from raytrain.files.encodings import Problem
+from raytrain.files.tables import iter_rows, read_column_names
 from raytrain.suspects.table import NEW_LABEL, restore_cell, shown_text
 
 DROP = "drop"  # leaves the row out, unless it is the name of a label

@@ -14,8 +14,8 @@ from raytrain.corpus.cells import (
     repeated_id,
     table_schema,
 )
-from raytrain.corpus.encodings import Problem
 from raytrain.errors import CorpusError
+from raytrain.files.encodings import Problem
 
 COLUMNS = {"id": "编号", "text": "标题", "label": "类别"}
 

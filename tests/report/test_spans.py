@@ -109,6 +109,6 @@ def test_a_text_that_no_fold_covered_is_left_out(tmp_path):
 
 def test_without_the_corpus_why_is_told(tmp_path):
     run = write_tag_run(tmp_path)
-    (tmp_path / "corpus.bio").unlink()
+    (tmp_path / "files.bio").unlink()
     facts = read(run)
     assert "Their texts are not shown" in spans_section(facts, read_tagged(facts), 20)

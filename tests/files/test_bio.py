@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytrain.corpus.bio import bio_lines, first_field, is_bio, split_line, spread_tag, write_sentence
+from raytrain.files.bio import bio_lines, first_field, is_bio, split_line, spread_tag, write_sentence
 
 characters = st.characters(exclude_characters="\n\r", exclude_categories=["Cs"])
 sentences = st.lists(st.tuples(characters, st.sampled_from(["O", "B-LOC", "I-LOC"])), min_size=1, max_size=8)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from raytrain.corpus.encodings import SHOWN_LINES, Problem, detect_encoding
-from raytrain.corpus.tables import iter_rows
+from raytrain.files.encodings import SHOWN_LINES, Problem, detect_encoding, encoding_line
+from raytrain.files.tables import iter_rows
 
 
 def read(path, columns=("text",)):
@@ -99,7 +99,7 @@ def test_character_cut_at_the_end_of_the_file_is_reported(tmp_path):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
 def test_characters_across_chunks_are_decoded(tmp_path, monkeypatch, encoding):
-    monkeypatch.setattr("raytrain.corpus.encodings.CHUNK_BYTES", 1)
+    monkeypatch.setattr("raytrain.files.encodings.CHUNK_BYTES", 1)
     assert values(write(tmp_path / "a.txt", "很远的地方".encode(encoding))) == ["很远的地方"]
 
 
@@ -113,3 +113,38 @@ def test_problem_in_one_line():
     assert Problem("empty_file", None, None, "found nothing").line("a.csv", may_drop=True) == (
         "a.csv: found nothing"
     )
+
+
+TRADITIONAL = "房間很乾淨，服務熱情\n味道奇怪，品質很差，退貨了\n螢幕模糊，價格公道\n"
+JAPANESE = "部屋がとても清潔で、サービスも良かった。\n味が変で、もう二度と行きません。\n"
+KOREAN = (
+    "방이 깨끗하고 서비스가 좋았어요. 맛이 이상하고 다시는 안 갑니다.\n화면이 선명하고 가격도 적당합니다.\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "name"),
+    [(TRADITIONAL, "big5", "Big5"), (JAPANESE, "cp932", "Shift-JIS"), (KOREAN, "euc_kr", "EUC-KR")],
+)
+def test_other_charsets_are_known_by_their_characters_and_told(tmp_path, text, encoding, name):
+    path = write(tmp_path / "a.txt", text.encode(encoding))
+    assert values(path) == text.splitlines()
+    assert f"read as {name}," in encoding_line(path)
+
+
+def test_a_charset_that_cannot_be_told_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("raytrain.files.charsets.MARGIN", 1e9)
+    path = write(tmp_path / "a.txt", TRADITIONAL.encode("big5"))
+    _, problems = read(path)
+    assert kinds(problems) == ["encoding"]
+    assert "Big5" in problems[0].message and "GB18030" in problems[0].message
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_a_mark(tmp_path, encoding):
+    path = write(tmp_path / "a.csv", "text,label\n價格公道,1\n很差,0\n".encode(encoding))
+    assert values(path) == ["價格公道", "很差"]
+
+
+def test_utf8_needs_no_word(tmp_path):
+    assert encoding_line(write(tmp_path / "a.txt", TRADITIONAL)) is None

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from raytrain.config.sections import DropKind
 from raytrain.errors import CorpusError
+from raytrain.files.charsets import CHARSETS, likeliest_charsets
 
 DROPPABLE: tuple[str, ...] = typing.get_args(DropKind)
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
@@ -80,7 +81,7 @@ def readable(path: str | Path) -> Iterator[None]:
 
 
 def detect_encoding(path: str | Path, problems: list[Problem]) -> str | None:
-    """Finds how a text file is encoded: UTF-8, UTF-16 by its byte order mark, or GB18030.
+    """Finds how a text file is encoded: UTF-8, UTF-16, or what else its characters speak for.
 
     A file that is not UTF-8 throughout is still UTF-8 with bad bytes, not GB18030, where most of its
     lines with non-ASCII bytes are: otherwise one bad byte would turn every text into other characters.
@@ -93,21 +94,56 @@ def detect_encoding(path: str | Path, problems: list[Problem]) -> str | None:
         A codec's name, or None where the file as a whole cannot be decoded.
     """
     with open_bytes(path) as stream:
-        mark = stream.read(2)
-    if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        beginning = stream.read(CHUNK_BYTES)
+    if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         if _decodes(path, "utf-16"):
             return "utf-16"
         message = "expected UTF-16, as its byte order mark says, found bytes that are not; save it as UTF-8"
         problems.append(Problem("encoding", None, None, message))
         return None
+    if (order := unmarked_utf16(beginning)) and _decodes(path, order):
+        return order
     if _decodes(path, "utf-8"):
         return "utf-8-sig"
     if _is_mostly_utf8(path):
         problems += _undecodable_lines(path, "utf-8", "UTF-8 as in most lines")
         return "utf-8-sig"
-    if _decodes(path, "gb18030"):
-        return "gb18030"
-    problems += _undecodable_lines(path, "gb18030", "UTF-8, GB18030, or UTF-16 with a byte order mark")
+    likely = likeliest_charsets(beginning)
+    sound = [codec for codec in likely if _decodes(path, codec)]
+    if len(sound) == 1:
+        return sound[0]
+    if sound:
+        names = " and ".join(CHARSETS[codec].name for codec in sound)
+        message = f"expected text whose encoding can be told, found {names} as likely; save it as UTF-8"
+        problems.append(Problem("encoding", None, None, message))
+    elif likely == ["gb18030"] or len(likely) > 1:
+        problems += _undecodable_lines(path, "gb18030", "UTF-8, GB18030, or UTF-16 with a byte order mark")
+    else:
+        problems += _undecodable_lines(path, likely[0], f"{CHARSETS[likely[0]].name} as in most characters")
+    return None
+
+
+def encoding_line(path: str | Path) -> str | None:
+    """What is to be said of how a readable text file is encoded; None of UTF-8 and of Parquet."""
+    if Path(path).suffix.lower() == ".parquet":
+        return None
+    with readable(path):
+        encoding = detect_encoding(path, [])
+    if encoding in (None, "utf-8-sig"):
+        return None
+    name = CHARSETS[encoding].name if encoding in CHARSETS else encoding.upper()
+    return f"  read as {name}, by its characters; if they are wrong, save the file as UTF-8"
+
+
+def unmarked_utf16(beginning: bytes) -> str | None:
+    """UTF-16's byte order, where a file's first bytes make lines of characters by it and hold zeros."""
+    if b"\0" not in beginning:
+        return None
+    for encoding in ("utf-16-le", "utf-16-be"):
+        text = codecs.getincrementaldecoder(encoding)("replace").decode(beginning)
+        is_text = all(char in "\t\r\n\u3000\u200b\ufeff" or char.isprintable() for char in text)
+        if is_text and "\n" in text and "\N{REPLACEMENT CHARACTER}" not in text:
+            return encoding
     return None
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from raytrain.corpus.encodings import COMPRESSIONS, Problem, detect_encoding, open_bytes, readable
+from raytrain.files.encodings import COMPRESSIONS, Problem, detect_encoding, open_bytes, readable
 
 # A character may itself be a blank.
 _LINE_ENDS = "\n\r"

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytrain.corpus.encodings import CHUNK_BYTES
-from raytrain.corpus.tables import iter_rows, read_column_names
 from raytrain.errors import CorpusError
+from raytrain.files.encodings import CHUNK_BYTES
+from raytrain.files.tables import iter_rows, read_column_names
 
 TEXTS = ["今天天气很好", "这家店,不好吃", '他说"谢谢"就走了', "第一行\n第二行", "火锅🍲 abc"]
 COMPRESS = {
@@ -165,7 +165,7 @@ def test_rows_stream(tmp_path, monkeypatch, compression):
             num_lines += 1
             return plain_next(self)
 
-    monkeypatch.setattr("raytrain.corpus.tables.io.TextIOWrapper", Counted)
+    monkeypatch.setattr("raytrain.files.tables.io.TextIOWrapper", Counted)
     assert len(list(itertools.islice(iter_rows(path, ["text"], []), 10))) == 10
     assert num_lines < 20
 

@@ -8,16 +8,19 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from raytrain.corpus.bio import is_bio
-from raytrain.corpus.encodings import (
+from raytrain.errors import CorpusError
+from raytrain.files.bio import is_bio
+from raytrain.files.charsets import likeliest_charsets
+from raytrain.files.encodings import (
     CHUNK_BYTES,
     COMPRESSIONS,
     Problem,
     detect_encoding,
     open_bytes,
     readable,
+    unmarked_utf16,
 )
-from raytrain.corpus.formats import (
+from raytrain.files.formats import (
     csv_records,
     empty_file,
     iter_csv,
@@ -26,7 +29,7 @@ from raytrain.corpus.formats import (
     iter_txt,
     json_object,
 )
-from raytrain.errors import CorpusError
+from raytrain.files.quoting import has_quoting
 
 FORMATS = {
     ".csv": "csv",
@@ -71,7 +74,21 @@ def iter_rows(
                 elif kind == "txt":
                     yield from iter_txt(lines, wanted, problems)
                 else:
-                    yield from iter_csv(lines, "," if kind == "csv" else "\t", wanted, problems)
+                    delimiter = "," if kind == "csv" else "\t"
+                    is_quoted = not _holds_quotes(path) or has_quoting(
+                        lambda: _lines(path, encoding), delimiter, problems
+                    )
+                    yield from iter_csv(lines, delimiter, wanted, problems, is_quoted)
+
+
+def _holds_quotes(path: str | Path) -> bool:
+    with open_bytes(path) as stream:
+        return any(b'"' in chunk for chunk in iter(lambda: stream.read(CHUNK_BYTES), b""))
+
+
+def _lines(path: str | Path, encoding: str) -> Iterator[str]:
+    with io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline="") as lines:
+        yield from lines
 
 
 def read_column_names(path: str | Path) -> list[str]:
@@ -111,10 +128,12 @@ def _encoding_of_beginning(path: str | Path) -> str:
         beginning = stream.read(CHUNK_BYTES)
     if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
+    if order := unmarked_utf16(beginning):
+        return order
     try:
         codecs.getincrementaldecoder("utf-8")().decode(beginning)  # its last character may be cut
     except UnicodeDecodeError:
-        return "gb18030"
+        return likeliest_charsets(beginning)[0]
     return "utf-8-sig"
 
 

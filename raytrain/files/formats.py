@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pyarrow.parquet as pq
 
-from raytrain.corpus.encodings import (
+from raytrain.files.encodings import (
     CHUNK_BYTES,
     Problem,
 )
@@ -102,10 +102,23 @@ def csv_records(
             yield row, fields
 
 
+def split_plain(line: str, delimiter: str) -> list[str]:
+    """The fields of a line whose quotes are characters like any other; none of a blank line."""
+    line = line.rstrip("\r\n")
+    return line.split(delimiter) if line else []
+
+
+def plain_records(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Numbered rows of fields without quoting: a line each."""
+    for row, line in enumerate(lines, 1):
+        if fields := split_plain(line, delimiter):
+            yield row, fields
+
+
 def iter_csv(
-    lines: Iterator[str], delimiter: str, columns: list[str], problems: list[Problem]
+    lines: Iterator[str], delimiter: str, columns: list[str], problems: list[Problem], is_quoted: bool = True
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    records = csv_records(lines, delimiter, problems)
+    records = csv_records(lines, delimiter, problems) if is_quoted else plain_records(lines, delimiter)
     num_before = len(problems)
     _, header = next(records, (0, []))
     if len(problems) > num_before:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytrain.corpus.formats import (
+from raytrain.files.formats import (
     BATCH_ROWS,
     SHOWN_COLUMNS,
     csv_records,

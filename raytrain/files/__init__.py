@@ -1,0 +1,1 @@
+"""Files of rows as others wrote them: compression, encoding, quoting, format."""
