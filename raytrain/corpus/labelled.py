@@ -1,8 +1,9 @@
 """Texts with a label each: read once, and refused unless every row is usable."""
 
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from raytrain.files.encodings import Problem
 from raytrain.files.formats import BATCH_ROWS
 from raytrain.storage.files import hash_file
 
+_WHOLE = re.compile(r"^(-?[0-9]+)\.0+$")
 _CANONICAL_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
@@ -129,6 +131,7 @@ class _LabelledRows:
                     self.dropped["rare_class"] += num_rows
                 else:
                     self.problems.append(Problem("rare_class", None, label, message))
+        self.problems += _two_spellings(self._class_rows, label)
         present = kept if "rare_class" in self._drop else self._class_rows
         if len(present) == 1:
             message = (
@@ -139,6 +142,29 @@ class _LabelledRows:
             message = f"expected rows to train on, found none after dropping {dict(self.dropped)}"
             self.problems.append(Problem("no_rows", None, None, f"{message}; mend the file, or drop less"))
         return list(kept)
+
+
+def _two_spellings(class_rows: Mapping[str, int], column: str) -> list[Problem]:
+    """Labels that look alike and yet are several classes, beside each other."""
+    spellings: dict[str, list[str]] = {}
+    for name in sorted(class_rows, key=lambda name: (-class_rows[name], name)):
+        spellings.setdefault(_plain_label(name), []).append(name)
+    problems = []
+    for names in spellings.values():
+        if len(names) > 1:
+            found = ", ".join(f"{name!a} ({class_rows[name]:,} rows)" for name in names)
+            if all(name.isascii() or name.isprintable() for name in names):
+                found = ", ".join(f"{name!r} ({class_rows[name]:,} rows)" for name in names)
+            message = f"expected one spelling of each label, found {found}; write one of them throughout"
+            problems.append(Problem("two_spellings", None, column, message))
+    return problems
+
+
+def _plain_label(name: str) -> str:
+    """A label without regard to case, width, invisible characters, `.0`, and JSON's word for 1 or 0."""
+    seen = "".join(char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf")
+    plain = _WHOLE.sub(r"\1", " ".join(seen.casefold().split()))
+    return {"true": "1", "false": "0"}.get(plain, plain)
 
 
 def _sorted_labels(names: Iterable[str]) -> list[int] | list[str]:

@@ -10,6 +10,8 @@ from raytrain.files.encodings import COMPRESSIONS, Problem, detect_encoding, ope
 
 # A character may itself be a blank.
 _LINE_ENDS = "\n\r"
+_PLACED = re.compile(r"(\S)[0-9]")
+PLACED_SHARE = 0.98  # of characters with their place in a word behind them, from which on all count as such
 _LINE = re.compile(r"(\S+|\s)[ \t]+(\S+)\s*")
 
 
@@ -34,15 +36,43 @@ def bio_lines(path: str | Path, problems: list[Problem]) -> Iterator[list[tuple[
         if encoding is None:
             return
         is_empty = True
+        is_placed = _has_places(path, encoding)
         with io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline=None) as stream:
             numbered = ((number, line.rstrip("\n")) for number, line in enumerate(stream, 1))
             for is_blank, lines in itertools.groupby(numbered, lambda line: not line[1].strip()):
                 if not is_blank:
                     is_empty = False
-                    yield list(lines)
+                    yield [(row, _without_place(line) if is_placed else line) for row, line in lines]
         if is_empty and not problems:
             message = "expected sentences, found none; is it the right file?"
             problems.append(Problem("empty_file", None, None, message))
+
+
+def places_line(path: str | Path) -> str | None:
+    """What is to be said of a BIO file whose characters carry their places in words; else None."""
+    if not is_bio(path):
+        return None
+    with readable(path):
+        encoding = detect_encoding(path, [])
+        if encoding is None or not _has_places(path, encoding):
+            return None
+    return "  each character has its place in a word behind it, a digit (as in 我0 们1), which was taken off"
+
+
+def _has_places(path: str | Path, encoding: str) -> bool:
+    """Whether all characters, or nearly all, have a digit behind them, as in the published Weibo NER."""
+    num_lines = num_placed = 0
+    with io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline=None) as stream:
+        for line in stream:
+            if line.strip():
+                num_lines += 1
+                num_placed += bool(_PLACED.fullmatch(first_field(line.rstrip("\n"))))
+    return num_placed > 0 and num_placed >= PLACED_SHARE * num_lines
+
+
+def _without_place(line: str) -> str:
+    char = first_field(line)
+    return line.replace(char, char[0], 1) if _PLACED.fullmatch(char) else line
 
 
 def split_line(line: str) -> tuple[str, str] | None:

@@ -320,3 +320,20 @@ def test_a_missing_column_of_times_is_one_problem(tmp_path):
     path = write_csv(tmp_path / "a.csv", [("好", 1), ("坏", 0)] * 2)
     [problem] = problems_of(path, ["text"], "label", time="发布")
     assert "expected a column of this name" in problem
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("1", "1.0"), ("好", "好\u200b"), ("A", "Ａ"), ("Good", "good"), ("true", "1")]
+)
+def test_two_spellings_of_a_label_are_told_beside_each_other(tmp_path, one, other):
+    labels = [one, one, one, other, other, "坏", "坏"]
+    path = write_csv(tmp_path / "a.csv", [(f"店{i}", label) for i, label in enumerate(labels)])
+    [problem] = problems_of(path)
+    spell = repr if other.isprintable() else ascii
+    assert f"{spell(one)} (3 rows), {spell(other)} (2 rows)" in problem
+
+
+def test_labels_that_differ_otherwise_are_several(tmp_path):
+    labels = ["1", "1.5", "-1", "10"] * 2
+    path = write_csv(tmp_path / "a.csv", [(f"店{i}", label) for i, label in enumerate(labels)])
+    assert len(read_corpus(path, ["text"], "label").labels) == 4

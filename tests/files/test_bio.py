@@ -2,7 +2,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytrain.files.bio import bio_lines, first_field, is_bio, split_line, spread_tag, write_sentence
+from raytrain.files.bio import (
+    bio_lines,
+    first_field,
+    is_bio,
+    places_line,
+    split_line,
+    spread_tag,
+    write_sentence,
+)
 
 characters = st.characters(exclude_characters="\n\r", exclude_categories=["Cs"])
 sentences = st.lists(st.tuples(characters, st.sampled_from(["O", "B-LOC", "I-LOC"])), min_size=1, max_size=8)
@@ -99,3 +107,19 @@ def test_a_text_without_characters_is_no_sentence(tmp_path):
 def test_a_sentence_has_a_tag_for_each_character(tags):
     with pytest.raises(ValueError, match="zip"):
         write_sentence("北京", tags)
+
+
+def test_digits_of_places_in_words_are_taken_off_and_told(tmp_path):
+    path = tmp_path / "a.bio"
+    path.write_text("官0 B-X\n方1 I-X\n80 O\n\n好0 O\n", encoding="utf-8")
+    problems = []
+    found = [[split_line(line) for _, line in lines] for lines in bio_lines(path, problems)]
+    assert found == [[("官", "B-X"), ("方", "I-X"), ("8", "O")], [("好", "O")]]
+    assert "digit" in places_line(path)
+
+
+def test_numbers_among_characters_keep_their_digits(tmp_path):
+    path = tmp_path / "a.bio"
+    path.write_text("第 O\n80 O\n号 O\n", encoding="utf-8")
+    assert [line for lines in bio_lines(path, []) for _, line in lines] == ["第 O", "80 O", "号 O"]
+    assert places_line(path) is None
