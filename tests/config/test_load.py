@@ -171,7 +171,7 @@ def test_described_defaults_are_the_defaults():
             assert yaml.safe_load(default) == flat[key]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.fixed_dictionaries(
         {

@@ -4,7 +4,7 @@ import math
 import typing
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from pydantic import ValidationError
@@ -195,7 +195,6 @@ def test_labels_with_weights_are_the_strings_that_yaml_has(label, name):
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 
 
-@settings(deadline=None)
 @given(scalars)
 def test_a_value_as_yaml_writes_it_is_read_as_itself(value):
     found = OmegaConf.create(f"key: {yaml_value(value)}")["key"]

@@ -3,7 +3,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raytrain.corpus import duplicates
@@ -51,7 +51,6 @@ def test_equal_texts_are_together_and_the_first_row_names_their_group(texts):
         assert groups[groups[row]] == groups[row]
 
 
-@settings(deadline=None)
 @given(longer_texts)
 def test_a_group_is_connected_by_similar_texts(texts):
     """What is far is never together; of what is similar, that few are missed is tested below."""
@@ -65,7 +64,6 @@ def test_a_group_is_connected_by_similar_texts(texts):
         assert len({true[row] for row in np.flatnonzero(groups == group)}) == 1
 
 
-@settings(deadline=None)
 @given(longer_texts.flatmap(lambda texts: st.tuples(st.just(texts), st.permutations(range(len(texts))))))
 def test_the_order_of_the_rows_does_not_matter(texts_and_order):
     texts, order = texts_and_order
@@ -178,7 +176,6 @@ def test_joined_groups_hold_whole_groups_of_both_kinds(rows):
 
 
 @given(some_texts)
-@settings(deadline=None)
 def test_equal_texts_are_one_group_and_so_they_are_among_near_duplicates(texts):
     groups = find_equal([texts])
     assert groups.tolist() == [

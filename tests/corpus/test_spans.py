@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raytrain.corpus.spans import span_record, tags_of
@@ -32,7 +32,6 @@ def laid(text, spans):
     return tags
 
 
-@settings(deadline=None)
 @given(tagged_texts(), st.randoms(use_true_random=False), st.floats(0, 1))
 def test_written_spans_are_read_back_whatever_their_order(tagged, random, confidence):
     text, spans = tagged
@@ -119,7 +118,6 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(json_values | st.lists(json_values, max_size=4))
 def test_whatever_a_file_holds_each_character_has_one_tag_of_the_form(spans):
     tags, problems = tags_of(spans, TEXT)

@@ -59,7 +59,7 @@ def spans_by_conlleval(tags):
     return spans
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(texts_of_tags)
 def test_spans_are_those_of_conlleval(texts):
     texts = [[NAMES[tag] for tag in text] for text in texts]
@@ -67,7 +67,7 @@ def test_spans_are_those_of_conlleval(texts):
     assert spans_of(*texts) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(texts_of_tags)
 def test_tags_laid_from_spans_have_the_same_spans_in_valid_bio(texts):
     bounds = np.cumsum([0, *map(len, texts)])

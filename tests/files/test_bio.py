@@ -32,7 +32,7 @@ def test_a_name_tells_whether_a_file_is_bio(name, expected):
     assert is_bio(name) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(sentences, min_size=1, max_size=4))
 def test_any_characters_come_back_with_their_tags(tmp_path_factory, texts):
     """Blanks of every kind, and what other tools take for the end of a line, are characters too."""
@@ -78,7 +78,7 @@ def test_what_stands_in_one_piece_has_its_tag_on_each_character(tag, size, expec
     assert spread_tag(tag, size) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(sentences, min_size=1, max_size=4))
 def test_written_sentences_come_back(tmp_path_factory, texts):
     """But for line breaks, in whose place a blank stands."""

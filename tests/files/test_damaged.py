@@ -40,7 +40,7 @@ def test_damaged_bytes_end_in_rows_or_in_one_error(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     text = ["text"]
 
-    @settings(max_examples=EXAMPLES, deadline=None)
+    @settings(max_examples=EXAMPLES)
     @given(damaged(suffix))
     def check(data):
         path.write_bytes(data)

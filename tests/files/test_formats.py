@@ -58,7 +58,7 @@ def test_rows_are_numbered_by_the_line_at_which_they_start():
     assert rows == [(2, {"text": "甲\n乙"}), (5, {"text": '丙,"丁"\r\n'}), (7, {"text": "戊"})]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.lists(st.text(characters, max_size=6), min_size=2, max_size=3), max_size=5),
     st.sampled_from(",\t"),
@@ -86,7 +86,7 @@ def test_malformed_csv_row_costs_no_other_row(line):
     assert rows == [(2, {"text": "甲"}), (4, {"text": "乙"}), (5, {"text": "丙"})]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from(["甲,1", "乙,0", *BAD_LINES[:3]]), min_size=1, max_size=7))
 def test_each_malformed_csv_row_is_told_once_and_every_other_is_read(lines):
     rows, problems = read_csv("".join(f"{line}\n" for line in ["text,label", *lines]))
@@ -148,7 +148,6 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(characters, max_size=3), json_values, max_size=4), st.booleans())
 def test_any_object_is_read_from_its_line(record, ensure_ascii):
     assert json_object(json.dumps(record, ensure_ascii=ensure_ascii)) == (record, "")

@@ -176,7 +176,7 @@ some_texts = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(some_texts, st.sampled_from(["csv", "tsv", "jsonl", "ndjson", "parquet"]))
 def test_any_texts_read_back_equal(texts, suffix):
     with tempfile.TemporaryDirectory() as folder:
@@ -190,7 +190,7 @@ def test_any_texts_read_back_equal(texts, suffix):
         assert values(path) == texts
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(), st.sampled_from(["a.csv", "a.jsonl", "a.txt", "a.parquet", "a.csv.zst", "a.txt.gz"]))
 def test_any_bytes_give_rows_or_problems_or_one_kind_of_error(data, name):
     with tempfile.TemporaryDirectory() as folder:

@@ -82,7 +82,7 @@ def test_the_name_is_a_plain_name_of_a_file(table):
     assert len(name_of(table)) == 32 and set(name_of(table)) <= set("0123456789abcdef")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(lengths_of_rows)
 def test_every_row_is_in_one_chunk_and_comes_back_to_its_place(lengths):
     offsets = np.concatenate([[0], np.cumsum(lengths)])
@@ -95,7 +95,7 @@ def test_every_row_is_in_one_chunk_and_comes_back_to_its_place(lengths):
     np.testing.assert_array_equal(laid, tokens)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(lengths_of_rows)
 def test_chunks_fall_in_length_and_none_is_much_larger_than_a_task(lengths):
     chunks = _chunk_by_length(lengths)

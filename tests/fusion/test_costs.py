@@ -103,7 +103,7 @@ def test_where_the_most_probable_label_is_best_there_are_no_weights():
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 1000), st.integers(2, 4), st.sampled_from(["accuracy", "macro_f1"]))
 def test_on_the_rows_it_was_chosen_by_it_is_never_worse(seed, num_classes, metric):
     rng = np.random.default_rng(seed)

@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raytrain.fusion.rule import FusionRule, member_name, read_rule
@@ -108,7 +108,6 @@ def rules(draw):
     )
 
 
-@settings(deadline=None)
 @given(rules())
 def test_what_is_written_as_json_is_read_as_it_was(drawn):
     num_classes, rule = drawn

@@ -43,7 +43,7 @@ def test_what_made_probabilities_too_sure_or_too_unsure_is_found(factor):
     assert fit_temperature(proba, labels) == pytest.approx(factor, rel=0.05)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 1000))
 def test_the_log_loss_is_never_higher_on_the_rows_it_was_fitted_by(seed):
     rng = np.random.default_rng(seed)

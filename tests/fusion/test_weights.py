@@ -55,7 +55,7 @@ def test_of_members_that_say_the_same_the_first_is_taken(metric):
     assert select_greedily(voices, labels, metric, "proba").tolist() == [1, 0, 0]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.sampled_from(METRICS), st.sampled_from(["proba", "logits"]))
 def test_on_the_rows_it_was_chosen_by_it_is_never_worse_than_the_best_member(seed, metric, average):
     rng = np.random.default_rng(seed)

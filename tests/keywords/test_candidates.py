@@ -115,7 +115,7 @@ def test_rare_words_are_left_out(train):
     assert 0 < len(found.words) == (every.counts >= 3).sum() < len(every.words)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(size=st.integers(1, 60))
 def test_counts_do_not_depend_on_how_the_texts_are_dealt(tmp_path_factory, size):
     path = labelled(tmp_path_factory.mktemp("dealt") / "train.csv")

@@ -77,7 +77,7 @@ def plain_choices(keywords, rows, labels):
     return counts
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows_of, st.data())
 def test_pieces_of_a_corpus_are_joined_to_the_whole(texts, data):
     pairs = data.draw(st.none() | st.just(texts[::-1]))
@@ -104,7 +104,7 @@ def test_the_words_that_tell_are_chosen():
     assert chosen == {"网传": 0, "停水": 0, "记者": 1, "核实": 1}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows_of, st.data())
 def test_choice_knows_nothing_of_the_rows_held_out(texts, data):
     """Other texts and labels there, and the same words are chosen."""

@@ -89,7 +89,7 @@ chinese_words = st.text("网传明天停水研究生命起源的人石景山万�
 mixed_words = st.text("网传明天停水T恤卡拉oK+5", min_size=1, max_size=6).map(str.lower)
 
 
-@settings(max_examples=12, deadline=None)  # each loads jieba's dictionary
+@settings(max_examples=12)  # each loads jieba's dictionary
 @given(st.lists(chinese_words | mixed_words, min_size=5, max_size=20, unique=True))
 def test_a_kept_word_is_never_cut_whatever_else_is_kept(words):
     segmenter = build_segmenter(extend_dictionary("石景山 99\n人 0\n", words))

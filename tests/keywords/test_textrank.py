@@ -66,7 +66,7 @@ def test_keywords_are_those_of_jieba():
     assert any(assert_as_jieba(TEXTS))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(texts_of)
 def test_keywords_of_odd_texts_are_those_of_jieba(texts):
     assert_as_jieba(texts)
@@ -100,7 +100,7 @@ def test_held_words_are_the_text_s_in_lower_case_with_repetitions():
     ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(texts_of)
 def test_texts_are_ranked_each_by_itself(texts):
     together = rank_texts(texts)

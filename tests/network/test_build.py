@@ -78,7 +78,7 @@ def batch_of(texts, width=0):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=2, max_size=5),
     extra=st.integers(1, 20),

@@ -39,13 +39,13 @@ def draw(seed, *shapes):
     return [rng.normal(0, 2, shape) for shape in shapes]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 999))
 def test_gelu_and_its_gradient(seed):
     assert_alike(differentiable(gelu), gelu_erf, *draw(seed, (3, 5, 4)))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 999))
 def test_gelu_by_tanh_and_its_gradient(seed):
     assert_alike(differentiable(gelu_tanh), their_gelu_tanh, *draw(seed, (3, 5, 4)))
@@ -59,7 +59,7 @@ def test_gelu_far_from_0_is_the_positive_part(function):
     assert np.isfinite(gradient).all()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 999), st.integers(2, 9))
 def test_normalization_and_its_gradients(seed, channels):
     def plain(inputs, gamma, beta):
@@ -70,7 +70,7 @@ def test_normalization_and_its_gradients(seed, channels):
     assert_alike(differentiable(lambda *inputs: normalize(*inputs, 1e-3)), plain, *inputs)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 999), st.integers(1, 7), st.integers(1, 7), st.booleans())
 def test_attention_and_its_gradients(seed, queries, keys, with_noise):
     rng = np.random.default_rng(seed)
@@ -90,7 +90,7 @@ def test_attention_and_its_gradients(seed, queries, keys, with_noise):
     assert_alike(differentiable(lambda *inputs: attend(*inputs, bias, thin)), plain, *inputs)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 999))
 def test_a_product_and_its_gradients(seed):
     def plain(rows, kernel, bias):

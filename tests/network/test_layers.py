@@ -60,7 +60,7 @@ def convolution(kernel_size):
     )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(sequences(), st.integers(1, 4))
 def test_masked_convolution_equals_plain_numpy(sequence, kernel_size):
     values, mask = sequence
@@ -69,7 +69,7 @@ def test_masked_convolution_equals_plain_numpy(sequence, kernel_size):
     np.testing.assert_allclose(found, plain_convolution(values, mask, *layer.get_weights()), atol=1e-5)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(sequences(), st.integers(1, 6), st.sampled_from([0.0, 9.0, -1e4]))
 def test_masked_convolution_does_not_see_padding(sequence, extra, fill):
     values, mask = sequence
@@ -81,7 +81,7 @@ def test_masked_convolution_does_not_see_padding(sequence, extra, fill):
     assert not long[:, values.shape[1] :].any()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(sequences())
 def test_masked_max_pooling_equals_plain_numpy(sequence):
     values, mask = sequence
@@ -89,7 +89,7 @@ def test_masked_max_pooling_equals_plain_numpy(sequence):
     np.testing.assert_array_equal(MaskedMaxPooling()(values, mask=mask).numpy(), expected)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(sequences())
 def test_masked_mean_pooling_equals_plain_numpy(sequence):
     values, mask = sequence
@@ -98,7 +98,7 @@ def test_masked_mean_pooling_equals_plain_numpy(sequence):
 
 
 @pytest.mark.parametrize("pooling", [MaskedMaxPooling, MaskedMeanPooling])
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(sequence=sequences(), extra=st.integers(1, 6), fill=st.sampled_from([0.0, 9.0, 1e4]))
 def test_poolings_do_not_see_padding(pooling, sequence, extra, fill):
     values, mask = sequence

@@ -87,7 +87,7 @@ def test_texts_that_share_nothing_are_given_the_shares_of_the_classes():
         assert through_a_file(classifier, num_classes).predict_proba(["甲"]).shape == (1, num_classes)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=6))
 def test_a_text_is_judged_alike_whatever_its_neighbours(texts):
     classifier = NgramClassifier(
@@ -117,7 +117,7 @@ def test_rounded_to_float32_it_decides_alike(fitted):
     assert set(kept.arrays()) == set(ARRAYS)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.text(min_size=1, max_size=3), unique=True, max_size=30), st.integers(2, 4), st.data())
 def test_any_ngrams_come_back_from_a_file(ngrams, num_classes, data):
     number = st.floats(-(2.0**99), 2.0**99, width=32, allow_subnormal=False)
@@ -182,7 +182,7 @@ def test_what_does_not_fit_is_refused(changes, said):
     assert said in str(caught.value) and "a.safetensors" in str(caught.value)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.binary(max_size=4) | st.just(b"\xff"), max_size=5).map(b"".join))
 def test_any_bytes_are_ngrams_or_refused(text):
     try:

@@ -89,7 +89,7 @@ def test_no_member_leaves_the_directory(write, tmp_path, name):
     assert not [path for path in tmp_path.rglob("outside")]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(name=st.text(st.sampled_from("./\\ab\0~"), min_size=1, max_size=8))
 def test_whatever_the_name_nothing_is_written_outside(tmp_path_factory, name):
     place = tmp_path_factory.mktemp("place")

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sentencepiece_model import tiny_model
 
@@ -30,7 +30,6 @@ def unknown(vocab=VOCAB, **changes):
     return unknown_kinds(CONFIG | changes, vocab)
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 200),
     st.integers(1, 64),
@@ -90,7 +89,6 @@ KEYS = [*CONFIG, "embedding_size", "type_vocab_size", "hidden_dropout_prob", "la
 KINDS = ["hidden_act", "ln_type", "model_type", "position_embedding_type", "num_hidden_groups"]
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(KEYS + KINDS), json_values))
 def test_whatever_a_config_says_is_judged(changes):
     changes = json.loads(json.dumps(changes))

@@ -6,7 +6,7 @@ import lzma
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raytrain.errors import CorpusError
@@ -58,7 +58,6 @@ def test_files_without_a_text_are_refused(tmp_path):
         open_sources([write(tmp_path, "a.txt", ["", " "])], "text")
 
 
-@settings(deadline=None)
 @given(st.lists(st.text("甲乙丙 ", min_size=1), max_size=30), st.floats(0, 0.99))
 def test_equal_texts_fall_alike_whatever_blanks_are_around_them(texts, share):
     held = HeldBack(share, 1000, len(texts))

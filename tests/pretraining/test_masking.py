@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tiny_pretraining import VOCAB, make_lines, packed, special
 
@@ -36,7 +36,6 @@ def words_of(row):
     return list(itertools.pairwise(bounds))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**31), SETTINGS)
 def test_whole_words_are_told_and_no_special_token(seed, chosen):
     rows = packed(make_lines(20, seed % 97), 48)
@@ -53,7 +52,6 @@ def test_whole_words_are_told_and_no_special_token(seed, chosen):
     np.testing.assert_array_equal(masked.targets[is_told], ids[rows_of[is_told], masked.positions[is_told]])
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**31), SETTINGS)
 def test_no_more_than_the_share_of_a_rows_tokens_is_told(seed, chosen):
     rows = packed(make_lines(20, seed % 97), 48)
@@ -106,7 +104,6 @@ def test_ngrams_are_words_side_by_side():
     assert runs[False] < 1.3 < expected * 0.8 < runs[True]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1000))
 def test_the_same_seed_masks_the_same(seed):
     rows = packed(make_lines(8), 32)

@@ -1,7 +1,7 @@
 """Texts packed into sequences of one length."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tiny_pretraining import special
 
@@ -25,7 +25,6 @@ def pieces_of(rows):
     return [part[:-1] if part[-1] == SPECIAL.sep else part for part in found]
 
 
-@settings(deadline=None)
 @given(TEXTS, st.integers(4, 24))
 def test_every_token_of_every_text_is_laid_once(texts, length):
     rows = pack([np.array(text, np.uint32) for text in texts], length, SPECIAL)
@@ -33,7 +32,6 @@ def test_every_token_of_every_text_is_laid_once(texts, length):
     assert sorted(pieces_of(rows)) == sorted(cut)
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_where_words_begin_is_kept(texts):
     marked = [np.array(text, np.uint32) | (np.arange(len(text)) % 2 == 0) * BEGINS for text in texts]

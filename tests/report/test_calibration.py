@@ -35,7 +35,6 @@ def test_bins_and_their_error():
     assert np.isnan(found.accuracy[0])
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=50))
 def test_every_row_is_in_one_bin_and_the_error_is_at_least_the_excess(rows):
     confidence, is_right = (np.array(part) for part in zip(*rows, strict=True))
@@ -51,7 +50,7 @@ def test_probabilities_that_mean_what_they_say_have_nearly_no_error():
     assert reliability(confidence, rng.uniform(size=len(confidence)) < confidence).error < 0.01
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 1), st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])), min_size=1))
 def test_decisions_are_scored_as_sklearn_does(rows):
     truth, proba = (np.array(part) for part in zip(*rows, strict=True))

@@ -2,7 +2,7 @@ import html
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raytrain.report.markup import Markup, clean, decimal, element, interval, join, percent, table, told
@@ -25,7 +25,6 @@ class Reader(HTMLParser):
         self.text += data
 
 
-@settings(deadline=None)
 @given(st.text(), st.text())
 def test_whatever_a_text_holds_is_text_and_whatever_an_attribute_holds_is_its_value(text, value):
     read = Reader(element("p", text, title=value))

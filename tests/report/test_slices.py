@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 from fake_run import write_run
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tiny_run import make_rows, silent_stages
 
@@ -41,7 +41,6 @@ def test_an_empty_slice_has_no_score():
     assert np.isnan(Slice("a", 0, 0).accuracy) and np.isnan(Slice("a", 0, 0).interval).all()
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 40), st.booleans()), min_size=1, max_size=60))
 def test_every_row_is_in_one_quarter_of_the_lengths(rows):
     lengths, is_right = (np.array(part) for part in zip(*rows, strict=True))

@@ -53,20 +53,20 @@ def reference_scores(labels, proba):
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(scored_rows())
 def test_scores_are_scikit_learns(rows):
     assert score_proba(*rows) == pytest.approx(reference_scores(*rows), abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(scored_rows())
 def test_scores_of_the_bootstrap_are_scikit_learns(rows):
     once = np.ones(len(rows[0]), int)
     assert _WeightedScores(*rows).score(once) == pytest.approx(reference_scores(*rows), abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(scored_rows(), st.data())
 def test_a_row_that_counts_several_times_is_as_many_rows(rows, data):
     labels, proba = rows
@@ -78,7 +78,7 @@ def test_a_row_that_counts_several_times_is_as_many_rows(rows, data):
     assert _WeightedScores(*rows).score(counts) == pytest.approx(expected, abs=1e-9, nan_ok=True)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(scored_rows(), st.data())
 def test_scores_of_the_bootstrap_agree_where_a_class_is_missing(rows, data):
     labels, proba = rows

@@ -44,7 +44,7 @@ def random_sequences(sizes, seed):
     return emissions, bounds, parts
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sequences, seeds)
 def test_best_tags_score_highest_of_all(sizes, seed):
     crf, (emissions, bounds, parts) = random_crf(seed), random_sequences(sizes, seed)
@@ -55,7 +55,7 @@ def test_best_tags_score_highest_of_all(sizes, seed):
     assert best_tags(emissions, bounds, crf).tolist() == expected
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sequences, seeds)
 def test_totals_are_sums_over_all_taggings(sizes, seed):
     crf, (emissions, bounds, parts) = random_crf(seed), random_sequences(sizes, seed)
@@ -65,7 +65,7 @@ def test_totals_are_sums_over_all_taggings(sizes, seed):
     assert not found[np.array(sizes) == 0].any()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sequences, seeds)
 def test_marginals_are_shares_of_all_taggings(sizes, seed):
     crf, (emissions, bounds, parts) = random_crf(seed), random_sequences(sizes, seed)
@@ -79,7 +79,7 @@ def test_marginals_are_shares_of_all_taggings(sizes, seed):
     )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sequences, seeds)
 def test_likelihoods_are_those_of_the_enumeration(sizes, seed):
     crf, (emissions, bounds, parts) = random_crf(seed), random_sequences(sizes, seed)
@@ -99,7 +99,7 @@ def span_set(tags):
     return set(zip(spans.starts.tolist(), spans.ends.tolist(), spans.types.tolist(), strict=True))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 5), seeds)
 def test_span_probability_is_the_share_of_taggings_that_mean_the_span(size, seed):
     """Of any span of the sequence, begun by B- or by I-, whatever stands around it."""

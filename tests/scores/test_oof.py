@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raytrain.scores.oof import assemble_oof, mean_oof, oof_table, score_baseline, score_folds, score_oof
@@ -13,7 +13,6 @@ LABELS = np.array([0, 1, 1, 0])
 PROBA = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]])
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=12), st.integers(1, 4))
 def test_any_split_into_folds_gives_each_row_what_was_said_of_it(folds, num_classes):
     folds = np.array(folds)
@@ -22,7 +21,6 @@ def test_any_split_into_folds_gives_each_row_what_was_said_of_it(folds, num_clas
     np.testing.assert_array_equal(assemble_oof(parts, *proba.shape), proba)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.booleans(), min_size=5, max_size=5), min_size=1, max_size=3))
 def test_a_row_is_the_mean_of_the_architectures_that_covered_it(covered):
     said = np.random.default_rng(0).random((len(covered), 5, 2))

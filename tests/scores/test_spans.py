@@ -54,7 +54,7 @@ tagged_texts = st.lists(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(tagged_texts)
 def test_scores_are_those_of_seqeval(texts):
     seqeval = pytest.importorskip("seqeval.metrics")

@@ -17,7 +17,7 @@ some_labels = st.lists(st.integers(5, 30), min_size=2, max_size=4).flatmap(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(some_labels, st.integers(2, 5), st.integers(1, 3), st.integers(0, 2**31 - 20_000))
 def test_each_row_is_valid_in_one_fold_of_each_repeat(labels, num_folds, repeats, seed):
     assigned = assign_folds(labels, num_folds, repeats, seed)
@@ -27,7 +27,7 @@ def test_each_row_is_valid_in_one_fold_of_each_repeat(labels, num_folds, repeats
         assert sorted(np.unique(folds)) == list(range(num_folds))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(some_labels, st.integers(2, 5), st.integers(0, 1000))
 def test_each_class_is_spread_evenly(labels, num_folds, seed):
     (folds,) = assign_folds(labels, num_folds, 1, seed)
@@ -62,7 +62,7 @@ def test_no_global_generator_is_used_or_moved():
     assert np.array_equal(state, np.random.get_state()[1])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data(), st.integers(2, 4), st.integers(0, 1000))
 def test_groups_never_straddle_folds(data, num_folds, seed):
     num_groups = data.draw(st.integers(3 * num_folds, 6 * num_folds))
@@ -92,7 +92,7 @@ some_groups = some_labels.flatmap(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(some_groups, st.integers(2, 4), st.integers(0, 1000))
 def test_rows_that_stand_alone_level_what_groups_left_uneven(labels_and_groups, num_folds, seed):
     """Groups of half of the rows at most, as many rows beside them that stand alone."""
@@ -108,7 +108,7 @@ def test_rows_that_stand_alone_level_what_groups_left_uneven(labels_and_groups, 
         assert counts.max() - counts.min() <= max(1, largest)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(some_labels, st.integers(2, 5), st.integers(0, 1000))
 def test_groups_of_one_row_each_are_folded_as_if_there_were_none(labels, num_folds, seed):
     names = np.array([f"用户{row}" for row in range(len(labels))], object)

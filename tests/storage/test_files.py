@@ -30,7 +30,7 @@ def test_sha256_is_the_known_one():
     assert sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.binary(max_size=100), st.sampled_from([1, 5000]))
 def test_a_files_hash_is_that_of_its_content(tmp_path_factory, part, count):
     path = tmp_path_factory.mktemp("hash") / "文件"
@@ -72,7 +72,6 @@ def test_a_name_that_no_file_can_have_is_nowhere_inside(name):
     assert not is_inside(name)
 
 
-@settings(deadline=None)
 @given(st.text(st.sampled_from("ab./\\"), max_size=8))
 def test_what_is_called_inside_never_leads_out(name):
     if is_inside(name):
@@ -103,13 +102,11 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(json_values)
 def test_json_without_nan_round_trips(value):
     assert json.loads(json_bytes(value)) == value
 
 
-@settings(deadline=None)
 @given(json_values)
 def test_json_of_one_line_has_one_line_end(value):
     data = json_bytes(value, indent=None)
@@ -134,7 +131,7 @@ columns = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(columns, max_size=5), st.dictionaries(st.text(characters, min_size=1), st.text(characters)))
 def test_a_table_comes_back_with_its_types_and_metadata(rows, metadata):
     schema = pa.schema(

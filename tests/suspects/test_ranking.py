@@ -86,7 +86,7 @@ def test_noise_is_found(share):
 
 
 @given(st.integers(0, 10_000), st.permutations(range(3)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_classes_may_change_their_places(seed, places):
     labels, proba, groups = made_up(seed)
     places = np.array(places)
@@ -102,7 +102,7 @@ def test_classes_may_change_their_places(seed, places):
 
 
 @given(st.integers(0, 10_000), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_rows_may_change_their_places(seed, random):
     labels, proba, groups = made_up(seed)
     order = np.array(random.sample(range(len(labels)), len(labels)))
@@ -112,7 +112,6 @@ def test_rows_may_change_their_places(seed, random):
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2)), max_size=30))
-@settings(deadline=None)
 def test_a_conflict_is_a_label_that_another_one_outvotes_or_equals(rows):
     labels, groups = np.array([b for _, b in rows], int), np.array([a for a, _ in rows], int)
     found = find_conflicts(labels, groups, 3)

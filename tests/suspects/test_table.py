@@ -4,7 +4,7 @@ import io
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raytrain.corpus.corpus import Corpus
@@ -83,7 +83,6 @@ def test_a_text_is_cut_to_what_a_cell_holds():
 
 
 @given(st.text("=+-@'\t\r\n＝a好0123456789.eE/ ", max_size=20))
-@settings(deadline=None)
 def test_a_protected_cell_is_no_formula_and_is_restored_exactly(cell):
     protected = protect_cell(cell)
     assert restore_cell(protected) == cell

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raytrain.config.defaults import EncoderStart
@@ -38,13 +38,11 @@ def draws(domain, seed, count=1):
     return [random_value(domain, rng) for _ in range(count)]
 
 
-@settings(deadline=None)
 @given(domains)
 def test_a_domain_that_is_written_down_is_read_back(domain):
     assert read({domain.kind: list(domain.values)}) == (domain, [])
 
 
-@settings(deadline=None)
 @given(choices)
 def test_a_plain_list_is_a_choice(values):
     assert read(values) == (Domain("choice", tuple(values)), [])
@@ -86,7 +84,6 @@ def test_a_range_of_one_integer_is_no_empty_one():
     assert draws(read({"randint": [3, 4]})[0], seed=0, count=5) == [3] * 5
 
 
-@settings(deadline=None)
 @given(domains, st.integers(0, 1000))
 def test_what_is_drawn_lies_in_the_domain(domain, seed):
     [value] = draws(domain, seed)
@@ -100,7 +97,6 @@ def test_what_is_drawn_lies_in_the_domain(domain, seed):
         assert value == pytest.approx(low) or value == pytest.approx(high) or low <= value <= high
 
 
-@settings(deadline=None)
 @given(domains, st.integers(0, 1000))
 def test_the_same_seed_draws_the_same(domain, seed):
     assert draws(domain, seed, 3) == draws(domain, seed, 3)
@@ -119,7 +115,6 @@ def test_uniform_is_even_and_loguniform_in_the_logarithm():
     assert (found < -3).sum() == pytest.approx(200, abs=40)
 
 
-@settings(deadline=None)
 @given(ranges())
 def test_the_extremes_of_a_range_lie_in_it_and_tell_real_numbers_from_integers(domain):
     low, high = domain.values
@@ -134,7 +129,6 @@ def test_between_two_integers_an_extreme_is_none():
     assert not all(Fraction(value).denominator == 1 for value in Domain("uniform", (8, 32)).extremes())
 
 
-@settings(deadline=None)
 @given(choices)
 def test_each_choice_is_an_extreme(values):
     assert Domain("choice", tuple(values)).extremes() == tuple(values)

@@ -35,7 +35,7 @@ def sweep(tmp_path):
     return Directory(tmp_path / "sweep")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(0, 1) | st.just(float("nan")), max_size=4))
 def test_records_round_trip(tmp_path_factory, values):
     sweep = Directory(tmp_path_factory.mktemp("sweep"))

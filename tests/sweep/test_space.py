@@ -139,7 +139,7 @@ def test_everything_wrong_comes_at_once():
     assert len(problems_of({"train.epochs": [], "nonsense": [1], "train.batch_size": [0]})) == 3
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 20))
 def test_points_are_repeatable_and_a_longer_list_begins_with_the_shorter(seed, count):
     space = space_of(
@@ -152,7 +152,7 @@ def test_points_are_repeatable_and_a_longer_list_begins_with_the_shorter(seed, c
     assert space.sample(count, seed) == space.sample(20, seed)[:count]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 10_000))
 def test_every_point_is_a_valid_config_within_its_ranges(seed):
     ranges = {

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raytrain.text.batches import (
@@ -39,7 +39,6 @@ def buckets(lengths):
     return -(-lengths // BUCKET)
 
 
-@settings(deadline=None)
 @given(corpora(), st.integers(0, 99))
 def test_plan_deals_every_row_exactly_once(corpus, seed):
     rows, lengths, batch_size = corpus
@@ -47,7 +46,6 @@ def test_plan_deals_every_row_exactly_once(corpus, seed):
     assert sorted(np.concatenate(plan)) == sorted(rows)
 
 
-@settings(deadline=None)
 @given(corpora(), st.integers(0, 99))
 def test_plan_fills_all_batches_but_one(corpus, seed):
     rows, lengths, batch_size = corpus
@@ -56,7 +54,6 @@ def test_plan_fills_all_batches_but_one(corpus, seed):
     assert sorted(sizes) == sorted([batch_size] * full + [rest] * (rest > 0))
 
 
-@settings(deadline=None)
 @given(corpora(), st.integers(0, 99))
 def test_plan_puts_like_lengths_together(corpus, seed):
     """The batches' ranges of length buckets touch at most at their ends."""
@@ -86,7 +83,6 @@ def test_plan_does_not_leave_the_longest_batches_for_the_end():
     assert order != sorted(order)
 
 
-@settings(deadline=None)
 @given(rows=rows_of_ids(), data=st.data())
 def test_collate_holds_each_rows_ids_and_zeros_behind(ragged, rows, data):
     picked = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=10))
@@ -98,7 +94,6 @@ def test_collate_holds_each_rows_ids_and_zeros_behind(ragged, rows, data):
             assert not values[len(ids) :].any()
 
 
-@settings(deadline=None)
 @given(rows=rows_of_ids(), data=st.data())
 def test_collate_pads_to_the_next_multiple_or_to_the_longest_row(ragged, rows, data):
     picked = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=10))
@@ -139,7 +134,6 @@ def test_rows_of_a_slice_are_the_slices_rows(ragged):
     assert features.collate([1])["token_ids"].tolist() == [[2, 6, 7, 3]]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 600), min_size=1, max_size=80), st.integers(1, 6))
 def test_few_lengths_hold_every_row(lengths, most):
     lengths = np.array(lengths)
@@ -164,7 +158,6 @@ def test_rows_are_laid_as_long_as_is_asked(ragged):
     assert batch["token_ids"].sum() == 3
 
 
-@settings(deadline=None)
 @given(corpora())
 def test_positions_of_sequential_batches_undo_their_order(corpus):
     rows, lengths, batch_size = corpus
@@ -174,7 +167,6 @@ def test_positions_of_sequential_batches_undo_their_order(corpus):
     assert restored.tolist() == rows.tolist()
 
 
-@settings(deadline=None)
 @given(corpora())
 def test_sequential_batches_start_with_the_longest(corpus):
     """So that the first batch shows whether the memory suffices."""
@@ -189,7 +181,6 @@ def test_sequential_batches_keep_to_the_batch_size(batch_size):
     assert max(sizes) == min(batch_size, 10)
 
 
-@settings(deadline=None)
 @given(corpora(), st.integers(1, 500))
 def test_sequential_batches_keep_to_the_tokens(corpus, max_tokens):
     rows, lengths, batch_size = corpus
@@ -200,7 +191,6 @@ def test_sequential_batches_keep_to_the_tokens(corpus, max_tokens):
         assert len(batch) == 1 or len(batch) * padded <= max_tokens
 
 
-@settings(deadline=None)
 @given(corpora(), st.one_of(st.none(), st.integers(1, 9)), st.integers(1, 500))
 def test_filled_batches_hold_every_row_once_in_few_shapes(corpus, batch_size, max_tokens):
     rows, lengths, _ = corpus

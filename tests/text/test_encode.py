@@ -167,7 +167,7 @@ def test_texts_that_are_cut_are_counted_a_pair_once():
     assert encode(["中国人我爱"], maxlen=5, windows=2).num_cut == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(texts=st.lists(short_texts, min_size=1, max_size=4), maxlen=st.integers(4, 12))
 def test_no_text_is_longer_than_maxlen_and_each_keeps_its_ends(texts, maxlen):
     encoded = encode(texts, maxlen=maxlen)
@@ -177,7 +177,7 @@ def test_no_text_is_longer_than_maxlen_and_each_keeps_its_ends(texts, maxlen):
     assert len(encoded.word_ids) == len(encoded.segment_ids) == len(encoded.token_ids) == encoded.offsets[-1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=short_texts, maxlen=st.integers(4, 16))
 def test_one_text_is_encoded_as_by_bert4keras(reference, text, maxlen):
     encoded = encode([text], maxlen=maxlen, with_words=False)
@@ -186,7 +186,7 @@ def test_one_text_is_encoded_as_by_bert4keras(reference, text, maxlen):
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(first=short_texts, second=short_texts, maxlen=st.integers(5, 16))
 def test_pair_is_encoded_as_by_bert4keras(reference, first, second, maxlen):
     encoded = encode([first], [second], maxlen=maxlen, with_words=False)
@@ -215,7 +215,7 @@ def rows_of(encoded):
     return [laid[begin:end] for begin, end in itertools.pairwise(encoded.offsets.tolist())]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     texts=st.lists(short_texts, min_size=1, max_size=4),
     maxlen=st.integers(4, 9),
@@ -232,7 +232,7 @@ def test_a_long_text_keeps_its_ends_with_the_words_that_they_have_in_the_whole(t
     assert cut.rows.tolist() == list(range(len(texts)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     text=st.text("the shop 中国天气好①½ﬁ２\u0301\u3000", max_size=30),
     truncate=st.sampled_from(["tail", "head_tail"]),
@@ -246,7 +246,7 @@ def test_pieces_of_sentencepiece_keep_their_words_too(text, truncate):
     assert cut[0][1:-1] == [whole[0][1 + place] for place in places]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     first=short_texts, second=short_texts, maxlen=st.integers(5, 12), truncate=st.sampled_from(TRUNCATIONS)
 )
@@ -281,7 +281,7 @@ def test_words_of_which_nothing_is_kept_do_not_count():
     assert encode(texts, maxlen=6, truncate="tail").words == ["我", "爱", "天气", "中国"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     texts=st.lists(short_texts, min_size=1, max_size=4),
     maxlen=st.integers(4, 9),
@@ -311,7 +311,7 @@ def test_words_of_a_text_are_counted_once_however_many_windows_read_them():
     assert encode(["天气很好。" * 3], maxlen=6, windows=9).counts["天气"] == 3
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     texts=st.lists(short_texts, min_size=1, max_size=6),
     cuts=st.sets(st.integers(1, 5)),
@@ -373,7 +373,7 @@ def assert_as_one_by_one(texts, pairs=None, maxlen=32, user_dict=None):
     assert (encoded.words, encoded.counts) == (words, counts)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     rows=st.lists(st.tuples(any_texts, any_texts), min_size=1, max_size=4),
     in_pairs=st.booleans(),

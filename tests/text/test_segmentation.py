@@ -64,28 +64,28 @@ def jieba_words(segmenter, text):
         return [part for word in segmenter.cut(text) for part in (word if word.isspace() else [word])]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(text=odd_texts)
 def test_cut_of_odd_texts_is_jieba_s(plain, text):
     segmenter, cutter = plain
     assert cut(cutter, text) == jieba_words(segmenter, text)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(text=odd_texts)
 def test_cut_with_a_user_dictionary_is_jieba_s(with_user_dict, text):
     segmenter, cutter = with_user_dict
     assert cut(cutter, text) == jieba_words(segmenter, text)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(text=rare_runs)
 def test_ties_of_the_hidden_markov_model_fall_as_in_jieba(plain, text):
     segmenter, cutter = plain
     assert cut(cutter, text) == jieba_words(segmenter, text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(texts=st.lists(odd_texts.map(lambda text: text.replace("\r", "")), max_size=5))
 def test_texts_do_not_reach_into_each_other(plain, texts):
     _, cutter = plain

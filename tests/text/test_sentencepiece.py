@@ -72,13 +72,13 @@ def test_ids_are_alberts(tokenizer, processor, text):
     assert tokenizer.tokenize([text]).ids.tolist() == pieces_of(processor, text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text(st.sampled_from("the shop 1,2359 ,ABé\u0301Σß½ﬁ\t\n\u3000店"), max_size=24))
 def test_ids_of_any_text_are_alberts(tokenizer, processor, text):
     assert tokenizer.tokenize([text]).ids.tolist() == pieces_of(processor, text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text(max_size=24))
 def test_folding_is_that_of_the_whole_text_and_keeps_places(text):
     folded, origin = fold(text)
@@ -109,7 +109,7 @@ def test_a_comma_behind_a_number_stands_apart():
     assert (tokens.begins[place], tokens.ends[place]) == (5, 6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(texts=st.lists(st.text(st.sampled_from("the shop 1,2é½ﬁ\t店"), max_size=16), max_size=5))
 def test_offsets_are_ordered_and_inside(tokenizer, texts):
     tokens = tokenizer.tokenize(texts)

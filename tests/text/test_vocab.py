@@ -16,20 +16,18 @@ def read_back(vocab):
     return parse_vocab(*vocab_file(vocab))
 
 
-@settings(deadline=None)
 @given(st.lists(words | blanks, min_size=1, max_size=9))
 def test_any_tokens_come_back_in_their_order(vocab):
     assert read_back(vocab) == vocab
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.text(characters, max_size=12), max_size=5))
 def test_a_vocabulary_built_of_any_texts_comes_back(texts):
     vocab = build_vocab(texts, min_count=1, word_count=1)
     assert read_back(vocab) == vocab
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=40))
 def test_a_sentencepiece_model_comes_back_as_its_bytes(model):
     assert read_back(model) == model

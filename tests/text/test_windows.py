@@ -39,7 +39,7 @@ def cut(sizes, room):
 some_sizes = st.lists(st.integers(0, 60), min_size=1, max_size=6)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(some_sizes, st.integers(2, 20))
 def test_windows_cover_every_token_and_own_each_once(sizes, room):
     windows = cut(sizes, room)
@@ -53,7 +53,7 @@ def test_windows_cover_every_token_and_own_each_once(sizes, room):
         assert own.sum() == 1 or size > room
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(some_sizes, st.integers(4, 20))
 def test_a_token_is_answered_for_where_it_stands_farthest_from_a_cut(sizes, room):
     windows = cut(sizes, room)
@@ -72,7 +72,7 @@ def test_a_token_is_answered_for_where_it_stands_farthest_from_a_cut(sizes, room
             assert depths[owner] >= max(depths) - 1  # in the middle of an overlap both are as far
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(some_sizes, st.integers(2, 20))
 def test_joined_windows_are_the_texts_again(sizes, room):
     windows = cut(sizes, room)

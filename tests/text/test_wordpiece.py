@@ -128,7 +128,7 @@ def test_ids_are_bert4keras_s(small, small_reference, text):
     assert our_ids(small, text) == small_reference.encode(text)[0][1:-1]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=mixed_texts)
 def test_ids_of_any_text_are_bert4keras_s(small, small_reference, text):
     assert our_ids(small, text) == small_reference.encode(text)[0][1:-1]
@@ -140,7 +140,7 @@ def test_ids_of_a_real_vocabulary_are_bert4keras_s(real_pair, text):
     assert our_ids(tokenizer, text) == reference.encode(text)[0][1:-1]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=mixed_texts)
 def test_ids_of_any_text_and_a_real_vocabulary_are_bert4keras_s(real_pair, text):
     tokenizer, reference = real_pair
@@ -158,7 +158,7 @@ def test_offset_of_a_chinese_character_points_at_it(small, text):
 
 
 @given(text=mixed_texts)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_offsets_rise_and_lie_within_the_text(small, text):
     offsets = small.encode(text, add_special_tokens=False).offsets
     begins = [begin for begin, _ in offsets]
@@ -181,7 +181,7 @@ def assert_as_one_by_one(tokenizer, texts):
     assert spans == [span for part in encodings for span in part.offsets]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts=st.lists(mixed_texts | st.text(max_size=8), max_size=4))
 def test_texts_together_have_the_tokens_and_places_of_each_alone(small, texts):
     assert_as_one_by_one(small, texts)
@@ -191,7 +191,7 @@ def test_odd_texts_together_have_the_tokens_and_places_of_each_alone(small):
     assert_as_one_by_one(small, TEXTS)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts=st.lists(mixed_texts, max_size=4))
 def test_texts_together_and_a_real_vocabulary(real_pair, texts):
     assert_as_one_by_one(real_pair[0], texts)
@@ -242,7 +242,7 @@ def test_special_tokens_are_there_once_whatever_the_texts_say():
     assert all(vocab.count(token) == 1 for token in SPECIAL_TOKENS)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(mixed_texts, max_size=5), st.randoms())
 def test_built_vocabulary_does_not_depend_on_the_order_of_texts(texts, random):
     shuffled = random.sample(texts, len(texts))
@@ -251,7 +251,7 @@ def test_built_vocabulary_does_not_depend_on_the_order_of_texts(texts, random):
     assert len(set(vocab)) == len(vocab)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(mixed_texts, max_size=5))
 def test_no_text_is_unknown_to_the_vocabulary_built_of_it(texts):
     tokenizer = build_tokenizer(build_vocab(texts, min_count=1))

@@ -3,7 +3,6 @@ import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow 
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from plain_settings import plain_settings
@@ -34,7 +33,6 @@ def batches(features):
     return Batches(features.lengths, Classification(LABELS, settings), settings, 0, 1, 1)
 
 
-@hypothesis_settings(deadline=None)
 @given(
     rows=st.lists(st.integers(0, NUM_ROWS - 1), min_size=1, max_size=12, unique=True),
     num_workers=st.integers(1, 5),

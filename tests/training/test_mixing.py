@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from raytrain.training.mixing import Mixture
 
 
-@hypothesis_settings(deadline=None, max_examples=30)
+@hypothesis_settings(max_examples=30)
 @given(real=st.integers(1, 9), filled=st.integers(0, 3), alpha=st.floats(0.05, 5), seed=st.integers(0, 99))
 def test_rows_that_fill_a_batch_up_are_no_partners_of_real_ones(real, filled, alpha, seed):
     weights = np.array([0.5] * real + [0.0] * filled, np.float32)
