@@ -24,6 +24,7 @@ class Corpus:
         path: The file, as it was given.
         dropped: Rows left out, by kind of problem.
         changed_labels: How many a person has changed; None where no file says so.
+        reading: How the file was read, a line each, where that is to be said.
     """
 
     table: pa.Table
@@ -32,6 +33,7 @@ class Corpus:
     path: str
     dropped: dict[str, int]
     changed_labels: int | None = None
+    reading: tuple[str, ...] = ()
 
     @property
     def text_names(self) -> list[str]:

@@ -22,7 +22,7 @@ from raytrain.corpus.cells import (
 )
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.times import read_times
-from raytrain.files.encodings import Problem
+from raytrain.files.encodings import Problem, encoding_line
 from raytrain.files.formats import BATCH_ROWS
 from raytrain.storage.files import hash_file
 
@@ -72,7 +72,9 @@ def read_corpus(
     indices = pc.index_in(table["label"], value_set=pa.array([str(name) for name in labels], pa.string()))
     table = table.set_column(table.column_names.index("label"), "label", indices)
     table = table.filter(indices.is_valid()) if indices.null_count else table
-    return Corpus(table, labels, hash_file(Path(path)), str(path), dict(sorted(rows.dropped.items())))
+    dropped = dict(sorted(rows.dropped.items()))
+    reading = tuple(filter(None, [encoding_line(path)]))
+    return Corpus(table, labels, hash_file(Path(path)), str(path), dropped, reading=reading)
 
 
 class _LabelledRows:

@@ -15,8 +15,8 @@ from raytrain.corpus.spans import tags_of
 from raytrain.corpus.tags import OUTSIDE, TagReader, guess_scheme, tag_names
 from raytrain.corpus.times import read_times
 from raytrain.errors import CorpusError
-from raytrain.files.bio import bio_lines, is_bio, split_line, spread_tag
-from raytrain.files.encodings import Problem
+from raytrain.files.bio import bio_lines, is_bio, places_line, split_line, spread_tag
+from raytrain.files.encodings import Problem, encoding_line
 from raytrain.storage.files import hash_file
 
 _ROW_FORMATS = (".jsonl", ".ndjson", ".parquet")
@@ -102,7 +102,10 @@ def read_tagged_corpus(
     table = _table(kept, columns, names)
     if times is not None:
         table = table.append_column("time", times)
-    return Corpus(table, names, hash_file(Path(path)), str(path), dict(sorted(dropped.items())))
+    reading = tuple(filter(None, [encoding_line(path), places_line(path)]))
+    return Corpus(
+        table, names, hash_file(Path(path)), str(path), dict(sorted(dropped.items())), reading=reading
+    )
 
 
 def _table(sentences: Sequence[_Sentence], columns: dict[str, str], names: Sequence[str]) -> pa.Table:

@@ -22,8 +22,6 @@ from raytrain.crossval.train import prepare_cluster, train_missing
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.ensemble.files import TEST_OUTPUT, predict_test
 from raytrain.errors import TimeBudgetError
-from raytrain.files.bio import places_line
-from raytrain.files.encodings import encoding_line
 from raytrain.folds.result import read_fold
 from raytrain.fusion.tables import alternative_table, fusion_lines, member_table
 from raytrain.scores.tables import (
@@ -137,7 +135,7 @@ def announce(plan: Plan, console: Console) -> None:
     spans = f", {sum(counts.values()):,} spans" if plan.config.task == "tag" else ""
     labels = ", ".join(f"{label}: {count:,}" for label, count in counts.items())
     lines = [f"{corpus.path}: {corpus.num_rows:,} rows{spans} ({labels})"]
-    lines += filter(None, [encoding_line(corpus.path), places_line(corpus.path)])
+    lines += [f"  {line}" for line in corpus.reading]
     lines += [f"  dropped {count:,} rows: {kind}" for kind, count in corpus.dropped.items()]
     lines += _changed_lines(plan)
     if plan.duplicates is not None:

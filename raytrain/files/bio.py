@@ -56,7 +56,7 @@ def places_line(path: str | Path) -> str | None:
         encoding = detect_encoding(path, [])
         if encoding is None or not _has_places(path, encoding):
             return None
-    return "  each character has its place in a word behind it, a digit (as in 我0 们1), which was taken off"
+    return "each character has its place in a word behind it, a digit (as in 我0 们1), which was taken off"
 
 
 def _has_places(path: str | Path, encoding: str) -> bool:

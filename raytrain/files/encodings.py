@@ -132,7 +132,7 @@ def encoding_line(path: str | Path) -> str | None:
     if encoding in (None, "utf-8-sig"):
         return None
     name = CHARSETS[encoding].name if encoding in CHARSETS else encoding.upper()
-    return f"  read as {name}, by its characters; if they are wrong, save the file as UTF-8"
+    return f"read as {name}, by its characters; if they are wrong, save the file as UTF-8"
 
 
 def unmarked_utf16(beginning: bytes) -> str | None:

@@ -337,3 +337,12 @@ def test_labels_that_differ_otherwise_are_several(tmp_path):
     labels = ["1", "1.5", "-1", "10"] * 2
     path = write_csv(tmp_path / "a.csv", [(f"店{i}", label) for i, label in enumerate(labels)])
     assert len(read_corpus(path, ["text"], "label").labels) == 4
+
+
+def test_an_encoding_that_was_found_is_told(tmp_path):
+    path = tmp_path / "x.csv"
+    text = "text,label\n" + "房間很乾淨，服務熱情,好\n味道奇怪，品質很差，退貨了,壞\n" * 4
+    path.write_text(text, "cp950")
+    assert ["Big5" in line for line in read_corpus(path, ["text"], "label").reading] == [True]
+    path.write_text(text, "utf-8")
+    assert read_corpus(path, ["text"], "label").reading == ()

@@ -60,6 +60,10 @@ def test_a_corpus_is_told_with_its_labels_and_nothing_that_is_not_there():
     assert announced(plan_of()) == ["a.csv: 8 rows (假: 5, 真: 3)"]
 
 
+def test_how_a_file_was_read_is_told():
+    assert announced(plan_of(corpus=corpus_of(reading=("read as Big5",))))[1:] == ["  read as Big5"]
+
+
 def test_rows_that_were_dropped_are_told_by_kind():
     lines = announced(plan_of(corpus=corpus_of(dropped={"empty_text": 1200, "no_label": 2})))
     assert lines[1:] == ["  dropped 1,200 rows: empty_text", "  dropped 2 rows: no_label"]
