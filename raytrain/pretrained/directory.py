@@ -8,11 +8,12 @@ from typing import Any
 
 from raytrain.errors import CheckpointError
 from raytrain.pretrained.config import unfit_config, unknown_kinds
+from raytrain.pretrained.weight_files import all_files, find_weights, has_weights
 from raytrain.pretrained.zoo import MINI
 from raytrain.text.vocab import Vocab, parse_vocab
 
-# Hugging Face's; beside them lie configs of tokenizers, generators and sentence encoders.
-_EXACT_NAMES = ("config.json", "model.safetensors")
+# Hugging Face's; beside it lie configs of tokenizers, generators and sentence encoders.
+_EXACT_NAME = "config.json"
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class EncoderFiles:
         config: Google's config json, as a dict; its `hidden_act`, `gelu` where there is none, is one of
             `ACTIVATIONS`, in which `gelu` is the exact function and `gelu_new` the formula with tanh.
         vocab: WordPiece's tokens, or the bytes of a SentencePiece model.
-        weights: Prefix of a TensorFlow checkpoint, a .safetensors file, or None for an untrained encoder.
+        weights: Prefix of a TensorFlow checkpoint, a file that `tensors.open` reads, or None for an untrained
+            encoder.
         files: All that was read or will be.
     """
 
@@ -48,7 +50,7 @@ def read_encoder(location: str, pretrained: bool, maxlen: int) -> EncoderFiles:
 
     In Google's BERT or ALBERT format it holds *config*.json, vocab*.txt or a SentencePiece *.model, and, if
     `pretrained`, *.ckpt*.index with its data; in Hugging Face's, config.json, vocab.txt or spiece.model, and
-    model.safetensors.
+    weights by a name of `weight_files.ORDER`.
 
     Args:
         location: The directory.
@@ -69,7 +71,8 @@ def read_encoder(location: str, pretrained: bool, maxlen: int) -> EncoderFiles:
     config_file = _only(directory, ("*config*.json",), problems)
     config = _read_json(config_file, problems)
     vocab_file = _only(directory, ("vocab*.txt", "*.model"), problems)
-    weights_file = _only(directory, ("*.ckpt*.index", "*.safetensors"), problems) if pretrained else None
+    weights_file = find_weights(directory, problems) if pretrained else None
+    shards = list(all_files(weights_file, problems)) if weights_file is not None else []
     if pretrained and weights_file is None:
         problems.append("to start from untrained weights say encoder.pretrained=false")
     vocab = _read_vocab(vocab_file, problems) if vocab_file else []
@@ -81,7 +84,12 @@ def read_encoder(location: str, pretrained: bool, maxlen: int) -> EncoderFiles:
     weights = str(weights_file).removesuffix(".index") if weights_file else None
     data = sorted(directory.glob(f"{glob.escape(Path(weights).name)}.data-*")) if weights else []
     files = [path for path in (config_file, vocab_file, weights_file) if path is not None]
-    return EncoderFiles(_kind(config), config, vocab, weights, (*files, *data))
+    return EncoderFiles(_kind(config), config, vocab, weights, (*files, *shards, *data))
+
+
+def holds_weights(location: str) -> bool:
+    """Whether `read_encoder` finds files of weights in a directory, or in the one a folder down from it."""
+    return has_weights(_one_down(Path(location).expanduser()))
 
 
 def _kind(config: dict[str, Any]) -> str:
@@ -126,6 +134,8 @@ def _one_down(directory: Path) -> Path:
         for path in directory.iterdir()
         if path.is_dir() and path.name != "__MACOSX" and any(path.glob("*config*.json"))
     ]
+    # sentence-transformers' has a folder for the encoder and others for what stands on it.
+    below = [path for path in below if path.name == "0_Transformer"] or below
     return below[0] if len(below) == 1 else directory
 
 
@@ -133,14 +143,21 @@ def _only(directory: Path, patterns: tuple[str, ...], problems: list[str]) -> Pa
     """The one file of any of these names; a file that is named exactly so, if several are."""
     found = sorted({path for pattern in patterns for path in directory.glob(pattern)})
     found = [path for path in found if path.is_file() and not path.name.startswith("._")]  # macOS has these
-    exact = [path for path in found if path.name in _EXACT_NAMES]
-    if len(found) > 1 and len(exact) == 1:
+    if exact := [path for path in found if path.name == _EXACT_NAME]:
         return exact[0]
     if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
+        names = ", ".join(path.name for path in found) or _none(directory)
         problems.append(f"expected one file {' or '.join(patterns)}, found {names}")
         return None
     return found[0]
+
+
+def _none(directory: Path) -> str:
+    """That there is none, and where there are some."""
+    below = sorted(
+        path.name for path in directory.iterdir() if path.is_dir() and (path / _EXACT_NAME).is_file()
+    )
+    return f"none, but directories of encoders: {', '.join(below)}; name one of them" if below else "none"
 
 
 def _read_json(path: Path | None, problems: list[str]) -> dict[str, Any] | None:

@@ -36,6 +36,22 @@ _UNNAMED = ("position_ids", "token_type_ids")  # buffers
 _NUMBER = r"(?P<n>\d+)"
 
 
+_KERAS_PATH = re.compile(r"(?:.*/)?(?P<path>(?:bert|albert)/(?:embeddings|encoder)/.+)")
+
+
+def hugging_face_path(name: str) -> str:
+    """A parameter's name under Keras, as transformers saves it to HDF5, with PyTorch's way of writing paths.
+
+    Its leaf stays Keras's: a `kernel` is laid as Google's.
+
+    >>> hugging_face_path("bert/tf_bert_model/bert/encoder/layer_._0/output/dense/kernel:0")
+    'bert.encoder.layer.0.output.dense.kernel'
+    """
+    name = name.removesuffix(":0")
+    found = _KERAS_PATH.fullmatch(name)
+    return found["path"].replace("_._", ".").replace("/", ".") if found else name
+
+
 def google_name(kind: str, name: str) -> str:
     """Google's name of a parameter of Hugging Face's; the name itself where Google has none.
 

@@ -11,7 +11,7 @@ from raytrain.errors import CheckpointError
 from raytrain.network.encoders import build_transformer
 from raytrain.network.layers import DropoutSeed
 from raytrain.network.weights import Weights, compare_weights, load_weights, named_variables
-from raytrain.pretrained.directory import EncoderFiles, read_encoder
+from raytrain.pretrained.directory import EncoderFiles, holds_weights, read_encoder
 from raytrain.pretrained.weights import open_weights
 from raytrain.text.encode import tokenizer_of
 from raytrain.text.sentencepiece import SentencePieceTokenizer
@@ -26,8 +26,7 @@ def report_checkpoint(directory: Path, console: Console) -> bool:
     Raises:
         CheckpointError: The directory holds no encoder, or its weights are not readable.
     """
-    has_weights = any(any(directory.rglob(pattern)) for pattern in ("*.ckpt*.index", "*.safetensors"))
-    encoder = read_encoder(str(directory), has_weights, maxlen=1)
+    encoder = read_encoder(str(directory), holds_weights(str(directory)), maxlen=1)
     console.print(f"{directory}\n", highlight=False, markup=False, soft_wrap=True)
     console.print(_facts(encoder), "")
     tokenizer_of(encoder.vocab)

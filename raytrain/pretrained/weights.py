@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from safetensors import SafetensorError, safe_open
 
 from raytrain.errors import CheckpointError
 from raytrain.network.weights import Weights
-from raytrain.pretrained.names import GROUP, google_name, is_turned
+from raytrain.pretrained.names import GROUP, google_name, hugging_face_path, is_turned
+from raytrain.tensors.hdf5 import HDF5
+from raytrain.tensors.open import INDEX, SUFFIXES, open_tensors
 
 # The first albert_zh release (github.com/brightmart/albert_zh) and Google's names for the same variables.
 _LAYER_SHARED = {
@@ -21,6 +22,13 @@ _LAYER_SHARED = {
     "bert/encoder/layer_shared/output/LayerNorm/": f"{GROUP}/LayerNorm_1/",
 }
 _WORDS = "bert/embeddings/word_embeddings"
+_WRAPPER = "module."
+# First layers of theirs; the order of what a layer holds is not written in such a file.
+_BERT4KERAS = ("Embedding-", "Transformer-", "Encoder-")
+_SAVE_ANEW = (
+    "save it from there as a checkpoint of Google's, beside its config and vocab.txt: bert4keras's "
+    "build_transformer_model(…, return_keras_model=False).save_weights_as_checkpoint('model.ckpt')"
+)
 
 
 def open_weights(kind: str, path: str) -> Weights:
@@ -33,8 +41,8 @@ def open_weights(kind: str, path: str) -> Weights:
     Raises:
         CheckpointError: It is none.
     """
-    if path.endswith(".safetensors"):
-        return _open_safetensors(kind, path)
+    if path.endswith((*SUFFIXES, INDEX)):
+        return _open_tensors(kind, path)
     if Path(path).is_dir():  # TensorFlow would follow a file in it to any other place
         raise CheckpointError(f"{path}: not a TensorFlow checkpoint: a directory")
     try:
@@ -79,27 +87,31 @@ def _renamed(name: str) -> str:
     return name
 
 
-def _open_safetensors(kind: str, path: str) -> Weights:
-    """Hugging Face's layout of BERT and ALBERT, also from under a task's model; kernels are transposed."""
-    try:
-        # TensorFlow's arrays, because NumPy has no bfloat16.
-        opened = safe_open(path, framework="tf")
-        names = list(opened.keys())
-        sources = {google_name(kind, name): name for name in names}
-        shapes = {name: tuple(opened.get_slice(source).get_shape()) for name, source in sources.items()}
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: not a safetensors file: {error}") from error
+def _open_tensors(kind: str, path: str) -> Weights:
+    """Hugging Face's layout, also from under a task's model; PyTorch's kernels are transposed."""
+    tensors = open_tensors(path)
+    is_keras = tensors.form == HDF5
+    if is_keras and any(name.startswith(_BERT4KERAS) for name in tensors.shapes):
+        raise CheckpointError(f"{path}: weights of a Keras model by keras-bert or bert4keras", [_SAVE_ANEW])
+    plain = _without_wrapper(tensors.shapes)
+    paths = {source: hugging_face_path(name) if is_keras else name for source, name in plain.items()}
+    names = {source: google_name(kind, name) for source, name in paths.items()}
+    sources = {name: source for source, name in names.items()}
     if len(sources) < len(names):
-        twice = sorted(set(names) - set(sources.values()))
+        twice = sorted(source for source, name in names.items() if sources[name] != source)
         raise CheckpointError(f"{path}: holds one variable under two names", twice)
+    turned = {name for name, source in sources.items() if is_turned(name) and name != source and not is_keras}
+    own = {name: tensors.shapes[source] for name, source in sources.items()}
+    own = {name: shape[::-1] if name in turned else shape for name, shape in own.items()}
 
     def read(name: str) -> np.ndarray:
-        tensor = opened.get_tensor(sources[name])
-        if not tensor.dtype.is_floating:
-            raise ValueError(f"expected floats, found {tensor.dtype.name}")
-        array = tf.cast(tensor, tf.float32).numpy()
+        array = tensors.read(sources[name])
         return array.T if name in turned else array
 
-    turned = {name for name, source in sources.items() if is_turned(name) and name != source}
-    own = {name: shape[::-1] if name in turned else shape for name, shape in shapes.items()}
-    return Weights(path, f"Hugging Face's {kind.upper()}, safetensors", own, read)
+    return Weights(path, f"Hugging Face's {kind.upper()}, {tensors.form}", own, read)
+
+
+def _without_wrapper(shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
+    """Names in the file to names without what PyTorch's DataParallel writes before every one of them."""
+    is_wrapped = all(name.startswith(_WRAPPER) for name in shapes)
+    return {name: name.removeprefix(_WRAPPER) if is_wrapped else name for name in shapes}

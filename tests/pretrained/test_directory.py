@@ -98,7 +98,8 @@ def test_empty_directory_tells_everything_at_once(tmp_path):
         "vocab*.txt",
         "*.model",
         "*.ckpt*.index",
-        "*.safetensors",
+        "model.safetensors",
+        "pytorch_model.bin",
         "encoder.pretrained=false",
     ):
         assert part in text

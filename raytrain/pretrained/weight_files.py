@@ -1,0 +1,86 @@
+"""Which file of an encoder's directory holds its weights."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from raytrain.errors import CheckpointError
+from raytrain.tensors.open import INDEX, SUFFIXES, shard_files
+
+CHECKPOINT = "*.ckpt*.index"
+# Of several the first: they hold the same, and the first is read fastest.
+ORDER = (
+    "model.safetensors",
+    f"model.safetensors{INDEX}",
+    "pytorch_model.bin",
+    f"pytorch_model.bin{INDEX}",
+    "tf_model.h5",
+)
+# What training leaves beside a model.
+_STATES = ("training_args", "optimizer", "scheduler", "rng_state", "scaler", "random_states", "adapter_model")
+# What is weights, but of no kind that is read.
+_OTHERS = ("*.msgpack", "*.onnx", "*.ot", "*.gguf", "*.pb", "*.mlmodel", "*.pdparams", "*.tflite")
+
+
+def find_weights(directory: Path, problems: list[str]) -> Path | None:
+    """The file that holds the weights: a checkpoint's index, an index of shards, or all in one.
+
+    Args:
+        directory: Where it lies.
+        problems: Takes what keeps it from being found.
+    """
+    named = _files(directory, CHECKPOINT)
+    if not named:
+        named = [directory / name for name in ORDER if (directory / name).is_file()][:1]
+    found = named or [
+        path
+        for suffix in SUFFIXES
+        for path in _files(directory, f"*{suffix}")
+        if not path.name.startswith(_STATES) and not is_shard(path)
+    ]
+    if len(found) == 1:
+        return found[0]
+    problems.append(
+        f"expected one file of weights ({CHECKPOINT}, {', '.join(ORDER)}), found {_told(directory, found)}"
+    )
+    return None
+
+
+def has_weights(directory: Path) -> bool:
+    """Whether there is a file of weights, or several."""
+    names = (CHECKPOINT, *ORDER, *(f"*{suffix}" for suffix in SUFFIXES))
+    return any(not path.name.startswith(_STATES) for name in names for path in _files(directory, name))
+
+
+def all_files(weights: Path, problems: list[str]) -> Iterator[Path]:
+    """What is read beside it: the shards that an index names."""
+    if weights.name.endswith(INDEX):
+        try:
+            yield from sorted(set(shard_files(weights).values()))
+        except CheckpointError as error:
+            problems += error.problems or [error.summary]
+
+
+def is_shard(path: Path) -> bool:
+    """Whether a file is one of many, `…-00001-of-00003.…`."""
+    return "-of-" in path.stem
+
+
+def _files(directory: Path, pattern: str) -> list[Path]:
+    found = sorted(directory.glob(pattern))
+    return [path for path in found if path.is_file() and not path.name.startswith("._")]  # macOS has these
+
+
+def _told(directory: Path, found: list[Path]) -> str:
+    if found:
+        return f"{', '.join(path.name for path in found)}; leave one"
+    if (directory / "adapter_config.json").is_file():
+        return "an adapter of PEFT; join it to its model (merge_and_unload), then save_pretrained"
+    if others := [path.name for pattern in _OTHERS for path in _files(directory, pattern)]:
+        return (
+            f"{', '.join(others)}, which is not read; save it by save_pretrained of PyTorch, as safetensors"
+        )
+    if shards := [
+        path.name for suffix in SUFFIXES for path in _files(directory, f"*{suffix}") if is_shard(path)
+    ]:
+        return f"{', '.join(shards)} without the index ({ORDER[1]}) that puts them together"
+    return "none"
