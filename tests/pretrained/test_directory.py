@@ -254,3 +254,26 @@ def test_shape_and_vocabulary_of_a_real_checkpoint():
     assert encoder.config["hidden_size"] == 312
     assert len(encoder.vocab) == encoder.config["vocab_size"] == 21128
     assert [encoder.vocab[i] for i in (0, 100, 101, 102, 103)] == list(SPECIAL_TOKENS)
+
+
+def test_directories_below_are_named_where_there_are_several(tmp_path):
+    for name in ("checkpoint-500", "checkpoint-1000"):
+        write_encoder(tmp_path / name)
+        (tmp_path / name / "bert_config.json").rename(tmp_path / name / "config.json")
+    assert "checkpoint-1000, checkpoint-500; name one of them" in "\n".join(problems_of(tmp_path))
+
+
+def test_the_encoder_of_a_sentence_transformer_lies_in_its_folder(tmp_path):
+    write_encoder(tmp_path / "0_Transformer")
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "1_Pooling/config.json").write_text("{}")
+    encoder = read_encoder(str(tmp_path), pretrained=True, maxlen=16)
+    assert encoder.weights == str(tmp_path / "0_Transformer/bert_model.ckpt")
+
+
+def test_shards_are_among_the_files_that_are_hashed(tmp_path):
+    directory = write_encoder(tmp_path, weights=False)
+    (directory / "a.bin").write_bytes(b"")
+    (directory / "pytorch_model.bin.index.json").write_text('{"weight_map": {"x": "a.bin"}}')
+    encoder = read_encoder(str(directory), pretrained=True, maxlen=16)
+    assert [path.name for path in encoder.files][-2:] == ["pytorch_model.bin.index.json", "a.bin"]

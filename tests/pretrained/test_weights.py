@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -21,7 +22,8 @@ from encoder_checkpoints import (
     write_directory,
 )
 from reference_encoder import hidden_states
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
+from torch_files import write_arrays
 
 from raytrain.errors import CheckpointError
 from raytrain.network.weights import compare_weights, load_weights, named_variables
@@ -269,3 +271,104 @@ def test_what_is_no_safetensors_file_is_refused(tmp_path, data):
 def test_a_safetensors_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="absent"):
         open_weights("bert", str(tmp_path / "absent.safetensors"))
+
+
+# ── Other files of Hugging Face's layout ───────────────────────────────────────────────────────────
+
+
+def theirs_of(kind, config):
+    """An encoder's arrays by Google's names, and as PyTorch has them."""
+    arrays = random_arrays(transformer_of(kind, config))
+    return arrays, {
+        hugging_face_name(kind, name): np.ascontiguousarray(array.T if name.endswith("kernel") else array)
+        for name, array in arrays.items()
+    }
+
+
+def assert_same(weights, arrays):
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(weights.read(name), array, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("form", ["zip", "stream"])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_file_of_pytorch_gives_the_same_arrays(encoder_config, tmp_path, kind, form, prefix):
+    arrays, theirs = theirs_of(kind, encoder_config(kind))
+    path = write_arrays(
+        tmp_path / "pytorch_model.bin", {prefix + name: a for name, a in theirs.items()}, form
+    )
+    weights = open_weights(kind, str(path))
+    assert weights.layout == f"Hugging Face's {kind.upper()}, PyTorch {form}"
+    assert weights.shapes == {name: array.shape for name, array in arrays.items()}
+    assert_same(weights, arrays)
+
+
+def test_norms_of_old_conversions_have_googles_leaves(encoder_config, tmp_path):
+    arrays, theirs = theirs_of("bert", encoder_config("bert"))
+    old = {re.sub(r"(?<=LayerNorm\.)weight$", "gamma", name): array for name, array in theirs.items()}
+    old = {re.sub(r"(?<=LayerNorm\.)bias$", "beta", name): array for name, array in old.items()}
+    assert old.keys() != theirs.keys()
+    assert_same(open_weights("bert", str(write_arrays(tmp_path / "x.bin", old, "zip"))), arrays)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_keras_weights_of_transformers_are_laid_as_googles(encoder_config, tmp_path, kind):
+    arrays, _ = theirs_of(kind, encoder_config(kind))
+    with h5py.File(tmp_path / "tf_model.h5", "w") as file:
+        for name, array in arrays.items():
+            path = hugging_face_name(kind, name).replace(".", "/")
+            path = re.sub(r"(layer|albert_layer_groups|albert_layers)/(\d+)", r"\1_._\2", path)
+            if name.endswith(("kernel", "gamma", "beta")):
+                path = f"{path.rpartition('/')[0]}/{name.rpartition('/')[2]}"
+            file[f"{kind}/tf_{kind}_model/{path}:0"] = array
+        file["mlm___cls/predictions/bias:0"] = np.zeros(3, np.float32)
+    weights = open_weights(kind, str(tmp_path / "tf_model.h5"))
+    assert weights.layout.endswith("HDF5")
+    assert_same(weights, arrays)
+
+
+def test_weights_of_bert4keras_are_refused_with_what_to_do(tmp_path):
+    with h5py.File(tmp_path / "best.weights.h5", "w") as file:
+        file["Embedding-Token/Embedding-Token/embeddings:0"] = np.zeros((3, 2), np.float32)
+    with pytest.raises(CheckpointError, match="save_weights_as_checkpoint"):
+        open_weights("bert", str(tmp_path / "best.weights.h5"))
+
+
+def test_shards_give_the_same_arrays(encoder_config, tmp_path):
+    arrays, theirs = theirs_of("bert", encoder_config("bert"))
+    places = {name: f"pytorch_model-0000{number % 2}-of-00002.bin" for number, name in enumerate(theirs)}
+    for file in set(places.values()):
+        write_arrays(tmp_path / file, {n: a for n, a in theirs.items() if places[n] == file}, "zip")
+    index = tmp_path / "pytorch_model.bin.index.json"
+    index.write_text(json.dumps({"weight_map": places}))
+    weights = open_weights("bert", str(index))
+    assert "2 shards" in weights.layout
+    assert_same(weights, arrays)
+
+
+SMALL = REAL.parent / "weibo_bert_small"
+
+
+@pytest.mark.skipif(not SMALL.exists(), reason=f"{SMALL} is not here")
+@pytest.mark.parametrize("form", ["zip", "stream", "shards", "float64"])
+def test_a_real_encoder_in_other_files_is_the_same(tmp_path, form):
+    original = read_encoder(str(SMALL), True, 128)
+    theirs = load_file(SMALL / "model.safetensors")
+    for name in ("config.json", "vocab.txt"):
+        (tmp_path / name).write_bytes((SMALL / name).read_bytes())
+    if form == "shards":
+        names = sorted(theirs)
+        parts = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
+        for file, held in parts.items():
+            save_file({name: theirs[name] for name in held}, tmp_path / file)
+        places = {name: file for file, held in parts.items() for name in held}
+        (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    elif form == "float64":
+        write_arrays(tmp_path / "x.bin", {name: a.astype(np.float64) for name, a in theirs.items()}, "zip")
+    else:
+        write_arrays(tmp_path / "pytorch_model.bin", theirs, form)
+    _, transformer, _ = load_directory(tmp_path)
+    expected = transformer_of(original.kind, original.config)
+    load_weights(expected, open_weights(original.kind, original.weights))
+    np.testing.assert_array_equal(run(transformer), run(expected))
