@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from raytrain.network.encoders import LayerNorm, TransformerLayer
+from raytrain.network.blocks import LayerNorm, TransformerLayer
 from raytrain.network.layers import DropoutSeed
 from raytrain.network.formulas import LayerSettings, fuses
 from raytrain.network.transformer import PLACES, compiled_layers, run_layer
