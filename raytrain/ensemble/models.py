@@ -24,7 +24,6 @@ from raytrain.network.encoders import build_transformer
 from raytrain.network.inference import predict_emissions, predict_hidden_states, predict_logits
 from raytrain.network.layers import DropoutSeed
 from raytrain.network.weights import assign_variables, encoder_variables, learned_variables
-from raytrain.kinds import find_kind
 from raytrain.pretrained.config import unfit_config
 from raytrain.scores.classes import proba_from_logits
 from raytrain.scores.decoding import Transitions, mean_transitions, no_transitions
@@ -95,9 +94,7 @@ class FoldModels:
         config = ensemble.read_json(ensemble.encoder.config)
         problems = ["expected keys and their values"]
         if isinstance(config, dict):
-            problems = unfit_config(config, self._vocab, self._reading.maxlen)
-            if find_kind(config) != ensemble.encoder.kind:
-                problems.append(f"expected the config of a {ensemble.encoder.kind}: {find_kind(config)}'s")
+            problems = unfit_config(config, self._vocab, self._reading.maxlen, ensemble.encoder.kind)
         if problems:
             raise ArtifactError(f"{ensemble.encoder.config} cannot be used", problems)
         self._encoder = self._build_frozen(config)

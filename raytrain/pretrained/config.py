@@ -30,12 +30,23 @@ _LARGEST = {
 }
 
 
-def unfit_config(config: dict[str, Any], vocab: Vocab, maxlen: int) -> list[str]:
-    """Everything in an encoder's config that no model can be built of, a line each."""
+def unfit_config(
+    config: dict[str, Any], vocab: Vocab, maxlen: int, expected: str | None = None
+) -> list[str]:
+    """Everything in an encoder's config that no model can be built of, a line each.
+
+    Args:
+        config: As a dict.
+        vocab: The vocabulary beside it.
+        maxlen: Longest text in tokens.
+        expected: The kind that it is said to be of, where that is said elsewhere.
+    """
+    kind = find_kind(config)
     problems = _unfit_numbers(config)
+    if expected not in (None, kind):
+        problems.append(f"config: expected that of a {expected}, found that of a {kind}")
     if problems:
         return problems
-    kind = find_kind(config)
     problems += _unfit_vocab(vocab, config["vocab_size"], KINDS[kind].pads_vocab)
     if config["hidden_size"] % config["num_attention_heads"]:
         problems.append(

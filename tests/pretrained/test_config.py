@@ -136,7 +136,8 @@ def test_bytes_that_are_no_sentencepiece_model_are_told():
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"model_type": "roberta"}, "model_type of bert or albert, found 'roberta'"),
+        ({"model_type": "roberta"}, "found 'roberta': its tokens are pieces of bytes"),
+        ({"model_type": "gpt2"}, "model_type of bert, albert, electra, ernie, nezha, roformer; found 'gpt2'"),
         ({"position_embedding_type": "relative_key"}, "absolute position"),
         ({"hidden_act": "swish"}, "found 'swish'"),
         ({"hidden_act": None}, "found None"),
