@@ -1,4 +1,4 @@
-"""What the config of each kind of encoder says beside what all say, for encoders of two heads of 4 channels."""
+"""What the config of each kind of encoder says beside what all say: of two heads of 4 channels."""
 
 from raytrain.kinds import KINDS
 

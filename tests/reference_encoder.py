@@ -1,4 +1,4 @@
-"""The forward pass of every kind of encoder and of the first albert_zh in NumPy, from arrays by Google's names."""
+"""The forward pass of every kind of encoder, the first albert_zh among them, in NumPy: arrays by name."""
 
 import math
 

@@ -30,9 +30,7 @@ _LARGEST = {
 }
 
 
-def unfit_config(
-    config: dict[str, Any], vocab: Vocab, maxlen: int, expected: str | None = None
-) -> list[str]:
+def unfit_config(config: dict[str, Any], vocab: Vocab, maxlen: int, expected: str | None = None) -> list[str]:
     """Everything in an encoder's config that no model can be built of, a line each.
 
     Args:

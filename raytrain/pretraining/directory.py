@@ -88,7 +88,7 @@ def hugging_face_config(kind: str, config: dict[str, Any]) -> dict[str, Any]:
     said |= {key: value for key, value in config.items() if key not in _NOT_OURS}
     for key in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
         said[key] = said.get(key) or 0.0
-    return said | KINDS[kind].said | {"architectures": [KINDS[kind].masked]}
+    return {**said, **KINDS[kind].said, "architectures": [KINDS[kind].masked]}
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
