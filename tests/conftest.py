@@ -9,6 +9,7 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 import numpy as np
 import pyarrow as pa
 import pytest
+from encoder_kinds import OF_KIND
 from hypothesis import settings
 
 # How long an example takes is the machine's affair.
@@ -80,7 +81,7 @@ def encoder_config(vocab):
             "max_position_embeddings": 64,
             "type_vocab_size": 2,
         }
-        return config | ({"embedding_size": 6} if kind == "albert" else {})
+        return config | OF_KIND[kind]
 
     return make
 

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import tensorflow as tf
 
+from raytrain.kinds import KINDS as KINDS_TABLE
 from raytrain.network.encoders import build_transformer
 from raytrain.network.layers import DropoutSeed
 from raytrain.network.weights import load_weights, named_variables
@@ -14,7 +15,7 @@ from raytrain.pretrained.directory import read_encoder
 from raytrain.pretrained.weights import open_weights
 
 
-KINDS = ("bert", "albert")
+KINDS = tuple(KINDS_TABLE)
 
 
 BATCH = (

@@ -1,4 +1,4 @@
-"""The forward pass of BERT, ALBERT and the first albert_zh in NumPy, from arrays by their published names."""
+"""The forward pass of every kind of encoder, the first albert_zh among them, in NumPy: arrays by name."""
 
 import math
 
@@ -34,13 +34,35 @@ ACTIVATIONS = {
 
 
 def _norm(arrays, scope, x):
+    if f"{scope}/gamma" not in arrays:  # RoFormer's second version
+        return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-12)
     centred = x - x.mean(-1, keepdims=True)
     scaled = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-12)
     return scaled * arrays[f"{scope}/gamma"] + arrays[f"{scope}/beta"]
 
 
 def _dense(arrays, scope, x):
-    return x @ arrays[f"{scope}/kernel"] + arrays[f"{scope}/bias"]
+    return x @ arrays[f"{scope}/kernel"] + arrays.get(f"{scope}/bias", 0)
+
+
+def _turned(x):
+    """Su et al. 2021: a pair of channels is a complex number, turned by its position times 10000^(−2i/d)."""
+    length, width = x.shape[-2:]
+    angles = np.arange(length)[:, None] * 10_000.0 ** (-np.arange(0, width, 2) / width)
+    turned = (x[..., ::2] + 1j * x[..., 1::2]) * np.exp(1j * angles)
+    return np.stack([turned.real, turned.imag], axis=-1).reshape(x.shape)
+
+
+def _distances(length, width, most):
+    """Wei et al. 2019: the vector of each distance, one number after another; (queries, keys, width)."""
+    vectors = np.empty((length, length, width))
+    for query in range(length):
+        for key in range(length):
+            place = max(-most, min(most, key - query)) + most
+            for channel in range(width):
+                angle = place / 10_000 ** ((channel - channel % 2) / width)
+                vectors[query, key, channel] = math.cos(angle) if channel % 2 else math.sin(angle)
+    return vectors
 
 
 def _layer(arrays, scope, parts, config, x, mask):
@@ -51,11 +73,20 @@ def _layer(arrays, scope, parts, config, x, mask):
         y = _dense(arrays, f"{attention}/{name}", x)
         return y.reshape(batch, length, heads, width // heads).transpose(0, 2, 1, 3)
 
-    scores = split("query") @ split("key").transpose(0, 1, 3, 2) / math.sqrt(width // heads)
+    query, key, value = split("query"), split("key"), split("value")
+    model_type, apart = config.get("model_type"), np.zeros((length, length, width // heads))
+    if model_type == "roformer":
+        query, key = _turned(query), _turned(key)
+        value = _turned(value) if config.get("rotary_value") else value
+    if model_type == "nezha":
+        apart = _distances(length, width // heads, config["max_relative_position"])
+    scores = query @ key.transpose(0, 1, 3, 2) + np.einsum("bhqc,qkc->bhqk", query, apart)
+    scores = scores / math.sqrt(width // heads)
     scores = np.where(mask[:, None, None, :], scores, -1e9)
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     weights /= weights.sum(-1, keepdims=True)
-    seen = (weights @ split("value")).transpose(0, 2, 1, 3).reshape(batch, length, width)
+    seen = weights @ value + np.einsum("bhqk,qkc->bhqc", weights, apart)
+    seen = seen.transpose(0, 2, 1, 3).reshape(batch, length, width)
     x = _norm(arrays, norm, x + _dense(arrays, output, seen))
     wide = ACTIVATIONS[config["hidden_act"]](_dense(arrays, inner, x))
     return _norm(arrays, last_norm, x + _dense(arrays, outer, wide))
@@ -65,7 +96,7 @@ def hidden_states(layout, config, arrays, token_ids, segment_ids):
     """The last layer's output.
 
     Args:
-        layout: `bert`, `albert`, or `layer_shared` for the first albert_zh release.
+        layout: A kind of encoder, or `layer_shared` for the first albert_zh release.
         config: Google's, with `hidden_act` as in `raytrain.pretrained.directory.ACTIVATIONS`.
         arrays: Arrays by the names of that layout.
         token_ids: (batch, length); 0 is padding.
@@ -77,16 +108,17 @@ def hidden_states(layout, config, arrays, token_ids, segment_ids):
     if layout == "layer_shared":
         x = x @ arrays[f"{table}/word_embeddings_2"]
     x = x + arrays[f"{table}/token_type_embeddings"][segment_ids]
-    x = x + arrays[f"{table}/position_embeddings"][: token_ids.shape[1]]
+    if layout not in ("nezha", "roformer", "roformer_v2"):
+        x = x + arrays[f"{table}/position_embeddings"][: token_ids.shape[1]]
+    if config.get("use_task_id"):
+        x = x + arrays[f"{table}/task_type_embeddings"][0]
     x = _norm(arrays, f"{table}/LayerNorm", x)
     if "bert/encoder/embedding_hidden_mapping_in/kernel" in arrays:
         x = _dense(arrays, "bert/encoder/embedding_hidden_mapping_in", x)
     mask = token_ids != 0
     for number in range(config["num_hidden_layers"]):
-        scope = {
-            "bert": f"bert/encoder/layer_{number}",
-            "albert": GROUP,
-            "layer_shared": "bert/encoder/layer_shared",
-        }[layout]
+        scope = {"albert": GROUP, "layer_shared": "bert/encoder/layer_shared"}.get(
+            layout, f"bert/encoder/layer_{number}"
+        )
         x = _layer(arrays, scope, PARTS["albert" if layout == "albert" else "bert"], config, x, mask)
     return x

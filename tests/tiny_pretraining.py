@@ -3,6 +3,7 @@
 import random
 
 import numpy as np
+from encoder_kinds import OF_KIND
 
 from raytrain.pretraining.lines import Texts
 from raytrain.pretraining.packing import pack
@@ -67,4 +68,4 @@ def encoder_config(kind: str, dropout: float = 0.1) -> dict:
         "max_position_embeddings": 64,
         "type_vocab_size": 2,
     }
-    return config | ({"embedding_size": 6} if kind == "albert" else {})
+    return config | OF_KIND[kind]

@@ -70,7 +70,7 @@ def _num_weights(config: Mapping[str, Any]) -> float:
     """Of the matrices, as if ALBERT's layers did not share theirs: it is the depth that wants care."""
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     layers = config["num_hidden_layers"] * (4 * hidden**2 + 2 * hidden * inner)
-    return layers + config["vocab_size"] * config.get("embedding_size", hidden)
+    return layers + config["vocab_size"] * (config.get("embedding_size") or hidden)
 
 
 def num_epochs(config: Config, architecture: str, pretrained: bool, num_rows: int) -> int:

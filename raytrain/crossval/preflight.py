@@ -9,6 +9,7 @@ import ray
 from raytrain.cluster import on_node
 from raytrain.errors import ClusterError, RaytrainError
 from raytrain.folds.spec import ModelSettings
+from raytrain.kinds import KINDS, LEARNED, embedding_width, most_positions, num_tasks
 from raytrain.storage.directory import Directory
 
 ANSWER_SECONDS = 120.0
@@ -92,12 +93,16 @@ def learned_bytes(model: ModelSettings) -> int:
 
 
 def encoder_parameters(kind: str, config: Mapping[str, Any]) -> int:
-    """Parameters of a BERT or ALBERT encoder without its pooler (Devlin et al. 2019, Lan et al. 2020)."""
-    hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
-    width = int(config.get("embedding_size", hidden)) if kind == "albert" else hidden
-    tokens = config["vocab_size"] + config["max_position_embeddings"] + config["type_vocab_size"]
-    embeddings = tokens * width + 2 * width
-    if kind == "albert":
+    """Parameters of an encoder without its pooler (Devlin et al. 2019, Lan et al. 2020)."""
+    described = KINDS[kind]
+    hidden, inner, width = config["hidden_size"], config["intermediate_size"], embedding_width(kind, config)
+    rows = config["vocab_size"] + config.get("type_vocab_size", 2) + num_tasks(kind, config)
+    if described.positions == LEARNED:
+        rows += most_positions(kind, config)
+    embeddings, layer = rows * width, 4 * hidden * hidden + 2 * hidden * inner
+    if width != hidden:
         embeddings += width * hidden + hidden
-    layer = 4 * (hidden * hidden + hidden) + 2 * hidden * inner + inner + hidden + 4 * hidden
-    return embeddings + layer * (1 if kind == "albert" else int(config["num_hidden_layers"]))
+    if not described.is_bare:
+        embeddings += 2 * width
+        layer += 4 * hidden + inner + hidden + 4 * hidden
+    return int(embeddings + layer * (1 if described.shares_layers else config["num_hidden_layers"]))

@@ -1,7 +1,7 @@
 """What an artifact's manifest.json may say: its types and ranges, checked before anything is built of it."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -10,6 +10,7 @@ from raytrain.config.sections import MOST_WINDOWS, Truncate
 from raytrain.config.training import Precision
 from raytrain.corpus.tags import tag_names, type_names
 from raytrain.fusion.rule import FusionRule, member_name, read_rule
+from raytrain.kinds import KINDS
 from raytrain.storage.files import is_inside
 from raytrain.tasks import ARCHITECTURES, Architecture, Pooling, Task, reads_encoder
 
@@ -17,7 +18,8 @@ from raytrain.tasks import ARCHITECTURES, Architecture, Pooling, Task, reads_enc
 # taggers, 4: with n-grams, and no encoder where there are only they; all are still written of such.
 # 5: with long texts cut otherwise than at their end, and other poolings than of the first position.
 # 6: with a rule by which members are fused.
-SCHEMA_VERSION = 6
+# 7: with an encoder of another kind than BERT and ALBERT, or a vocabulary that is not lower-cased.
+SCHEMA_VERSION = 7
 Count = Annotated[int, Field(ge=0)]
 Row = Annotated[int, Field(ge=1)]
 
@@ -63,10 +65,17 @@ class ArchitectureEntry(_Entry):
 
 
 class EncoderEntry(_Entry):
-    kind: Literal["bert", "albert"]
+    kind: str
     config: str
     vocab: str
     weights: str | None = None
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if kind not in KINDS:
+            raise ValueError(f"expected one of {', '.join(KINDS)}; found {kind!r}")
+        return kind
 
 
 class WordsEntry(_Entry):

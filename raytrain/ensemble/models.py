@@ -94,7 +94,7 @@ class FoldModels:
         config = ensemble.read_json(ensemble.encoder.config)
         problems = ["expected keys and their values"]
         if isinstance(config, dict):
-            problems = unfit_config(config, self._vocab, self._reading.maxlen)
+            problems = unfit_config(config, self._vocab, self._reading.maxlen, ensemble.encoder.kind)
         if problems:
             raise ArtifactError(f"{ensemble.encoder.config} cannot be used", problems)
         self._encoder = self._build_frozen(config)

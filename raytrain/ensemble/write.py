@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from raytrain.config.schema import Config
-from raytrain.ensemble.manifest import SCHEMA_VERSION, ModelEntry
+from raytrain.ensemble.manifest import ModelEntry
 from raytrain.ensemble.words import add_words, keyword_entry, keyword_files
 from raytrain.folds.result import read_fold_weights, save_weights
 from raytrain.folds.spec import FoldSpec, ModelSettings, Shared
@@ -79,7 +79,7 @@ def write_ensemble(
     if oof is not None:
         add("oof.parquet", parquet_bytes(oof))
     manifest = {
-        "schema_version": SCHEMA_VERSION if rule is not None else _schema_version(config, shared, specs),
+        "schema_version": _schema_version(config, shared, specs, rule),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": config.name,
         "complete": is_complete(summary),
@@ -98,8 +98,14 @@ def write_ensemble(
     directory.write_bytes("manifest.json", json_bytes(manifest))
 
 
-def _schema_version(config: Config, shared: Shared, specs: Sequence[FoldSpec]) -> int:
-    """The oldest that has all that is written but a rule."""
+def _schema_version(
+    config: Config, shared: Shared, specs: Sequence[FoldSpec], rule: FusionRule | None
+) -> int:
+    """The oldest that has all that is written."""
+    if any(spec.is_network for spec in specs) and shared.encoder.kind not in ("bert", "albert"):
+        return 7
+    if rule is not None:
+        return 6
     cuts = config.encoder.truncate != "head" or config.encoder.windows > 1
     if cuts or any(spec.model.pooling != "first" for spec in specs):
         return 5

@@ -29,7 +29,7 @@ class EncoderSource:
     """A frozen encoder, for tasks to build.
 
     Attributes:
-        kind: `bert` or `albert`.
+        kind: A key of `kinds.KINDS`.
         config: Google's config json, as a dict.
         weights: ObjectRef of arrays by name.
         digest: Hash of the weights.

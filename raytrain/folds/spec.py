@@ -82,7 +82,7 @@ class ModelSettings:
 
     Attributes:
         architecture: The head.
-        kind: Of the encoder, `bert` or `albert`.
+        kind: Of the encoder, a key of `kinds.KINDS`.
         config: The encoder's, in Google's names.
         num_labels: Labels of a classifier, tags of a tagger.
         embedding: (rows, columns) of the word embedding; any where the head reads no words.

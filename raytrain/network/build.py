@@ -49,7 +49,7 @@ def build_model(
 
     Args:
         architecture: One of `tasks.ARCHITECTURES`.
-        kind: `bert` or `albert`.
+        kind: A key of `kinds.KINDS`.
         config: Google's config json, as a dict.
         num_labels: Of a classifier: two classes give one logit (sigmoid), more give one each (softmax).
             Of a tagger: the tags.

@@ -17,6 +17,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from raytrain.kinds import LEARNED
+
 Gradient = Callable[..., Any]
 Formula = Callable[[tf.Tensor], tuple[tf.Tensor, Gradient]]
 
@@ -34,6 +36,10 @@ class LayerSettings:
         attention_dropout: Rate of attention's weights.
         product_type: In which matrices are multiplied, `float32` or `bfloat16`.
         first_only: Computes the first position alone, which reads all of them.
+        positions: As in `kinds.Kind`; `learned` ones are in the inputs already.
+        turns_values: Whether rotary positions turn values, too.
+        most_distance: Beyond it relative positions are told apart no more.
+        is_bare: As in `kinds.Kind`.
     """
 
     heads: int
@@ -44,6 +50,10 @@ class LayerSettings:
     attention_dropout: float
     product_type: str
     first_only: bool = False
+    positions: str = LEARNED
+    turns_values: bool = False
+    most_distance: int = 64
+    is_bare: bool = False
 
     @property
     def drops(self) -> bool:
@@ -114,6 +124,18 @@ def normalize(
     return normal * gamma + beta, gradient
 
 
+def normalize_rms(inputs: tf.Tensor, epsilon: float) -> tuple[tf.Tensor, Gradient]:
+    """Division by the root mean square over the last axis (Zhang & Sennrich 2019), without a scale."""
+    inverse = tf.math.rsqrt(tf.reduce_mean(tf.square(inputs), -1, keepdims=True) + epsilon)
+    normal = inputs * inverse
+
+    def gradient(upstream):
+        along = tf.reduce_mean(upstream * normal, -1, keepdims=True)
+        return (upstream - normal * along) * inverse
+
+    return normal, gradient
+
+
 def fuses() -> bool:
     """Whether operations without a gradient are fused where they are spelled right: by oneDNN, on CPUs."""
     return not tf.config.get_visible_devices("GPU")
@@ -136,9 +158,10 @@ def normalize_fused(inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilo
     return tf.reshape(normal.y, shape) * gamma + beta
 
 
-def linear_fused(rows: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+def linear_fused(rows: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
     """`linear` without a gradient, in the rows' type; the bias becomes part of the product."""
-    return tf.nn.bias_add(tf.matmul(rows, tf.cast(kernel, rows.dtype)), tf.cast(bias, rows.dtype))
+    product = tf.matmul(rows, tf.cast(kernel, rows.dtype))
+    return product if bias is None else tf.nn.bias_add(product, tf.cast(bias, rows.dtype))
 
 
 def activate_fused(name: str, inputs: tf.Tensor) -> tf.Tensor:
@@ -150,7 +173,7 @@ def activate_fused(name: str, inputs: tf.Tensor) -> tf.Tensor:
     return tf.keras.activations.get(name)(inputs)
 
 
-def linear(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+def linear(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None) -> tuple[tf.Tensor, Gradient]:
     """A product of two matrices, to which TensorFlow fuses the bias where both are float32.
 
     The bias joins in float32, so that its gradient, a sum over all tokens of a batch, is one in float32:
@@ -159,18 +182,22 @@ def linear(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Te
     Args:
         inputs: Rows; the product is in its type, and so is the gradient to it.
         kernel: (channels, units) float32.
-        bias: (units,) float32.
+        bias: (units,) float32; None adds none, and is its own gradient.
 
     Returns:
         Rows of `units`, float32. The gradient takes either type.
     """
     low = tf.cast(kernel, inputs.dtype)
-    output = tf.nn.bias_add(tf.cast(tf.matmul(inputs, low), tf.float32), bias)
+    output = tf.cast(tf.matmul(inputs, low), tf.float32)
+    if bias is not None:
+        output = tf.nn.bias_add(output, bias)
 
     def gradient(upstream):
         product = tf.cast(upstream, inputs.dtype)
         to_kernel = tf.cast(tf.matmul(inputs, product, transpose_a=True), tf.float32)
-        to_bias = tf.raw_ops.BiasAddGrad(out_backprop=tf.cast(upstream, tf.float32))
+        to_bias = None
+        if bias is not None:
+            to_bias = tf.raw_ops.BiasAddGrad(out_backprop=tf.cast(upstream, tf.float32))
         return tf.matmul(product, low, transpose_b=True), to_kernel, to_bias
 
     return output, gradient
@@ -206,45 +233,3 @@ def drop(inputs: tf.Tensor, rate: float, key: tf.Tensor | None) -> tuple[tf.Tens
         return tf.where(keep, values * scale, 0.0)
 
     return thin(inputs), thin
-
-
-def attend(
-    query: tf.Tensor,
-    key: tf.Tensor,
-    value: tf.Tensor,
-    bias: tf.Tensor,
-    drop_weights: Formula = lambda weights: drop(weights, 0.0, None),
-) -> tuple[tf.Tensor, Gradient]:
-    """Attention (Vaswani et al. 2017), its scores unscaled.
-
-    The softmax's gradient needs each row's Σ upstream · weight over the keys. That is the row's
-    Σ upstream · output over the much fewer channels (Dao et al. 2022, equation 4).
-
-    Args:
-        query: (batch, heads, queries, channels).
-        key: (batch, heads, keys, channels).
-        value: (batch, heads, keys, channels).
-        bias: What is added to the scores, (batch, 1, 1, keys) float32.
-        drop_weights: The dropout of the weights, (batch, heads, queries, keys) float32.
-
-    Returns:
-        (batch, heads, queries, channels).
-    """
-    scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float32) + bias
-    weights = tf.nn.softmax(scores)
-    dropped, drop_gradient = drop_weights(weights)
-    kept = tf.cast(dropped, value.dtype)
-    output = tf.matmul(kept, value)
-
-    def gradient(upstream):
-        to_weights = drop_gradient(tf.cast(tf.matmul(upstream, value, transpose_b=True), tf.float32))
-        product = tf.cast(upstream, tf.float32) * tf.cast(output, tf.float32)
-        along = tf.reduce_sum(product, -1, keepdims=True)
-        to_scores = tf.cast(weights * (to_weights - along), query.dtype)
-        return (
-            tf.matmul(to_scores, key),
-            tf.matmul(to_scores, query, transpose_a=True),
-            tf.matmul(kept, upstream, transpose_a=True),
-        )
-
-    return output, gradient

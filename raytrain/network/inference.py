@@ -19,6 +19,7 @@ keras = tf.keras
 # What an encoder's layer makes of so many tokens stays in a core's caches: a fifth faster than of 8,192.
 CORE_TOKENS = 1024
 FILLED_TOKENS = 32_768  # on a card twice as many win a tenth
+UNBOUNDED = 512  # the longest shape of an encoder without a bound, unless a text is longer
 CARD_BATCHES = 2  # one is computed while the other is laid or fetched
 TEXTS = 64
 
@@ -112,7 +113,7 @@ def _deal(
     """Batches of like lengths, longest first."""
     has_encoder = bool(encoder_variables(model))
     if compiled and has_encoder:
-        longest = max_positions(model)
+        longest = max_positions(model) or max(UNBOUNDED, int(features.lengths[rows].max(initial=1)))
         yield from filled_batches(rows, features.lengths, batch_size, FILLED_TOKENS, longest)
         return
     max_tokens = _max_tokens() if has_encoder else None

@@ -17,24 +17,25 @@ from typing import Any
 
 import tensorflow as tf
 
+from raytrain.network.attention import attend, attention, padding_bias, placing
 from raytrain.network.formulas import (
     Formula,
     Gradient,
     LayerSettings,
     activate_fused,
     activation,
-    attend,
     drop,
     fuses,
     linear,
     linear_fused,
     normalize,
     normalize_fused,
+    normalize_rms,
 )
 
 PLACES = 3  # of dropout in a layer: attention's weights, and what each half adds
-
-Dense = tuple[tf.Tensor, tf.Tensor]  # kernel, bias
+# Of a layer's sixteen weights, those that a bare one has: the kernels.
+_KERNELS = (0, 2, 4, 6, 10, 12)
 _compiles = contextvars.ContextVar("_compiles", default=False)
 
 
@@ -69,7 +70,8 @@ def run_layer(
         mask: Its mask.
         keys: (PLACES,) uint64 of `DropoutSeed.keys`; None drops nothing.
         weights: Kernels and biases of query, key, value and output, the norm's beta and gamma; kernels and
-            biases of the inner and the outer product, the second norm's beta and gamma.
+            biases of the inner and the outer product, the second norm's beta and gamma. A bare layer has
+            the kernels alone.
         training: Whether a gradient may be asked for.
 
     Returns:
@@ -106,10 +108,10 @@ def _differentiable(settings: LayerSettings) -> Any:
 def _layer(settings: LayerSettings, inputs, mask, keys, weights) -> tuple[tf.Tensor, Gradient]:
     """`run_layer`, and its gradient to the inputs and each weight; within, tokens are rows of a matrix."""
     channels, length = inputs.shape[-1], tf.shape(mask)[1]
-    rows = tf.reshape(inputs, [-1, channels])
+    rows, weights = tf.reshape(inputs, [-1, channels]), _all_weights(settings, weights)
     source = inputs[:, 0] if settings.first_only else rows
     drops = _dropouts(settings, keys)
-    attended, attention_gradient = _attention(settings, rows, source, mask, length, drops[0], weights[:8])
+    attended, attention_gradient = attention(settings, rows, source, mask, length, drops[0], weights[:8])
     middle, middle_gradient = _around(settings, source, attended, drops[1], *weights[8:10])
     added, feed_gradient = _feed_forward(settings, middle, weights[10:14])
     output, output_gradient = _around(settings, middle, added, drops[2], *weights[14:])
@@ -119,13 +121,23 @@ def _layer(settings: LayerSettings, inputs, mask, keys, weights) -> tuple[tf.Ten
         beside, *to_feed = feed_gradient(to_added)
         to_source, to_attended, *to_norm = middle_gradient(to_middle + beside)
         to_rows, to_query, *to_attention = attention_gradient(to_attended)
-        to_weights = (*to_attention, *to_norm, *to_feed, *to_last)
+        to_weights = [*to_attention, *to_norm, *to_feed, *to_last]
+        if settings.is_bare:
+            to_weights = [to_weights[place] for place in _KERNELS]
         if not settings.first_only:
             return tf.reshape(to_source + to_rows, [-1, length, channels]), *to_weights
         first = tf.pad((to_source + to_query)[:, None], [[0, 0], [0, length - 1], [0, 0]])
         return tf.reshape(to_rows, [-1, length, channels]) + first, *to_weights
 
     return tf.reshape(output, [-1, 1 if settings.first_only else length, channels]), gradient
+
+
+def _all_weights(settings: LayerSettings, weights: Sequence[tf.Tensor]) -> Sequence[tf.Tensor | None]:
+    """All sixteen, None in the place of those that a bare layer lacks."""
+    if not settings.is_bare:
+        return weights
+    own = dict(zip(_KERNELS, weights, strict=True))
+    return [own.get(place) for place in range(16)]
 
 
 def _dropouts(settings: LayerSettings, keys: tf.Tensor | None) -> list[Formula]:
@@ -143,6 +155,14 @@ def _around(
 ) -> tuple[tf.Tensor, Gradient]:
     """The norm of a residual and what is added to it. Its gradient is to both, to beta and gamma."""
     dropped, drop_gradient = thin(added)
+    if settings.is_bare:
+        output, rms_gradient = normalize_rms(residual + dropped, settings.epsilon)
+
+        def bare_gradient(upstream):
+            to_sum = rms_gradient(upstream)
+            return to_sum, drop_gradient(to_sum), None, None
+
+        return output, bare_gradient
     output, norm_gradient = normalize(residual + dropped, gamma, beta, settings.epsilon)
 
     def gradient(upstream):
@@ -166,95 +186,33 @@ def _feed_forward(settings: LayerSettings, rows: tf.Tensor, weights) -> tuple[tf
     return output, gradient
 
 
-def _attention(
-    settings: LayerSettings, rows, source, mask, length, thin: Formula, weights
-) -> tuple[tf.Tensor, Gradient]:
-    """What `source`, the rows or the first of each text, takes from all rows of its text.
-
-    Its gradient is to the rows, to the source where that is apart (else None), and to the weights.
-    """
-    # The scores' scale is taken into the query's kernel, which is smaller than the scores.
-    scale, low = settings.head_size**-0.5, tf.cast(rows, settings.product_type)
-    query_dense = weights[0] * scale, weights[1] * scale
-    others = [weights[2:4], weights[4:6]]
-    query_length = 1 if settings.first_only else length
-    if settings.first_only:
-        first = tf.cast(source, settings.product_type)
-        [query], query_gradient = _project(settings, first, [query_dense], query_length)
-        (key, value), project_gradient = _project(settings, low, others, length)
-    else:
-        (query, key, value), project_gradient = _project(settings, low, [query_dense, *others], length)
-    attended, attend_gradient = attend(query, key, value, _padding_bias(mask), thin)
-    width = settings.heads * settings.head_size
-    joined = tf.reshape(tf.transpose(attended, [0, 2, 1, 3]), [-1, width])
-    output, output_gradient = linear(joined, *weights[6:])
-
-    def gradient(upstream):
-        to_joined, *to_output = output_gradient(upstream)
-        apart = tf.reshape(to_joined, [-1, query_length, settings.heads, settings.head_size])
-        to_heads = attend_gradient(tf.transpose(apart, [0, 2, 1, 3]))
-        if settings.first_only:
-            to_source, *to_query = query_gradient(to_heads[0])
-            to_rows, *to_others = project_gradient(*to_heads[1:])
-            to_source = tf.cast(to_source, tf.float32)
-        else:
-            to_rows, *to_query, key_kernel, key_bias, value_kernel, value_bias = project_gradient(*to_heads)
-            to_source, to_others = None, [key_kernel, key_bias, value_kernel, value_bias]
-        to_query = [part * scale for part in to_query]
-        return tf.cast(to_rows, tf.float32), to_source, *to_query, *to_others, *to_output
-
-    return output, gradient
-
-
-def _padding_bias(mask: tf.Tensor) -> tf.Tensor:
-    """What keeps attention off padding, for `formulas.attend`."""
-    return tf.where(mask, 0.0, -1e9)[:, None, None, :]
-
-
-def _project(
-    settings: LayerSettings, rows: tf.Tensor, denses: Sequence[Dense], length: tf.Tensor | int
-) -> tuple[list[tf.Tensor], Gradient]:
-    """One product for several projections.
-
-    Returns:
-        Each (batch, heads, length, head_size) of the result, in the rows' type; the gradient of all of them
-        to the rows and to each kernel and bias.
-    """
-    count, width = len(denses), settings.heads * settings.head_size
-    kernel = tf.concat([kernel for kernel, _ in denses], axis=1)
-    product, linear_gradient = linear(rows, kernel, tf.concat([bias for _, bias in denses], axis=0))
-    laid = tf.reshape(tf.cast(product, rows.dtype), [-1, length, count, settings.heads, settings.head_size])
-
-    def gradient(*upstream):
-        joined = tf.reshape(tf.transpose(tf.stack(upstream), [1, 3, 0, 2, 4]), [-1, count * width])
-        to_rows, to_kernel, to_bias = linear_gradient(joined)
-        parts = zip(tf.split(to_kernel, count, axis=1), tf.split(to_bias, count), strict=True)
-        return to_rows, *(part for dense in parts for part in dense)
-
-    return tf.unstack(tf.transpose(laid, [2, 0, 3, 1, 4]), count), gradient
-
-
 def _fused_layer(settings: LayerSettings, inputs: tf.Tensor, mask: tf.Tensor, weights) -> tf.Tensor:
     """The layer without a gradient, spelled so that oneDNN makes one operation of several."""
     kind = settings.product_type
     channels, length, heads = inputs.shape[-1], tf.shape(mask)[1], settings.heads
     rows = tf.reshape(inputs, [-1, channels])
     source = inputs[:, 0] if settings.first_only else rows
-    low = tf.cast(rows, kind)
+    low, weights = tf.cast(rows, kind), _all_weights(settings, weights)
     low_source, queries = (tf.cast(source, kind), 1) if settings.first_only else (low, length)
 
-    def project(rows, size, kernel, bias):
+    def project(rows, size, kernel, bias, scale=1.0):
+        kernel, bias = (part if part is None or scale == 1 else part * scale for part in (kernel, bias))
         laid = tf.reshape(linear_fused(rows, kernel, bias), [-1, size, heads, settings.head_size])
         return tf.transpose(laid, [0, 2, 1, 3])
 
-    scale = settings.head_size**-0.5
-    query = project(low_source, queries, weights[0] * scale, weights[1] * scale)
+    def norm(rows, beta, gamma):
+        if settings.is_bare:
+            return normalize_rms(rows, settings.epsilon)[0]
+        return normalize_fused(rows, gamma, beta, settings.epsilon)
+
+    query = project(low_source, queries, *weights[:2], scale=settings.head_size**-0.5)
     key, value = project(low, length, *weights[2:4]), project(low, length, *weights[4:6])
-    attended, _ = attend(query, key, value, _padding_bias(mask))
+    turn, relative = placing(settings, length)
+    attended, _ = attend(*turn([query, key, value], 1.0), padding_bias(mask), relative=relative)
     joined = tf.reshape(tf.transpose(attended, [0, 2, 1, 3]), [-1, heads * settings.head_size])
     added = tf.cast(linear_fused(joined, *weights[6:8]), tf.float32)
-    middle = normalize_fused(source + added, weights[9], weights[8], settings.epsilon)
+    middle = norm(source + added, *weights[8:10])
     inner = activate_fused(settings.activation, linear_fused(tf.cast(middle, kind), *weights[10:12]))
     added = tf.cast(linear_fused(inner, *weights[12:14]), tf.float32)
-    output = normalize_fused(middle + added, weights[15], weights[14], settings.epsilon)
+    output = norm(middle + added, *weights[14:])
     return tf.reshape(output, [-1, 1 if settings.first_only else length, channels])

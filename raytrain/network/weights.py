@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from bert4keras.models import ALBERT, BERT
+from bert4keras.models import BERT
 from safetensors import SafetensorError
 
 from raytrain.errors import ArtifactError, CheckpointError
+from raytrain.kinds import KINDS
 from raytrain.storage.files import whole_or_not
 from raytrain.text.vocab import Vocab, vocab_file
 
@@ -138,7 +139,7 @@ def save_encoder(
     Raises:
         CheckpointError: The directory exists or cannot be written.
     """
-    kind = "albert" if isinstance(transformer, ALBERT) else "bert"
+    kind = transformer.kind
     variables = named_variables(transformer) | dict(beside or {})
     try:
         if directory.exists():
@@ -146,7 +147,7 @@ def save_encoder(
         directory.parent.mkdir(parents=True, exist_ok=True)
         with whole_or_not(directory) as unfinished:
             unfinished.mkdir()
-            text = json.dumps({**config, "model_type": kind}, indent=2)
+            text = json.dumps({**config, **KINDS[kind].said}, indent=2)
             (unfinished / f"{kind}_config.json").write_text(f"{text}\n", encoding="utf-8")
             name, data = vocab_file(vocab)
             (unfinished / name).write_bytes(data)
@@ -210,9 +211,9 @@ def count_layers(names: Iterable[str]) -> int:
     return max(numbers, default=0) + 1
 
 
-def max_positions(model: keras.Model) -> int:
-    """How many tokens of a text the encoder has positions for."""
-    return int(find_part(model, "encoder").get_layer("Embedding-Position").input_dim)
+def max_positions(model: keras.Model) -> int | None:
+    """How many tokens of a text the encoder has positions for; None where nothing bounds them."""
+    return find_part(model, "encoder").max_positions
 
 
 def has_trainable_encoder(model: keras.Model) -> bool:

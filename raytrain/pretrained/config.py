@@ -5,12 +5,15 @@ import re
 from typing import Any
 
 from raytrain.errors import CheckpointError
+from raytrain.kinds import KINDS, LEARNED, MODEL_TYPES, find_kind, most_positions
 from raytrain.text.sentencepiece import SentencePieceTokenizer
 from raytrain.text.vocab import SPECIAL_TOKENS, Vocab
 
 ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh")
 _IS_CASED = re.compile(r"^(?!\[.*\]$)(?!<.*>$).*[A-Z]")
 _FEW_CASED = 0.02
+_IS_WORD = re.compile(r"^[\u4e00-\u9fff]{2,}$")
+_MANY_WORDS = 0.1  # of vocabularies of characters next to none, of vocabularies of words most
 SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 # The most that is believed; what a config of others says is allocated before its weights are looked at.
 _LARGEST = {
@@ -22,22 +25,36 @@ _LARGEST = {
     "embedding_size": 16_384,
     "max_position_embeddings": 65_536,
     "type_vocab_size": 1_024,
+    "task_type_vocab_size": 1_024,
+    "max_relative_position": 65_536,
 }
 
 
-def unfit_config(config: dict[str, Any], vocab: Vocab, maxlen: int) -> list[str]:
-    """Everything in an encoder's config that no model can be built of, a line each."""
+def unfit_config(config: dict[str, Any], vocab: Vocab, maxlen: int, expected: str | None = None) -> list[str]:
+    """Everything in an encoder's config that no model can be built of, a line each.
+
+    Args:
+        config: As a dict.
+        vocab: The vocabulary beside it.
+        maxlen: Longest text in tokens.
+        expected: The kind that it is said to be of, where that is said elsewhere.
+    """
+    kind = find_kind(config)
     problems = _unfit_numbers(config)
+    if expected not in (None, kind):
+        problems.append(f"config: expected that of a {expected}, found that of a {kind}")
     if problems:
         return problems
-    problems += _unfit_vocab(vocab, config["vocab_size"])
+    problems += _unfit_vocab(vocab, config["vocab_size"], KINDS[kind].pads_vocab)
     if config["hidden_size"] % config["num_attention_heads"]:
         problems.append(
             f"config: hidden_size {config['hidden_size']} is no multiple of "
             f"num_attention_heads {config['num_attention_heads']}"
         )
-    positions = config.get("max_position_embeddings", 512)
-    if maxlen > positions:
+    elif KINDS[kind].positions != LEARNED and config["hidden_size"] // config["num_attention_heads"] % 2:
+        problems.append(f"config: expected an even number of channels a head for a {kind}'s positions")
+    positions = most_positions(kind, config)
+    if positions is not None and maxlen > positions:
         problems.append(f"encoder.maxlen={maxlen}: the encoder has only {positions} positions")
     if config.get("num_hidden_groups", 1) != 1 or config.get("inner_group_num", 1) != 1:
         problems.append("config: an ALBERT with several groups of layers is not supported")
@@ -46,9 +63,10 @@ def unfit_config(config: dict[str, Any], vocab: Vocab, maxlen: int) -> list[str]
 
 def _unfit_numbers(config: dict[str, Any]) -> list[str]:
     problems = []
+    needed = (*SIZES, *KINDS[find_kind(config)].needs)
     for key, largest in _LARGEST.items():
         value = config.get(key)
-        if (key in SIZES or key in config) and (type(value) is not int or not 1 <= value <= largest):
+        if (key in needed or key in config) and (type(value) is not int or not 1 <= value <= largest):
             problems.append(
                 f"config: expected a positive integer {key}, {largest:,} at most; found {value!r}"
             )
@@ -62,12 +80,12 @@ def _unfit_numbers(config: dict[str, Any]) -> list[str]:
     return problems
 
 
-def _unfit_vocab(vocab: Vocab, expected: int) -> list[str]:
+def _unfit_vocab(vocab: Vocab, expected: int, may_be_shorter: bool) -> list[str]:
     try:
         size = len(SentencePieceTokenizer(vocab)) if isinstance(vocab, bytes) else len(vocab)
     except CheckpointError as error:
         return [f"{error.summary}: {problem}" for problem in error.problems]
-    if size and size != expected:
+    if size > expected or (0 < size < expected and not may_be_shorter):
         return [f"config: vocab_size is {expected}, but the vocabulary has {size}"]
     return []
 
@@ -82,8 +100,7 @@ def unknown_kinds(config: dict[str, Any], vocab: Vocab) -> list[str]:
         problems.append(
             f"config: expected layers that normalize last (ln_type postln), found {config['ln_type']!r}"
         )
-    if config.get("model_type", "bert") not in ("bert", "albert"):
-        problems.append(f"config: expected a model_type of bert or albert, found {config['model_type']!r}")
+    problems += _unknown_models(config)
     if config.get("position_embedding_type", "absolute") != "absolute":
         found = config["position_embedding_type"]
         problems.append(f"config: expected absolute position embeddings, found {found!r}")
@@ -96,4 +113,50 @@ def unknown_kinds(config: dict[str, Any], vocab: Vocab) -> list[str]:
     if cased > _FEW_CASED * len(vocab):
         # By what it holds: Hugging Face's config of the lower-cased bert-base-chinese calls it cased.
         problems.append(f"expected a lower-cased vocabulary, found {cased:,} tokens with capitals")
+    words = sum(_IS_WORD.search(token) is not None for token in vocab)
+    if words > _MANY_WORDS * len(vocab):
+        problems.append(
+            f"expected a vocabulary of characters, found {words:,} words of several, which texts would first "
+            "have to be cut into; take the encoder of characters, at its publisher's often named char"
+        )
+    return problems
+
+
+def _unknown_models(config: dict[str, Any]) -> list[str]:
+    """What is asked for by `model_type` and by keys of some kinds."""
+    problems = []
+    model_type = config.get("model_type", "bert")
+    if model_type not in (*MODEL_TYPES, *KINDS):
+        advice = ""
+        if isinstance(model_type, str) and "roberta" in model_type:
+            advice = (
+                ": its tokens are pieces of bytes and its positions begin at 2; take a RoBERTa on BERT's "
+                "graph, whose model_type is bert, such as hfl/chinese-roberta-wwm-ext"
+            )
+        problems.append(
+            f"config: expected a model_type of {', '.join(MODEL_TYPES)}; found {model_type!r}{advice}"
+        )
+    for key in ("use_task_id", "rotary_value"):
+        if not isinstance(config.get(key, False), bool):
+            problems.append(f"config: expected true or false as {key}, found {config[key]!r}")
+    kind = find_kind(config)
+    if kind == "nezha" and config.get("use_relative_position", True) is not True:
+        problems.append("config: expected a nezha with relative positions (use_relative_position true)")
+    if kind.startswith("roformer"):
+        problems += _unknown_roformers(config, KINDS[kind].is_bare)
+    return problems
+
+
+def _unknown_roformers(config: dict[str, Any], is_bare: bool) -> list[str]:
+    """RoFormer's versions: the first has norms of layers and biases, the second neither."""
+    problems = []
+    expected = ("rms_norm", False) if is_bare else ("layer_norm", True)
+    found = config.get("norm_type", expected[0]), config.get("use_bias", expected[1])
+    if found != expected:
+        problems.append(
+            "config: expected a roformer with norm_type layer_norm and use_bias true, or rms_norm and false; "
+            f"found {found[0]!r} and {found[1]!r}"
+        )
+    if is_bare and config.get("embedding_size", config.get("hidden_size")) != config.get("hidden_size"):
+        problems.append("config: expected a roformer without biases whose embedding_size is its hidden_size")
     return problems

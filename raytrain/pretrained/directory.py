@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.errors import CheckpointError
+from raytrain.kinds import find_kind
 from raytrain.pretrained.config import unfit_config, unknown_kinds
 from raytrain.pretrained.weight_files import all_files, find_weights, has_weights
 from raytrain.pretrained.zoo import MINI
@@ -21,7 +22,7 @@ class EncoderFiles:
     """An encoder as it lies on disk.
 
     Attributes:
-        kind: `bert` or `albert`.
+        kind: A key of `kinds.KINDS`, as `kinds.find_kind` finds it in the config.
         config: Google's config json, as a dict; its `hidden_act`, `gelu` where there is none, is one of
             `ACTIVATIONS`, in which `gelu` is the exact function and `gelu_new` the formula with tanh.
         vocab: WordPiece's tokens, or the bytes of a SentencePiece model.
@@ -84,19 +85,12 @@ def read_encoder(location: str, pretrained: bool, maxlen: int) -> EncoderFiles:
     weights = str(weights_file).removesuffix(".index") if weights_file else None
     data = sorted(directory.glob(f"{glob.escape(Path(weights).name)}.data-*")) if weights else []
     files = [path for path in (config_file, vocab_file, weights_file) if path is not None]
-    return EncoderFiles(_kind(config), config, vocab, weights, (*files, *shards, *data))
+    return EncoderFiles(find_kind(config), config, vocab, weights, (*files, *shards, *data))
 
 
 def holds_weights(location: str) -> bool:
     """Whether `read_encoder` finds files of weights in a directory, or in the one a folder down from it."""
     return has_weights(_one_down(Path(location).expanduser()))
-
-
-def _kind(config: dict[str, Any]) -> str:
-    kind = config.get("model_type")
-    if kind in ("bert", "albert"):
-        return str(kind)
-    return "albert" if "embedding_size" in config else "bert"
 
 
 def _normalize(config: dict[str, Any], weights_file: Path | None) -> dict[str, Any]:
@@ -108,21 +102,23 @@ def _normalize(config: dict[str, Any], weights_file: Path | None) -> dict[str, A
     config = dict(config)
     if config.get("hidden_act") == "gelu_pytorch_tanh":
         config["hidden_act"] = "gelu_new"
-    is_google_albert = "model_type" not in config and "embedding_size" in config
+    if "model_type" not in config and weights_file is not None and _names(weights_file, b"electra/"):
+        config["model_type"] = "electra"
+    is_google_albert = "model_type" not in config and find_kind(config) == "albert"
     if is_google_albert and config.get("hidden_act", "gelu") == "gelu":
         config["hidden_act"] = "gelu_new"
-    if weights_file is not None and _is_layer_shared(weights_file):
-        # Of this release's factorized embedding the product is read (`network.weights.open_weights`).
+    if weights_file is not None and _names(weights_file, b"layer_shared/"):
+        # Of the first albert_zh's factorized embedding the product is read (`network.weights.open_weights`).
         config["embedding_size"] = config.get("hidden_size")
     return config
 
 
-def _is_layer_shared(weights_file: Path) -> bool:
-    """Whether a checkpoint has the names of the first albert_zh release.
+def _names(weights_file: Path, scope: bytes) -> bool:
+    """Whether a TensorFlow checkpoint has variables of a scope.
 
     An index holds names uncompressed, and spells out where one differs from the name before it.
     """
-    return weights_file.suffix == ".index" and b"layer_shared/" in weights_file.read_bytes()
+    return weights_file.suffix == ".index" and scope in weights_file.read_bytes()
 
 
 def _one_down(directory: Path) -> Path:

@@ -5,38 +5,61 @@ The language model's head counts as well; its decoder is the token embedding, an
 
 import re
 
+from raytrain.kinds import KINDS, MODEL_TYPES
+
 GROUP = "bert/encoder/transformer/group_0/inner_group_0"
 _ALBERT = "albert.encoder.albert_layer_groups.0.albert_layers.0"
 _HEAD = "cls/predictions"
+_WIDENS = "bert/encoder/embedding_hidden_mapping_in/"
 # Hugging Face's module paths and Google's scopes, the first that fits; {n} is a layer's number.
-_SCOPES = {
-    "bert": {
-        "bert.embeddings.": "bert/embeddings/",
-        "bert.encoder.layer.{n}.": "bert/encoder/layer_{n}/",
-        "bert.encoder.": "bert/encoder/",
-        "cls.predictions.": f"{_HEAD}/",
-    },
-    "albert": {
-        "albert.embeddings.": "bert/embeddings/",
-        f"{_ALBERT}.attention.LayerNorm.": f"{GROUP}/LayerNorm/",
-        f"{_ALBERT}.attention.dense.": f"{GROUP}/attention_1/output/dense/",
-        f"{_ALBERT}.attention.": f"{GROUP}/attention_1/self/",
-        f"{_ALBERT}.ffn.": f"{GROUP}/ffn_1/intermediate/dense/",
-        f"{_ALBERT}.ffn_output.": f"{GROUP}/ffn_1/intermediate/output/dense/",
-        f"{_ALBERT}.full_layer_layer_norm.": f"{GROUP}/LayerNorm_1/",
-        "albert.encoder.": "bert/encoder/",
-        "predictions.dense.": f"{_HEAD}/transform/dense/",
-        "predictions.LayerNorm.": f"{_HEAD}/transform/LayerNorm/",
-        "predictions.": f"{_HEAD}/",
-    },
+_ALBERT_SCOPES = {
+    "albert.embeddings.": "bert/embeddings/",
+    f"{_ALBERT}.attention.LayerNorm.": f"{GROUP}/LayerNorm/",
+    f"{_ALBERT}.attention.dense.": f"{GROUP}/attention_1/output/dense/",
+    f"{_ALBERT}.attention.": f"{GROUP}/attention_1/self/",
+    f"{_ALBERT}.ffn.": f"{GROUP}/ffn_1/intermediate/dense/",
+    f"{_ALBERT}.ffn_output.": f"{GROUP}/ffn_1/intermediate/output/dense/",
+    f"{_ALBERT}.full_layer_layer_norm.": f"{GROUP}/LayerNorm_1/",
+    "albert.encoder.": "bert/encoder/",
+    "predictions.dense.": f"{_HEAD}/transform/dense/",
+    "predictions.LayerNorm.": f"{_HEAD}/transform/LayerNorm/",
+    "predictions.": f"{_HEAD}/",
 }
+_ELECTRA_HEAD = {
+    "generator_predictions.dense.": f"{_HEAD}/transform/dense/",
+    "generator_predictions.LayerNorm.": f"{_HEAD}/transform/LayerNorm/",
+    "generator_lm_head.": f"{_HEAD}/",
+}
+
+
+def _scopes(kind: str) -> dict[str, str]:
+    """Of a kind whose layers are BERT's but for its name, or of ALBERT."""
+    if KINDS[kind].shares_layers:
+        return _ALBERT_SCOPES
+    path = KINDS[kind].model_type
+    return {
+        f"{path}.embeddings.": "bert/embeddings/",
+        f"{path}.embeddings_project.": _WIDENS,
+        f"{path}.encoder.layer.{{n}}.": "bert/encoder/layer_{n}/",
+        f"{path}.encoder.": "bert/encoder/",
+    } | (_ELECTRA_HEAD if kind == "electra" else {"cls.predictions.": f"{_HEAD}/"})
+
+
+_SCOPES = {kind: _scopes(kind) for kind in KINDS}
 _NORM, _PRODUCT = {"weight": "gamma", "bias": "beta"}, {"weight": "kernel", "bias": "bias"}
 _OUTPUT_BIAS = f"{_HEAD}/output_bias"  # Hugging Face's is the bias of no layer
-_UNNAMED = ("position_ids", "token_type_ids")  # buffers
+# Buffers, and the sines that RoFormer and NEZHA keep.
+_UNNAMED = ("position_ids", "token_type_ids", "embed_positions.weight", "positions_encoding")
+# Google's ELECTRA, a TensorFlow checkpoint, calls the same variables otherwise than its BERT. Its head of
+# a masked language model is the generator's, which is another encoder.
+_OF_ELECTRA = {
+    "electra/embeddings_project/": _WIDENS,
+    "electra/": "bert/",
+}
 _NUMBER = r"(?P<n>\d+)"
 
 
-_KERAS_PATH = re.compile(r"(?:.*/)?(?P<path>(?:bert|albert)/(?:embeddings|encoder)/.+)")
+_KERAS_PATH = re.compile(rf"(?:.*/)?(?P<path>(?:{'|'.join(MODEL_TYPES)})/(?:embeddings|encoder)\w*/.+)")
 
 
 def hugging_face_path(name: str) -> str:
@@ -56,16 +79,25 @@ def google_name(kind: str, name: str) -> str:
     """Google's name of a parameter of Hugging Face's; the name itself where Google has none.
 
     Args:
-        kind: `bert` or `albert`.
+        kind: A key of `kinds.KINDS`.
         name: As in model.safetensors, of the bare encoder or under a task's model.
     """
-    full = f"{kind}.{name}" if name.startswith(("embeddings.", "encoder.")) else name
-    if full.endswith(_UNNAMED) or ".decoder." in full:
+    bare = name.startswith(("embeddings.", "embeddings_project.", "encoder."))
+    full = f"{KINDS[kind].model_type}.{name}" if bare else name
+    if full.endswith(_UNNAMED) or ".decoder." in full or full == "generator_lm_head.weight":
         return name
     for path, scope in _SCOPES[kind].items():
         rest = _moved(full, path, scope)
         if rest is not None:
             return _google_leaf(rest)
+    return name
+
+
+def bert_name(name: str) -> str:
+    """BERT's name of a variable of Google's ELECTRA; the name itself where BERT has none."""
+    for scope, other in _OF_ELECTRA.items():
+        if name.startswith(scope):
+            return other + name.removeprefix(scope)
     return name
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from raytrain.errors import CheckpointError
 from raytrain.network.weights import Weights
-from raytrain.pretrained.names import GROUP, google_name, hugging_face_path, is_turned
+from raytrain.pretrained.names import GROUP, bert_name, google_name, hugging_face_path, is_turned
 from raytrain.tensors.hdf5 import HDF5
 from raytrain.tensors.open import INDEX, SUFFIXES, open_tensors
 
@@ -35,7 +35,7 @@ def open_weights(kind: str, path: str) -> Weights:
     """Opens a checkpoint without reading its arrays.
 
     Args:
-        kind: `bert` or `albert`.
+        kind: A key of `kinds.KINDS`.
         path: As in `EncoderFiles.weights`.
 
     Raises:
@@ -52,8 +52,14 @@ def open_weights(kind: str, path: str) -> Weights:
         raise CheckpointError(f"{path}: not a TensorFlow checkpoint: {error}") from error
     if any(name.startswith("bert/encoder/layer_shared/") for name in shapes):
         return _open_layer_shared(path, shapes, reader.get_tensor)
+    sources = {bert_name(name): name for name in shapes}
+    if len(sources) < len(shapes):
+        raise CheckpointError(
+            f"{path}: holds one variable under two names", sorted(shapes.keys() - set(sources.values()))
+        )
     layout = f"Google's {kind.upper()}, a TensorFlow checkpoint"
-    return Weights(path, layout, shapes, reader.get_tensor)
+    own = {name: shapes[source] for name, source in sources.items()}
+    return Weights(path, layout, own, lambda name: reader.get_tensor(sources[name]))
 
 
 def _open_layer_shared(

@@ -13,6 +13,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from raytrain.errors import ArtifactError
+from raytrain.kinds import KINDS, most_positions
 from raytrain.pretrained.names import hugging_face_name, is_turned
 from raytrain.pretraining.settings import PretrainSpec
 from raytrain.storage.directory import Directory
@@ -26,7 +27,6 @@ RECORD = "pretraining.json"
 SEQUENCES = "sequences"  # the folder of what is learned
 # A folder for each layout: what reads an encoder's directory expects one config and one file of weights.
 ENCODER, GOOGLE = "encoder", "google"
-_CLASSES = {"bert": "BertForMaskedLM", "albert": "AlbertForMaskedLM"}
 _NOT_OURS = ("dtype", "torch_dtype", "transformers_version")
 
 
@@ -74,17 +74,21 @@ def hugging_face_config(kind: str, config: dict[str, Any]) -> dict[str, Any]:
     said: dict[str, Any] = {
         "hidden_act": "gelu",
         "layer_norm_eps": 1e-12,
-        "max_position_embeddings": 512,
         "type_vocab_size": 2,
         "pad_token_id": 0,
         "tie_word_embeddings": True,
     }
-    if kind == "albert":
-        said |= {"embedding_size": config["hidden_size"], "num_hidden_groups": 1, "inner_group_num": 1}
+    positions = most_positions(kind, config)
+    if positions is not None:
+        said["max_position_embeddings"] = positions
+    if KINDS[kind].is_narrow:
+        said["embedding_size"] = config["hidden_size"]
+    if KINDS[kind].shares_layers:
+        said |= {"num_hidden_groups": 1, "inner_group_num": 1}
     said |= {key: value for key, value in config.items() if key not in _NOT_OURS}
     for key in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
         said[key] = said.get(key) or 0.0
-    return said | {"model_type": kind, "architectures": [_CLASSES[kind]]}
+    return {**said, **KINDS[kind].said, "architectures": [KINDS[kind].masked]}
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

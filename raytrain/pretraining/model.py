@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from raytrain.network.encoders import LayerNorm, build_transformer
+from raytrain.kinds import embedding_width
+from raytrain.network.blocks import LayerNorm
+from raytrain.network.encoders import build_transformer
 from raytrain.network.formulas import activation, linear
 from raytrain.network.layers import DropoutSeed, Float32Layer, TruncatedNormal, add_float32
 from raytrain.network.weights import named_variables
@@ -24,7 +26,7 @@ class MaskedLanguageModel(keras.Model):
     for alone, a sixth or so of all: elsewhere nothing is learned of its answer.
 
     Args:
-        kind: `bert` or `albert`.
+        kind: A key of `kinds.KINDS`.
         config: The encoder's, in Google's names.
         seed: Of the initial weights.
 
@@ -137,11 +139,10 @@ def _product(rows, kernel, bias):
 
 
 def _build_head(kind: str, config: dict[str, Any], seed: int) -> MaskedHead:
-    hidden = config["hidden_size"]
     [own] = np.random.SeedSequence([seed, _HEAD_SEED]).generate_state(1) >> 1
     return MaskedHead(
-        hidden,
-        config.get("embedding_size", hidden) if kind == "albert" else hidden,
+        config["hidden_size"],
+        embedding_width(kind, config),
         config["vocab_size"],
         config.get("hidden_act", "gelu"),
         config.get("layer_norm_eps", 1e-12),

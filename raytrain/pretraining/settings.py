@@ -96,7 +96,7 @@ class PretrainSpec:
         identity: Hash of all that decides what is learned; a result of another is not this one's.
         seed: Of the order, the masks, dropout and untrained weights.
         settings: Hyperparameters.
-        kind: Of the encoder, `bert` or `albert`.
+        kind: Of the encoder, a key of `kinds.KINDS`.
         config: The encoder's, in Google's names.
         vocab: ObjectRef of its vocabulary.
         start: ObjectRef of the weights that it begins with, by Google's names, those of the language model's

@@ -13,7 +13,7 @@ def load_start(kind: str, config: dict[str, Any], path: str) -> tuple[ray.Object
     """Begins to read an encoder's checkpoint.
 
     Args:
-        kind: `bert` or `albert`.
+        kind: A key of `kinds.KINDS`.
         config: The encoder's, in Google's names.
         path: As in `EncoderFiles.weights`.
 

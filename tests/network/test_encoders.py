@@ -7,10 +7,11 @@ import pytest
 import tensorflow as tf
 from bert4keras.models import build_transformer_model
 
+from raytrain import kinds
 from raytrain.network.encoders import build_transformer
 from raytrain.network.layers import DropoutSeed
 
-KINDS = ("bert", "albert")
+KINDS = tuple(kinds.KINDS)
 TOKENS = np.array([[2, 5, 6, 7, 3], [2, 8, 3, 0, 0]], np.int32)
 SEGMENTS = np.array([[0, 0, 0, 1, 1], [0, 0, 0, 0, 0]], np.int32)
 REAL = TOKENS != 0
@@ -28,16 +29,19 @@ def lay(model, *others):
     """Weights that make every input count, the same in all models."""
     rng = np.random.default_rng(1)
     weights = [rng.normal(0, 0.5, weight.shape) for weight in model.get_weights()]
-    for one in (model, *others):
-        one.set_weights(weights)
+    for one in (model, *others):  # bert4keras's NEZHA counts its sines among its weights
+        for weight, value in zip(one.trainable_weights, weights, strict=True):
+            weight.assign(value)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+# bert4keras has no ERNIE of its own.
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "ernie"])
 def test_encoder_equals_bert4keras_own(encoder_config, tmp_path, kind):
     path = tmp_path / "config.json"
-    path.write_text(json.dumps(encoder_config(kind)))
+    config = encoder_config(kind) | {"max_relative_position": 64}  # which is all that its NEZHA knows
+    path.write_text(json.dumps(config))
     theirs = build_transformer_model(str(path), model=kind)
-    ours = model_of(kind, encoder_config(kind))
+    ours = model_of(kind, config)
     lay(ours, theirs)
     np.testing.assert_allclose(run(ours)[REAL], theirs([TOKENS, SEGMENTS]).numpy()[REAL], atol=1e-5)
 

@@ -10,7 +10,8 @@ from bert4keras.backend import gelu_tanh as their_gelu_tanh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytrain.network.formulas import activation, attend, drop, gelu, gelu_tanh, linear, normalize
+from raytrain.network.attention import attend
+from raytrain.network.formulas import activation, drop, gelu, gelu_tanh, linear, normalize
 
 
 def differentiable(formula):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from raytrain.network import crf
 from raytrain.network import layers
 from raytrain.network import recurrent
-from raytrain.network import encoders
+from raytrain.network import blocks
 from raytrain.network.crf import CRF
 from raytrain.devices import set_precision
 from raytrain.network.layers import (
@@ -26,7 +26,7 @@ from raytrain.network.layers import (
     Repeat,
 )
 from raytrain.network.recurrent import BiLSTM
-from raytrain.network.encoders import Denses, LayerNorm, TransformerLayer
+from raytrain.network.blocks import Denses, LayerNorm, RmsNorm, TaskEmbedding, TransformerLayer
 from raytrain.network.transformer import LayerSettings
 
 keras = tf.keras
@@ -69,6 +69,8 @@ LAYERS = {
     BiLSTM: (lambda _: BiLSTM(*BILSTM), lambda layer, x, _: layer([x, x], mask=MASK), (2, 5, 6)),
     CRF: (lambda _: CRF(), lambda layer, x, _: layer(x), (2, 5, 8)),
     LayerNorm: (lambda _: LayerNorm(epsilon=1e-6), lambda layer, x, _: layer(x), (2, 5, 8)),
+    RmsNorm: (lambda _: RmsNorm(epsilon=1e-6), lambda layer, x, _: layer(x), (2, 5, 8)),
+    TaskEmbedding: (lambda _: TaskEmbedding(3, "zeros"), lambda layer, x, _: layer(x), (2, 5, 8)),
     TransformerLayer: (
         lambda seed: transformer_layer(seed),
         lambda layer, x, training: layer(tf.cast(x, tf.float32), mask=MASK, training=training),
@@ -78,7 +80,7 @@ LAYERS = {
 
 
 def test_every_layer_of_ours_is_called_below():
-    modules = (layers, crf, recurrent, encoders)
+    modules = (layers, crf, recurrent, blocks)
     own = {
         value
         for module in modules

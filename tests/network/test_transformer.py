@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from raytrain.network.encoders import LayerNorm, TransformerLayer
+from raytrain.network.blocks import LayerNorm, TransformerLayer
 from raytrain.network.layers import DropoutSeed
 from raytrain.network.formulas import LayerSettings, fuses
 from raytrain.network.transformer import PLACES, compiled_layers, run_layer
@@ -27,16 +27,49 @@ def settings(**changes):
     return LayerSettings(**plain | {"attention_dropout": 0.0, "product_type": "float32"} | changes)
 
 
-def draw(seed=0):
+def draw(seed=0, is_bare=False):
     rng = np.random.default_rng(seed)
     weights = [tf.constant(rng.normal(0, 0.7, shape), tf.float32) for shape in SHAPES]
+    if is_bare:
+        weights = [weight for weight in weights if len(weight.shape) == 2]
     return tf.constant(rng.normal(size=(*MASK.shape, CHANNELS)), tf.float32), weights
 
 
-def plain_layer(inputs, weights):
-    """Vaswani et al. 2017, as it is written there."""
+VARIANTS = {
+    "plain": {},
+    "rotary": {"positions": "rotary"},
+    "rotary values": {"positions": "rotary", "turns_values": True},
+    "relative": {"positions": "relative", "most_distance": 2},
+    "bare": {"positions": "rotary", "is_bare": True},
+}
+
+
+def turned(x):
+    """Su et al. 2021, (batch, length, heads, channels): pairs of channels are complex numbers."""
+    angles = np.arange(x.shape[1])[:, None] * 10_000.0 ** (-np.arange(0, SIZE, 2) / SIZE)
+    pairs = tf.complex(x[..., ::2], x[..., 1::2]) * tf.constant(np.exp(1j * angles)[:, None], tf.complex64)
+    return tf.reshape(tf.stack([tf.math.real(pairs), tf.math.imag(pairs)], axis=-1), x.shape)
+
+
+def distances(most):
+    """Wei et al. 2019: (queries, keys, channels) sines and cosines of distances."""
+    length = MASK.shape[1]
+    vectors = np.zeros((length, length, SIZE), np.float32)
+    for query, key, channel in np.ndindex(vectors.shape):
+        angle = (np.clip(key - query, -most, most) + most) / 10_000 ** (channel // 2 * 2 / SIZE)
+        vectors[query, key, channel] = np.cos(angle) if channel % 2 else np.sin(angle)
+    return vectors
+
+
+def plain_layer(inputs, weights, positions="learned", turns_values=False, most_distance=2, is_bare=False):
+    """Vaswani et al. 2017, as it is written there, and what later ones do otherwise."""
+    if is_bare:
+        own = iter(weights)
+        weights = [next(own) if place in (0, 2, 4, 6, 10, 12) else 0.0 for place in range(16)]
 
     def norm(x, beta, gamma):
+        if is_bare:
+            return x / tf.sqrt(tf.reduce_mean(x * x, -1, keepdims=True) + EPSILON)
         mean, variance = tf.nn.moments(x, [-1], keepdims=True)
         return (x - mean) / tf.sqrt(variance + EPSILON) * gamma + beta
 
@@ -45,17 +78,22 @@ def plain_layer(inputs, weights):
         return tf.reshape(tf.einsum("blc,cd->bld", inputs, kernel) + bias, shape)
 
     query, key, value = (heads(*weights[place : place + 2]) for place in (0, 2, 4))
-    scores = tf.einsum("bqhd,bkhd->bhqk", query, key) / SIZE**0.5
+    if positions == "rotary":
+        query, key, value = turned(query), turned(key), turned(value) if turns_values else value
+    apart = distances(most_distance) if positions == "relative" else np.zeros((7, 7, SIZE), np.float32)
+    scores = tf.einsum("bqhd,bkhd->bhqk", query, key) + tf.einsum("bqhd,qkd->bhqk", query, apart)
+    scores = scores / SIZE**0.5
     scores = tf.where(MASK[:, None, None, :], scores, -1e9)
     read = tf.einsum("bhqk,bkhd->bqhd", tf.nn.softmax(scores), value)
+    read += tf.einsum("bhqk,qkd->bqhd", tf.nn.softmax(scores), apart)
     read = tf.reshape(read, [*inputs.shape[:2], HEADS * SIZE])
     middle = norm(inputs + tf.einsum("bld,dc->blc", read, weights[6]) + weights[7], *weights[8:10])
     inner = tf.nn.gelu(tf.einsum("blc,cd->bld", middle, weights[10]) + weights[11], approximate=False)
     return norm(middle + tf.einsum("bld,dc->blc", inner, weights[12]) + weights[13], *weights[14:])
 
 
-def value_and_gradients(function):
-    inputs, weights = draw()
+def value_and_gradients(function, is_bare=False):
+    inputs, weights = draw(is_bare=is_bare)
     with tf.GradientTape() as tape:
         tape.watch([inputs, *weights])
         output = function(inputs, weights)
@@ -66,15 +104,17 @@ def value_and_gradients(function):
 
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("first_only", [False, True])
-def test_a_layer_and_its_gradients_are_those_of_the_paper(first_only, compiled):
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_layer_and_its_gradients_are_those_of_the_papers(variant, first_only, compiled):
+    changes, is_bare = VARIANTS[variant], variant == "bare"
+    of = settings(first_only=first_only, **changes)
     with compiled_layers(compiled):
         found = value_and_gradients(
-            lambda inputs, weights: run_layer(
-                settings(first_only=first_only), inputs, MASK, None, weights, True
-            )
+            lambda inputs, weights: run_layer(of, inputs, MASK, None, weights, True), is_bare
         )
     expected = value_and_gradients(
-        lambda inputs, weights: plain_layer(inputs, weights)[:, : 1 if first_only else None]
+        lambda inputs, weights: plain_layer(inputs, weights, **changes)[:, : 1 if first_only else None],
+        is_bare,
     )
     assert found[0].shape == (3, 1 if first_only else 7, CHANNELS)
     for one, other in zip(found, expected, strict=True):
@@ -106,6 +146,50 @@ def graph_of(of):
         lambda x, mask: run_layer(of, x, mask, None, weights, False), signature, autograph=False
     )
     return lambda x: run(x, MASK), inputs, weights
+
+
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "plain"])
+@pytest.mark.parametrize("first_only", [False, True])
+@pytest.mark.parametrize("kind", ["float32", "bfloat16", "float16"])
+def test_positions_and_norms_of_others_say_the_same_without_a_gradient(variant, first_only, kind):
+    changes = VARIANTS[variant] | {"first_only": first_only}
+    inputs, weights = draw(is_bare=variant == "bare")
+    exact = run_layer(settings(**changes), inputs, MASK, None, weights, True)
+    low = settings(**changes, product_type=kind)
+    error = {"float32": 1e-5, "float16": 2e-2, "bfloat16": 0.1}[kind]
+    for training in (False, True):
+        found = run_layer(low, inputs, MASK, None, weights, training)
+        assert (found.dtype, found.shape) == (tf.float32, exact.shape)
+        np.testing.assert_allclose(found, exact, atol=error, rtol=error)
+
+
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "plain"])
+def test_dropped_weights_have_the_gradient_of_what_they_drop(variant):
+    """Held against differences of the values themselves, by the same masks."""
+    is_bare, of = variant == "bare", settings(dropout=0.2, attention_dropout=0.4, **VARIANTS[variant])
+    keys = tf.constant([3, 2**60, 9], tf.uint64)
+
+    def total(inputs, weights):
+        at = np.random.default_rng(9).normal(size=inputs.shape)
+        return tf.reduce_sum(run_layer(of, inputs, MASK, keys, weights, True) * at)
+
+    inputs, weights = draw(is_bare=is_bare)
+    with tf.GradientTape() as tape:
+        tape.watch([inputs, *weights])
+        loss = total(inputs, weights)
+    gradients = tape.gradient(loss, [inputs, *weights])
+    rng, step = np.random.default_rng(4), 1e-3
+    for place in range(len(gradients)):
+        values = [inputs, *weights]
+        way = tf.constant(rng.normal(size=values[place].shape), tf.float32)
+        way /= tf.norm(way)
+        ends = []
+        for sign in (1, -1):
+            moved = list(values)
+            moved[place] = values[place] + sign * step * way
+            ends.append(float(total(moved[0], moved[1:])))
+        slope = float(tf.reduce_sum(gradients[place] * way))
+        assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(slope, rel=0.03, abs=0.1), place
 
 
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from encoder_checkpoints import (
     BATCH,
     KINDS,
@@ -32,6 +33,7 @@ from raytrain.network.weights import (
     named_variables,
     save_encoder,
 )
+from raytrain.pretrained.names import google_name, is_turned
 from raytrain.pretrained.weights import open_weights
 
 
@@ -62,7 +64,28 @@ GOOGLE_NAMES = {
         "bert/encoder/transformer/group_0/inner_group_0/ffn_1/intermediate/output/dense/kernel": (16, 8),
         "bert/encoder/transformer/group_0/inner_group_0/LayerNorm_1/gamma": (8,),
     },
+    "electra": {
+        "bert/embeddings/position_embeddings": (64, 6),
+        "bert/encoder/embedding_hidden_mapping_in/kernel": (6, 8),
+        "bert/encoder/layer_1/attention/output/LayerNorm/beta": (8,),
+    },
+    "ernie": {
+        "bert/embeddings/position_embeddings": (64, 8),
+        "bert/embeddings/task_type_embeddings": (3, 8),
+    },
+    "nezha": {"bert/embeddings/LayerNorm/gamma": (8,), "bert/encoder/layer_1/output/dense/bias": (8,)},
+    "roformer": {"bert/embeddings/word_embeddings": (None, 6), "bert/embeddings/LayerNorm/gamma": (6,)},
+    "roformer_v2": {"bert/encoder/layer_1/attention/self/value/kernel": (8, 8)},
 }
+
+
+def test_what_a_kind_lacks_has_no_variables(encoder_config):
+    named = {kind: named_variables(transformer_of(kind, encoder_config(kind))) for kind in KINDS}
+    without = {kind for kind in KINDS if "bert/embeddings/position_embeddings" not in named[kind]}
+    assert without == {"nezha", "roformer", "roformer_v2"}
+    assert [kind for kind in KINDS if "bert/embeddings/task_type_embeddings" in named[kind]] == ["ernie"]
+    assert len(named["roformer_v2"]) == 2 + 2 * 6  # tokens, segments, and each layer's products
+    assert not any(name.endswith(("bias", "gamma", "beta")) for name in named["roformer_v2"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -172,7 +195,7 @@ def test_google_calls_alberts_tanh_formula_gelu(encoder_config, vocab, tmp_path,
     """As its own code does; BERT's gelu is the exact one."""
     config, arrays = encoder_config(kind), random_arrays(transformer_of(kind, encoder_config(kind)))
     _, transformer, _ = load_directory(write_directory(tmp_path / "x", config, vocab, arrays))
-    activation = {"bert": "gelu", "albert": "gelu_new"}[kind]
+    activation = "gelu_new" if kind == "albert" else config["hidden_act"]
     expected = hidden_states(kind, config | {"hidden_act": activation}, arrays, *BATCH)[BATCH[0] != 0]
     np.testing.assert_allclose(run(transformer), expected, atol=1e-5)
 
@@ -191,19 +214,24 @@ except ImportError:
 directory, kind = sys.argv[1:]
 config = json.load(open(f"{directory}/config.json"))
 torch.manual_seed(0)
-names = {"bert": ("BertConfig", "BertModel"), "albert": ("AlbertConfig", "AlbertModel")}[kind]
-config = getattr(transformers, names[0])(**config)
-model = getattr(transformers, names[1])(config).eval()
+name = {"roformer": "RoFormer"}.get(kind, kind.capitalize())
+config = getattr(transformers, f"{name}Config")(**config)
+model = getattr(transformers, f"{name}Model")(config).eval()
 with torch.no_grad():
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:  # RoFormer's sines
+            continue
         scales = "LayerNorm.weight" in name or "layer_norm.weight" in name
         parameter.copy_(torch.randn_like(parameter) * 0.3 + scales)
 model.save_pretrained(directory, safe_serialization=True)
 batch = np.load(f"{directory}/batch.npz")
 ids = torch.tensor(batch["token_ids"])
-with torch.no_grad():
-    states = model(ids, attention_mask=(ids != 0).long(), token_type_ids=torch.tensor(batch["segment_ids"]))
-np.save(f"{directory}/states.npy", states.last_hidden_state.numpy())
+states = model(ids, attention_mask=(ids != 0).long(), token_type_ids=torch.tensor(batch["segment_ids"]))
+states = states.last_hidden_state
+(states * torch.tensor(batch["upstream"])).sum().backward()
+np.save(f"{directory}/states.npy", states.detach().numpy())
+learned = [(name, parameter.grad) for name, parameter in model.named_parameters()]
+np.savez(f"{directory}/gradients.npz", **{name: grad.numpy() for name, grad in learned if grad is not None})
 """
 
 
@@ -211,16 +239,25 @@ np.save(f"{directory}/states.npy", states.last_hidden_state.numpy())
     ("name", "kind", "changes"),
     [
         ("bert", "bert", {}),
-        ("albert v1", "albert", {"hidden_act": "gelu", "hidden_dropout_prob": 0.1}),
-        ("albert v2", "albert", {"hidden_act": "gelu_new", "hidden_dropout_prob": 0.0}),
+        ("albert v1", "albert", {"hidden_act": "gelu"}),
+        ("albert v2", "albert", {"hidden_act": "gelu_new"}),
         ("albert zh", "albert", {"hidden_act": "relu"}),
+        ("electra", "electra", {}),
+        ("electra base", "electra", {"embedding_size": 8}),
+        ("ernie", "ernie", {}),
+        ("ernie 3", "ernie", {"hidden_act": "gelu", "layer_norm_eps": 1e-5, "task_type_vocab_size": 16}),
+        ("ernie 1", "ernie", {"use_task_id": False}),
+        ("roformer", "roformer", {}),
+        ("roformer base", "roformer", {"embedding_size": 8, "rotary_value": True}),
     ],
 )
 def test_forward_pass_equals_transformers(encoder_config, vocab, tmp_path, name, kind, changes):
-    config = encoder_config(kind) | changes | {"model_type": kind}
+    config = encoder_config(kind, 0.0) | changes | {"model_type": kind}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in vocab), encoding="utf-8")
-    np.savez(tmp_path / "batch.npz", token_ids=BATCH[0], segment_ids=BATCH[1])
+    upstream = np.random.default_rng(5).normal(size=(*BATCH[0].shape, 8)) * (BATCH[0] != 0)[:, :, None]
+    batch = {"token_ids": BATCH[0], "segment_ids": BATCH[1], "upstream": upstream.astype(np.float32)}
+    np.savez(tmp_path / "batch.npz", **batch)
     done = subprocess.run(
         [sys.executable, "-c", TRANSFORMERS, str(tmp_path), kind], capture_output=True, text=True
     )
@@ -232,6 +269,30 @@ def test_forward_pass_equals_transformers(encoder_config, vocab, tmp_path, name,
     difference = np.abs(run(transformer) - expected).max()
     print(f"{name}: greatest difference {difference:.1e}")
     assert difference < 1e-5
+    error = gradient_error(kind, transformer, batch["upstream"], np.load(tmp_path / "gradients.npz"))
+    print(f"{name}: greatest difference of a gradient, beside its largest value {error:.1e}")
+    assert error < 1e-4
+
+
+def gradient_error(kind, transformer, upstream, theirs):
+    """How far each variable's gradient is from theirs, beside the largest value of it; all must have one."""
+    variables = named_variables(transformer)
+    with tf.GradientTape() as tape:
+        states = transformer.model([tf.constant(ids) for ids in BATCH], training=True)
+        total = tf.reduce_sum(states * upstream)
+    ours = dict(zip(variables, tape.gradient(total, list(variables.values())), strict=True))
+    assert ours.keys() == {google_name(kind, name) for name in theirs} & ours.keys()
+    errors = []
+    for name, gradient in theirs.items():
+        own = google_name(kind, name)
+        forgotten = own.endswith("key/bias") and kind != "roformer"  # by the softmax: its gradient is 0
+        if own not in ours or forgotten:
+            continue
+        expected = gradient.T if is_turned(own) else gradient
+        found = tf.convert_to_tensor(ours[own]).numpy()
+        errors.append(np.abs(found - expected)[1 if own.endswith("word_embeddings") else 0 :].max())
+        errors[-1] /= np.abs(expected).max()
+    return max(errors)
 
 
 # ── and back ───────────────────────────────────────────────────────────────────────────────────────

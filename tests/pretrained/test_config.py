@@ -134,7 +134,8 @@ def test_bytes_that_are_no_sentencepiece_model_are_told():
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"model_type": "roberta"}, "model_type of bert or albert, found 'roberta'"),
+        ({"model_type": "roberta"}, "found 'roberta': its tokens are pieces of bytes"),
+        ({"model_type": "gpt2"}, "model_type of bert, albert, electra, ernie, nezha, roformer; found 'gpt2'"),
         ({"position_embedding_type": "relative_key"}, "absolute position"),
         ({"hidden_act": "swish"}, "found 'swish'"),
         ({"hidden_act": None}, "found None"),
@@ -163,3 +164,88 @@ def test_a_vocabulary_with_capitals_is_refused_and_a_few_are_forgiven():
 
 def test_capitals_of_special_tokens_do_not_count():
     assert unknown([*SPECIAL_TOKENS, "<S>", "[unused1]"]) == []
+
+
+PUBLISHED = {
+    "bert": {
+        "directionality": "bidi",
+        "pooler_fc_size": 768,
+        "pooler_type": "first_token_transform",
+        "classifier_dropout": None,
+        "use_cache": True,
+        "position_embedding_type": "absolute",
+        "architectures": ["BertForMaskedLM"],
+    },
+    "electra": {"embedding_size": 4, "summary_type": "first", "generator_size": "0.25"},
+    "ernie": {"use_task_id": True, "task_type_vocab_size": 3, "hidden_act": "relu"},
+    "nezha": {"use_relative_position": True, "max_relative_position": 64},
+    "roformer": {"rotary_value": False, "embedding_size": 8},
+}
+
+
+@pytest.mark.parametrize("model_type", PUBLISHED)
+def test_what_published_configs_say_is_no_problem(model_type):
+    changes = {"model_type": model_type, **PUBLISHED[model_type]}
+    assert unfit(**changes) + unknown(**changes) == []
+
+
+def test_the_second_roformer_has_neither_biases_nor_a_norm_of_layers():
+    said = {"model_type": "roformer", "norm_type": "rms_norm", "use_bias": False}
+    assert unknown(**said) == [] and unknown(**said, embedding_size=8) == []
+    for changes in ({"norm_type": "layer_norm"}, {"use_bias": True}, {"norm_type": "other"}):
+        [problem] = unknown(**(said | changes))
+        assert "norm_type" in problem
+    assert "embedding_size is its hidden_size" in unknown(**said, embedding_size=4)[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"model_type": "ernie", "use_task_id": "yes"}, "true or false as use_task_id, found 'yes'"),
+        ({"model_type": "roformer", "rotary_value": None}, "rotary_value, found None"),
+        ({"model_type": "nezha", "use_relative_position": False}, "relative positions"),
+    ],
+)
+def test_switches_of_a_kind_are_checked(changes, told):
+    [problem] = unknown(**changes)
+    assert told in problem
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"model_type": "electra"}, "integer embedding_size"),
+        ({"model_type": "ernie", "use_task_id": True, "task_type_vocab_size": 10**9}, "task_type_vocab_size"),
+        ({"model_type": "nezha", "max_relative_position": 0}, "max_relative_position"),
+        ({"model_type": "roformer", "hidden_size": 6}, "even number of channels"),
+    ],
+)
+def test_sizes_of_a_kind_are_checked(changes, told):
+    [problem] = unfit(**changes)
+    assert told in problem
+
+
+def test_rotary_and_relative_positions_are_bounded_by_the_config_alone():
+    config = {key: value for key, value in CONFIG.items() if key != "max_position_embeddings"}
+    for model_type in ("roformer", "nezha"):
+        assert unfit_config(config | {"model_type": model_type}, VOCAB, 5000) == []
+        assert "only 64 positions" in unfit(maxlen=65, model_type=model_type)[0]
+
+
+def test_ernie_may_have_more_embeddings_than_tokens_and_none_fewer():
+    assert unfit(VOCAB[:-1], model_type="ernie") == []
+    assert "the vocabulary has 9" in unfit([*VOCAB, "雨"], model_type="ernie")[0]
+    assert "the vocabulary has 7" in unfit(VOCAB[:-1], model_type="nezha")[0]
+
+
+def test_another_kind_than_is_said_elsewhere_is_told():
+    assert unfit_config(CONFIG, VOCAB, 16, "bert") == []
+    assert unfit_config(CONFIG, VOCAB, 16, "nezha") == [
+        "config: expected that of a nezha, found that of a bert"
+    ]
+
+
+def test_a_vocabulary_of_words_is_refused_and_a_few_are_forgiven():
+    many = [*VOCAB, *(chr(0x4E00 + number) for number in range(100 - len(VOCAB)))]
+    assert unknown([*many[:-2], "天气", "早餐"]) == []
+    assert "20 words of several" in unknown([*many[:80], *["天气"] * 20])[0]

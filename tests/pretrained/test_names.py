@@ -2,7 +2,8 @@
 
 import pytest
 
-from raytrain.pretrained.names import GROUP, google_name, hugging_face_name, is_turned
+from raytrain.kinds import KINDS
+from raytrain.pretrained.names import GROUP, bert_name, google_name, hugging_face_name, is_turned
 
 LAYER = "albert.encoder.albert_layer_groups.0.albert_layers.0"
 PAIRS = {
@@ -35,6 +36,30 @@ PAIRS = {
         "predictions.bias": "cls/predictions/output_bias",
     },
 }
+PAIRS["electra"] = {
+    "electra.embeddings.position_embeddings.weight": "bert/embeddings/position_embeddings",
+    "electra.embeddings_project.weight": "bert/encoder/embedding_hidden_mapping_in/kernel",
+    "electra.embeddings_project.bias": "bert/encoder/embedding_hidden_mapping_in/bias",
+    "electra.encoder.layer.7.output.LayerNorm.bias": "bert/encoder/layer_7/output/LayerNorm/beta",
+    "generator_predictions.dense.weight": "cls/predictions/transform/dense/kernel",
+    "generator_predictions.LayerNorm.weight": "cls/predictions/transform/LayerNorm/gamma",
+    "generator_lm_head.bias": "cls/predictions/output_bias",
+}
+PAIRS["ernie"] = {
+    "ernie.embeddings.task_type_embeddings.weight": "bert/embeddings/task_type_embeddings",
+    "ernie.encoder.layer.0.intermediate.dense.weight": "bert/encoder/layer_0/intermediate/dense/kernel",
+    "cls.predictions.bias": "cls/predictions/output_bias",
+}
+PAIRS["nezha"] = {
+    "nezha.encoder.layer.0.attention.self.query.bias": "bert/encoder/layer_0/attention/self/query/bias",
+    "cls.predictions.transform.dense.bias": "cls/predictions/transform/dense/bias",
+}
+PAIRS["roformer"] = PAIRS["roformer_v2"] = {
+    "roformer.embeddings_project.weight": "bert/encoder/embedding_hidden_mapping_in/kernel",
+    "roformer.encoder.layer.3.attention.output.dense.weight": (
+        "bert/encoder/layer_3/attention/output/dense/kernel"
+    ),
+}
 ALL = [(kind, *pair) for kind, pairs in PAIRS.items() for pair in pairs.items()]
 
 
@@ -46,8 +71,9 @@ def test_each_name_has_its_other_in_both_directions(kind, hugging_face, google):
 
 @pytest.mark.parametrize(("kind", "hugging_face", "google"), ALL)
 def test_a_bare_encoders_names_are_known_too(kind, hugging_face, google):
-    if hugging_face.startswith(f"{kind}."):
-        assert google_name(kind, hugging_face.removeprefix(f"{kind}.")) == google
+    prefix = f"{KINDS[kind].model_type}."
+    if hugging_face.startswith(prefix):
+        assert google_name(kind, hugging_face.removeprefix(prefix)) == google
 
 
 @pytest.mark.parametrize("kind", PAIRS)
@@ -56,10 +82,26 @@ def test_a_bare_encoders_names_are_known_too(kind, hugging_face, google):
     [
         *("pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "cls.seq_relationship.bias"),
         *("cls.predictions.decoder.weight", "predictions.decoder.bias", "embeddings.position_ids"),
+        *("encoder.embed_positions.weight", "discriminator_predictions.dense.weight"),
+        *("encoder.layer.0.attention.self.relative_positions_encoding.positions_encoding",),
+        "generator_lm_head.weight",
     ],
 )
 def test_what_google_has_no_name_for_keeps_its_own(kind, name):
     assert google_name(kind, name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "berts"),
+    [
+        ("electra/embeddings/word_embeddings", "bert/embeddings/word_embeddings"),
+        ("electra/embeddings_project/bias", "bert/encoder/embedding_hidden_mapping_in/bias"),
+        ("electra/encoder/layer_2/output/dense/kernel", "bert/encoder/layer_2/output/dense/kernel"),
+        *((name, name) for name in ("generator/encoder/a", "generator_predictions/dense/kernel", "bert/a")),
+    ],
+)
+def test_googles_electra_has_berts_names(name, berts):
+    assert bert_name(name) == berts
 
 
 def test_a_variable_that_hugging_face_lacks_is_told():

@@ -3,6 +3,7 @@
 import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from safetensors import safe_open
 from tiny_pretraining import VOCAB, encoder_config, settings
 
 from raytrain.errors import ArtifactError, CheckpointError
+from raytrain.kinds import KINDS as KINDS_TABLE
 from raytrain.pretrained.directory import read_encoder
 from raytrain.pretrained.weights import open_weights
 from raytrain.pretraining.directory import (
@@ -70,7 +72,7 @@ def test_hugging_faces_names_are_those_of_its_masked_language_models(written):
     with safe_open(str(directory / ENCODER / "model.safetensors"), "np") as opened:
         names = set(opened.keys())
         assert opened.metadata() == {"format": "pt"}
-    if model.kind == "bert":
+    if model.kind != "albert":
         expected = {
             "bert.embeddings.word_embeddings.weight",
             "bert.embeddings.LayerNorm.bias",
@@ -81,6 +83,14 @@ def test_hugging_faces_names_are_those_of_its_masked_language_models(written):
             "cls.predictions.transform.LayerNorm.bias",
             "cls.predictions.bias",
         }
+        if model.kind == "electra":
+            expected = {name.replace("bert.", "electra.", 1) for name in expected if "cls." not in name}
+            expected |= {"electra.embeddings_project.weight", "generator_predictions.LayerNorm.bias"}
+            expected |= {"generator_predictions.dense.weight", "generator_lm_head.bias"}
+        model_type = KINDS_TABLE[model.kind].model_type
+        expected = {re.sub(r"^bert\.", f"{model_type}.", name) for name in expected}
+        if model.kind == "roformer_v2":
+            expected = {name for name in expected if name.startswith("cls.") or "embeddings.word" in name}
     else:
         layer = "albert.encoder.albert_layer_groups.0.albert_layers.0"
         expected = {
@@ -107,8 +117,8 @@ def test_googles_names_are_in_its_checkpoint(written):
 def test_what_hugging_face_asks_of_a_config_is_said(written):
     directory, model, _ = written
     config = json.loads((directory / ENCODER / "config.json").read_text(encoding="utf-8"))
-    assert config["model_type"] == model.kind and config["pad_token_id"] == 0
-    assert config["architectures"] == [{"bert": "BertForMaskedLM", "albert": "AlbertForMaskedLM"}[model.kind]]
+    assert config["model_type"] == KINDS_TABLE[model.kind].model_type and config["pad_token_id"] == 0
+    assert config["architectures"] == [KINDS_TABLE[model.kind].masked]
     assert {key: config[key] for key in model.config} == model.config
 
 
