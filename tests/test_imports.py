@@ -19,7 +19,7 @@ ROOMS = [
 MOST_MODULES = 14  # of a room that a stranger still understands
 # Beside the rooms below.
 WITH_TENSORFLOW = {
-    *("ensemble.models", "pretrained.report", "pretrained.weights"),
+    *("ensemble.models", "pretrained.cost", "pretrained.report", "pretrained.weights"),
     *("pretraining.model", "pretraining.loop"),
 }
 TENSORFLOW_ROOMS = {"network", "training"}

@@ -8,9 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from raytrain.errors import CheckpointError
+from raytrain.kinds import most_positions
 from raytrain.network.encoders import build_transformer
 from raytrain.network.layers import DropoutSeed
 from raytrain.network.weights import Weights, compare_weights, load_weights, named_variables
+from raytrain.pretrained.cost import cost_lines
 from raytrain.pretrained.directory import EncoderFiles, holds_weights, read_encoder
 from raytrain.pretrained.weights import open_weights
 from raytrain.text.encode import tokenizer_of
@@ -44,6 +46,8 @@ def report_checkpoint(directory: Path, console: Console) -> bool:
         lines.append(f"layout: {weights.layout}")
         lines.append(f"{len(unread)} variables that no encoder reads" if unread else "every variable is read")
         lines.append("it does not fit its config:" if problems else "nothing is missing: it can be loaded")
+    if not problems:
+        lines += cost_lines(transformer, count, most_positions(encoder.kind, encoder.config))
     lines += [f"  - {problem}" for problem in problems]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     return not problems
