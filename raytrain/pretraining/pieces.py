@@ -68,7 +68,8 @@ def special_ids(vocab: Vocab, vocab_size: int) -> SpecialIds:
         raise CheckpointError("the vocabulary cannot be pre-trained with", [problem])
     never = np.unique([0, *(number for number in found.values() if number is not None)])
     drawn = np.setdiff1d(np.arange(vocab_size), never)
-    if not isinstance(vocab, bytes):  # places that Google left for others
+    if not isinstance(vocab, bytes):  # places that Google left for others, and ERNIE beyond its last token
+        drawn = drawn[drawn < len(vocab)]
         drawn = drawn[[not vocab[number].startswith("[unused") for number in drawn]]
     return SpecialIds(cls, sep, mask, never, drawn if len(drawn) else never)
 

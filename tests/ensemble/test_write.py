@@ -15,6 +15,7 @@ from raytrain.ensemble.write import FOLD_FACTS, write_ensemble
 from raytrain.folds.result import read_fold_weights
 from raytrain.fusion.rule import FusionRule
 from raytrain.keywords.held import HeldWords, KeywordInputs
+from raytrain.kinds import KINDS
 from raytrain.ngrams.tfidf import fit_classifier
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.storage.directory import Directory
@@ -155,6 +156,16 @@ def test_a_rule_stands_in_the_manifest_and_an_older_raytrain_must_not_predict_wi
     manifest = run.write()
     assert manifest["schema_version"] == 1 and "fusion" not in manifest
     assert run.open().manifest.rule is None
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("bert", "albert")])
+def test_an_older_raytrain_must_not_take_another_kind_of_encoder_for_bert(run, kind):
+    shared = replace(SHARED, encoder=replace(SHARED.encoder, kind=kind))
+    run.commit("finetune", 0)
+    rule = FusionRule({"finetune/r0": 1.0}, "logits", None, 1.5)
+    for given in (None, rule):
+        assert run.write(shared, rule=given)["schema_version"] == 7
+        assert run.open().manifest.encoder.kind == kind
 
 
 def test_a_taggers_labels_are_its_tags(run):

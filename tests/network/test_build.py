@@ -9,6 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raytrain import kinds
 from raytrain.network.encoders import build_transformer
 from raytrain.errors import ArtifactError
 from raytrain.network.layers import DropoutSeed
@@ -16,7 +17,7 @@ from raytrain.network.build import build_head, build_model, input_specs
 from raytrain.network.weights import assign_variables, encoder_variables, head_variables, read_variables
 
 ARCHITECTURES = ("finetune", "textcnn", "rnn_cnn")
-KINDS = ("bert", "albert")
+KINDS = tuple(kinds.KINDS)
 NUM_WORDS = 20
 
 

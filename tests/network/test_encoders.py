@@ -8,6 +8,7 @@ import tensorflow as tf
 from bert4keras.models import build_transformer_model
 
 from raytrain import kinds
+from raytrain.devices import set_precision
 from raytrain.network.encoders import build_transformer
 from raytrain.network.layers import DropoutSeed
 
@@ -61,6 +62,41 @@ def test_the_first_position_alone_is_that_of_the_whole_layer(encoder_config, kin
     np.testing.assert_allclose(outputs[1], outputs[0][:, :1], atol=1e-5)
     for one, other in zip(*gradients, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_bfloat16_an_encoder_says_nearly_the_same(encoder_config, kind, float32_again):
+    states = []
+    for precision in ("float32", "bfloat16"):
+        set_precision(precision)
+        model = model_of(kind, encoder_config(kind))
+        lay(model)
+        states.append(run(model)[REAL])
+    error = np.abs(states[1] - states[0]).max() / np.abs(states[0]).max()
+    print(f"{kind}: greatest difference in bfloat16, beside the largest value {error:.1e}")
+    assert states[1].dtype == np.float32 and 0 < error < 0.1
+
+
+def test_relative_and_rotary_positions_tell_texts_apart_that_differ_in_order_alone(encoder_config):
+    turned = TOKENS[:1, [0, 3, 2, 1, 4]]
+    for kind in ("nezha", "roformer", "roformer_v2"):
+        model = model_of(kind, encoder_config(kind))
+        lay(model)
+        one, other = (run(model, ids, SEGMENTS[:1] * 0)[0, 0] for ids in (TOKENS[:1], turned))
+        assert np.abs(one - other).max() > 1e-3
+
+
+def test_only_the_first_task_of_ernie_is_added_and_only_where_it_is_used(encoder_config):
+    config = encoder_config("ernie")
+    plain = model_of("ernie", config | {"use_task_id": False})
+    model = model_of("ernie", config)
+    assert count(model) == count(plain) + 3 * 8
+    task = model.get_layer("Embedding-Task").embeddings
+    before = run(model)
+    task[1:].assign(task[1:] + 1.0)
+    np.testing.assert_array_equal(run(model), before)
+    task[0].assign(task[0] + 1.0 * np.arange(8))
+    assert np.abs(run(model) - before).max() > 1e-2
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])

@@ -186,6 +186,17 @@ def test_texts_as_long_as_the_encoder_has_positions_can_be_predicted(encoder_con
     assert np.isfinite(predict_logits(model, features, np.arange(2))).all()
 
 
+def test_without_a_bound_of_positions_compiled_texts_may_be_of_any_length(encoder_config, ragged, eagerly):
+    config = {k: v for k, v in encoder_config("roformer").items() if k != "max_position_embeddings"}
+    model = build_model("finetune", "roformer", config, 2, (2, 1), True, 0.1, 7)
+    rows = [([1] * length, [0] * length, [0] * length) for length in (5, 700)]
+    features = FeatureRows(ragged(rows))
+    lengths = [length for *_, length in inference._deal(model, features, np.arange(2), None, True)]
+    assert lengths == [700]
+    lengths = [length for *_, length in inference._deal(model, features, np.arange(1), None, True)]
+    assert lengths[0] < 512
+
+
 @pytest.mark.parametrize("architecture", ["bilstm", "crf"])
 def test_an_emission_does_not_depend_on_batch_mates_or_padding(taggers, features, architecture):
     model, rows = taggers[architecture], np.array([3, 0, 8, 2])

@@ -49,6 +49,30 @@ def test_a_checkpoint_of_googles_keeps_its_names_shapes_and_arrays(tmp_path, kin
         np.testing.assert_array_equal(weights.read(name), array)
 
 
+def test_googles_electra_is_known_by_its_variables_and_read_under_berts_names(
+    encoder_config, vocab, tmp_path
+):
+    config = {key: value for key, value in encoder_config("electra").items() if key != "model_type"}
+    arrays = random_arrays(transformer_of("electra", config))
+    widens = "bert/encoder/embedding_hidden_mapping_in/"
+    theirs = {
+        name.replace(widens, "electra/embeddings_project/").replace("bert/", "electra/"): array
+        for name, array in arrays.items()
+    }
+    others = {"discriminator_predictions/dense/bias": np.zeros(8, np.float32)}
+    directory = write_directory(tmp_path / "x", config, vocab, theirs | others)
+    encoder, transformer, unread = load_directory(directory)
+    assert (encoder.kind, encoder.config["hidden_act"], unread) == ("electra", "gelu", list(others))
+    for name, variable in named_variables(transformer).items():
+        np.testing.assert_array_equal(variable.numpy(), arrays[name], err_msg=name)
+
+
+def test_a_variable_under_googles_two_names_is_refused(tmp_path):
+    arrays = draw({"bert/embeddings/word_embeddings": (5, 2), "electra/embeddings/word_embeddings": (5, 2)})
+    with pytest.raises(CheckpointError, match="under two names"):
+        open_weights("electra", write_checkpoint(tmp_path / "x.ckpt", arrays))
+
+
 @pytest.mark.parametrize("broken", ["nothing", "directory", "garbage"])
 def test_what_is_no_checkpoint_is_refused_when_it_is_opened(tmp_path, broken):
     prefix = tmp_path if broken == "directory" else tmp_path / "x.ckpt"
@@ -180,7 +204,13 @@ def hugging_face_name(kind, name):
     name = re.sub(r"layer_(\d+)", r"layer.\1", name).replace("/", ".")
     for old, new in {".kernel": ".weight", ".gamma": ".weight", ".beta": ".bias"}.items():
         name = name.removesuffix(old) + new if name.endswith(old) else name
-    return f"{kind}.{name}" + (".weight" if name.endswith("_embeddings") else "")
+    if kind != "albert":
+        name = name.replace("encoder.embedding_hidden_mapping_in", "embeddings_project")
+    return f"{prefix_of(kind)}.{name}" + (".weight" if name.endswith("_embeddings") else "")
+
+
+def prefix_of(kind):
+    return "roformer" if kind == "roformer_v2" else kind
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -218,10 +248,14 @@ def test_a_safetensors_directory_loads(encoder_config, vocab, tmp_path, kind, pr
         hugging_face_name(kind, name): np.ascontiguousarray(array.T if name.endswith("kernel") else array)
         for name, array in arrays.items()
     }
-    theirs = theirs if prefixed else {name.removeprefix(f"{kind}."): array for name, array in theirs.items()}
+    theirs = (
+        theirs
+        if prefixed
+        else {name.removeprefix(f"{prefix_of(kind)}."): array for name, array in theirs.items()}
+    )
     extra = {
         "classifier.weight": np.zeros((2, 8), np.float32),
-        f"{kind}.embeddings.position_ids": np.arange(64)[None],
+        f"{prefix_of(kind)}.embeddings.position_ids": np.arange(64)[None],
     }
     directory = tmp_path / "model"
     directory.mkdir()

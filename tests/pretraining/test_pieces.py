@@ -59,6 +59,10 @@ def test_special_tokens_are_never_told_and_never_drawn():
     assert special_ids(vocab, 7).drawn.tolist() == [6]
 
 
+def test_embeddings_beyond_the_last_token_are_never_drawn():
+    assert special_ids(VOCAB, len(VOCAB) + 9).drawn.tolist() == special_ids(VOCAB, len(VOCAB)).drawn.tolist()
+
+
 def test_a_vocabulary_without_a_mask_is_refused():
     with pytest.raises(CheckpointError, match="MASK"):
         special_ids(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "甲"], 5)

@@ -23,6 +23,7 @@ from raytrain.text.batches import FeatureRows, plan_epoch
 pytestmark = pytest.mark.usefixtures("float32_again")
 
 KINDS, PRECISIONS = ("bert", "albert"), ("float32", "bfloat16")
+ALL_KINDS = (*KINDS, "nezha", "roformer", "roformer_v2")  # all that differ within their layers
 NUM_ROWS, NUM_VALID, LABELS = 20, 4, np.arange(20) % 2
 ALIKE, UNLIKE = (3, 15), (3, 40)  # bounds of the texts' lengths: of one bucket, and of three
 
@@ -95,7 +96,7 @@ def assert_alike(found, expected, precision="float32"):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL_KINDS)
 def test_an_update_is_that_of_the_plain_step_its_masks_among_it(fold, kind, precision):
     one, other = (fold(compiled, kind, precision) for compiled in (True, False))
     assert_alike(update(one), update(other), precision)
