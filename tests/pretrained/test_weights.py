@@ -206,7 +206,13 @@ def hugging_face_name(kind, name):
     name = re.sub(r"layer_(\d+)", r"layer.\1", name).replace("/", ".")
     for old, new in {".kernel": ".weight", ".gamma": ".weight", ".beta": ".bias"}.items():
         name = name.removesuffix(old) + new if name.endswith(old) else name
-    return f"{kind}.{name}" + (".weight" if name.endswith("_embeddings") else "")
+    if kind != "albert":
+        name = name.replace("encoder.embedding_hidden_mapping_in", "embeddings_project")
+    return f"{prefix_of(kind)}.{name}" + (".weight" if name.endswith("_embeddings") else "")
+
+
+def prefix_of(kind):
+    return "roformer" if kind == "roformer_v2" else kind
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -244,10 +250,14 @@ def test_a_safetensors_directory_loads(encoder_config, vocab, tmp_path, kind, pr
         hugging_face_name(kind, name): np.ascontiguousarray(array.T if name.endswith("kernel") else array)
         for name, array in arrays.items()
     }
-    theirs = theirs if prefixed else {name.removeprefix(f"{kind}."): array for name, array in theirs.items()}
+    theirs = (
+        theirs
+        if prefixed
+        else {name.removeprefix(f"{prefix_of(kind)}."): array for name, array in theirs.items()}
+    )
     extra = {
         "classifier.weight": np.zeros((2, 8), np.float32),
-        f"{kind}.embeddings.position_ids": np.arange(64)[None],
+        f"{prefix_of(kind)}.embeddings.position_ids": np.arange(64)[None],
     }
     directory = tmp_path / "model"
     directory.mkdir()
