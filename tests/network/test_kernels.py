@@ -37,7 +37,11 @@ def test_kernels_are_told_apart_by_device_and_type():
 # What stands on an encoder does not depend on its kind.
 @pytest.mark.parametrize("precision", ["bfloat16", "float32"])
 @pytest.mark.parametrize(
-    ("architecture", "kind"), [*((name, "bert") for name in ARCHITECTURES), ("finetune", "albert")]
+    ("architecture", "kind"),
+    [
+        *((name, "bert") for name in ARCHITECTURES),
+        *(("finetune", kind) for kind in ("albert", "ernie", "nezha", "roformer", "roformer_v2")),
+    ],
 )
 def test_every_operation_has_a_kernel_for_cards(build, architecture, kind, precision):
     model = build(architecture, kind, precision)
