@@ -36,7 +36,7 @@ def build_step(directory: Path, options: argparse.Namespace) -> Callable[[], flo
     """An update on a full batch that is always the same; masks are drawn anew every time, as in a run."""
     config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     vocab = (directory / "vocab.txt").read_text(encoding="utf-8").rstrip("\n").split("\n")
-    special = special_ids(vocab, config["vocab_size"])
+    special = special_ids(vocab)
     settings = PretrainSettings(1000, options.batch_size, 1e-4, 0.1, 0.01, 1.0, 100, 100)
     model = MaskedLanguageModel("albert" if "embedding_size" in config else "bert", config, 0)
     # Of an objective a step reads what it is to learn, and no more.

@@ -20,7 +20,6 @@ class Kind:
         needs: Keys that its config must have beside those of all.
         shares_layers: Whether all layers have one set of weights.
         is_bare: Whether norms are by the root mean square without a scale, and products without bias.
-        pads_vocab: Whether its releases have more embeddings than tokens.
     """
 
     said: Mapping[str, Any]
@@ -30,7 +29,6 @@ class Kind:
     needs: tuple[str, ...] = field(default=())
     shares_layers: bool = False
     is_bare: bool = False
-    pads_vocab: bool = False
 
     @property
     def model_type(self) -> str:
@@ -44,7 +42,7 @@ KINDS: dict[str, Kind] = {
     "electra": Kind(
         {"model_type": "electra"}, "ElectraForMaskedLM", is_narrow=True, needs=("embedding_size",)
     ),
-    "ernie": Kind({"model_type": "ernie"}, "ErnieForMaskedLM", pads_vocab=True),
+    "ernie": Kind({"model_type": "ernie"}, "ErnieForMaskedLM"),
     "nezha": Kind({"model_type": "nezha"}, "NezhaForMaskedLM", RELATIVE),
     "roformer": Kind({"model_type": "roformer"}, "RoFormerForMaskedLM", ROTARY, is_narrow=True),
     "roformer_v2": Kind(_BARE, "RoFormerForMaskedLM", ROTARY, is_bare=True),

@@ -32,7 +32,7 @@ def texts_from(lines: list[str]) -> Texts:
 
 
 def special() -> SpecialIds:
-    return special_ids(VOCAB, len(VOCAB))
+    return special_ids(VOCAB)
 
 
 def packed(lines: list[str], length: int = 32, with_words: bool = True) -> np.ndarray:

@@ -154,7 +154,7 @@ def _train(
     """Trains in a folder of the run, of these texts alone and which all nodes reach, or goes on there."""
     record = read_record(place, identity)
     if record is None or not is_finished(record):
-        special = special_ids(encoder.vocab, encoder.config["vocab_size"])
+        special = special_ids(encoder.vocab)
         record = train_encoder(place, own, identity, texts, encoder, special, stages)
     if not is_finished(record):
         kept = "what it has learned is kept, the same command goes on there"

@@ -60,7 +60,7 @@ def prepare_run(run: Directory, config: Config, stages: Stages) -> PreparedRun:
     dictionary = read_dictionary(config, corpus)
     encoder = find_encoder(config, corpus, stages.console)
     if config.encoder.adapt:
-        special_ids(encoder.vocab, encoder.config["vocab_size"])  # it cannot be without a [MASK]
+        special_ids(encoder.vocab)  # it cannot be without a [MASK]
     class_weight = class_weights(config, corpus)
     hashes = check_inputs(run, config, corpus, encoder)
     folds = find_folds(run, config, corpus, duplicates)

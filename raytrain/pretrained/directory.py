@@ -11,6 +11,7 @@ from raytrain.kinds import find_kind
 from raytrain.pretrained.config import unfit_config, unknown_kinds
 from raytrain.pretrained.weight_files import all_files, find_weights, has_weights
 from raytrain.pretrained.zoo import MINI
+from raytrain.text.encode import count_tokens
 from raytrain.text.vocab import Vocab, parse_vocab
 
 # Hugging Face's; beside it lie configs of tokenizers, generators and sentence encoders.
@@ -44,6 +45,14 @@ def untrained_mini(vocab: list[str], maxlen: int) -> EncoderFiles:
     positions = max(maxlen, mini.config["max_position_embeddings"])
     config = {**mini.config, "vocab_size": len(vocab), "max_position_embeddings": positions}
     return replace(mini, config=config, vocab=vocab, files=())
+
+
+def spare_rows(encoder: EncoderFiles) -> str:
+    """What to say where the vocabulary is shorter than the embedding; nothing where it is as long."""
+    size, rows = count_tokens(encoder.vocab), encoder.config["vocab_size"]
+    if size >= rows:
+        return ""
+    return f"the vocabulary has {size:,} tokens and vocab_size is {rows:,}: no text asks for the rows beyond"
 
 
 def read_encoder(location: str, pretrained: bool, maxlen: int) -> EncoderFiles:

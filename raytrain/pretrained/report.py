@@ -13,10 +13,9 @@ from raytrain.network.encoders import build_transformer
 from raytrain.network.layers import DropoutSeed
 from raytrain.network.weights import Weights, compare_weights, load_weights, named_variables
 from raytrain.pretrained.cost import cost_lines
-from raytrain.pretrained.directory import EncoderFiles, holds_weights, read_encoder
+from raytrain.pretrained.directory import EncoderFiles, holds_weights, read_encoder, spare_rows
 from raytrain.pretrained.weights import open_weights
-from raytrain.text.encode import tokenizer_of
-from raytrain.text.sentencepiece import SentencePieceTokenizer
+from raytrain.text.encode import count_tokens, tokenizer_of
 
 
 def report_checkpoint(directory: Path, console: Console) -> bool:
@@ -68,10 +67,11 @@ def _facts(encoder: EncoderFiles) -> Table:
     table.add_column("value", overflow="fold")
     for key, value in encoder.config.items():
         table.add_row(Text(key), Text(str(value)))
-    if isinstance(encoder.vocab, bytes):
-        table.add_row("tokenizer", f"SentencePiece, {len(SentencePieceTokenizer(encoder.vocab)):,} pieces")
-    else:
-        table.add_row("tokenizer", f"WordPiece, {len(encoder.vocab):,} tokens")
+    size = f"{count_tokens(encoder.vocab):,}"
+    is_pieces = isinstance(encoder.vocab, bytes)
+    table.add_row("tokenizer", f"SentencePiece, {size} pieces" if is_pieces else f"WordPiece, {size} tokens")
+    if spare := spare_rows(encoder):
+        table.add_row("", spare)
     return table
 
 

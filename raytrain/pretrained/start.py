@@ -9,7 +9,7 @@ from rich.console import Console
 
 from raytrain.config.sections import CheckpointConfig
 from raytrain.errors import ConfigError
-from raytrain.pretrained.directory import EncoderFiles, read_encoder, untrained_mini
+from raytrain.pretrained.directory import EncoderFiles, read_encoder, spare_rows, untrained_mini
 from raytrain.pretrained.fetch import locate_checkpoint
 from raytrain.storage.files import hash_file
 from raytrain.text.wordpiece import build_vocab
@@ -23,7 +23,7 @@ def find_start(
     Args:
         config: Of the encoder.
         read_texts: Gives the texts of which an untrained mini has its vocabulary.
-        console: Where a download is told.
+        console: Where a download is told, and a vocabulary shorter than the embedding.
 
     Raises:
         CheckpointError: There is none of that name, or it cannot be fetched or used.
@@ -31,7 +31,10 @@ def find_start(
     if config.checkpoint == "mini" and not config.pretrained:
         return untrained_mini(build_vocab(read_texts()), config.maxlen)
     directory = locate_checkpoint(config.checkpoint, console)
-    return read_encoder(str(directory), config.pretrained, config.maxlen)
+    encoder = read_encoder(str(directory), config.pretrained, config.maxlen)
+    if spare := spare_rows(encoder):
+        console.print(f"encoder.checkpoint={config.checkpoint}: {spare}", markup=False, highlight=False)
+    return encoder
 
 
 def hash_encoder(encoder: EncoderFiles) -> str:

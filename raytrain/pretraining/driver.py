@@ -97,7 +97,7 @@ def _prepare(config: PretrainConfig, stages: Stages) -> tuple[Texts, EncoderFile
         problems.append(f"train.batch_size: {wanted}; found {config.train.batch_size}")
     try:
         encoder = find_start(config.encoder, lambda: iter_lines(sources), stages.console)
-        special = special_ids(encoder.vocab, encoder.config["vocab_size"])
+        special = special_ids(encoder.vocab)
     except InputError as error:
         problems += [error.summary, *error.problems]
     if problems:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raytrain.errors import CheckpointError
-from raytrain.text.encode import shared_tokenizer
+from raytrain.text.encode import count_tokens, shared_tokenizer
 from raytrain.text.ragged import bounds_of
 from raytrain.text.segmentation import cut_texts
 from raytrain.text.vocab import Vocab
@@ -54,7 +54,7 @@ class Encoding:
     with_words: bool
 
 
-def special_ids(vocab: Vocab, vocab_size: int) -> SpecialIds:
+def special_ids(vocab: Vocab) -> SpecialIds:
     """The special tokens of an encoder's vocabulary.
 
     Raises:
@@ -67,9 +67,8 @@ def special_ids(vocab: Vocab, vocab_size: int) -> SpecialIds:
         problem = "expected the token [MASK], found none: nothing can be masked"
         raise CheckpointError("the vocabulary cannot be pre-trained with", [problem])
     never = np.unique([0, *(number for number in found.values() if number is not None)])
-    drawn = np.setdiff1d(np.arange(vocab_size), never)
-    if not isinstance(vocab, bytes):  # places that Google left for others, and ERNIE beyond its last token
-        drawn = drawn[drawn < len(vocab)]
+    drawn = np.setdiff1d(np.arange(count_tokens(vocab)), never)
+    if not isinstance(vocab, bytes):  # places that Google left for others
         drawn = drawn[[not vocab[number].startswith("[unused") for number in drawn]]
     return SpecialIds(cls, sep, mask, never, drawn if len(drawn) else never)
 

@@ -86,7 +86,7 @@ def build_pretraining(spec: PretrainSpec, rank: int = 0, num_workers: int = 1) -
     from raytrain.pretraining.model import MaskedLanguageModel
 
     sequences = Sequences(Directory(spec.location) / SEQUENCES, spec.seed)
-    special = special_ids(ray.get(spec.vocab), spec.config["vocab_size"])
+    special = special_ids(ray.get(spec.vocab))
     strategy = tf.distribute.MultiWorkerMirroredStrategy() if num_workers > 1 else None
     with strategy.scope() if strategy else contextlib.nullcontext():
         model = MaskedLanguageModel(spec.kind, spec.config, spec.seed)

@@ -27,6 +27,11 @@ def tokenizer_of(vocab: Vocab) -> WordPieceTokenizer | SentencePieceTokenizer:
     return WordPieceTokenizer(build_tokenizer(vocab))
 
 
+def count_tokens(vocab: Vocab) -> int:
+    """How many ids a vocabulary has. Raises CheckpointError where it is no SentencePiece model."""
+    return len(SentencePieceTokenizer(vocab)) if isinstance(vocab, bytes) else len(vocab)
+
+
 _tokenizer = functools.lru_cache(maxsize=2)(tokenizer_of)  # as for `text.segmentation.cutter_of`
 
 

@@ -9,7 +9,12 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def parse_vocab(name: str, data: bytes) -> Vocab:
-    """Reads a vocabulary: of a *.model the bytes, else the first word of each line.
+    """Reads a vocabulary: of a *.model the bytes, else each line as one token, its number the line's.
+
+    This is the rule of transformers' `load_vocab`: a line ends at LF, CR or both and at nothing else, blanks
+    belong to the token, and a line without a token counts. Of the same token twice the later has the id
+    (`text.wordpiece.build_tokenizer`). It differs in two things, which move no id: a byte order mark is no
+    part of the first token, and blank lines at the end are no tokens.
 
     Args:
         name: The file's name.
@@ -20,8 +25,8 @@ def parse_vocab(name: str, data: bytes) -> Vocab:
     """
     if name.endswith(".model"):
         return data
-    lines = data.decode("utf-8").replace("\r\n", "\n").rstrip("\n").split("\n")
-    return [(line.split() or [line])[0] for line in lines]
+    text = data.decode("utf-8").lstrip("\ufeff")
+    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
 
 
 def vocab_file(vocab: Vocab) -> tuple[str, bytes]:

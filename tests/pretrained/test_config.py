@@ -105,8 +105,8 @@ def test_texts_are_no_longer_than_the_positions(positions, maxlen):
 
 
 def test_everything_that_does_not_fit_together_is_told():
-    text = "\n".join(unfit(VOCAB[:-1], 65, num_attention_heads=3, num_hidden_groups=2))
-    for part in ("the vocabulary has 7", "no multiple", "only 64 positions", "groups"):
+    text = "\n".join(unfit([*VOCAB, "天"], 65, num_attention_heads=3, num_hidden_groups=2))
+    for part in ("the vocabulary has 9", "no multiple", "only 64 positions", "groups"):
         assert part in text
 
 
@@ -123,7 +123,14 @@ def test_a_vocabulary_that_could_not_be_read_is_no_second_problem():
 def test_a_sentencepiece_model_has_as_many_pieces_as_the_config_says():
     size = len(SentencePieceTokenizer(tiny_model()))
     assert unfit(tiny_model(), vocab_size=size) == [] and unknown(tiny_model()) == []
-    assert f"vocab_size is {size + 1}" in unfit(tiny_model(), vocab_size=size + 1)[0]
+    assert unfit(tiny_model(), vocab_size=size + 1) == []
+    assert f"vocab_size {size - 1} tokens" in unfit(tiny_model(), vocab_size=size - 1)[0]
+
+
+def test_a_vocabulary_is_no_longer_than_the_embedding():
+    assert unfit(VOCAB[:-1]) == []
+    [problem] = unfit([*VOCAB, "天"])
+    assert "at most vocab_size 8 tokens, but the vocabulary has 9" in problem
 
 
 def test_bytes_that_are_no_sentencepiece_model_are_told():
@@ -230,12 +237,6 @@ def test_rotary_and_relative_positions_are_bounded_by_the_config_alone():
     for model_type in ("roformer", "nezha"):
         assert unfit_config(config | {"model_type": model_type}, VOCAB, 5000) == []
         assert "only 64 positions" in unfit(maxlen=65, model_type=model_type)[0]
-
-
-def test_ernie_may_have_more_embeddings_than_tokens_and_none_fewer():
-    assert unfit(VOCAB[:-1], model_type="ernie") == []
-    assert "the vocabulary has 9" in unfit([*VOCAB, "雨"], model_type="ernie")[0]
-    assert "the vocabulary has 7" in unfit(VOCAB[:-1], model_type="nezha")[0]
 
 
 def test_another_kind_than_is_said_elsewhere_is_told():

@@ -1,8 +1,10 @@
 """The encoder that a config names, and by what it is known."""
 
 import dataclasses
+import io
 
 import pytest
+from rich.console import Console
 from tiny_run import VOCAB, silent_console, write_encoder
 
 from raytrain.config.sections import CheckpointConfig
@@ -25,6 +27,18 @@ def test_mini_comes_along_and_untrained_has_the_texts_vocabulary():
     assert start("mini", pretrained=True).files == read_encoder(str(MINI), True, 32).files
     untrained = start("mini", texts=["停水停水", "快转"] * 2)
     assert untrained.weights is None and "停" in untrained.vocab and len(untrained.vocab) == 9
+
+
+def test_a_vocabulary_shorter_than_the_embedding_is_told(tmp_path):
+    directory = write_encoder(tmp_path / "encoder")
+    console = Console(file=io.StringIO(), width=300)
+    config = CheckpointConfig(checkpoint=str(directory), pretrained=False, maxlen=32)
+    find_start(config, list, console)
+    assert console.file.getvalue() == ""
+    (directory / "vocab.txt").write_text("\n".join(VOCAB[:-2]), encoding="utf-8")
+    assert find_start(config, list, console).vocab == VOCAB[:-2]
+    said = f"the vocabulary has {len(VOCAB) - 2} tokens and vocab_size is {len(VOCAB)}"
+    assert said in console.file.getvalue()
 
 
 def test_what_is_not_there_is_told(tmp_path):

@@ -56,21 +56,17 @@ def test_special_tokens_are_never_told_and_never_drawn():
     assert found.never_told.tolist() == [0, 1, 2, 3, 4]
     assert found.drawn.tolist() == list(range(5, len(VOCAB)))
     vocab = ["[PAD]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "甲"]
-    assert special_ids(vocab, 7).drawn.tolist() == [6]
-
-
-def test_embeddings_beyond_the_last_token_are_never_drawn():
-    assert special_ids(VOCAB, len(VOCAB) + 9).drawn.tolist() == special_ids(VOCAB, len(VOCAB)).drawn.tolist()
+    assert special_ids(vocab).drawn.tolist() == [6]
 
 
 def test_a_vocabulary_without_a_mask_is_refused():
     with pytest.raises(CheckpointError, match="MASK"):
-        special_ids(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "甲"], 5)
+        special_ids(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "甲"])
 
 
 def test_a_sentencepiece_model_has_words_and_special_pieces_too():
     model = tiny_model()
-    found = special_ids(model, 70)
+    found = special_ids(model)
     assert (found.cls, found.sep, found.mask) == (2, 3, 4) and found.never_told.tolist() == [0, 1, 2, 3, 4]
     text = ENGLISH[1]
     bounds, tokens = encode_lines([text, text], model, True)

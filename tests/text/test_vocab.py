@@ -1,5 +1,9 @@
 """Vocabularies as files."""
 
+import io
+import tempfile
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,8 +44,39 @@ def test_line_ends_of_any_system_are_no_part_of_a_token(end, last):
     assert parse_vocab("vocab.txt", data) == list(SPECIAL_TOKENS)
 
 
-def test_blanks_and_what_follows_a_token_do_not_matter():
-    assert parse_vocab("vocab.txt", "天 \r\n气\t-3.5\n 好\n".encode()) == ["天", "气", "好"]
+def test_blanks_belong_to_a_token():
+    assert parse_vocab("vocab.txt", "天 \r\n气\t-3.5\n 好\n".encode()) == ["天 ", "气\t-3.5", " 好"]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_token():
+    assert parse_vocab("vocab.txt", "\ufeff[PAD]\n天\ufeff\n".encode()) == ["[PAD]", "天\ufeff"]
+
+
+lines = st.lists(st.text(characters, max_size=4) | blanks | st.sampled_from(["", "\r", "\ufeff", "天"]))
+
+
+@given(lines, st.sampled_from(["\n", "\r\n", "\r"]))
+def test_whatever_the_lines_the_ids_are_those_of_python_s_lines_and_come_back(lines, end):
+    data = "".join(line + end for line in lines).encode()
+    vocab = parse_vocab("vocab.txt", data)
+    assert read_back(vocab) == vocab
+    read = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8").readlines()
+    expected = {token.rstrip("\n"): number for number, token in enumerate(read)}
+    first = read[0].rstrip("\n") if read else ""
+    found = {token: number for number, token in enumerate(vocab)}
+    for token in {*found, *expected} - {"", first, vocab[0]}:
+        assert found[token] == expected[token]
+
+
+@given(lines)
+def test_the_ids_are_those_of_transformers(lines):
+    bert = pytest.importorskip("transformers.models.bert.tokenization_bert")
+    with tempfile.NamedTemporaryFile(suffix=".txt") as file:
+        file.write("".join(f"{line}\n" for line in ["[PAD]", *lines, "[UNK]"]).encode())
+        file.flush()
+        expected = bert.load_vocab(file.name)
+        vocab = parse_vocab("vocab.txt", Path(file.name).read_bytes())
+    assert {token: number for number, token in enumerate(vocab)} == dict(expected)
 
 
 def test_a_blank_line_within_keeps_the_numbers_of_what_follows():
