@@ -16,13 +16,31 @@ warnings.filterwarnings("ignore", category=SyntaxWarning, module=r".*[/\\]jieba[
 warnings.filterwarnings("ignore", message="pkg_resources is deprecated", module=r"jieba\._compat")
 
 __version__ = "0.1.0"
-__all__ = ["Run", "cross_validate", "load", "load_config", "load_pretrain_config", "pretrain", "run_sweep"]
+__all__ = [
+    "OneModel",
+    "Run",
+    "cross_validate",
+    "distill_run",
+    "list_suspects",
+    "load",
+    "load_config",
+    "load_pretrain_config",
+    "pretrain",
+    "refit_run",
+    "run_sweep",
+    "write_report",
+]
 
 if TYPE_CHECKING:
     from raytrain.config.load import load_config, load_pretrain_config
     from raytrain.crossval.run import Run, cross_validate
+    from raytrain.crossval.suspects import list_suspects
     from raytrain.ensemble.load import load
     from raytrain.pretraining.driver import pretrain
+    from raytrain.refit.distill import distill_run
+    from raytrain.refit.driver import refit_run
+    from raytrain.refit.model import OneModel
+    from raytrain.report.page import write_report
     from raytrain.sweep.driver import run_sweep
 
 # Imported when they are asked for: a worker must not pay for the driver, nor --help for Ray.
@@ -31,8 +49,13 @@ _PUBLIC = {
     "load_pretrain_config": "raytrain.config.load",
     "Run": "raytrain.crossval.run",
     "cross_validate": "raytrain.crossval.run",
+    "list_suspects": "raytrain.crossval.suspects",
     "load": "raytrain.ensemble.load",
     "pretrain": "raytrain.pretraining.driver",
+    "distill_run": "raytrain.refit.distill",
+    "refit_run": "raytrain.refit.driver",
+    "OneModel": "raytrain.refit.model",
+    "write_report": "raytrain.report.page",
     "run_sweep": "raytrain.sweep.driver",
 }
 

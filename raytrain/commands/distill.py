@@ -27,5 +27,5 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     from raytrain.refit.distill import distill_run
 
     run, texts, columns = options.run, options.texts, options.column
-    distill_run(run, texts, columns, options.output, options.overrides, console)
-    tell_artifact("artifact", options.output or f"{run.rstrip('/')}/distilled", "classify", console, named)
+    student = distill_run(run, texts, columns, options.output, options.overrides, console)
+    tell_artifact("artifact", student.artifact, student.task, console, named)

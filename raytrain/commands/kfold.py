@@ -44,11 +44,10 @@ def tell_report(config: Config, console: Console) -> None:
         return
     run, words = f"{config.storage.rstrip('/')}/{config.name}", config.report == "full"
     try:
-        from raytrain.report.page import REPORT, ReportOptions, is_told, write_report
-        from raytrain.stages import Stages
+        from raytrain.report.page import REPORT, is_told, write_report
 
         if not is_told(run, words):  # a fuller one that the command `report` wrote stays
-            write_report(run, ReportOptions(words=words), Stages(console))
+            write_report(run, words=words, console=console)
         line = f"report: {run}/{REPORT}"
     except Exception as error:
         line = f"no report was written: {str(error) or repr(error)}"

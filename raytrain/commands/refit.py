@@ -16,14 +16,9 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     options = parser.parse_intermixed_args(arguments)
     console = job_console()
     from raytrain.refit.driver import refit_run
-    from raytrain.refit.finished import read_finished
 
-    refit_run(options.run, options.output, options.overrides, console)
-    artifact, task = (
-        options.output or f"{options.run.rstrip('/')}/refit",
-        read_finished(options.run).config.task,
-    )
-    tell_artifact("artifact", artifact, task, console, named)
+    model = refit_run(options.run, options.output, options.overrides, console)
+    tell_artifact("artifact", model.artifact, model.task, console, named)
 
 
 def run_parser(description: str, program: str, folder: str) -> argparse.ArgumentParser:

@@ -1,13 +1,9 @@
 """Lists the texts of a finished run whose label is probably wrong, for a person to correct."""
 
 import argparse
-import typing
 from pathlib import Path
 
 from raytrain.commands.shared import AS_PROGRAM, Named, describe, job_console
-
-if typing.TYPE_CHECKING:
-    from raytrain.storage.directory import Directory
 
 EXAMPLES = """{suspects} runs/mine
 {suspects} runs/mine --output suspects.csv --most 200
@@ -32,32 +28,15 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
         parser.error("--most: expected 0 or more")
     if options.output is not None and Path(options.output).suffix != ".csv":
         parser.error(f"--output: expected a name that ends in .csv, found {options.output}")
-    list_suspects(options.run, options.output, options.most or None)
+    tell(options.run, options.output, options.most or None)
 
 
-def list_suspects(location: str, output: str | None, most: int | None) -> None:
-    """Writes the file, unless a person has filled one in there."""
-    from raytrain.crossval.suspects import SUSPECTS_FILE, correction_advice, load_suspects, must_stay
-    from raytrain.errors import InputError
-    from raytrain.stages import Stages
-    from raytrain.storage.directory import Directory
-    from raytrain.suspects.table import csv_bytes
+def tell(run: str, output: str | None, most: int | None) -> None:
+    """Lists them, and says how many and where."""
+    from raytrain.crossval.suspects import SUSPECTS_FILE, correction_advice, list_suspects
 
-    run = Directory(location)
-    target, name = (run, SUSPECTS_FILE) if output is None else _split(output)
-    if must_stay(target, name):
-        found = "has new labels that a person filled in, or is another file"
-        raise InputError(f"{target}/{name} {found}; give another --output, or move it away")
     console = job_console()
-    table = load_suspects(run, Stages(console), most)
-    target.write_bytes(name, csv_bytes(table))
-    file = output or f"{run}/{SUSPECTS_FILE}"
+    table = list_suspects(run, output, most, console)
+    file = output or f"{run.rstrip('/')}/{SUSPECTS_FILE}"
     line = f"{file}: {table.num_rows:,} labels that look wrong; {correction_advice(file)}"
     console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _split(output: str) -> tuple["Directory", str]:
-    from raytrain.storage.directory import Directory
-
-    folder, slash, name = output.rpartition("/")
-    return Directory(folder or slash or "."), name

@@ -3,6 +3,7 @@
 import copy
 import difflib
 import functools
+import json
 import re
 import typing
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from raytrain.config.sections import WholeConfig, yaml_value
 from raytrain.errors import ConfigError, StorageError
 
 Kind = TypeVar("Kind", bound=WholeConfig)
+_NO_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
 
 
 def load_config(path: str | Path | None = None, overrides: Sequence[str] = (), **values: Any) -> Config:
@@ -113,6 +115,22 @@ def override_config(config: Config, overrides: Sequence[str]) -> Config:
     except (YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
         raise ConfigError(f"the command line: not valid overrides: {error}") from error
     return validate_config(typing.cast(dict[str, Any], whole))
+
+
+def as_overrides(values: Mapping[str, Any]) -> list[str]:
+    """Values from Python as `key.path=value`, as a command is given them; two underscores stand for the dot.
+
+    Example:
+        >>> as_overrides({"train__epochs": 5, "model__architecture": ["textcnn"], "data__test": None})
+        ['train.epochs=5', 'model.architecture=["textcnn"]', 'data.test=null']
+    """
+    return [f"{key.replace('__', '.')}={_as_yaml(value)}" for key, value in values.items()]
+
+
+def _as_yaml(value: Any) -> str:
+    """As JSON, which is YAML, but for characters that YAML takes for line breaks, or refuses."""
+    told = json.dumps(_plain(value), ensure_ascii=False)
+    return _NO_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", told)
 
 
 def _plain(value: Any) -> Any:

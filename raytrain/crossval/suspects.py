@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from rich.console import Console
 
 from raytrain.config.schema import Config
 from raytrain.config.stored import check_hashes, load_stored
@@ -16,8 +17,9 @@ from raytrain.corpus.duplicates import find_equal
 from raytrain.crossval.directory import hash_labels, read_summary
 from raytrain.crossval.duplicates import Duplicates, treat_duplicates
 from raytrain.crossval.prepare import read_texts
-from raytrain.errors import ArtifactError, ConfigError, CorpusError
+from raytrain.errors import ArtifactError, ConfigError, CorpusError, InputError
 from raytrain.folds.result import read_fold_oof
+from raytrain.messages import logging_console
 from raytrain.scores.oof import assemble_oof, proba_of, read_oof_table
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
@@ -27,6 +29,43 @@ from raytrain.suspects.table import build_table, csv_bytes
 
 SUSPECTS_FILE = "suspects.csv"
 MOST_LISTED = 1000  # at a run's end: more than a person looks at
+
+
+def list_suspects(
+    run: str, output: str | None = None, most: int | None = MOST_LISTED, console: Console | None = None
+) -> pa.Table:
+    """Lists the texts of a finished run whose label is probably wrong, for a person to correct.
+
+    Args:
+        run: Its directory or URI.
+        output: A CSV file, on this machine or by its URI; None for `suspects.csv` in the run's directory.
+        most: How many are listed; None for all.
+        console: Where progress is drawn; None logs each line to the logger `raytrain`.
+
+    Returns:
+        As of `suspects.table.build_table`.
+
+    Raises:
+        InputError: As of `load_suspects`; or a file lies there that a person has filled in, or another one.
+
+    Example:
+        >>> import raytrain
+        >>> table = raytrain.list_suspects("runs/mine", most=200)  # doctest: +SKIP
+        >>> table.select(["id", "label", "says"]).to_pandas()  # doctest: +SKIP
+    """
+    directory = Directory(run)
+    target, name = (directory, SUSPECTS_FILE) if output is None else _split(str(output))
+    if must_stay(target, name):
+        found = "has new labels that a person filled in, or is another file"
+        raise InputError(f"{target}/{name} {found}; give another --output, or move it away")
+    table = load_suspects(directory, Stages(console or logging_console()), most)
+    target.write_bytes(name, csv_bytes(table))
+    return table
+
+
+def _split(output: str) -> tuple[Directory, str]:
+    folder, slash, name = output.rpartition("/")
+    return Directory(folder or slash or "."), name
 
 
 def load_suspects(run: Directory, stages: Stages, most: int | None = MOST_LISTED) -> pa.Table:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from raytrain.cluster import connect
 from raytrain.config.defaults import num_epochs
+from raytrain.config.load import as_overrides
 from raytrain.config.schema import Config
 from raytrain.corpus.unlabelled import count_texts
 from raytrain.crossval.directory import identify
@@ -22,8 +23,10 @@ from raytrain.ensemble.files import known_id_column
 from raytrain.errors import ConfigError
 from raytrain.folds.spec import FoldData
 from raytrain.fusion.rule import FusionRule
+from raytrain.messages import logging_console
 from raytrain.pretrained.start import hash_encoder, hash_input
 from raytrain.refit.finished import FinishedRun, change_config, read_finished, without_test
+from raytrain.refit.model import OneModel, read_model
 from raytrain.refit.place import Place, take_place
 from raytrain.refit.teacher import Taught, ask_ensemble, read_oof
 from raytrain.refit.train import build_specs_of_all, prepare_rows, result_lines, single_rule, train_artifact
@@ -36,55 +39,63 @@ CHANGEABLE = ("train.", "seed", "model.", "encoder.", "words.", "distill.", "dat
 
 
 def distill_run(
-    location: str,
-    texts: str | None,
-    columns: Sequence[str] | None,
-    output: str | None,
-    overrides: Sequence[str],
-    console: Console,
-) -> dict[str, Any] | None:
+    run: str,
+    texts: str | None = None,
+    columns: Sequence[str] | None = None,
+    output: str | None = None,
+    overrides: Sequence[str] = (),
+    console: Console | None = None,
+    **values: Any,
+) -> OneModel:
     """Teaches one model a finished run's out-of-fold probabilities, and its ensemble's of other texts.
 
     Args:
-        location: The run's directory or URI.
+        run: The run's directory or URI.
         texts: A file of texts without labels; None: the labelled ones alone.
         columns: Its text columns; None: as trained.
         output: Where the artifact is to lie; None: `distilled` in the run's directory.
         overrides: `key.path=value` over the student's config.
-        console: Where progress is drawn.
+        console: Where progress is drawn; None logs each line to the logger `raytrain`.
+        **values: The same as overrides from Python, laid over them; two underscores stand for the dot.
 
     Returns:
-        The manifest's `metrics`; None where the artifact was there already.
+        The student; where its artifact was there already nothing is trained.
 
     Raises:
         InputError: Run, config, texts, encoder or cluster cannot be used; nothing was trained.
         FoldError: The student failed for good.
         TimeBudgetError: It was used up before the end.
+
+    Example:
+        >>> import raytrain
+        >>> student = raytrain.distill_run("runs/mine", texts="unlabelled.csv")  # doctest: +SKIP
+        >>> student.artifact, student.metrics["taught"]["unlabelled_texts"]  # doctest: +SKIP
+        ('runs/mine/distilled', 20000)
     """
-    run = read_finished(location)
-    config = student_config(run, overrides, texts)
+    console, finished = console or logging_console(), read_finished(run)
+    config = student_config(finished, [*overrides, *as_overrides(values)], texts)
     own_columns = list(columns or config.data.text_columns)
-    ensemble = load_ensemble(run.ensemble)
+    ensemble = load_ensemble(finished.ensemble)
     budget = config.cluster.time_budget
     stages = Stages(console, None if budget is None else time.time() + budget)
-    with take_place(output or f"{run.directory}/distilled", config) as place:
+    with take_place(output or f"{finished.directory}/distilled", config) as place:
         if texts is not None:
             count_texts(texts, own_columns, known_id_column(config.data.id, texts))
-        prepared = prepare_rows(run, config, False, stages)
+        prepared = prepare_rows(finished, config, False, stages)
         prepared = replace(prepared, hashes=_inputs(config, ensemble, prepared, texts, own_columns))
         rule = _student_rule(ensemble, config)
         if place.is_made(prepared.hashes, rule):
             console.print(f"{place.artifact} is there; nothing to train", highlight=False, markup=False)
-            return None
+            return read_model(place.artifact)
         connect(config.cluster.address)
         oof, taught = read_oof(ensemble, prepared.corpus), None
         if texts is not None:
             name = f"teacher-{identify(config, prepared.hashes)[:16]}.parquet"
             taught = ask_ensemble(ensemble, texts, own_columns, place.training, name, stages)
-        summary = _teach(run, config, prepared, oof, taught, rule, place, stages)
+        summary = _teach(finished, config, prepared, oof, taught, rule, place, stages)
     for line in result_lines(summary):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    return summary
+    return OneModel(str(place.artifact), summary)
 
 
 def student_config(run: FinishedRun, overrides: Sequence[str], texts: str | None) -> Config:

@@ -8,11 +8,14 @@ from typing import Any
 from rich.console import Console
 
 from raytrain.cluster import connect
+from raytrain.config.load import as_overrides
 from raytrain.crossval.driver import announce
 from raytrain.crossval.plan import load_plan
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.errors import ConfigError
+from raytrain.messages import logging_console
 from raytrain.refit.finished import FinishedRun, change_config, read_finished, without_test
+from raytrain.refit.model import OneModel, read_model
 from raytrain.refit.place import take_place
 from raytrain.refit.train import build_specs_of_all, prepare_rows, result_lines, single_rule, train_artifact
 from raytrain.stages import Stages
@@ -22,50 +25,64 @@ CHANGEABLE = ("train.", "seed", "model.architecture")
 
 
 def refit_run(
-    location: str, output: str | None, overrides: Sequence[str], console: Console
-) -> dict[str, Any] | None:
+    run: str,
+    output: str | None = None,
+    overrides: Sequence[str] = (),
+    console: Console | None = None,
+    **values: Any,
+) -> OneModel:
     """Trains one model of each architecture of a finished run on all its labelled rows.
 
     Each learns for as many epochs as the folds' models had learned: the median over the folds of the epoch
     that was kept; `train.epochs` among the overrides says otherwise.
 
     Args:
-        location: The run's directory or URI.
+        run: The run's directory or URI.
         output: Where the artifact is to lie; None: `refit` in the run's directory.
         overrides: `key.path=value` over the run's config.
-        console: Where progress is drawn.
+        console: Where progress is drawn; None logs each line to the logger `raytrain`.
+        **values: The same as overrides from Python, laid over them; two underscores stand for the dot.
 
     Returns:
-        The manifest's `metrics`; None where the artifact was there already.
+        The model; where its artifact was there already nothing is trained.
 
     Raises:
         InputError: Run, config, corpus, encoder or cluster cannot be used; nothing was trained.
         FoldError: A model failed for good; the others are committed.
         TimeBudgetError: It was used up before the end.
+
+    Example:
+        >>> import raytrain
+        >>> model = raytrain.refit_run("runs/mine", train__epochs=5)  # doctest: +SKIP
+        >>> model.artifact  # doctest: +SKIP
+        'runs/mine/refit'
+        >>> model.predictor().predict(["网传明天停水，快转给家人"])  # doctest: +SKIP
+        ['rumor']
     """
-    run = read_finished(location)
-    voting = f"model.architecture=[{','.join(run.voting)}]"
-    config = without_test(change_config(run, [voting, *overrides], CHANGEABLE))
-    epochs = choose_epochs(run, config.model.architectures, config.train.epochs)
+    console, finished = console or logging_console(), read_finished(run)
+    voting = f"model.architecture=[{','.join(finished.voting)}]"
+    config = change_config(finished, [voting, *overrides, *as_overrides(values)], CHANGEABLE)
+    config = without_test(config)
+    epochs = choose_epochs(finished, config.model.architectures, config.train.epochs)
     budget = config.cluster.time_budget
     stages = Stages(console, None if budget is None else time.time() + budget)
-    with take_place(output or f"{run.directory}/refit", config) as place:
-        rule = single_rule(load_ensemble(run.ensemble).manifest.rule, config.model.architectures)
-        prepared = prepare_rows(run, config, config.model.has_networks, stages)
+    with take_place(output or f"{finished.directory}/refit", config) as place:
+        rule = single_rule(load_ensemble(finished.ensemble).manifest.rule, config.model.architectures)
+        prepared = prepare_rows(finished, config, config.model.has_networks, stages)
         made_of = {"refit": ", ".join(f"{name} {number}" for name, number in epochs.items())}
         prepared = replace(prepared, hashes=prepared.hashes | made_of)
         if place.is_made(prepared.hashes, rule):
             console.print(f"{place.artifact} is there; nothing to train", highlight=False, markup=False)
-            return None
+            return read_model(place.artifact)
         connect(config.cluster.address)
-        plan = replace(load_plan(run.directory, config, prepared, stages), run=place.training)
+        plan = replace(load_plan(finished.directory, config, prepared, stages), run=place.training)
         announce(plan, console)
         specs = build_specs_of_all(plan, plan.fold_data(), epochs)
-        facts = {"made_by": "refit", "folds": run.scores(config.model.architectures)}
+        facts = {"made_by": "refit", "folds": finished.scores(config.model.architectures)}
         summary = train_artifact(plan, specs, place, facts, rule, stages)
     for line in result_lines(summary):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    return summary
+    return OneModel(str(place.artifact), summary)
 
 
 def choose_epochs(run: FinishedRun, architectures: Sequence[str], told: int | None) -> dict[str, int]:

@@ -1,9 +1,13 @@
 """The page: its sections in order, and how it is written."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
+
 from raytrain.errors import ArtifactError, InputError
+from raytrain.messages import logging_console
 from raytrain.report.calibration import calibration_section, decisions_section
 from raytrain.report.curves import curves_section
 from raytrain.report.facts import Facts, read_facts
@@ -22,7 +26,7 @@ from raytrain.storage.files import sha256, whole_or_not
 
 REPORT = "report.html"  # in the run's directory
 STYLE = Path(__file__).with_name("page.css")
-WORST = 20
+WORST, MOST_WORST = 20, 500
 # Nothing is fetched and nothing runs, whatever a text of the corpus says.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
@@ -119,30 +123,46 @@ def _of_tagger(facts: Facts, options: ReportOptions) -> list[Markup | None]:
     return [types_section(facts, texts), spans_section(facts, texts, options.worst)]
 
 
-def write_report(run: str, options: ReportOptions, stages: Stages, output: str | None = None) -> str:
+def write_report(
+    run: str,
+    output: str | None = None,
+    worst: int = WORST,
+    words: bool = True,
+    slices: Sequence[str] = (),
+    console: Console | None = None,
+) -> str:
     """Writes the report of a run that has ended; the file appears whole or not at all.
 
     Args:
         run: Its directory or URI.
-        options: What is told.
-        stages: Where progress is told.
-        output: A file on this machine; None for `REPORT` in the run's directory.
+        output: A file on this machine; None for `report.html` in the run's directory.
+        worst: Most mistakes that are shown.
+        words: Whether to ask the ensemble which words moved it.
+        slices: Columns of the corpus's file to slice by.
+        console: Where progress is told; None logs each line to the logger `raytrain`.
 
     Returns:
         Where it lies.
 
     Raises:
         ArtifactError: There is no run that has ended, or it is damaged.
-        InputError: The output's folder does not exist, or a slice's column does not.
+        InputError: The output's folder does not exist, or a slice's column does not; or too many mistakes.
+
+    Example:
+        >>> import raytrain
+        >>> raytrain.write_report("runs/mine", slices=["source"], worst=50)  # doctest: +SKIP
+        'runs/mine/report.html'
     """
+    if not 0 <= worst <= MOST_WORST:
+        raise InputError(f"--worst: expected 0 to {MOST_WORST}, found {worst}")
     if output is not None and not Path(output).absolute().parent.is_dir():
         raise InputError(f"{output}: its folder does not exist; make it first")
-    directory = Directory(run)
+    stages, directory = Stages(console or logging_console()), Directory(run)
     facts = read_facts(directory, stages)
-    if options.slices and facts.said is None:
-        raise InputError(f"--slice: expected none of a run of task=tag, found {', '.join(options.slices)}")
+    if slices and facts.said is None:
+        raise InputError(f"--slice: expected none of a run of task=tag, found {', '.join(slices)}")
     try:
-        page = build_page(facts, options, stages).encode()
+        page = build_page(facts, ReportOptions(worst, words, tuple(slices)), stages).encode()
     except (LookupError, TypeError, AttributeError) as error:
         raise ArtifactError(
             f"{directory} is damaged: {error!r}; run the same command again to mend it"
@@ -152,4 +172,4 @@ def write_report(run: str, options: ReportOptions, stages: Stages, output: str |
         return f"{directory}/{REPORT}"
     with whole_or_not(output) as unfinished:
         unfinished.write_bytes(page)
-    return output
+    return str(output)

@@ -3,13 +3,13 @@ import signal
 
 import pytest
 from fake_run import write_run
-from tiny_run import make_rows, silent_console, silent_stages, write_csv
+from tiny_run import make_rows, silent_console, write_csv
 
 from raytrain.commands.kfold import EXAMPLE, tell_ensemble, tell_report
 from raytrain.commands.program import main
 from raytrain.commands.shared import AS_PROGRAM, AS_SCRIPT
 from raytrain.config.load import load_config
-from raytrain.report.page import ReportOptions, write_report
+from raytrain.report.page import write_report
 
 
 @pytest.fixture(autouse=True)
@@ -122,7 +122,7 @@ def test_a_run_ends_with_its_report(tmp_path):
 def test_the_words_are_asked_for_where_the_report_is_to_be_full(tmp_path, monkeypatch):
     options = []
     monkeypatch.setattr(
-        "raytrain.report.page.write_report", lambda run, own, stages: options.append(own.words)
+        "raytrain.report.page.write_report", lambda run, words, console: options.append(words)
     )
     for report in ("full", "plain", "none"):
         tell_report(config_of(tmp_path, report=report), silent_console())
@@ -131,7 +131,7 @@ def test_the_words_are_asked_for_where_the_report_is_to_be_full(tmp_path, monkey
 
 def test_a_fuller_report_stays(tmp_path):
     run = write_run(tmp_path)
-    write_report(str(run), ReportOptions(worst=1, words=False), silent_stages())
+    write_report(str(run), worst=1, words=False)
     before = (run / "report.html").read_bytes()
     tell_report(config_of(run), silent_console())
     assert (run / "report.html").read_bytes() == before

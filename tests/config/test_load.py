@@ -6,8 +6,10 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from raytrain.config.load import (
+    as_overrides,
     config_keys,
     describe_keys,
     load_config,
@@ -317,3 +319,18 @@ def test_each_problem_is_told_once():
 def test_a_directory_is_no_config(tmp_path):
     with pytest.raises(ConfigError, match="cannot read the config file"):
         load_config(tmp_path)
+
+
+@settings(deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats(allow_nan=False) | st.text(),
+        lambda inner: st.lists(inner, max_size=3),
+        max_leaves=5,
+    )
+)
+def test_a_value_from_python_is_the_same_as_an_override(value):
+    [override] = as_overrides({"a__b": value})
+    found = OmegaConf.to_container(OmegaConf.from_dotlist([override]))
+    if not isinstance(value, float) or np.isfinite(value):
+        assert found == {"a": {"b": value}}

@@ -3,9 +3,9 @@
 import pytest
 from chromium import Chromium, find_chromium
 from fake_run import write_run, write_tag_run
-from tiny_run import make_rows, make_tagged, silent_stages
+from tiny_run import make_rows, make_tagged
 
-from raytrain.report.page import ReportOptions, write_report
+from raytrain.report.page import write_report
 
 EVIL = "<script>document.title='x'</script><img src=x onerror=\"document.title='x'\">"
 
@@ -33,7 +33,7 @@ def pages(tmp_path_factory):
     }
     (runs["classify"] / "suspects.csv").write_text(f"id,{EVIL}\n{EVIL},{EVIL}\n", encoding="utf-8")
     for run in runs.values():
-        write_report(str(run), ReportOptions(words=False), silent_stages())
+        write_report(str(run), words=False)
     return {task: run / "report.html" for task, run in runs.items()}
 
 

@@ -16,6 +16,10 @@ from tiny_run import make_rows, make_tagged, tiny_config, tiny_overrides, tiny_t
 import raytrain
 from raytrain.errors import ConfigError
 
+DOCUMENTED = (
+    *("config.load", "crossval.run", "crossval.suspects", "ensemble.load", "pretraining.driver"),
+    *("refit.distill", "refit.driver", "report.page"),
+)
 TEXTS = [row["text"] for row in make_rows(9, seed=4)]
 
 
@@ -37,7 +41,7 @@ def test_every_public_name_is_there_and_documented():
         raytrain.cros_validate  # noqa: B018
 
 
-@pytest.mark.parametrize("module", ["config.load", "crossval.run", "ensemble.load", "pretraining.driver"])
+@pytest.mark.parametrize("module", DOCUMENTED)
 def test_examples_of_the_docstrings_run(module):
     results = doctest.testmod(importlib.import_module(f"raytrain.{module}"))
     assert results.failed == 0
@@ -104,6 +108,24 @@ def test_an_ensemble_predicts_alike_alone_and_from_threads(run):
     with ThreadPoolExecutor(4) as threads:
         parts = list(threads.map(lambda text: predictor.predict_proba([text])[0], TEXTS))
     np.testing.assert_allclose(parts, proba, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_run_is_told_looked_through_and_made_into_one_model(run, caplog, capsys):
+    caplog.set_level(logging.INFO, "raytrain")
+    assert raytrain.write_report(run.directory, words=False) == f"{run.directory}/report.html"
+    suspects = raytrain.list_suspects(run.directory, most=3)
+    assert suspects.num_rows <= 3 and {"id", "label", "says"} <= set(suspects.column_names)
+    model = raytrain.refit_run(run.directory, model__architecture=["textcnn"], train__epochs=1)
+    assert model.artifact == f"{run.directory}/refit" and model.task == "classify"
+    assert model.metrics["training"].keys() == {"textcnn"}
+    assert model.predictor().predict_proba(TEXTS).shape == (9, 2)
+    own = {"model__architecture": ["textcnn"], "train__epochs": 1}
+    assert raytrain.refit_run(run.directory, **own).metrics == model.metrics
+    assert any("nothing to train" in record.getMessage() for record in caplog.records)
+    assert capsys.readouterr().out == ""
+    with pytest.raises(ConfigError, match=r"folds\.repeats"):
+        raytrain.distill_run(run.directory, folds__repeats=2)
 
 
 @pytest.mark.slow

@@ -12,14 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 from one_fold import each_fold_alone
 from runs.test_jobs import ROOT, command, environment
-from tiny_run import make_rows, silent_console, silent_stages, tiny_config, tiny_overrides, write_csv
+from tiny_run import make_rows, silent_console, tiny_config, tiny_overrides, write_csv
 
 from raytrain.crossval.driver import train_run
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.ensemble.files import predict_file
 from raytrain.ensemble.load import build_predictor
 from raytrain.folds.log import read_log
-from raytrain.report.page import ReportOptions, write_report
+from raytrain.report.page import write_report
 
 pytestmark = pytest.mark.slow
 TEXTS = [row["text"] for row in make_rows(48)]
@@ -164,7 +164,7 @@ def test_the_report_names_the_scores_and_the_words_that_moved_the_ensemble(mixed
     config, _ = mixed
     run = f"{config.storage}/{config.name}"
     summary = json.loads((Path(run) / "summary.json").read_bytes())  # another test may have made it anew
-    assert write_report(run, ReportOptions(worst=3), silent_stages()) == f"{run}/report.html"
+    assert write_report(run, worst=3) == f"{run}/report.html"
     page = (Path(run) / "report.html").read_text(encoding="utf-8")
     for entry in (*summary["architectures"].values(), *summary["baselines"].values(), summary["ensemble"]):
         assert all(f"{value:.4f}" in page for value in entry["oof"].values())

@@ -69,7 +69,7 @@ def run(local_ray, tmp_path_factory):
 @pytest.fixture(scope="module")
 def refit(run):
     console = silent_console()
-    return refit_run(str(run), None, [], console), console.file.getvalue(), run / "refit"
+    return refit_run(str(run), None, [], console).metrics, console.file.getvalue(), run / "refit"
 
 
 def test_a_refit_has_one_model_of_each_architecture_which_learned_as_long_as_the_folds(run, refit):
@@ -107,7 +107,7 @@ def test_n_grams_are_those_of_all_rows(refit, tmp_path):
 def test_the_same_command_trains_nothing_again_and_another_one_is_refused(run, refit):
     before = (refit[2] / "manifest.json").stat().st_mtime_ns
     console = silent_console()
-    assert refit_run(str(run), None, [], console) is None
+    assert refit_run(str(run), None, [], console).metrics == refit[0]
     assert "nothing to train" in console.file.getvalue()
     with pytest.raises(ConfigError, match="another config"):
         refit_run(str(run), None, ["train.epochs=3"], silent_console())
@@ -133,7 +133,7 @@ def test_a_student_learns_the_ensembles_word_and_predicts(run, tmp_path):
     own += ["train.learning_rate=0.02", "train.encoder_learning_rate=0.005", "distill.temperature=2"]
     artifact = tmp_path / "student-artifact"
     arguments = str(run), str(texts), ["content"], str(artifact), own
-    summary = distill_run(*arguments, silent_console())
+    summary = distill_run(*arguments, silent_console()).metrics
     assert summary["taught"] == {
         "labelled_rows": 48,
         "with_out_of_fold": 48,
@@ -146,7 +146,7 @@ def test_a_student_learns_the_ensembles_word_and_predicts(run, tmp_path):
     new = [row["text"] for row in NEW]
     apart = np.abs(predict(artifact, new) - predict(run / "ensemble", new)).mean()
     assert apart < 0.2
-    assert distill_run(*arguments, silent_console()) is None
+    assert distill_run(*arguments, silent_console()).metrics == summary
     write_csv(texts, [{"content": "一丁"}])
     with pytest.raises(ConfigError, match="other inputs") as raised:
         distill_run(*arguments, silent_console())
@@ -157,7 +157,7 @@ def test_a_student_learns_the_ensembles_word_and_predicts(run, tmp_path):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_frozen_pretrained_student_reads_its_encoders_output(run, tmp_path, precision):
     own = ["train.epochs=2", f"train.precision={precision}"]
-    summary = distill_run(str(run), None, None, str(tmp_path / "student"), own, silent_console())
+    summary = distill_run(str(run), None, None, str(tmp_path / "student"), own, silent_console()).metrics
     assert summary["taught"]["unlabelled_texts"] == 0
     manifest = manifest_of(tmp_path / "student")
     assert (
@@ -171,7 +171,7 @@ def test_a_tagger_is_refitted_and_not_distilled(local_ray, tmp_path):
     config = tiny_tag_config(tmp_path, model__architecture="crf")
     train_run(config, silent_console())
     run = Path(config.storage) / config.name
-    summary = refit_run(str(run), None, [], silent_console())
+    summary = refit_run(str(run), None, [], silent_console()).metrics
     assert summary["training"]["crf"]["epochs"] == 6
     tagger = build_predictor(load_ensemble(str(run / "refit")), None)
     assert any(tagger.predict([text for text, _ in make_tagged(9, seed=5)]))

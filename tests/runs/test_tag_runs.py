@@ -14,7 +14,7 @@ from raytrain.crossval.driver import train_run
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.ensemble.files import PredictedRows, predict_file, predict_test
 from raytrain.ensemble.words import read_words
-from raytrain.report.page import ReportOptions, write_report
+from raytrain.report.page import write_report
 from raytrain.sweep.driver import run_sweep
 
 pytestmark = pytest.mark.slow
@@ -128,7 +128,7 @@ def test_finished_run_is_summed_up_without_training(reference):
 
 def test_the_report_names_the_scores_and_shows_the_spans(reference):
     directory, _, summary, _ = reference
-    place = write_report(str(directory / "runs" / "tiny"), ReportOptions(), silent_stages())
+    place = write_report(str(directory / "runs" / "tiny"))
     page = Path(place).read_text(encoding="utf-8")
     for entry in (*summary["architectures"].values(), summary["ensemble"]):
         assert all(f"{entry['oof'][name]:.4f}" in page for name in ("precision", "recall", "f1"))
