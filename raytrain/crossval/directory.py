@@ -46,7 +46,7 @@ def check_inputs(
         ConfigError: Naming the inputs that changed.
         ArtifactError: corpus.json cannot be read.
     """
-    inputs = {"data.path": corpus.sha256, **_fingerprints(config, encoder)}
+    inputs = {"data.path": corpus.sha256, **hash_inputs(config, encoder)}
     if not run.exists("config.yaml"):
         return inputs
     try:
@@ -124,7 +124,7 @@ def begin_run(run: Directory, config: Config, corpus: Corpus, inputs: dict[str, 
     run.write_bytes("config.yaml", config.to_yaml().encode())
 
 
-def _fingerprints(config: Config, encoder: EncoderFiles | None) -> dict[str, str]:
+def hash_inputs(config: Config, encoder: EncoderFiles | None) -> dict[str, str]:
     """A hash of each input file beside the corpus; of dictionaries, every byte."""
     prints, words = hash_labels(config), config.words
     reads = any(reads_words(name) for name in config.model.architectures)

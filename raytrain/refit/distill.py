@@ -14,7 +14,7 @@ from raytrain.config.defaults import num_epochs
 from raytrain.config.load import as_overrides
 from raytrain.config.schema import Config
 from raytrain.corpus.unlabelled import count_texts
-from raytrain.crossval.directory import identify
+from raytrain.crossval.directory import hash_inputs, identify
 from raytrain.crossval.driver import announce
 from raytrain.crossval.plan import Plan, load_plan
 from raytrain.crossval.prepare import PreparedRun
@@ -24,7 +24,7 @@ from raytrain.errors import ConfigError
 from raytrain.folds.spec import FoldData
 from raytrain.fusion.rule import FusionRule
 from raytrain.messages import logging_console
-from raytrain.pretrained.start import hash_encoder, hash_input
+from raytrain.pretrained.start import hash_input
 from raytrain.refit.finished import FinishedRun, change_config, read_finished, without_test
 from raytrain.refit.model import OneModel, read_model
 from raytrain.refit.place import Place, take_place
@@ -82,13 +82,13 @@ def distill_run(
         if texts is not None:
             count_texts(texts, own_columns, known_id_column(config.data.id, texts))
         prepared = prepare_rows(finished, config, False, stages)
-        prepared = replace(prepared, hashes=_inputs(config, ensemble, prepared, texts, own_columns))
+        prepared = replace(prepared, hashes=student_inputs(config, ensemble, prepared, texts, own_columns))
         rule = _student_rule(ensemble, config)
         if place.is_made(prepared.hashes, rule):
             console.print(f"{place.artifact} is there; nothing to train", highlight=False, markup=False)
             return read_model(place.artifact)
         connect(config.cluster.address)
-        oof, taught = read_oof(ensemble, prepared.corpus), None
+        oof, taught = read_oof(ensemble, prepared.corpus, finished.dropped), None
         if texts is not None:
             name = f"teacher-{identify(config, prepared.hashes)[:16]}.parquet"
             taught = ask_ensemble(ensemble, texts, own_columns, place.training, name, stages)
@@ -144,13 +144,19 @@ def student_config(run: FinishedRun, overrides: Sequence[str], texts: str | None
     return config
 
 
-def _inputs(
+def student_inputs(
     config: Config, ensemble: Ensemble, prepared: PreparedRun, texts: str | None, columns: list[str]
 ) -> dict[str, str]:
-    """What the student is made of, by name."""
-    inputs = dict(prepared.hashes)
-    if prepared.encoder.files:
-        inputs["encoder.checkpoint"] = hash_encoder(prepared.encoder)
+    """What a student is made of, by name: of encoder and words its own, where they are not the run's.
+
+    Args:
+        config: Of the student.
+        ensemble: The teacher.
+        prepared: With the hashes of the run.
+        texts: The file of texts without labels, if any.
+        columns: Its text columns.
+    """
+    inputs = prepared.hashes | hash_inputs(config, prepared.encoder)
     inputs["the run's ensemble"] = sha256(json_bytes([file.model_dump() for file in ensemble.manifest.files]))
     if texts is not None:
         inputs["--texts"] = f"{hash_input('--texts', Path(texts))} {' '.join(columns)}"

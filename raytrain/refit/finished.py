@@ -35,6 +35,11 @@ class FinishedRun:
         return f"{self.directory}/ensemble"
 
     @property
+    def dropped(self) -> list[str]:
+        """Where the dead folds lie that the ensemble was made without."""
+        return [f"{self.directory}/folds/{name}" for name in self.summary.get("dropped", [])]
+
+    @property
     def voting(self) -> list[str]:
         """The architectures that the ensemble's rule gives a weight; all without a rule."""
         rule = (self.summary.get("fusion") or {}).get("rule") or {}
@@ -81,7 +86,7 @@ def read_finished(location: str) -> FinishedRun:
         run.scores(config.model.architectures)["ensemble"]["oof"].items()
         for name in config.model.architectures:
             run.kept_epochs(name)
-        assert run.voting
+        assert run.voting and all(isinstance(name, str) for name in summary.get("dropped", []))
     except (LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
         raise ArtifactError(f"{location}/summary.json is damaged: {error!r}") from error
     return run

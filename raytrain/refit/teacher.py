@@ -1,14 +1,18 @@
 """What an ensemble says of the texts from which a student learns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.unlabelled import iter_texts
 from raytrain.crossval.inputs import Unlabelled
 from raytrain.ensemble.artifact import Ensemble
 from raytrain.ensemble.files import predict_apart
+from raytrain.errors import ArtifactError
+from raytrain.folds.result import read_fold_oof
 from raytrain.scores.oof import proba_of, read_oof_table
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
@@ -30,21 +34,30 @@ class Taught:
     proba: np.ndarray
 
 
-def read_oof(ensemble: Ensemble, corpus: Corpus) -> np.ndarray:
+def read_oof(ensemble: Ensemble, corpus: Corpus, dropped: Sequence[str] = ()) -> np.ndarray:
     """What a run's folds said of rows that they had not seen.
+
+    The run's scores count what dead folds said, too. A teacher does not: it would teach their constant.
 
     Args:
         ensemble: The run's artifact.
         corpus: What it was trained on.
+        dropped: Where the folds lie that the ensemble was made without.
 
     Returns:
-        (num_rows, num_classes) probabilities, NaN of rows that no fold covered.
+        (num_rows, num_classes) probabilities, NaN of rows that no fold covered, or a dropped one.
 
     Raises:
-        ArtifactError: They are of other rows or labels.
+        ArtifactError: They are of other rows or labels, or what a dropped fold said cannot be read.
     """
-    ids = corpus.table["id"].combine_chunks()
-    return read_oof_table(f"{ensemble.directory}/{OOF}", ensemble.read(OOF), corpus.labels, ids, corpus.path)
+    ids, where = corpus.table["id"].combine_chunks(), f"{ensemble.directory}/{OOF}"
+    proba = read_oof_table(where, ensemble.read(OOF), corpus.labels, ids, corpus.path).copy()
+    for location in dropped:
+        try:
+            proba[read_fold_oof(location)["row"].to_numpy()] = np.nan
+        except (FileNotFoundError, pa.ArrowException, KeyError, IndexError, ValueError) as error:
+            raise ArtifactError(f"{location}/result is damaged: {error!r}") from error
+    return proba
 
 
 def ask_ensemble(

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from crossval.test_plan import NUM_ROWS, plan_of, shared_of
@@ -5,7 +7,7 @@ from finished_run import write_finished
 from tiny_run import tiny_config, tiny_tag_config
 
 from raytrain.errors import ConfigError
-from raytrain.refit.distill import student_config, taught_data
+from raytrain.refit.distill import student_config, student_inputs, taught_data
 from raytrain.refit.finished import read_finished
 
 
@@ -85,3 +87,19 @@ def test_all_texts_are_learned_those_without_a_label_too():
     data = taught_data(plan, teacher)
     assert data.folds.is_train(0, 0).all() and data.folds.valid.shape == (1, NUM_ROWS + 2)
     assert data.targets[-2:].tolist() == [-1, -1] and data.teacher.dtype == np.float32
+
+
+def test_a_student_is_known_by_word_vectors_of_its_own(tmp_path):
+    """Of another file or of other content it is another student, though the run had none."""
+    run, vectors = run_of(tmp_path, "textcnn"), tmp_path / "own.txt"
+    ensemble = SimpleNamespace(manifest=SimpleNamespace(files=[]))
+    prepared = SimpleNamespace(hashes={"data.path": "a"}, encoder=SimpleNamespace(files=[]))
+    found = []
+    for content in ("天 0.1 0.2\n", "天 0.1 0.3\n", None):
+        own = [] if content is None else [f"words.vectors={vectors}"]
+        vectors.write_text(content or "", encoding="utf-8")
+        config = student_config(run, own, None)
+        found.append(student_inputs(config, ensemble, prepared, None, ["text"]))
+    assert all(inputs["data.path"] == "a" for inputs in found)
+    first, other, none = (inputs.get("words.vectors") for inputs in found)
+    assert first != other and None not in (first, other) and none is None

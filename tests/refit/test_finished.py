@@ -101,3 +101,13 @@ def test_keys_that_would_do_nothing_are_refused(tmp_path, run):
     with pytest.raises(ConfigError, match=r"ensemble\.threshold: the run has None, found 'accuracy'"):
         change_config(read_finished(str(run)), ["ensemble.threshold=accuracy"], ("train.",))
     assert change_config(read_finished(str(run)), ["cluster.max_failures=7"], ()).cluster.max_failures == 7
+
+
+def test_folds_that_were_dropped_are_known_by_their_place(tmp_path, run):
+    assert read_finished(str(run)).dropped == []
+    config = tiny_config(tmp_path, model__architecture="[textcnn,tfidf]")
+    run = write_finished(config, BOTH, dropped=["textcnn/r0-fold-01"])
+    assert read_finished(str(run)).dropped == [f"{run}/folds/textcnn/r0-fold-01"]
+    run = write_finished(config, BOTH, dropped=[1])
+    with pytest.raises(ArtifactError, match=r"summary\.json is damaged"):
+        read_finished(str(run))

@@ -34,6 +34,24 @@ def test_the_word_on_the_labelled_rows_is_out_of_fold_and_nan_where_no_fold_cove
     np.testing.assert_array_equal(read_oof(Artifact(OOF), CORPUS), [[0.25, 0.75], [np.nan, np.nan]])
 
 
+def test_what_a_dropped_fold_said_is_not_taught(tmp_path):
+    for name, rows in (("fold-00", [1]), ("fold-01", [0, 1])):
+        table = pa.table({"row": rows, "proba_0": [0.5] * len(rows), "proba_1": [0.5] * len(rows)})
+        Directory(tmp_path).write_bytes(f"{name}/result/oof.parquet", parquet_bytes(table))
+    said = Artifact(OOF | {"proba_0": [0.25, 0.5], "proba_1": [0.75, 0.5]})
+    alive = read_oof(said, CORPUS, [f"{tmp_path}/fold-00"])
+    np.testing.assert_array_equal(alive, [[0.25, 0.75], [np.nan, np.nan]])
+    assert np.isnan(read_oof(said, CORPUS, [f"{tmp_path}/fold-00", f"{tmp_path}/fold-01"])).all()
+
+
+@pytest.mark.parametrize("rows", [None, [2], ["甲"]])
+def test_a_dropped_fold_that_cannot_be_read_is_told(tmp_path, rows):
+    if rows is not None:
+        Directory(tmp_path).write_bytes("result/oof.parquet", parquet_bytes(pa.table({"row": rows})))
+    with pytest.raises(ArtifactError, match="result is damaged"):
+        read_oof(Artifact(OOF), CORPUS, [str(tmp_path)])
+
+
 @pytest.mark.parametrize(
     ("table", "said"),
     [
