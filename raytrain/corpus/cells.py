@@ -102,8 +102,8 @@ def refuse(summary: str, path: str | Path, problems: list[Problem], may_drop: bo
     """Raises what is wrong, if anything: first with the whole file, then row by row."""
     if not problems:
         return
-    # Where no row has a column, that is one problem and not one for each row.
+    # Where no row has a column, that is one problem, and nothing else is to be said of it.
     absent = {problem.column for problem in problems if problem.kind == "missing_column"}
-    told = [problem for problem in problems if problem.row is None or problem.column not in absent]
+    told = [one for one in problems if one.kind == "missing_column" or one.column not in absent]
     told.sort(key=lambda problem: problem.row or 0)
     raise CorpusError(summary, [problem.line(path, may_drop) for problem in told])

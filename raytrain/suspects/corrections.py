@@ -35,12 +35,13 @@ def correct_labels(corpus: Corpus, paths: Sequence[str | Path], num_folds: int, 
         The corpus with a further column `judged`, whether a person has looked at the row's label.
 
     Raises:
-        CorpusError: With every problem of the files: unknown ids, labels that the corpus does not have, two
-            labels for one row, texts of another corpus, no new label at all, a class with too few rows left.
+        CorpusError: With every problem of the files: what cannot be read, unknown ids, labels that the corpus
+            does not have, two labels for one row, texts of another corpus, no new label at all, a class with
+            too few rows left.
     """
     given = np.full(corpus.num_rows, _NONE, np.int32)
     reader = _Reader(corpus, given, has_ids)
-    lines = [problem.line(path) for path in paths for problem in reader.read(path)]
+    lines = [line for path in paths for line in _read(reader, path)]
     labels = corpus.table["label"].to_numpy()
     corrected = np.where(given >= 0, given, labels).astype(np.int32)
     left = np.bincount(corrected[given != _LEFT_OUT], minlength=len(corpus.labels))
@@ -52,6 +53,14 @@ def correct_labels(corpus: Corpus, paths: Sequence[str | Path], num_folds: int, 
     table = table.append_column("judged", pa.array(given != _NONE))
     changed = int((corrected != labels).sum())
     return replace(corpus, table=table, changed_labels=changed).without(given == _LEFT_OUT, DROPPED)
+
+
+def _read(reader: "_Reader", path: str | Path) -> list[str]:
+    """What is wrong with a file, be it that it cannot be read at all."""
+    try:
+        return [problem.line(path) for problem in reader.read(path)]
+    except CorpusError as error:
+        return [error.summary, *error.problems]
 
 
 def count_marked(path: str | Path) -> int:

@@ -1,4 +1,5 @@
 import hashlib
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -316,8 +317,14 @@ def test_what_is_wrong_with_times_is_told_with_all_else(tmp_path):
     assert "row 3, column text" in problems[-1]
 
 
-def test_a_missing_column_of_times_is_one_problem(tmp_path):
-    path = write_csv(tmp_path / "a.csv", [("好", 1), ("坏", 0)] * 2)
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_missing_column_of_times_is_one_problem(tmp_path, suffix):
+    rows, path = [("好", 1), ("坏", 0)] * 2, tmp_path / f"a.{suffix}"
+    if suffix == "csv":
+        write_csv(path, rows)
+    else:
+        lines = [json.dumps({"text": text, "label": label}) for text, label in rows]
+        path.write_text("\n".join(lines), encoding="utf-8")
     [problem] = problems_of(path, ["text"], "label", time="发布")
     assert "expected a column of this name" in problem
 

@@ -188,3 +188,14 @@ def test_marks_are_counted(tmp_path):
 def test_blanks_at_an_ids_ends_do_not_matter(tmp_path):
     own = corpus_of(ids=("a ", "b", "007", "d", "-e", "f"))
     assert corrected(written(tmp_path, {"a ": "真"}, own), own).changed_labels == 1
+
+
+def test_all_files_that_cannot_be_read_are_told_with_the_key_and_all_else(tmp_path):
+    wrong = written(tmp_path, {"a": "没有"})
+    (tmp_path / "b.xlsx").write_bytes(b"PK")
+    paths = [str(tmp_path / "none.csv"), str(tmp_path / "b.xlsx"), str(wrong)]
+    with pytest.raises(CorpusError) as raised:
+        correct_labels(corpus_of(), paths, 2, True)
+    assert raised.value.summary.startswith("data.labels: ")
+    missing, other, unknown = raised.value.problems
+    assert paths[0] in missing and "cannot tell the format" in other and "没有" in unknown
