@@ -224,8 +224,7 @@ def _describe(problem: Any, kind: type[WholeConfig]) -> str:
     ]
     key = ".".join(location) or "config"
     if problem["type"] == "extra_forbidden":
-        near = nearest_key(key, kind)
-        return f"{key}: unknown key" + (f"; did you mean {near}?" if near else "; see --help for the keys")
+        return f"{key}: unknown key" + _did_you_mean(nearest_key(key, kind), "; see --help for the keys")
     if problem["type"] == "missing":
         example = "; say e.g. data.path=FILE.csv" if key in ("data", "data.path") else ""
         return f"{key}: required, but not given{example}"
@@ -237,8 +236,11 @@ def _describe(problem: Any, kind: type[WholeConfig]) -> str:
     if problem["type"] != "literal_error":
         return found
     known = re.findall("'([^']*)'", problem["ctx"]["expected"])
-    alike = difflib.get_close_matches(str(problem["input"]), known, n=1, cutoff=0.6)
-    return found + (f"; did you mean {alike[0]}?" if alike else "")
+    return found + _did_you_mean(_nearest(str(problem["input"]), known))
+
+
+def _did_you_mean(near: str | None, otherwise: str = "") -> str:
+    return f"; did you mean {near}?" if near else otherwise
 
 
 @functools.cache
@@ -253,9 +255,13 @@ def config_keys(kind: type[WholeConfig] = Config) -> list[str]:
 
 def nearest_key(key: str, kind: type[WholeConfig] = Config) -> str | None:
     """The key that was likely meant, if any."""
-    keys = config_keys(kind)
-    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.6)
-    near = near or [known for known in keys if known.split(".")[-1] == key.split(".")[-1]]
+    return _nearest(key, config_keys(kind))
+
+
+def _nearest(name: str, known: Sequence[str]) -> str | None:
+    """The one of these that was likely meant: written alike, or with the same last part."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    near = near or [one for one in known if one.split(".")[-1] == name.split(".")[-1]]
     return near[0] if near else None
 
 
