@@ -18,6 +18,8 @@ _MIRROR = (
     "default: RAYTRAIN_MIRROR, else their publishers; of the Hugging Face hub, HF_ENDPOINT names another"
 )
 
+_LEAST_WIDTH = 100  # a name that is cut cannot be said back
+
 EXAMPLES = """{checkpoints} list
 {checkpoints} list --hub
 {checkpoints} fetch albert_tiny_zh hf:hfl/rbt3
@@ -63,7 +65,8 @@ def list_names(console: Console, of_hub: bool) -> None:
     """Prints the table of all names, of our own or of the hub's."""
     from raytrain.pretrained.fetch import hub_table, zoo_table
 
-    console.print(hub_table() if of_hub else zoo_table())
+    table = hub_table() if of_hub else zoo_table()
+    console.print(table, width=max(console.width, _LEAST_WIDTH), crop=False)
 
 
 def fetch_all(names: list[str], mirror: str | None, console: Console) -> None:

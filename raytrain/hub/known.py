@@ -25,7 +25,6 @@ class HubEntry:
     address: HubAddress
     kind: str
     shape: tuple[int, int, int]
-    language: str = "Chinese"
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from raytrain.config.hub_address import find_hub_address, is_hub_address
+from raytrain.config.hub_address import is_hub_address
 from raytrain.errors import ArchiveError, CheckpointError
 from raytrain.hub.known import HUB
 from raytrain.pretrained.archives import is_archive, unpack
@@ -58,7 +58,7 @@ def locate_checkpoint(location: str, console: Console, mirror: str | None = None
         return fetch(ZOO[location], console, mirror)
     if location in HUB:
         return fetch_hub(HUB[location].address, console)
-    near = _meant(location)
+    near = nearest_name(location)
     problems = [
         "expected `mini`, a name that `raytrain checkpoints list` or `list --hub` shows, "
         "hf:ORGANISATION/NAME, a directory, or an archive (.tar.gz, .zip) of one"
@@ -76,12 +76,6 @@ def is_fetched(location: str) -> bool:
     if location in HUB:
         return is_here(HUB[location].address)
     return location not in ZOO or find_kept(location) is not None
-
-
-def _meant(location: str) -> str | None:
-    """What was likely meant: a name of ours, or one of the hub without its `hf:`."""
-    address = find_hub_address(location)
-    return str(address) if address is not None else nearest_name(location)
 
 
 def _unpack_local(archive: Path, console: Console) -> Path:
@@ -111,12 +105,12 @@ def zoo_table() -> Table:
 def hub_table() -> Table:
     """Every encoder of the hub that is known to fit, what it is, and whether it is here."""
     table = Table(box=None, pad_edge=False)
-    for column in ("name", "repository", "kind", "language", "parameters", "here"):
+    for column in ("name", "publisher", "kind", "parameters", "here"):
         table.add_column(column, justify="right" if column == "parameters" else "left", no_wrap=True)
     for entry in HUB.values():
         count = f"{entry.num_parameters / 1e6:.1f} M"
         here = "yes" if is_here(entry.address) else "no"
-        table.add_row(entry.name, str(entry.address), entry.kind, entry.language, count, here)
+        table.add_row(entry.name, entry.address.organisation, entry.kind, count, here)
     return table
 
 

@@ -4,6 +4,7 @@ import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
+from raytrain.config.hub_address import find_hub_address
 from raytrain.errors import CheckpointError
 from raytrain.hub.known import HUB, HubEntry
 
@@ -89,7 +90,10 @@ ZOO: dict[str, ZooEntry] = {entry.name: entry for entry in _zoo()}
 
 
 def nearest_name(location: str) -> str | None:
-    """The name that was likely meant, if any."""
+    """The name that was likely meant, if any: one of the hub without its `hf:`, or one of ours."""
+    address = find_hub_address(location)
+    if address is not None:
+        return str(address)
     return next(iter(difflib.get_close_matches(location, [*ZOO, *HUB], n=1, cutoff=0.6)), None)
 
 
