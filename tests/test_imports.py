@@ -13,7 +13,7 @@ PACKAGE = Path(raytrain.__file__).parent
 # The rooms in the order of the data's way: a room imports only rooms before it; "" is the ground floor.
 ROOMS = [
     *("", "storage", "config", "files", "corpus", "splits", "text", "keywords", "scores", "fusion", "ngrams"),
-    *("suspects", "tensors", "network", "training", "pretrained", "folds", "pretraining", "ensemble"),
+    *("suspects", "tensors", "hub", "network", "training", "pretrained", "folds", "pretraining", "ensemble"),
     *("crossval", "refit", "report", "sweep", "commands"),
 ]
 MOST_MODULES = 14  # of a room that a stranger still understands

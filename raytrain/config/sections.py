@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from raytrain.config.hub_address import is_hub_address, parse_hub_address
 from raytrain.tasks import Architecture, Monitor, Pooling, reads_encoder
 
 AUTO = "auto"  # of words.keywords
@@ -119,8 +120,8 @@ class FoldsConfig(Section):
 class CheckpointConfig(Section):
     checkpoint: str = Field(
         "mini",
-        description="a name that `checkpoints list` shows, a directory, an archive, or mini, which comes "
-        "with the package",
+        description="a name that `checkpoints list` shows, hf:ORGANISATION/NAME[@REVISION] of the Hugging "
+        "Face hub, a directory, an archive, or mini, which comes with the package",
     )
     pretrained: bool = Field(
         True,
@@ -128,6 +129,13 @@ class CheckpointConfig(Section):
         "the corpus's vocabulary",
     )
     maxlen: int = Field(128, ge=4, description="longest text in tokens, [CLS] and [SEP] included")
+
+    @field_validator("checkpoint")
+    @classmethod
+    def _well_named(cls, location: str) -> str:
+        if is_hub_address(location):
+            parse_hub_address(location)
+        return location
 
 
 class EncoderConfig(CheckpointConfig):

@@ -118,14 +118,15 @@ def _schema_version(
 
 def _add_encoder(
     add: Callable[[str, bytes], str], shared: Shared, weights: Mapping[str, np.ndarray] | None
-) -> dict[str, str | None]:
-    """Config and vocabulary; the weights once, where they are frozen."""
+) -> dict[str, Any]:
+    """Config and vocabulary; the weights once, where they are frozen; whence it was fetched."""
     name, data = vocab_file(shared.encoder.vocab)
     return {
         "kind": shared.encoder.kind,
         "config": add("encoder/config.json", json_bytes(shared.encoder.config)),
         "vocab": add(f"encoder/{name}", data),
         "weights": None if weights is None else add("encoder/weights.safetensors", save_weights(weights)),
+        **({} if shared.encoder.origin is None else {"origin": shared.encoder.origin}),
     }
 
 

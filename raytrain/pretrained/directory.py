@@ -30,6 +30,7 @@ class EncoderFiles:
         weights: Prefix of a TensorFlow checkpoint, a file that `tensors.open` reads, or None for an untrained
             encoder.
         files: All that was read or will be.
+        origin: Of one that was fetched, whence: `source`, `sha256`, and of the hub `revision`.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class EncoderFiles:
     vocab: Vocab
     weights: str | None
     files: tuple[Path, ...] = ()
+    origin: dict[str, str] | None = None
 
 
 def untrained_mini(vocab: list[str], maxlen: int) -> EncoderFiles:

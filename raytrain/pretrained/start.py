@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from raytrain.config.sections import CheckpointConfig
 from raytrain.errors import ConfigError
 from raytrain.pretrained.directory import EncoderFiles, read_encoder, spare_rows, untrained_mini
 from raytrain.pretrained.fetch import locate_checkpoint
+from raytrain.pretrained.kept import find_origin
 from raytrain.storage.files import hash_file
 from raytrain.text.wordpiece import build_vocab
 
@@ -34,7 +36,7 @@ def find_start(
     encoder = read_encoder(str(directory), config.pretrained, config.maxlen)
     if spare := spare_rows(encoder):
         console.print(f"encoder.checkpoint={config.checkpoint}: {spare}", markup=False, highlight=False)
-    return encoder
+    return replace(encoder, origin=find_origin(directory))
 
 
 def hash_encoder(encoder: EncoderFiles) -> str:

@@ -4,7 +4,9 @@ import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
+from raytrain.config.hub_address import find_hub_address
 from raytrain.errors import CheckpointError
+from raytrain.hub.known import HUB, HubEntry
 
 # An ALBERT of four layers of 312, pretrained on Weibo posts: it comes with the package.
 MINI = Path(__file__).parent / "mini"
@@ -88,14 +90,19 @@ ZOO: dict[str, ZooEntry] = {entry.name: entry for entry in _zoo()}
 
 
 def nearest_name(location: str) -> str | None:
-    """The name that was likely meant, if any."""
-    return next(iter(difflib.get_close_matches(location, ZOO, n=1, cutoff=0.6)), None)
+    """The name that was likely meant, if any: one of the hub without its `hf:`, or one of ours."""
+    address = find_hub_address(location)
+    if address is not None:
+        return str(address)
+    return next(iter(difflib.get_close_matches(location, [*ZOO, *HUB], n=1, cutoff=0.6)), None)
 
 
-def find_entry(name: str) -> ZooEntry:
+def find_entry(name: str) -> ZooEntry | HubEntry:
     """The entry of a name. Raises CheckpointError where there is none, with what was likely meant."""
-    if name not in ZOO:
+    entry = ZOO.get(name) or HUB.get(name)
+    if entry is None:
         near = nearest_name(name)
         hint = f"; did you mean {near}?" if near else ""
-        raise CheckpointError(f"{name}: no such checkpoint", [f"expected one of {', '.join(ZOO)}{hint}"])
-    return ZOO[name]
+        expected = f"expected hf:ORGANISATION/NAME, or one of {', '.join([*ZOO, *HUB])}{hint}"
+        raise CheckpointError(f"{name}: no such checkpoint", [expected])
+    return entry

@@ -94,6 +94,8 @@ def provenance_section(facts: Facts) -> Markup:
         ["seed", str(facts.config.seed)],
         ["packages", ", ".join(f"{name} {version}" for name, version in packages.items())],
     ]
+    origin = (facts.manifest.get("encoder") or {}).get("origin") or {}
+    rows += [[f"encoder's {key}", element("code", told(value))] for key, value in origin.items()]
     inputs = facts.corpus.get("inputs") or {}
     rows += [[f"sha256 of {key}", element("code", told(value))] for key, value in inputs.items()]
     return element(

@@ -44,16 +44,27 @@ def shard_files(index: Path) -> dict[str, Path]:
     Raises:
         CheckpointError: The index is none, or files are missing, all of them named.
     """
-    places = _read_index(index)
-    names = sorted(set(places.values()))
+    places, names = _read_index(index), shard_names(index)
+    problems = [f"{name} is missing" for name in names if not (index.parent / name).is_file()]
+    if problems:
+        raise CheckpointError(f"{index}: its files cannot be used", problems)
+    return {name: index.parent / file for name, file in places.items()}
+
+
+def shard_names(index: Path) -> list[str]:
+    """The files that an index names, whether they are there or not.
+
+    Raises:
+        CheckpointError: The index is none, or names what cannot lie beside it.
+    """
+    names = sorted(set(_read_index(index).values()))
     wrong = [name for name in names if Path(name).name != name or Path(name).suffix not in SUFFIXES]
     problems = [f"expected the name of a file of arrays beside the index, found {name!a}" for name in wrong]
     if len(names) > MOST_SHARDS:
         problems = [f"expected {MOST_SHARDS:,} files at most, found {len(names):,}"]
-    problems = problems or [f"{name} is missing" for name in names if not (index.parent / name).is_file()]
     if problems:
         raise CheckpointError(f"{index}: its files cannot be used", problems)
-    return {name: index.parent / file for name, file in places.items()}
+    return names
 
 
 def _read_index(index: Path) -> dict[str, str]:

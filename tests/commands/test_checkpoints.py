@@ -3,9 +3,11 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from hub_server import COMMIT, serve_hub
 from pretrained.test_archives import FILES, write_tar, write_zip
 
 from raytrain.commands.program import main
+from raytrain.hub.known import HUB
 from raytrain.pretrained.zoo import ZOO
 
 TINY, BASE = ZOO["albert_tiny_zh"], ZOO["albert_base_zh"]
@@ -132,3 +134,49 @@ def test_a_checkpoint_that_cannot_be_loaded_exits_2(tmp_path, capsys, shown):
     shown.fits = False
     assert run("show", "mine") == 2
     assert "mine cannot be loaded" in capsys.readouterr().err
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    files = {"config.json": b"{}", "vocab.txt": b"[PAD]", "model.safetensors": b"weights"}
+    with serve_hub({"hfl/rbt3": {COMMIT: files}, "org/encoder": {COMMIT: files}}) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+        for name in ("HF_HUB_CACHE", "HF_TOKEN", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+            monkeypatch.delenv(name, raising=False)
+        yield server
+
+
+def test_encoders_of_the_hub_are_listed_apart(hub, capsys):
+    assert run("list", "--hub") == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert {line[0]: line[-1] for line in lines} == dict.fromkeys(HUB, "no")
+    assert hub.requests == []
+
+
+def test_encoders_of_the_hub_are_fetched_by_name_and_address_and_shown(hub, home, capsys, shown):
+    assert run("show", "hf:org/encoder") == 2
+    assert "raytrain checkpoints fetch hf:org/encoder" in capsys.readouterr().err
+    assert run("fetch", "rbt3", "hf:org/encoder") == 0
+    said = capsys.readouterr().out
+    assert f"rbt3: {home / 'hf--hfl--rbt3'}" in said
+    assert f"hf:org/encoder: {home / 'hf--org--encoder'}" in said
+    for name in ("rbt3", "hf:hfl/rbt3", "hf:org/encoder"):
+        assert run("show", name) == 0
+    assert [path.name for path in shown.found] == ["hf--hfl--rbt3", "hf--hfl--rbt3", "hf--org--encoder"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fetch", "hf:bert"], "expected hf:ORGANISATION/NAME"),
+        (["fetch", "hf:org/nothing"], "no such repository"),
+        (["fetch", "rbt3", "--mirror", "somewhere"], "HF_ENDPOINT"),
+        (["show", "hf:a/b/c"], "expected hf:ORGANISATION/NAME"),
+        (["fetch", "hfl/rbt3"], "did you mean hf:hfl/rbt3?"),
+    ],
+)
+def test_what_is_wrong_with_an_encoder_of_the_hub_is_one_message(hub, capsys, arguments, message):
+    assert run(*arguments) == 2
+    said = capsys.readouterr().err
+    assert message in said and "Traceback" not in said

@@ -66,6 +66,17 @@ def test_what_is_written_is_read_back(run):
         np.testing.assert_array_equal(ensemble.read_arrays(fold.file)["logits"], [spec.fold] * 40)
 
 
+def test_whence_the_encoder_was_fetched_stands_in_the_manifest(run):
+    origin = {"source": "https://hub/org/name", "revision": "a" * 40, "sha256": "b" * 64}
+    run.commit("textcnn", 0)
+    assert "origin" not in run.write()["encoder"]
+    assert (
+        run.write(replace(SHARED, encoder=replace(SHARED.encoder, origin=origin)))["encoder"]["origin"]
+        == origin
+    )
+    assert run.open().manifest.encoder.kind == "albert"
+
+
 def test_a_model_stands_in_the_manifest_with_what_prediction_needs(run):
     run.commit("finetune", 0)
     entry = run.write()["architectures"]["finetune"]["model"]

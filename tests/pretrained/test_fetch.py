@@ -8,7 +8,8 @@ from pretrained.test_archives import FILES, write_tar, write_zip
 from rich.console import Console
 
 from raytrain.errors import CheckpointError
-from raytrain.pretrained.fetch import checkpoints_directory, fetch, find_fetched, locate_checkpoint, zoo_table
+from raytrain.pretrained.fetch import fetch, locate_checkpoint, zoo_table
+from raytrain.pretrained.kept import checkpoints_directory, find_kept
 from raytrain.pretrained.zoo import ZOO
 
 TINY, BASE = ZOO["albert_tiny_zh"], ZOO["albert_base_zh"]
@@ -92,7 +93,7 @@ def test_changed_files_are_told_whenever_it_is_used(mirror):
 def test_added_files_are_told(mirror):
     directory = fetch(TINY, QUIET, str(mirror))
     (directory / "config.json").write_text("{}")
-    assert "config.json: was not in the archive" in refused(fetch, TINY, QUIET, str(mirror))
+    assert "config.json: was not there when it was fetched" in refused(fetch, TINY, QUIET, str(mirror))
 
 
 def test_a_home_that_is_no_directory_is_told(home, mirror):
@@ -150,7 +151,7 @@ def test_the_first_fetch_binds_those_after_it(mirror, home):
     message = refused(fetch, TINY, QUIET, str(other))
     recorded = json.loads((home / "albert_tiny_zh.json").read_text())["sha256"]
     assert recorded in message
-    assert find_fetched(TINY) is None
+    assert find_kept(TINY.name) is None
     assert read_all(fetch(TINY, QUIET, str(mirror))) == FILES
 
 

@@ -40,3 +40,11 @@ def test_packages_and_hashes_are_told(tmp_path):
     facts = read(write_run(tmp_path))
     told = provenance_section(facts)
     assert "raytrain 0.1.0" in told and facts.corpus["sha256"] in told and "2026-01-01T00:00:00" in told
+
+
+def test_whence_an_encoder_was_fetched_is_told(tmp_path):
+    facts = read(write_run(tmp_path))
+    assert "encoder's" not in provenance_section(facts)
+    facts.manifest["encoder"] = {"origin": {"source": "https://hub/org/<name>", "revision": "a" * 40}}
+    told = provenance_section(facts)
+    assert "https://hub/org/&lt;name&gt;" in told and "a" * 40 in told

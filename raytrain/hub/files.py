@@ -1,0 +1,127 @@
+"""Which files of a repository make an encoder, and their way into the cache."""
+
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from raytrain.errors import CheckpointError
+from raytrain.hub.client import HubClient, Listing
+from raytrain.tensors.open import INDEX, shard_names
+
+CONFIG = "config.json"
+_VOCABULARIES = ("vocab.txt", "tokenizer.json", "tokenizer_config.json")
+_SENTENCEPIECE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.model")
+# What a config or a vocabulary has at most: they are read whole.
+_MOST_SMALL_BYTES = 256 << 20
+
+
+class Download:
+    """The files that are wanted of a repository, and how far they have come.
+
+    Args:
+        client: Of the repository.
+        listing: What it holds.
+        order: Names of files of weights, of which the first that is there is wanted.
+        console: Where it is told what comes.
+        on_progress: Told (bytes done, bytes in all).
+    """
+
+    def __init__(
+        self,
+        client: HubClient,
+        listing: Listing,
+        order: Sequence[str],
+        console: Console,
+        on_progress: Callable[[int, int | None], None],
+    ):
+        self._client, self._listing, self._order = client, listing, order
+        self._console, self._on_progress = console, on_progress
+
+    def fetch(self) -> dict[str, Path]:
+        """Fetches what `read_encoder` reads. Returns the place of each in the cache."""
+        small, weights = self._choose()
+        places: dict[str, Path] = {}
+        self._check_disk([*small, weights])
+        self._fetch_all([*small, weights] if weights.endswith(INDEX) else small, places)
+        large = [weights]
+        if weights.endswith(INDEX):
+            large = self._shards(places[weights])
+            self._check_disk(large)
+        self._tell(large)
+        self._fetch_all(large, places)
+        return places
+
+    def _choose(self) -> tuple[list[str], str]:
+        """The config and the vocabularies, and the weights in one format."""
+        files, address = self._listing.files, self._client.address
+        vocabularies = [name for name in files if name in _VOCABULARIES or _SENTENCEPIECE.fullmatch(name)]
+        weights = next((name for name in self._order if name in files), None)
+        problems = [] if CONFIG in files else [f"expected {CONFIG}, found none"]
+        if not vocabularies:
+            problems.append(f"expected {', '.join(_VOCABULARIES)} or a *.model of SentencePiece, found none")
+        if weights is None:
+            beside = [name for name in files if "/" not in name and not name.startswith(".")]
+            found = ", ".join(sorted(beside)[:20]) or "no file"
+            problems.append(f"expected weights as {', '.join(self._order)}; found {found}")
+        small = [CONFIG, *sorted(vocabularies)]
+        problems += [
+            f"{name}: expected {_MOST_SMALL_BYTES:,} bytes at most, found {files[name].size:,}"
+            for name in small
+            if name in files and (files[name].size or 0) > _MOST_SMALL_BYTES
+        ]
+        if problems or weights is None:
+            if self._client.is_offline:
+                problems.append(
+                    "offline, only what the cache holds can be used; unset HF_HUB_OFFLINE to fetch"
+                )
+            raise CheckpointError(f"{address}: no encoder that can be read", problems)
+        return small, weights
+
+    def _shards(self, index: Path) -> list[str]:
+        names = shard_names(index)
+        missing = [name for name in names if name not in self._listing.files]
+        if missing:
+            problems = [f"{name}: named by {index.name}, but not in the repository" for name in missing]
+            raise CheckpointError(f"{self._client.address}: weights are missing", problems)
+        return names
+
+    def _size(self, names: list[str]) -> int:
+        return sum(self._listing.files[name].size or 0 for name in names)
+
+    def _check_disk(self, names: list[str]) -> None:
+        """Raises CheckpointError where the disk has not room for what is not in the cache yet."""
+        cache = self._client.cache
+        kept = self._client.folder / "snapshots" / self._listing.commit
+        coming = [name for name in names if not (kept / name).exists()]
+        there = next((path for path in (cache, *cache.parents) if path.exists()), Path("/"))
+        needed, free = self._size(coming), shutil.disk_usage(there).free
+        if needed > free:
+            problems = [f"expected {needed:,} bytes free, found {free:,}", "HF_HUB_CACHE names another place"]
+            raise CheckpointError(f"{cache}: the disk has no room for {self._client.address}", problems)
+
+    def _tell(self, large: list[str]) -> None:
+        if not self._client.is_offline:
+            told = f"{self._client.address} at {self._listing.commit[:12]}: {self._size(large) / 1e6:,.1f} MB"
+            self._console.print(
+                f"{told} ({', '.join(large[:3])}{', …' if large[3:] else ''})", highlight=False
+            )
+
+    def _fetch_all(self, names: list[str], places: dict[str, Path]) -> None:
+        total, before = self._size(names), 0
+        for name in names:
+            places[name] = self._fetch_one(name, before, total)
+            before += self._listing.files[name].size or 0
+
+    def _fetch_one(self, name: str, before: int, total: int) -> Path:
+        size = self._listing.files[name].size
+
+        def on_bytes(done: int) -> None:
+            self._on_progress(before + done, total)
+            if size is not None and done > size:
+                told = f"expected {size:,} bytes, as its hub lists it; more come"
+                raise CheckpointError(f"{self._client.url}: {name}: cannot be fetched", [told])
+
+        return self._client.fetch(self._listing.commit, name, on_bytes)

@@ -1,0 +1,103 @@
+"""The encoders of the Hugging Face hub that are known to fit, by a short name."""
+
+import difflib
+from dataclasses import dataclass
+
+from raytrain.config.hub_address import HubAddress
+
+# Of BERT: rows of the embeddings of positions and of segments (Devlin et al. 2019).
+_POSITIONS, _SEGMENTS = 512, 2
+# Width of the embedding of the small ELECTRA (Clark et al. 2020, table 6).
+_SMALL_ELECTRA = 128
+
+
+@dataclass(frozen=True)
+class HubEntry:
+    """An encoder of the Hugging Face hub that is known to fit.
+
+    Attributes:
+        address: Its repository.
+        kind: What its config makes it, such as `bert` or `roformer_v2`.
+        shape: Layers, hidden size, and tokens of its vocabulary; the feed-forward layer is four times as wide
+            as the hidden size.
+    """
+
+    address: HubAddress
+    kind: str
+    shape: tuple[int, int, int]
+
+    @property
+    def name(self) -> str:
+        """What it is called for short."""
+        return self.address.name
+
+    @property
+    def num_parameters(self) -> int:
+        """Parameters of the encoder: embeddings and layers, without pooler and heads."""
+        layers, hidden, vocab_size = self.shape
+        width = _SMALL_ELECTRA if self.kind == "electra" and hidden < 768 else hidden
+        positions, segments = _EXTRA_ROWS.get(self.kind, (_POSITIONS, _SEGMENTS))
+        if self.kind == "roformer_v2":  # no bias, and norms without a scale (Su et al. 2022)
+            return (vocab_size + segments) * width + layers * 12 * hidden * hidden
+        embeddings = (vocab_size + positions + segments + 2) * width
+        turned = 0 if width == hidden else (width + 1) * hidden
+        return embeddings + turned + layers * (12 * hidden * hidden + 13 * hidden)
+
+
+# Rows of the embeddings of positions and of segments, of ERNIE of tasks too (Sun et al. 2021); rotary
+# (Su et al. 2021) and relative positions (Wei et al. 2019) have no rows.
+_EXTRA_ROWS = {"ernie": (2048, 4 + 3), "nezha": (0, 2), "roformer": (0, 2), "roformer_v2": (0, 2)}
+_BASE, _LARGE = (12, 768, 21128), (24, 1024, 21128)
+# By publisher and kind; sizes are those that the publishers' pages and configs tell.
+_OF_THE_HUB: dict[tuple[str, str], dict[str, tuple[int, int, int]]] = {
+    ("hfl", "bert"): {
+        "chinese-roberta-wwm-ext": _BASE,
+        "chinese-roberta-wwm-ext-large": _LARGE,
+        "chinese-macbert-base": _BASE,
+        "chinese-macbert-large": _LARGE,
+        "chinese-bert-wwm-ext": _BASE,
+        "chinese-lert-small": (12, 256, 21128),
+        "chinese-lert-base": _BASE,
+        "chinese-lert-large": _LARGE,
+        "rbt3": (3, 768, 21128),
+        "rbt6": (6, 768, 21128),
+        "rbtl3": (3, 1024, 21128),
+    },
+    ("hfl", "electra"): {
+        "chinese-electra-180g-small-discriminator": (12, 256, 21128),
+        "chinese-electra-180g-base-discriminator": _BASE,
+    },
+    ("google-bert", "bert"): {"bert-base-chinese": _BASE},
+    ("nghuyong", "ernie"): {
+        "ernie-3.0-nano-zh": (4, 312, 40000),
+        "ernie-3.0-micro-zh": (4, 384, 40000),
+        "ernie-3.0-mini-zh": (6, 384, 40000),
+        "ernie-3.0-medium-zh": (6, 768, 40000),
+        "ernie-3.0-base-zh": (12, 768, 40000),
+    },
+    ("junnyu", "roformer"): {
+        "roformer_chinese_char_small": (6, 384, 12000),
+        "roformer_chinese_char_base": (12, 768, 12000),
+    },
+    ("junnyu", "roformer_v2"): {
+        "roformer_v2_chinese_char_small": (6, 384, 12000),
+        "roformer_v2_chinese_char_base": (12, 768, 12000),
+        "roformer_v2_chinese_char_large": (24, 1024, 12000),
+    },
+    ("sijunhe", "nezha"): {"nezha-cn-base": _BASE, "nezha-large-wwm": _LARGE},
+    ("uer", "bert"): {
+        f"chinese_roberta_L-{layers}_H-{hidden}": (layers, hidden, 21128)
+        for layers, hidden in ((2, 128), (4, 256), (4, 512), (8, 512), (12, 768))
+    },
+}
+HUB: dict[str, HubEntry] = {
+    name: HubEntry(HubAddress(publisher, name), kind, shape)
+    for (publisher, kind), names in _OF_THE_HUB.items()
+    for name, shape in names.items()
+}
+
+
+def nearest_repository(repository: str) -> str | None:
+    """The repository of the hub that was likely meant, `ORGANISATION/NAME`, if any."""
+    known = [entry.address.repository for entry in HUB.values()]
+    return next(iter(difflib.get_close_matches(repository, known, n=1, cutoff=0.7)), None)
