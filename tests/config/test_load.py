@@ -321,10 +321,13 @@ def test_a_directory_is_no_config(tmp_path):
         load_config(tmp_path)
 
 
-@settings(deadline=None)
+# No key takes an infinity or what is no number: as words they are refused there.
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats(allow_nan=False) | st.text(),
+        st.none() | st.booleans() | st.integers(-(2**40), 2**40) | FINITE | st.text(),
         lambda inner: st.lists(inner, max_size=3),
         max_leaves=5,
     )
@@ -332,5 +335,4 @@ def test_a_directory_is_no_config(tmp_path):
 def test_a_value_from_python_is_the_same_as_an_override(value):
     [override] = as_overrides({"a__b": value})
     found = OmegaConf.to_container(OmegaConf.from_dotlist([override]))
-    if not isinstance(value, float) or np.isfinite(value):
-        assert found == {"a": {"b": value}}
+    assert found == {"a": {"b": value}}
