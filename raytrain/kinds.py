@@ -86,3 +86,19 @@ def num_tasks(kind: str, config: Mapping[str, Any]) -> int:
     if kind != "ernie" or not config.get("use_task_id", False):
         return 0
     return int(config.get("task_type_vocab_size", 3))
+
+
+def encoder_parameters(kind: str, config: Mapping[str, Any]) -> int:
+    """Parameters of an encoder without its pooler (Devlin et al. 2019, Lan et al. 2020)."""
+    described = KINDS[kind]
+    hidden, inner, width = config["hidden_size"], config["intermediate_size"], embedding_width(kind, config)
+    rows = config["vocab_size"] + config.get("type_vocab_size", 2) + num_tasks(kind, config)
+    if described.positions == LEARNED:
+        rows += most_positions(kind, config)
+    embeddings, layer = rows * width, 4 * hidden * hidden + 2 * hidden * inner
+    if width != hidden:
+        embeddings += width * hidden + hidden
+    if not described.is_bare:
+        embeddings += 2 * width
+        layer += 4 * hidden + inner + hidden + 4 * hidden
+    return int(embeddings + layer * (1 if described.shares_layers else config["num_hidden_layers"]))

@@ -1,11 +1,22 @@
-"""Which kind of encoder a config describes."""
+"""Which kind of encoder a config describes, and how large it is."""
+
+import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
 
 import pytest
 from encoder_kinds import OF_KIND
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raytrain.kinds import KINDS, embedding_width, find_kind, most_positions, num_tasks
+from raytrain.kinds import (
+    KINDS,
+    embedding_width,
+    encoder_parameters,
+    find_kind,
+    most_positions,
+    num_tasks,
+)
+from raytrain.network.build import build_model
+from raytrain.network.weights import encoder_variables
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -52,3 +63,12 @@ def test_tasks_are_ernies_where_it_uses_them():
     assert num_tasks("ernie", {"use_task_id": True}) == 3  # transformers' default
     assert num_tasks("ernie", {"use_task_id": True, "task_type_vocab_size": 16}) == 16
     assert num_tasks("ernie", {"task_type_vocab_size": 16}) == num_tasks("bert", {"use_task_id": True}) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parameters_are_those_of_the_built_encoder(encoder_config, kind):
+    config = encoder_config(kind)
+    model = build_model("finetune", kind, config, 2, (2, 1), True, 0.1, seed=0)
+    assert encoder_parameters(kind, config) == sum(
+        int(variable.shape.num_elements()) for variable in encoder_variables(model).values()
+    )

@@ -1,7 +1,6 @@
 """Before the first epoch: whether every node reaches the storage, and whether its disk has room."""
 
 import shutil
-from collections.abc import Mapping
 from typing import Any
 
 import ray
@@ -9,7 +8,7 @@ import ray
 from raytrain.cluster import on_node
 from raytrain.errors import ClusterError, RaytrainError
 from raytrain.folds.spec import ModelSettings
-from raytrain.kinds import KINDS, LEARNED, embedding_width, most_positions, num_tasks
+from raytrain.kinds import encoder_parameters
 from raytrain.storage.directory import Directory
 
 ANSWER_SECONDS = 120.0
@@ -90,19 +89,3 @@ def learned_bytes(model: ModelSettings) -> int:
     head = rows * columns + 3_000 * (config["hidden_size"] + columns) + 1_000_000
     encoder = encoder_parameters(model.kind, config) if model.train_encoder else 0
     return FLOAT_BYTES * (head + encoder)
-
-
-def encoder_parameters(kind: str, config: Mapping[str, Any]) -> int:
-    """Parameters of an encoder without its pooler (Devlin et al. 2019, Lan et al. 2020)."""
-    described = KINDS[kind]
-    hidden, inner, width = config["hidden_size"], config["intermediate_size"], embedding_width(kind, config)
-    rows = config["vocab_size"] + config.get("type_vocab_size", 2) + num_tasks(kind, config)
-    if described.positions == LEARNED:
-        rows += most_positions(kind, config)
-    embeddings, layer = rows * width, 4 * hidden * hidden + 2 * hidden * inner
-    if width != hidden:
-        embeddings += width * hidden + hidden
-    if not described.is_bare:
-        embeddings += 2 * width
-        layer += 4 * hidden + inner + hidden + 4 * hidden
-    return int(embeddings + layer * (1 if described.shares_layers else config["num_hidden_layers"]))

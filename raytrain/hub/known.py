@@ -4,9 +4,8 @@ import difflib
 from dataclasses import dataclass
 
 from raytrain.config.hub_address import HubAddress
+from raytrain.kinds import encoder_parameters
 
-# Of BERT: rows of the embeddings of positions and of segments (Devlin et al. 2019).
-_POSITIONS, _SEGMENTS = 512, 2
 # Width of the embedding of the small ELECTRA (Clark et al. 2020, table 6).
 _SMALL_ELECTRA = 128
 
@@ -35,18 +34,26 @@ class HubEntry:
     def num_parameters(self) -> int:
         """Parameters of the encoder: embeddings and layers, without pooler and heads."""
         layers, hidden, vocab_size = self.shape
-        width = _SMALL_ELECTRA if self.kind == "electra" and hidden < 768 else hidden
-        positions, segments = _EXTRA_ROWS.get(self.kind, (_POSITIONS, _SEGMENTS))
-        if self.kind == "roformer_v2":  # no bias, and norms without a scale (Su et al. 2022)
-            return (vocab_size + segments) * width + layers * 12 * hidden * hidden
-        embeddings = (vocab_size + positions + segments + 2) * width
-        turned = 0 if width == hidden else (width + 1) * hidden
-        return embeddings + turned + layers * (12 * hidden * hidden + 13 * hidden)
+        config = {
+            "vocab_size": vocab_size,
+            "hidden_size": hidden,
+            "intermediate_size": 4 * hidden,
+            "num_hidden_layers": layers,
+        }
+        if self.kind == "electra" and hidden < _BASE[1]:
+            config["embedding_size"] = _SMALL_ELECTRA
+        return encoder_parameters(self.kind, config | _OF_KIND.get(self.kind, {}))
 
 
-# Rows of the embeddings of positions and of segments, of ERNIE of tasks too (Sun et al. 2021); rotary
-# (Su et al. 2021) and relative positions (Wei et al. 2019) have no rows.
-_EXTRA_ROWS = {"ernie": (2048, 4 + 3), "nezha": (0, 2), "roformer": (0, 2), "roformer_v2": (0, 2)}
+# What configs of ERNIE 3.0 say beside the shape (Sun et al. 2021).
+_OF_KIND = {
+    "ernie": {
+        "max_position_embeddings": 2048,
+        "type_vocab_size": 4,
+        "use_task_id": True,
+        "task_type_vocab_size": 3,
+    }
+}
 _BASE, _LARGE = (12, 768, 21128), (24, 1024, 21128)
 # By publisher and kind; sizes are those that the publishers' pages and configs tell.
 _OF_THE_HUB: dict[tuple[str, str], dict[str, tuple[int, int, int]]] = {

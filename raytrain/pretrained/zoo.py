@@ -7,6 +7,7 @@ from pathlib import Path
 from raytrain.config.hub_address import find_hub_address
 from raytrain.errors import CheckpointError
 from raytrain.hub.known import HUB, HubEntry
+from raytrain.kinds import encoder_parameters
 
 # An ALBERT of four layers of 312, pretrained on Weibo posts: it comes with the package.
 MINI = Path(__file__).parent / "mini"
@@ -14,7 +15,6 @@ MINI = Path(__file__).parent / "mini"
 _GOOGLE = "https://storage.googleapis.com"
 # Width of ALBERT's factorized embedding, in every size (Lan et al. 2020, table 1).
 _EMBEDDING_SIZE = 128
-_POSITIONS, _SEGMENTS = 512, 2
 # Layers and hidden size; the feed-forward layer is four times as wide.
 _SIZES = {
     "tiny": (4, 312),
@@ -56,13 +56,14 @@ class ZooEntry:
     @property
     def num_parameters(self) -> int:
         """Parameters of the encoder: embeddings and layers, without pooler and language model."""
-        hidden = self.hidden_size
-        layer = 12 * hidden * hidden + 13 * hidden
-        width = _EMBEDDING_SIZE if self.kind == "albert" else hidden
-        embeddings = (self.vocab_size + _POSITIONS + _SEGMENTS + 2) * width
-        if self.kind == "albert":
-            return embeddings + (width + 1) * hidden + layer
-        return embeddings + self.num_hidden_layers * layer
+        config = {
+            "vocab_size": self.vocab_size,
+            "hidden_size": self.hidden_size,
+            "intermediate_size": 4 * self.hidden_size,
+            "num_hidden_layers": self.num_hidden_layers,
+            "embedding_size": _EMBEDDING_SIZE,  # of ALBERT's kind alone it is read
+        }
+        return encoder_parameters(self.kind, config)
 
 
 def _albert(size: str, version: str, bucket: str, archive: str) -> ZooEntry:

@@ -5,11 +5,10 @@ from collections import namedtuple
 
 import pytest
 
-from raytrain.crossval.preflight import encoder_parameters, learned_bytes, needed_bytes, storage_problem
+from raytrain.crossval.preflight import learned_bytes, needed_bytes, storage_problem
 from raytrain.folds.spec import ModelSettings
-from raytrain.kinds import KINDS
 from raytrain.network.build import build_model
-from raytrain.network.weights import encoder_variables, learned_variables
+from raytrain.network.weights import learned_variables
 from raytrain.storage.directory import Directory
 
 Usage = namedtuple("Usage", "total used free")
@@ -24,13 +23,6 @@ def run(tmp_path):
 
 def count(variables):
     return sum(int(variable.shape.num_elements()) for variable in variables.values())
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_parameters_are_those_of_the_built_encoder(encoder_config, kind):
-    config = encoder_config(kind)
-    model = build_model("finetune", kind, config, 2, (2, 1), True, 0.1, seed=0)
-    assert encoder_parameters(kind, config) == count(encoder_variables(model))
 
 
 @pytest.mark.parametrize("architecture", ["finetune", "textcnn", "rnn_cnn"])
