@@ -154,9 +154,9 @@ def _two_spellings(class_rows: Mapping[str, int], column: str) -> list[Problem]:
     problems = []
     for names in spellings.values():
         if len(names) > 1:
-            found = ", ".join(f"{name!a} ({class_rows[name]:,} rows)" for name in names)
-            if all(name.isascii() or name.isprintable() for name in names):
-                found = ", ".join(f"{name!r} ({class_rows[name]:,} rows)" for name in names)
+            is_seen = all(name.isascii() or name.isprintable() for name in names)
+            show = repr if is_seen else ascii  # what cannot be seen is told by its number
+            found = ", ".join(f"{show(name)} ({class_rows[name]:,} rows)" for name in names)
             message = f"expected one spelling of each label, found {found}; write one of them throughout"
             problems.append(Problem("two_spellings", None, column, message))
     return problems

@@ -52,11 +52,7 @@ def open_weights(kind: str, path: str) -> Weights:
         raise CheckpointError(f"{path}: not a TensorFlow checkpoint: {error}") from error
     if any(name.startswith("bert/encoder/layer_shared/") for name in shapes):
         return _open_layer_shared(path, shapes, reader.get_tensor)
-    sources = {bert_name(name): name for name in shapes}
-    if len(sources) < len(shapes):
-        raise CheckpointError(
-            f"{path}: holds one variable under two names", sorted(shapes.keys() - set(sources.values()))
-        )
+    sources = _sources(path, {name: bert_name(name) for name in shapes})
     layout = f"Google's {kind.upper()}, a TensorFlow checkpoint"
     own = {name: shapes[source] for name, source in sources.items()}
     return Weights(path, layout, own, lambda name: reader.get_tensor(sources[name]))
@@ -101,11 +97,7 @@ def _open_tensors(kind: str, path: str) -> Weights:
         raise CheckpointError(f"{path}: weights of a Keras model by keras-bert or bert4keras", [_SAVE_ANEW])
     plain = _without_wrapper(tensors.shapes)
     paths = {source: hugging_face_path(name) if is_keras else name for source, name in plain.items()}
-    names = {source: google_name(kind, name) for source, name in paths.items()}
-    sources = {name: source for source, name in names.items()}
-    if len(sources) < len(names):
-        twice = sorted(source for source, name in names.items() if sources[name] != source)
-        raise CheckpointError(f"{path}: holds one variable under two names", twice)
+    sources = _sources(path, {source: google_name(kind, name) for source, name in paths.items()})
     turned = {name for name, source in sources.items() if is_turned(name) and name != source and not is_keras}
     own = {name: tensors.shapes[source] for name, source in sources.items()}
     own = {name: shape[::-1] if name in turned else shape for name, shape in own.items()}
@@ -115,6 +107,15 @@ def _open_tensors(kind: str, path: str) -> Weights:
         return array.T if name in turned else array
 
     return Weights(path, f"Hugging Face's {kind.upper()}, {tensors.form}", own, read)
+
+
+def _sources(path: str, names: dict[str, str]) -> dict[str, str]:
+    """Of names in the file to Google's the other direction. Raises CheckpointError where two are one."""
+    sources = {name: source for source, name in names.items()}
+    twice = sorted(source for source, name in names.items() if sources[name] != source)
+    if twice:
+        raise CheckpointError(f"{path}: holds one variable under two names", twice)
+    return sources
 
 
 def _without_wrapper(shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:

@@ -44,7 +44,8 @@ def shard_files(index: Path) -> dict[str, Path]:
     Raises:
         CheckpointError: The index is none, or files are missing, all of them named.
     """
-    places, names = _read_index(index), shard_names(index)
+    places = _read_index(index)
+    names = _names_in(index, places)
     problems = [f"{name} is missing" for name in names if not (index.parent / name).is_file()]
     if problems:
         raise CheckpointError(f"{index}: its files cannot be used", problems)
@@ -57,7 +58,11 @@ def shard_names(index: Path) -> list[str]:
     Raises:
         CheckpointError: The index is none, or names what cannot lie beside it.
     """
-    names = sorted(set(_read_index(index).values()))
+    return _names_in(index, _read_index(index))
+
+
+def _names_in(index: Path, places: dict[str, str]) -> list[str]:
+    names = sorted(set(places.values()))
     wrong = [name for name in names if Path(name).name != name or Path(name).suffix not in SUFFIXES]
     problems = [f"expected the name of a file of arrays beside the index, found {name!a}" for name in wrong]
     if len(names) > MOST_SHARDS:
