@@ -3,7 +3,8 @@
 import contextlib
 import hashlib
 import http.server
-import threading
+
+from local_server import served
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -56,12 +57,5 @@ def serve(files, failures=(), tagged=True):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.files, server.failures, server.tagged, server.requests = dict(files), list(failures), tagged, []
     server.ignores_if_range, server.most_at_once = False, None
-    server.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
+    with served(server):
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

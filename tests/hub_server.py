@@ -4,8 +4,9 @@ import contextlib
 import hashlib
 import http.server
 import json
-import threading
 import urllib.parse
+
+from local_server import served
 
 COMMIT, LATER = "a" * 40, "b" * 40
 _ERRORS = {"RepoNotFound": 401, "RevisionNotFound": 404, "EntryNotFound": 404, "GatedRepo": 403}
@@ -128,13 +129,6 @@ def serve_hub(repositories):
     server.gated, server.token, server.others = (), "hf_right", {}
     server.statuses, server.cuts, server.changed, server.blobs = [], [], {}, {}
     server.sizes, server.answer, server.requests, server.tokens = {}, {}, [], []
-    server.url = f"http://127.0.0.1:{server.server_port}"
     server.cdn = f"http://localhost:{server.server_port}"  # another host, which no token is sent to
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
+    with served(server):
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

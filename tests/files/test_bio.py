@@ -38,7 +38,9 @@ def test_any_characters_come_back_with_their_tags(tmp_path_factory, texts):
     """Blanks of every kind, and what other tools take for the end of a line, are characters too."""
     path = tmp_path_factory.mktemp("bio") / "a.bio"
     content = "\n".join("".join(f"{char} {tag}\n" for char, tag in text) for text in texts)
-    path.write_text(content, encoding="utf-8", newline="\n")
+    # A file that begins with this character begins with a mark of its encoding, unless one stands before it.
+    encoding = "utf-8-sig" if content.startswith("\ufeff") else "utf-8"
+    path.write_text(content, encoding=encoding, newline="\n")
     problems = []
     found = list(bio_lines(path, problems))
     assert problems == []

@@ -1,8 +1,6 @@
-import csv
-import io
-import json
-
 import pytest
+from text_files import csv_bytes, jsonl_bytes, kinds
+from text_files import write_bytes as write
 
 from raytrain.files.encodings import SHOWN_LINES, Problem, detect_encoding, encoding_line
 from raytrain.files.tables import iter_rows
@@ -17,25 +15,6 @@ def values(path):
     rows, problems = read(path)
     assert problems == []
     return [row["text"] for _, row in rows]
-
-
-def csv_bytes(texts):
-    buffer = io.StringIO()
-    csv.writer(buffer).writerows([["label", "text"], *([str(i), text] for i, text in enumerate(texts))])
-    return buffer.getvalue().encode()
-
-
-def jsonl_bytes(texts):
-    return "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts).encode()
-
-
-def write(path, data):
-    path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return path
-
-
-def kinds(problems):
-    return [problem.kind for problem in problems]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030", "gbk"])

@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from text_files import csv_bytes, jsonl_bytes, kinds
+from text_files import write_bytes as write
 
 from raytrain.errors import CorpusError
 from raytrain.files.encodings import CHUNK_BYTES
@@ -39,26 +41,6 @@ def values(path, column="text"):
     rows, problems = read(path, [column])
     assert problems == []
     return [row[column] for _, row in rows]
-
-
-def csv_bytes(texts, delimiter=",", line_end="\r\n"):
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, delimiter=delimiter, lineterminator=line_end)
-    writer.writerows([["label", "text"], *([str(i), text] for i, text in enumerate(texts))])
-    return buffer.getvalue().encode()
-
-
-def jsonl_bytes(texts, ensure_ascii=False):
-    return "".join(json.dumps({"text": t}, ensure_ascii=ensure_ascii) + "\n" for t in texts).encode()
-
-
-def write(path, data):
-    path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return path
-
-
-def kinds(problems):
-    return [problem.kind for problem in problems]
 
 
 @pytest.mark.parametrize("compression", COMPRESS)
