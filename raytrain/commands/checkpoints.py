@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     commands = parser.add_subparsers(dest="command", required=True, metavar="list | fetch | show")
     listing = commands.add_parser("list", help="every name, what it is, and whether it is here")
     listing.add_argument(
-        "--hub", action="store_true", help="of the Hugging Face hub those that are known to fit"
+        "--hub", action="store_true", help="of the Hugging Face hub the common ones of kinds that are read"
     )
     fetching = commands.add_parser("fetch", help="download, verify and unpack")
     fetching.add_argument(

@@ -1,1 +1,1 @@
-"""The Hugging Face hub: which encoders are known to fit, how it is asked, which files are wanted."""
+"""The Hugging Face hub: common encoders of kinds that are read, how it is asked, what files are wanted."""

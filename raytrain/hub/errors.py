@@ -8,7 +8,7 @@ from raytrain.errors import CheckpointError
 from raytrain.hub.known import nearest_repository
 
 _TOKEN = "a token: HF_TOKEN=hf_…, or `hf auth login`, which keeps one in a file"
-_OTHER_HUB = "where that place cannot be reached, HF_ENDPOINT names a mirror; so does a directory do"
+_OTHER_HUB = "where that place cannot be reached, HF_ENDPOINT names a mirror; or name a directory"
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 
 

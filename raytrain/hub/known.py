@@ -1,4 +1,4 @@
-"""The encoders of the Hugging Face hub that are known to fit, by a short name."""
+"""Common encoders of the Hugging Face hub, of kinds that are read, by a short name."""
 
 import difflib
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _SMALL_ELECTRA = 128
 
 @dataclass(frozen=True)
 class HubEntry:
-    """An encoder of the Hugging Face hub that is known to fit.
+    """A common encoder of the Hugging Face hub, of a kind that is read.
 
     Attributes:
         address: Its repository.

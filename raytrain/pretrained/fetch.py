@@ -103,7 +103,7 @@ def zoo_table() -> Table:
 
 
 def hub_table() -> Table:
-    """Every encoder of the hub that is known to fit, what it is, and whether it is here."""
+    """Every encoder of `hub.known`, what it is, and whether it is here."""
     table = Table(box=None, pad_edge=False)
     for column in ("name", "publisher", "kind", "parameters", "here"):
         table.add_column(column, justify="right" if column == "parameters" else "left", no_wrap=True)
