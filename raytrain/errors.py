@@ -1,8 +1,28 @@
 """The family of errors: what was expected, what was found, where, and what to do about it."""
 
+import unicodedata
 from collections.abc import Sequence
 
 SHOWN_PROBLEMS = 50
+LONGEST_LINE = 2000  # characters of a message's line
+_UNSHOWN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # control and invisible characters, halves of pairs
+
+
+def printable(text: str, most: int = LONGEST_LINE) -> str:
+    """What others wrote, fit to stand in a message: a terminal obeys some characters and hides others.
+
+    Args:
+        text: Of a file, a name or another library's message; line ends and tabs stay.
+        most: Characters of a line, beyond which it is cut.
+    """
+    lines = [line if len(line) <= most else f"{line[: most - 1]}…" for line in text.split("\n")]
+    return "\n".join("".join(map(_shown, line)) for line in lines)
+
+
+def _shown(char: str) -> str:
+    if char == "\t" or unicodedata.category(char) not in _UNSHOWN:
+        return char
+    return char.encode("ascii", "backslashreplace").decode() if ord(char) > 0x7F else f"\\x{ord(char):02x}"
 
 
 class RaytrainError(Exception):
@@ -13,6 +33,9 @@ class RaytrainError(Exception):
     """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class InputError(RaytrainError):
@@ -32,7 +55,7 @@ class InputError(RaytrainError):
         super().__init__(summary, self.problems)
 
     def __str__(self) -> str:
-        return "\n".join([self.summary, *_listed(self.problems, "problems")])
+        return printable("\n".join([self.summary, *_listed(self.problems, "problems")]))
 
 
 def _listed(lines: Sequence[str], what: str) -> list[str]:
@@ -92,7 +115,7 @@ class PretrainError(RaytrainError):
 
     def __str__(self) -> str:
         advice = "What its last checkpoint holds is kept: run the same command again to go on."
-        return f"the pre-training {self.name} failed\n\n{self.failure.rstrip()}\n\n{advice}"
+        return printable(f"the pre-training {self.name} failed\n\n{self.failure.rstrip()}\n\n{advice}")
 
 
 class SweepError(RaytrainError):
@@ -103,9 +126,8 @@ class SweepError(RaytrainError):
         super().__init__(self.failures)
 
     def __str__(self) -> str:
-        return "\n".join(
-            ["no trial trained all its folds, so there is no best one", *_listed(self.failures, "failures")]
-        )
+        begin = "no trial trained all its folds, so there is no best one"
+        return printable("\n".join([begin, *_listed(self.failures, "failures")]))
 
 
 class FoldError(RaytrainError):
@@ -126,4 +148,4 @@ class FoldError(RaytrainError):
         for name, failure in self.failures.items():
             parts.append(f"\n{name}:\n{failure.rstrip()}")
         parts.append(f"\n{self.advice}")
-        return "\n".join(parts)
+        return printable("\n".join(parts))

@@ -1,4 +1,5 @@
 import pickle
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ from raytrain.errors import (
     SweepError,
     TimeBudgetError,
     WorkerMemoryError,
+    printable,
 )
 
 EXAMPLES = [
@@ -39,6 +41,7 @@ EXAMPLES = [
     FoldError({"finetune/r0-fold-00": "Traceback\nValueError: x\n"}, "run again"),
     PretrainError("weibo", "Traceback\nValueError: x\n"),
 ]
+HIDDEN = ["Cc", "Cf", "Cs", "Co", "Zl", "Zp"]
 of_examples = pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
 
 
@@ -68,7 +71,7 @@ def test_a_caught_kind_may_stand_for_its_derived_ones():
     assert issubclass(StorageError, OSError) and issubclass(ArchiveError, CheckpointError)
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cc", "Zl", "Zp", "Cs"])), max_size=130))
+@given(st.lists(st.text(st.characters(exclude_categories=HIDDEN)), max_size=130))
 def test_problems_are_shown_in_order_and_those_left_out_are_counted(problems):
     error = InputError("a.csv", problems)
     summary, *lines = str(error).split("\n")
@@ -107,3 +110,30 @@ def test_failed_folds_are_counted_and_told_one_by_one_with_the_advice_last():
     assert text.splitlines()[0].startswith("2 fold run(s) failed")
     assert "\nfinetune/r0-fold-01:\nTraceback\n  …\nValueError: x\n\ncrf/r1-fold-00:\nkilled\n" in text
     assert text.endswith("\n\nrun the same command again")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("房间 a\tb\nc", "房间 a\tb\nc"),
+        ("\x1b[2J\x00\r\x7f", r"\x1b[2J\x00\x0d\x7f"),
+        ("谣\u200b言\u202e", r"谣\u200b言\u202e"),
+        ("\ud800", r"\ud800"),
+        ("字" * 3000, "字" * 1999 + "…"),
+    ],
+)
+def test_what_others_wrote_is_made_fit_for_a_message(text, shown):
+    assert printable(text) == shown
+
+
+@given(st.text(st.characters()))
+def test_messages_of_any_text_can_be_printed(text):
+    for error in (
+        InputError(text, [text]),
+        RaytrainError(text),
+        FoldError({text: text}, text),
+        SweepError([text]),
+    ):
+        shown = str(error)
+        shown.encode()
+        assert not {unicodedata.category(char) for char in shown if char not in "\t\n"} & {*HIDDEN}

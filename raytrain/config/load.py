@@ -3,6 +3,7 @@
 import copy
 import difflib
 import functools
+import io
 import json
 import re
 import typing
@@ -18,10 +19,12 @@ from yaml import YAMLError
 from raytrain.config.pretraining import PretrainConfig
 from raytrain.config.schema import Config
 from raytrain.config.sections import WholeConfig, yaml_value
+from raytrain.config.typed_keys import keep_keys, keep_override_keys
 from raytrain.errors import ConfigError, StorageError
 
 Kind = TypeVar("Kind", bound=WholeConfig)
 _NO_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
+BY_LABEL = (("train", "class_weight"), ("ensemble", "costs"))  # keys whose own keys are labels
 
 
 def load_config(path: str | Path | None = None, overrides: Sequence[str] = (), **values: Any) -> Config:
@@ -79,7 +82,7 @@ def read_config(
         base = _read_yaml(path) if path is not None else OmegaConf.create()
         if not OmegaConf.is_dict(base):
             raise ConfigError(f"{path}: expected a mapping of config keys, found a list or a value")
-        merged = OmegaConf.merge(base, OmegaConf.from_dotlist(list(overrides)))
+        merged = OmegaConf.merge(base, OmegaConf.from_dotlist(keep_override_keys(overrides)))
         for key, value in (values or {}).items():
             OmegaConf.update(merged, key.replace("__", "."), _plain(value))
         whole = OmegaConf.to_container(merged, resolve=True)
@@ -110,7 +113,7 @@ def override_config(config: Config, overrides: Sequence[str]) -> Config:
     check_overrides(overrides)
     try:
         base = OmegaConf.create(config.model_dump(mode="json"))
-        merged = OmegaConf.merge(base, OmegaConf.from_dotlist(list(overrides)))
+        merged = OmegaConf.merge(base, OmegaConf.from_dotlist(keep_override_keys(overrides)))
         whole = OmegaConf.to_container(merged)  # unresolved: it may be others', and would read what is here
     except (YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
         raise ConfigError(f"the command line: not valid overrides: {error}") from error
@@ -146,17 +149,17 @@ def _plain(value: Any) -> Any:
 
 def _read_yaml(path: str | Path) -> DictConfig | ListConfig:
     if "://" not in str(path):
-        return OmegaConf.load(path)
+        return OmegaConf.load(io.StringIO(keep_keys(Path(path).read_text(encoding="utf-8-sig"))))
     from raytrain.storage.directory import Directory  # pyarrow, only where it is needed
 
     directory, _, name = str(path).rpartition("/")
-    return OmegaConf.create(Directory(directory).read_bytes(name).decode())
+    return OmegaConf.create(keep_keys(Directory(directory).read_bytes(name).decode("utf-8-sig")))
 
 
 def touches_data(overrides: Sequence[str]) -> bool:
     """Whether any override, however written, sets a key of `data`."""
     try:
-        return "data" in OmegaConf.from_dotlist(list(overrides))
+        return "data" in OmegaConf.from_dotlist(keep_override_keys(overrides))
     except (YAMLError, OmegaConfBaseException, ValueError, TypeError):
         return True  # load_config will say what is wrong with them
 
@@ -192,10 +195,10 @@ def validate_config(values: dict[str, Any], kind: type[WholeConfig] = Config) ->
 
 
 def _without_other_branches(problems: list[Any]) -> list[Any]:
-    """Of a key that takes one value or a list of them, only what is wrong with the kind that was given."""
+    """Of a key that takes one value or several, only what is wrong with the kind that was given."""
     told = []
     for problem in problems:
-        is_list, type_ = isinstance(problem["input"], list), problem["type"]
+        is_list, type_ = isinstance(problem["input"], list | dict), problem["type"]
         is_other = type_ in ("literal_error", "string_type") if is_list else type_ == "list_type"
         beside = sum(other["loc"][:2] == problem["loc"][:2] for other in problems)
         if not is_other or beside == 1:
@@ -222,6 +225,8 @@ def _describe(problem: Any, kind: type[WholeConfig]) -> str:
         for part in problem["loc"]
         if str(part) in _known_parts(kind) or problem["type"] in ("extra_forbidden", "missing")
     ]
+    if tuple(problem["loc"][:2]) in BY_LABEL:
+        location += [str(part) for part in problem["loc"][2:] if "[" not in str(part)]
     key = ".".join(location) or "config"
     if problem["type"] == "extra_forbidden":
         return f"{key}: unknown key" + _did_you_mean(nearest_key(key, kind), "; see --help for the keys")

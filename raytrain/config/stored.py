@@ -10,6 +10,7 @@ from raytrain.config.load import Kind, override_config, validate_config
 from raytrain.config.pretraining import PretrainConfig
 from raytrain.config.schema import Config
 from raytrain.config.sections import WholeConfig
+from raytrain.config.typed_keys import keep_keys
 from raytrain.errors import ArtifactError, ConfigError
 from raytrain.storage.directory import Directory
 
@@ -85,7 +86,7 @@ def _is_of(kind: type[WholeConfig], text: bytes) -> bool:
 
 
 def _read(text: bytes, kind: type[Kind]) -> Kind:
-    values = OmegaConf.create(text.decode())
+    values = OmegaConf.create(keep_keys(text.decode()))
     for key, value in FORMER_VALUES.items() if kind is Config else ():
         if OmegaConf.select(values, key) is None:
             OmegaConf.update(values, key, value)

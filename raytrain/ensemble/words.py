@@ -13,7 +13,8 @@ from raytrain.errors import ArtifactError
 from raytrain.folds.result import save_weights
 from raytrain.folds.spec import FoldSpec, Shared, fold_name
 from raytrain.storage.files import json_bytes
-from raytrain.text.words import FIRST_WORD, vector_of
+from raytrain.text.vectors import vector_of
+from raytrain.text.words import FIRST_WORD
 
 _KeywordFile = TypeAdapter(dict[str, int])
 _Vocabulary = TypeAdapter(list[str])

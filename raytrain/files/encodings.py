@@ -24,7 +24,7 @@ COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 CHUNK_BYTES = 1 << 20
 SHOWN_LINES = 20  # undecodable lines that are named; the others are counted
 
-_READ_ERRORS = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, pa.ArrowException)
+READ_ERRORS = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, pa.ArrowException)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +73,7 @@ def readable(path: str | Path) -> Iterator[None]:
     """Turns what opening, decompressing or parsing a damaged file raises into a CorpusError naming it."""
     try:
         yield
-    except _READ_ERRORS as error:
+    except READ_ERRORS as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise CorpusError(
             f"{path}: expected a readable, whole file of the kind its name says, found: {reason}"

@@ -235,7 +235,7 @@ def assign_variables(variables: dict[str, tf.Variable], values: dict[str, np.nda
     """Sets variables by name; names and shapes must be the same on both sides.
 
     Raises:
-        ArtifactError: Naming `source` and everything missing, left over or of another shape.
+        ArtifactError: Naming `source` and everything missing, left over, of another shape, or not finite.
     """
     problems = [f"no weight {name}" for name in variables.keys() - values.keys()]
     problems += [f"a weight {name} that the model lacks" for name in values.keys() - variables.keys()]
@@ -243,6 +243,11 @@ def assign_variables(variables: dict[str, tf.Variable], values: dict[str, np.nda
         f"{name}: expected shape {tuple(variables[name].shape)}, found {values[name].shape}"
         for name in variables.keys() & values.keys()
         if not variables[name].shape.is_compatible_with(values[name].shape)
+    ]
+    problems += [
+        f"{name}: expected finite numbers, found NaN or infinity"
+        for name, value in values.items()
+        if value.dtype.kind == "f" and not np.isfinite(value).all()
     ]
     if problems:
         raise ArtifactError(f"{source}: its weights are not those of the model", sorted(problems))

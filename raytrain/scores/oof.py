@@ -11,6 +11,7 @@ from raytrain.errors import ArtifactError
 from raytrain.scores.classes import METRICS, bootstrap_interval, score_proba
 from raytrain.storage.files import read_parquet
 
+ROUNDING = 1e-4  # by which a probability may be beyond 0 or 1
 Parts = Mapping[str, Sequence[pa.Table]]  # architecture to its folds' oof.parquet
 
 
@@ -85,8 +86,21 @@ def oof_table(
 
 
 def proba_of(table: pa.Table, label_names: Iterable[Any], prefix: str = "") -> np.ndarray:
-    """(num_rows, num_classes) of the columns `proba_<label>`. Raises KeyError where one is missing."""
-    return np.stack([table[f"{prefix}proba_{name}"].to_numpy() for name in label_names], axis=1)
+    """(num_rows, num_classes) of the columns `proba_<label>`; NaN are whole rows alone.
+
+    Raises:
+        KeyError: A column is missing.
+        ValueError: There are others than probabilities in one.
+    """
+    proba = np.stack([table[f"{prefix}proba_{name}"].to_numpy() for name in label_names], axis=1)
+    if proba.dtype.kind != "f":
+        raise ValueError(f"expected probabilities, found {proba.dtype}")
+    uncovered = np.isnan(proba).all(axis=1)
+    fits = (np.abs(proba - 0.5) <= 0.5 + ROUNDING).all(axis=1) | uncovered
+    if not fits.all():
+        row = int(np.argmin(fits))
+        raise ValueError(f"row {row + 1}: expected probabilities, found {proba[row].tolist()}")
+    return proba
 
 
 def read_oof_table(

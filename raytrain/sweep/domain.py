@@ -63,6 +63,9 @@ def read_domain(value: Any, where: str, problems: list[str]) -> Domain | None:
         problems.append(f"{where}: expected a list of values, or {kinds}; found {value!r}")
         return None
     [(kind, values)] = value.items()
+    if isinstance(values, list) and any(isinstance(v, float) and not math.isfinite(v) for v in values):
+        problems.append(f"{where}: expected finite numbers, found {values!r}")
+        return None
     if kind == "choice":
         if isinstance(values, list) and values:
             return Domain(kind, tuple(values))

@@ -1,11 +1,11 @@
-"""Words by jieba, laid on characters, and their vectors."""
+"""Words by jieba, laid on characters."""
 
 import functools
 import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,96 +155,3 @@ def select_words(counts: Counter[str], min_count: int, has_vector: Iterable[str]
     known = set(has_vector)
     kept = [word for word, count in counts.items() if count >= min_count or word in known]
     return sorted(kept, key=lambda word: (-counts[word], word))
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """Pretrained vectors of just the words asked for, and of single characters.
-
-    Attributes:
-        dim: Size of a vector.
-        by_word: Word to (dim,) float32.
-    """
-
-    dim: int
-    by_word: dict[str, np.ndarray]
-
-    @property
-    def characters(self) -> dict[str, np.ndarray]:
-        """Those of single characters: what there is to say of a word that no text of the corpus holds."""
-        return {word: vector for word, vector in self.by_word.items() if len(word) == 1}
-
-    def words_covered(self, words: Iterable[str]) -> list[str]:
-        """Those of the words that have a vector, of their own or of a character of theirs."""
-        return [word for word in words if word in self.by_word or any(char in self.by_word for char in word)]
-
-
-def read_vectors(path: str, words: Iterable[str]) -> Vectors:
-    """Reads a word2vec file (text, or binary where the name holds `.bin`), also compressed.
-
-    Args:
-        path: The file.
-        words: Words wanted; vectors of single characters are kept as well, whether theirs or not.
-
-    Raises:
-        CorpusError: The file is missing or not in word2vec format, or shares no word with the corpus.
-    """
-    from gensim.models import KeyedVectors  # a second's import, only where vectors are given
-
-    wanted = set(words)
-    wanted |= {char for word in wanted for char in word}
-    try:
-        binary = ".bin" in Path(path).suffixes
-        loaded = KeyedVectors.load_word2vec_format(path, binary=binary, unicode_errors="replace")
-    except OSError as error:
-        raise CorpusError(f"words.vectors: cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, EOFError, UnicodeError, IndexError) as error:
-        raise CorpusError(
-            f"words.vectors: {path} is not a word2vec file: {error}",
-            ["expected a first line `number-of-words dimension`, then a word and its vector a line"],
-        ) from error
-    found = sorted(word for word in wanted if word in loaded.key_to_index)
-    if not found:
-        raise CorpusError(f"words.vectors: {path} holds no word or character of the corpus")
-    found += sorted(word for word in loaded.key_to_index if len(word) == 1 and word not in wanted)
-    return Vectors(loaded.vector_size, {word: np.asarray(loaded[word], np.float32) for word in found})
-
-
-def vector_of(word: str, known: Mapping[str, np.ndarray]) -> np.ndarray | None:
-    """A word's own vector, else the mean of its characters'; None where there are none."""
-    if word in known:
-        return known[word]
-    characters = [known[char] for char in word if char in known]
-    return np.mean(characters, axis=0) if characters else None
-
-
-def build_embedding(
-    words: Sequence[str], dim: int, seed: int, vectors: Vectors | None = None
-) -> tuple[np.ndarray, dict[str, int]]:
-    """Builds the first value of the word embedding.
-
-    A word without a vector takes the mean of its characters' vectors; where those are missing too
-    (and for the unknown word) the row is drawn uniformly from ±0.05, Keras's own default.
-
-    Args:
-        words: The word vocabulary; word i has id i + 2.
-        dim: Size of a row where there are no vectors.
-        seed: For the drawn rows.
-        vectors: Pretrained vectors, or None.
-
-    Returns:
-        (len(words) + 2, dim) float32 with zeros for padding, and the coverage: how many words took
-        their `own` vector, their `characters`' mean, or `none`.
-    """
-    dim = vectors.dim if vectors else dim
-    rng = np.random.default_rng(seed)
-    embedding = rng.uniform(-0.05, 0.05, (len(words) + FIRST_WORD, dim)).astype(np.float32)
-    embedding[PAD_WORD] = 0
-    coverage = {"own": 0, "characters": 0, "none": 0}
-    known = vectors.by_word if vectors else {}
-    for row, word in enumerate(words, start=FIRST_WORD):
-        vector = vector_of(word, known)
-        if vector is not None:
-            embedding[row] = vector
-        coverage["none" if vector is None else "own" if word in known else "characters"] += 1
-    return embedding, coverage

@@ -56,4 +56,4 @@ def test_labels_that_are_booleans_are_named_as_in_the_corpus():
 
 def test_costs_that_an_artifact_could_not_keep_are_refused():
     problem, *_ = problems_of("ensemble.threshold=cost", "ensemble.costs={a: {b: 1e10}}")
-    assert problem.startswith("ensemble.costs: ") and "1000000000" in problem
+    assert problem.startswith("ensemble.costs.a.b: ") and "1000000000" in problem

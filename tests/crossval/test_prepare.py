@@ -151,3 +151,11 @@ def test_what_does_not_fit_the_labels_is_told():
     with pytest.raises(ConfigError, match=r"ensemble\.threshold: .*has 3; take macro_f1"):
         settings_of("ensemble.threshold=f1", names="abc")
     assert settings_of("ensemble.threshold=f1").threshold == "f1"
+
+
+def test_word_vectors_are_looked_at_before_anything_slow(tmp_path):
+    path = tmp_path / "a.vec"
+    path.write_text("1 2\n好 nan 1\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match="line 2, 好"):
+        prepare(tiny_config(tmp_path, model__architecture="textcnn", words__vectors=str(path)))
+    assert prepare(tiny_config(tmp_path, name="other", words__vectors=str(path))).dictionary.text is None

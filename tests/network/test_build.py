@@ -262,6 +262,12 @@ def test_variables_round_trip_by_name(runner, build):
         np.testing.assert_array_equal(value, values[name], err_msg=name)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_weights_that_are_no_finite_numbers_are_refused(wrong):
+    with pytest.raises(ArtifactError, match="w: expected finite numbers"):
+        assign_variables({"w": tf.Variable(np.zeros(2, np.float32))}, {"w": np.array([1, wrong])}, "here")
+
+
 def test_everything_wrong_with_weights_is_listed_in_one_error():
     variables = {name: tf.Variable(np.zeros(2, np.float32)) for name in ("here", "gone", "long")}
     values = {"here": np.ones(2), "long": np.ones(3), "surplus": np.ones(2)}

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raytrain.scores.oof import assemble_oof, mean_oof, oof_table, score_baseline, score_folds, score_oof
+from raytrain.scores.oof import (
+    assemble_oof,
+    mean_oof,
+    oof_table,
+    proba_of,
+    score_baseline,
+    score_folds,
+    score_oof,
+)
 from raytrain.storage.files import parquet_bytes, read_parquet
 
 LABELS = np.array([0, 1, 1, 0])
@@ -89,3 +97,15 @@ def test_a_single_architecture_has_its_own_columns_where_the_whole_says_somethin
     assert "textcnn_proba_真" not in oof_table(*columns, PROBA.copy()).column_names
     table = oof_table(*columns, PROBA**2)
     assert table["textcnn_proba_真"].to_pylist() == PROBA[:, 1].tolist()
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -0.1, 1.5, "0.5"])
+def test_what_is_no_probability_is_refused(wrong):
+    column = pa.array(["0.5", wrong] if isinstance(wrong, str) else [0.5, wrong])
+    with pytest.raises(ValueError, match="expected probabilities"):
+        proba_of(pa.table({"proba_a": column, "proba_b": pa.array([0.5, 0.5])}), ["a", "b"])
+
+
+def test_rows_that_no_fold_covered_are_nan_as_a_whole():
+    columns = {"proba_a": pa.array([np.nan, 1.0]), "proba_b": pa.array([np.nan, 0.0])}
+    assert np.array_equal(proba_of(pa.table(columns), ["a", "b"]), [[np.nan] * 2, [1, 0]], equal_nan=True)

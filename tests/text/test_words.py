@@ -1,32 +1,19 @@
-import bz2
 import functools
-import gzip
 import os
 import subprocess
 import sys
 from collections import Counter
 
 import jieba
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from raytrain.errors import CorpusError
 from raytrain.text.words import (
-    Vectors,
-    build_embedding,
     build_segmenter,
     read_user_dict,
-    read_vectors,
     select_words,
-)
-
-VECTORS = {"好吃": [1.0, 0.0, 0.5], "好": [0.0, 1.0, 0.25], "店": [-1.0, 2.0, 0.0]}
-text_lines = [f"{len(VECTORS)} 3", *(f"{word} {' '.join(map(str, row))}" for word, row in VECTORS.items())]
-TEXT = "".join(f"{line}\n" for line in text_lines).encode()
-BINARY = f"{len(VECTORS)} 3\n".encode() + b"".join(
-    f"{word} ".encode() + np.array(row, np.float32).tobytes() + b"\n" for word, row in VECTORS.items()
 )
 
 
@@ -169,95 +156,3 @@ def test_rare_words_are_kept_where_they_have_a_vector():
 def test_selection_does_not_depend_on_the_order_of_counting(counts, min_count, random):
     shuffled = dict(random.sample(list(counts.items()), len(counts)))
     assert select_words(Counter(shuffled), min_count) == select_words(Counter(counts), min_count)
-
-
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [
-        ("a.txt", TEXT),
-        ("a.vec", TEXT),
-        ("a.txt.gz", gzip.compress(TEXT, mtime=0)),
-        ("a.txt.bz2", bz2.compress(TEXT)),
-        ("a.bin", BINARY),
-        ("a.bin.gz", gzip.compress(BINARY, mtime=0)),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_vectors_read_the_wanted_words_and_all_single_characters(tmp_path, name, data):
-    vectors = read_vectors(write(tmp_path / name, data), ["好吃", "没有"])
-    assert vectors.dim == 3
-    assert {word: row.tolist() for word, row in vectors.by_word.items()} == {
-        word: VECTORS[word] for word in ("好", "好吃", "店")
-    }
-    assert sorted(vectors.characters) == ["好", "店"]
-    assert all(row.dtype == np.float32 for row in vectors.by_word.values())
-
-
-def test_missing_vectors_file_is_named(tmp_path):
-    with pytest.raises(CorpusError, match=r"absent\.txt"):
-        read_vectors(str(tmp_path / "absent.txt"), ["好"])
-
-
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [
-        ("a.txt", b""),
-        ("a.txt", "好 1 2 3\n".encode()),
-        ("a.txt", "2 3\n好 1 2\n".encode()),
-        ("a.txt", "1 3\n好 一 二 三\n".encode()),
-        ("a.txt", TEXT[:-20]),
-        ("a.bin", BINARY[:-9]),
-        ("a.bin", b"\x00\xff\x10"),
-        ("a.txt.gz", TEXT),
-        ("a.txt.gz", gzip.compress(TEXT, mtime=0)[:-12]),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_file_that_is_no_word2vec_is_named(tmp_path, name, data):
-    with pytest.raises(CorpusError, match=rf"words\.vectors: .*{name}"):
-        read_vectors(write(tmp_path / name, data), ["好"])
-
-
-def test_vectors_that_share_no_word(tmp_path):
-    with pytest.raises(CorpusError, match="no word or character"):
-        read_vectors(write(tmp_path / "a.txt", TEXT), ["天气"])
-
-
-def test_words_covered_have_a_vector_or_a_character_with_one():
-    vectors = Vectors(1, {"好吃": np.ones(1), "店": np.ones(1)})
-    assert vectors.words_covered(["好吃", "小店", "好看", "店"]) == ["好吃", "小店", "店"]
-
-
-@pytest.fixture
-def embedding():
-    vectors = Vectors(3, {word: np.array(row, np.float32) for word, row in VECTORS.items()})
-    return build_embedding(["好吃", "好店", "小店", "天气"], dim=7, seed=3, vectors=vectors)
-
-
-def test_embedding_takes_own_vector_characters_mean_or_none(embedding):
-    rows, coverage = embedding
-    assert rows.shape == (6, 3)
-    assert rows[2].tolist() == VECTORS["好吃"]
-    assert rows[3].tolist() == [-0.5, 1.5, 0.125]
-    assert rows[4].tolist() == VECTORS["店"]
-    assert coverage == {"own": 1, "characters": 2, "none": 1}
-
-
-def test_padding_is_zeros_and_drawn_rows_are_small_and_not(embedding):
-    rows, _ = embedding
-    assert not rows[0].any()
-    for row in (rows[1], rows[5]):
-        assert 0 < np.abs(row).max() <= 0.05
-
-
-def test_embedding_without_vectors_has_the_asked_size():
-    rows, coverage = build_embedding(["好", "坏"], dim=7, seed=3)
-    assert rows.shape == (4, 7)
-    assert rows.dtype == np.float32
-    assert coverage == {"own": 0, "characters": 0, "none": 2}
-
-
-def test_seed_decides_the_drawn_rows():
-    first, _ = build_embedding(["好"], dim=4, seed=3)
-    assert np.array_equal(first, build_embedding(["好"], dim=4, seed=3)[0])
-    assert not np.array_equal(first, build_embedding(["好"], dim=4, seed=4)[0])
