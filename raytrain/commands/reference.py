@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from raytrain.commands.shared import AS_PROGRAM, COMMANDS
-from raytrain.config.load import describe_keys
 from raytrain.config.pretraining import PretrainConfig
 from raytrain.config.schema import Config
 from raytrain.config.sections import WholeConfig
+from raytrain.config.validate import describe_keys
 
 COLUMNS = "100"  # of a terminal: argparse folds its help by it
 _KEYS = "config keys, their defaults and meanings:"

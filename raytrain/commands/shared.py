@@ -10,9 +10,9 @@ from typing import Any
 
 from rich.console import Console
 
-from raytrain.config.load import describe_keys
 from raytrain.config.schema import Config
 from raytrain.config.sections import WholeConfig
+from raytrain.config.validate import describe_keys
 from raytrain.errors import RaytrainError
 
 EXIT_INTERRUPTED = 130

@@ -6,11 +6,12 @@ from typing import Any, cast
 from omegaconf import OmegaConf
 
 from raytrain.config.keys import FORMER_VALUES, FREE_KEYS, binding_keys
-from raytrain.config.load import Kind, override_config, validate_config
+from raytrain.config.load import override_config
 from raytrain.config.pretraining import PretrainConfig
 from raytrain.config.schema import Config
 from raytrain.config.sections import WholeConfig
 from raytrain.config.typed_keys import keep_keys
+from raytrain.config.validate import Kind, validate_config
 from raytrain.errors import ArtifactError, ConfigError
 from raytrain.storage.directory import Directory
 

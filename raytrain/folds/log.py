@@ -185,7 +185,6 @@ class FoldReporter:
         }
         for gauge in self._gauges.values():
             gauge.set_default_tags(tags)
-        self._epoch = 0.0
         self._handler = _LogHandler(self.log)
 
     def __enter__(self) -> "FoldReporter":
@@ -206,8 +205,15 @@ class FoldReporter:
         if self._spec.progress is not None:
             self._spec.progress.push.remote(self._spec.name, event, time.time())
 
-    def on_step(self, step: int, num_steps: int, loss: float) -> None:
-        """Tells a few times a second how far the fold is."""
+    def on_step(self, step: int, num_steps: int, loss: float, passes: float) -> None:
+        """Tells a few times a second how far the fold is.
+
+        Args:
+            step: How many are done of the epoch; of a pre-training, in all.
+            num_steps: Of the same.
+            loss: Mean training loss so far, in nats.
+            passes: Over the rows since the beginning, the epoch's own share among them.
+        """
         now = time.monotonic()
         if not self._trains:  # tracing, and on cards the compilation of kernels, lie behind
             self._trains = True
@@ -218,7 +224,7 @@ class FoldReporter:
             self._time, self._step = now, step
             self._push(Stepped(step, num_steps, loss, rate))
             self._gauges["examples_per_second"].set(rate)
-            self._gauges["epoch"].set(self._epoch + step / num_steps)
+            self._gauges["epoch"].set(passes)
             self._gauges["loss"].set(loss)
 
     def on_memory(self, peak_bytes: int, card_bytes: int) -> None:
@@ -244,10 +250,9 @@ class FoldReporter:
         self.log.add("labelled", **asdict(event))
 
     def on_epoch(self, metrics: dict[str, float]) -> None:
-        """Tells and logs the scores of an epoch."""
-        self._epoch = metrics["epoch"]
-        self._time, self._step = time.monotonic(), 0
-        self._gauges["epoch"].set(self._epoch)
+        """Tells and logs the scores of an epoch; a pre-training's have their `step`, and are counted on."""
+        self._time, self._step = time.monotonic(), int(metrics.get("step", 0))
+        self._gauges["epoch"].set(metrics["epoch"])
         self._push(EpochEnded(metrics))
         self.log.add("epoch", **metrics)
 
@@ -272,7 +277,7 @@ class SilentReporter(FoldReporter):
     def on_start(self, epoch: int, step: int, facts: Mapping[str, Any]) -> None:
         pass
 
-    def on_step(self, step: int, num_steps: int, loss: float) -> None:
+    def on_step(self, step: int, num_steps: int, loss: float, passes: float) -> None:
         pass
 
     def on_memory(self, peak_bytes: int, card_bytes: int) -> None:

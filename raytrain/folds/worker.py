@@ -176,7 +176,7 @@ def tell_steps(training: Any, reporter: FoldReporter) -> Callable[[int, int, flo
         if tells_refusal and training.refusal:
             reporter.on_refusal(training.refusal)
             tells_refusal = False
-        reporter.on_step(step, num_steps, loss)
+        reporter.on_step(step, num_steps, loss, training.passes)
 
     return on_step
 

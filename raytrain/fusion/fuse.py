@@ -9,8 +9,8 @@ import numpy as np
 from raytrain.fusion.costs import decision_score, describe_costs, mean_cost
 from raytrain.fusion.fit import FusionSettings, fit_rule, spread_rows, why_unfit
 from raytrain.fusion.nested import Nested, compare, fuse_nested, score_way
+from raytrain.fusion.reliability import judge_proba
 from raytrain.fusion.rule import FusionRule
-from raytrain.fusion.temperature import calibration_error, reliability
 from raytrain.scores.classes import log_loss
 
 
@@ -112,12 +112,8 @@ def _tell_threshold(settings: FusionSettings, nested: Nested, labels: np.ndarray
 
 def _tell_calibration(nested: Nested, labels: np.ndarray) -> dict[str, Any]:
     """Log loss, calibration error and reliability before and after the temperature."""
-    return {
-        when: {
-            "log_loss": log_loss(labels, proba),
-            "ece": calibration_error(labels, proba),
-            "bins": reliability(labels, proba),
-        }
-        for when, proba in (("before", nested.raw), ("after", nested.proba))
-        if len(labels)
-    }
+    told = {}
+    for when, proba in (("before", nested.raw), ("after", nested.proba)) if len(labels) else ():
+        found = judge_proba(labels, proba)
+        told[when] = {"log_loss": log_loss(labels, proba), "ece": found.error, "bins": found.to_bins()}
+    return told

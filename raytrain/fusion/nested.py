@@ -12,7 +12,8 @@ import numpy as np
 
 from raytrain.fusion.costs import decide
 from raytrain.fusion.fit import FusionSettings, fit_rule
-from raytrain.fusion.temperature import calibration_error, scale
+from raytrain.fusion.reliability import judge_proba
+from raytrain.fusion.temperature import scale
 from raytrain.scores.classes import score_proba
 
 
@@ -88,4 +89,4 @@ def compare(
 
 def score_way(labels: np.ndarray, proba: np.ndarray, decisions: np.ndarray) -> dict[str, float]:
     """The scores of probabilities and decisions, and the expected calibration error as `ece`."""
-    return {**score_proba(labels, proba, decisions), "ece": calibration_error(labels, proba)}
+    return {**score_proba(labels, proba, decisions), "ece": judge_proba(labels, proba).error}

@@ -1,4 +1,4 @@
-"""How sure an ensemble may be: one temperature, and how far its probabilities are off."""
+"""How sure an ensemble may be: one temperature for all that it says."""
 
 import math
 
@@ -9,7 +9,6 @@ from raytrain.fusion.average import log_of
 from raytrain.scores.classes import log_loss, proba_from_logits
 
 COLDEST, HOTTEST = 0.1, 10.0
-NUM_BINS = 15  # as in Guo et al. 2017
 
 
 def scale(proba: np.ndarray, temperature: float) -> np.ndarray:
@@ -53,33 +52,3 @@ def improves(proba: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> bool:
         here = parts == part
         scaled[here] = scale(proba[here], fit_temperature(proba[~here], labels[~here]))
     return log_loss(labels, scaled) < log_loss(labels, proba)
-
-
-def find_bins(confidence: np.ndarray) -> np.ndarray:
-    """Of `NUM_BINS` bins of (0, 1] the one in which each probability lies, from 0 on."""
-    return np.clip(np.ceil(confidence * NUM_BINS).astype(int) - 1, 0, NUM_BINS - 1)
-
-
-def reliability(labels: np.ndarray, proba: np.ndarray) -> list[dict[str, float]]:
-    """The bins of a reliability diagram: `NUM_BINS` equally wide ones of the greatest probability.
-
-    Returns:
-        Of each bin that has any, from the least probable on: `rows`, their mean `confidence` and `accuracy`.
-    """
-    confidence, right = proba.max(axis=1), proba.argmax(axis=1) == labels
-    places = find_bins(confidence)
-    return [
-        {
-            "rows": int((places == place).sum()),
-            "confidence": float(confidence[places == place].mean()),
-            "accuracy": float(right[places == place].mean()),
-        }
-        for place in np.unique(places)
-    ]
-
-
-def calibration_error(labels: np.ndarray, proba: np.ndarray) -> float:
-    """Expected calibration error (Naeini et al. 2015): mean gap of confidence and accuracy, by bin."""
-    bins = reliability(labels, proba)
-    gaps = [part["rows"] * abs(part["confidence"] - part["accuracy"]) for part in bins]
-    return float(sum(gaps) / max(1, len(labels)))

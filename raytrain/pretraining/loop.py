@@ -82,6 +82,11 @@ class Pretraining:
         return self._update.refusal
 
     @property
+    def passes(self) -> float:
+        """Over the sequences so far."""
+        return self.step * self.settings.batch_size / self.sequences.num_sequences
+
+    @property
     def finished(self) -> bool:
         return self.step >= self.settings.steps
 
@@ -193,7 +198,7 @@ class Pretraining:
         losses, right, count = sums
         entry = {
             "step": self.step,
-            "epoch": round(self.step * self.settings.batch_size / self.sequences.num_sequences, 3),
+            "epoch": round(self.passes, 3),
             "loss": self._loss / self._since if self._since else math.nan,
             "perplexity": _exp(losses / count) if count else math.nan,
             "accuracy": float(right / count) if count else math.nan,

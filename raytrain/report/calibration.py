@@ -1,62 +1,17 @@
 """Whether the probabilities mean what they say, and what other decisions by them would give."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from raytrain.fusion.temperature import NUM_BINS, find_bins
+from raytrain.fusion.reliability import NUM_BINS, Reliability, read_bins, reliability
 from raytrain.report.facts import Facts, Said
 from raytrain.report.markup import Child, Markup, decimal, element, paragraph, percent, table, told
 from raytrain.report.plots import ACCENT, FAINT, SECOND, THIRD, Line, plot_lines
 from raytrain.tasks import TITLES
 
 SHOWN_SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """How often what is said with some probability is right, by equal-width bins of this probability.
-
-    Attributes:
-        counts: (num_bins,) rows.
-        confidence: (num_bins,) mean probability of what was said; NaN of an empty bin.
-        accuracy: (num_bins,) share of them that is right; NaN of an empty bin.
-    """
-
-    counts: np.ndarray
-    confidence: np.ndarray
-    accuracy: np.ndarray
-
-    @property
-    def error(self) -> float:
-        """Expected calibration error (Naeini et al. 2015): the mean gap, each bin by its rows."""
-        gaps = np.abs(self.accuracy - self.confidence)
-        return float(np.nansum(self.counts * gaps) / max(self.counts.sum(), 1))
-
-    @property
-    def excess(self) -> float:
-        """Mean probability less the share that is right: above 0 the model is too sure."""
-        rows = max(self.counts.sum(), 1)
-        return float(np.nansum(self.counts * (self.confidence - self.accuracy)) / rows)
-
-
-def reliability(confidence: np.ndarray, is_right: np.ndarray) -> Reliability:
-    """Sorts rows into bins of the probability of what was said.
-
-    Args:
-        confidence: (num_rows,) the highest probability of each row.
-        is_right: (num_rows,) bool.
-    """
-    places = find_bins(confidence)
-    counts = np.bincount(places, minlength=NUM_BINS)
-    with np.errstate(invalid="ignore"):
-        return Reliability(
-            counts,
-            np.bincount(places, confidence, NUM_BINS) / np.where(counts, counts, np.nan),
-            np.bincount(places, is_right, NUM_BINS) / np.where(counts, counts, np.nan),
-        )
 
 
 def read_before(fusion: Mapping[str, Any]) -> Reliability | None:
@@ -69,8 +24,7 @@ def read_before(fusion: Mapping[str, Any]) -> Reliability | None:
         if fusion["rule"]["temperature"] == 1:
             return None
         bins = fusion["calibration"]["before"]["bins"]
-        columns = [np.array([one[key] for one in bins], float) for key in ("rows", "confidence", "accuracy")]
-        return Reliability(*columns) if bins else None
+        return read_bins(bins) if bins else None
     except (KeyError, TypeError, ValueError):
         return None
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from raytrain.report.facts import ENSEMBLE, Facts, Said
 from raytrain.report.markup import Child, Markup, decimal, element, paragraph, table
-from raytrain.scores.classes import row_losses
+from raytrain.scores.classes import WeightedScores
 from raytrain.scores.tables import dead_lines, incomplete_line, is_complete
 from raytrain.tasks import LOWER_IS_BETTER, TITLES, reads_encoder
 
@@ -61,24 +61,6 @@ class Difference:
         return "better" if (self.value > 0) != (metric in LOWER_IS_BETTER) else "worse"
 
 
-class _Counted:
-    """Scores of rows that count several times or not at all."""
-
-    def __init__(self, truth: np.ndarray, proba: np.ndarray, predicted: np.ndarray | None = None):
-        self._num_classes = proba.shape[1]
-        said = proba.argmax(axis=1) if predicted is None else predicted
-        self._cells = truth * self._num_classes + said
-        self._losses = row_losses(truth, proba)
-
-    def score(self, counts: np.ndarray) -> np.ndarray:
-        """All of `METRICS`; `counts` says how often each row counts."""
-        size, total = self._num_classes, counts.sum()
-        confusion = np.bincount(self._cells, counts, size**2).reshape(size, size)
-        hits, there = np.diag(confusion), confusion.sum(0) + confusion.sum(1)
-        f1 = 2 * hits / np.maximum(there, 1)
-        return np.array([f1.mean(), hits.sum() / total, self._losses @ counts / total])
-
-
 def compare(
     truth: np.ndarray,
     ours: np.ndarray,
@@ -103,11 +85,11 @@ def compare(
     Returns:
         `METRICS` to difference.
     """
-    models = _Counted(truth, ours, predicted), _Counted(truth, theirs)
-    whole = [model.score(np.ones(len(truth))) for model in models]
+    models = WeightedScores(truth, ours, predicted, METRICS), WeightedScores(truth, theirs, None, METRICS)
+    whole = [_scores(model, np.ones(len(truth))) for model in models]
     lower, upper = np.percentile(_resample(models, len(truth), seed), [2.5, 97.5], axis=0)
     masks = [(folds == fold).astype(float) for fold in np.unique(folds)]
-    by_fold = np.array([models[0].score(mask) - models[1].score(mask) for mask in masks])
+    by_fold = np.array([_difference(models, mask) for mask in masks])
     return {
         metric: Difference(
             float(whole[0][i]),
@@ -120,14 +102,22 @@ def compare(
     }
 
 
-def _resample(models: Sequence[_Counted], num_rows: int, seed: int) -> np.ndarray:
+def _resample(models: Sequence[WeightedScores], num_rows: int, seed: int) -> np.ndarray:
     """(resamples, metrics) differences of two models on the same drawn rows."""
     rng = np.random.default_rng(seed)
     drawn = np.empty((int(np.clip(RESAMPLED_ROWS // num_rows, 100, 1000)), len(METRICS)))
     for number in range(len(drawn)):
         counts = np.bincount(rng.integers(0, num_rows, num_rows), minlength=num_rows)
-        drawn[number] = models[0].score(counts) - models[1].score(counts)
+        drawn[number] = _difference(models, counts)
     return drawn
+
+
+def _difference(models: Sequence[WeightedScores], counts: np.ndarray) -> np.ndarray:
+    return _scores(models[0], counts) - _scores(models[1], counts)
+
+
+def _scores(model: WeightedScores, counts: np.ndarray) -> np.ndarray:
+    return np.array(list(model.score(counts).values()))
 
 
 def compare_all(said: Said, seed: int) -> dict[str, dict[str, Difference]]:

@@ -1,6 +1,6 @@
 """Scores of probabilities against labels, and what turns logits into probabilities."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from sklearn.metrics import f1_score, roc_auc_score
@@ -92,7 +92,7 @@ def bootstrap_interval(
     columns = 1 if proba.shape[1] == 2 else proba.shape[1]
     resamples = int(np.clip(BOOTSTRAP_WORK // (len(labels) * columns), 100, resamples))
     rng = np.random.default_rng(seed)
-    weighted = _WeightedScores(labels, proba, decisions)
+    weighted = WeightedScores(labels, proba, decisions)
     scores: dict[str, list[float]] = {name: [] for name in METRICS}
     for _ in range(resamples):
         counts = np.bincount(rng.integers(0, len(labels), len(labels)), minlength=len(labels))
@@ -110,7 +110,7 @@ def bootstrap_interval(
     return {name: interval(values) for name, values in scores.items()}
 
 
-class _WeightedScores:
+class WeightedScores:
     """`score_proba` of rows that count several times or not at all, at a tenth of its cost.
 
     What does not depend on the counts, above all the order of the probabilities, is found once.
@@ -119,27 +119,38 @@ class _WeightedScores:
         labels: (num_rows,) label indices.
         proba: (num_rows, num_classes).
         decisions: (num_rows,) label indices; None takes the most probable.
+        names: Those of `METRICS` that are wanted; AUC costs the most by far.
     """
 
-    def __init__(self, labels: np.ndarray, proba: np.ndarray, decisions: np.ndarray | None = None):
-        self._num_classes = num_classes = proba.shape[1]
+    def __init__(
+        self,
+        labels: np.ndarray,
+        proba: np.ndarray,
+        decisions: np.ndarray | None = None,
+        names: Sequence[str] = METRICS,
+    ):
+        self._names, self._num_classes = names, proba.shape[1]
+        num_classes = self._num_classes
         self._cells = labels * num_classes + (proba.argmax(axis=1) if decisions is None else decisions)
         self._losses = row_losses(labels, proba)
         columns = [1] if num_classes == 2 else range(num_classes)
+        columns = columns if "auc" in names else []
         self._ranked = [_RankedScores(labels == c, proba[:, c]) for c in columns]
 
     def score(self, counts: np.ndarray) -> dict[str, float]:
-        """All of `METRICS`; `counts` says how often each row counts."""
+        """All that are wanted; `counts` says how often each row counts."""
         size = self._num_classes
         confusion = np.bincount(self._cells, counts, size**2).reshape(size, size)
         hits, total = np.diag(confusion), counts.sum()
         f1 = 2 * hits / np.maximum(confusion.sum(0) + confusion.sum(1), 1)
-        return {
+        found = {
             "accuracy": float(hits.sum() / total),
             "macro_f1": float(f1.mean()),
-            "auc": float(np.mean([ranked.auc(counts) for ranked in self._ranked])),
             "log_loss": float(self._losses @ counts / total),
         }
+        if self._ranked:
+            found["auc"] = float(np.mean([ranked.auc(counts) for ranked in self._ranked]))
+        return {name: found[name] for name in self._names}
 
 
 class _RankedScores:

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from raytrain.cluster import check_storage, connect
 from raytrain.config.defaults import EncoderStart, encoder_start, trains_encoder
-from raytrain.config.load import validate_config
 from raytrain.config.schema import Config
+from raytrain.config.validate import validate_config
 from raytrain.crossval.directory import check_inputs
 from raytrain.crossval.driver import announce
 from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary

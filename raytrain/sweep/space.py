@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from raytrain.config.defaults import EncoderStart, trains_encoder
-from raytrain.config.load import config_keys, nearest_key, validate_config
 from raytrain.config.schema import Config
+from raytrain.config.validate import config_keys, nearest_key, validate_config
 from raytrain.errors import ConfigError
 from raytrain.sweep.domain import Domain, default_rates, random_value, read_domain
 from raytrain.tasks import ARCHITECTURES, reads_encoder

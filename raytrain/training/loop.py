@@ -138,6 +138,11 @@ class FoldTraining:
         return self._update.refusal
 
     @property
+    def passes(self) -> float:
+        """Over the training rows so far, the share of the current one among them."""
+        return self.epoch + self.step / self._num_steps()
+
+    @property
     def finished(self) -> bool:
         return self._has_ended and not self.has_another_round
 
@@ -250,7 +255,7 @@ class FoldTraining:
         """Ends the fold within an epoch: evaluates what has been learned, as an epoch of its own."""
         if self.step:
             self.guess.end_epoch(self.step, self._loss)
-            self._end_epoch(round(self.epoch + self.step / self._num_steps(), 3), self._loss / self.step)
+            self._end_epoch(round(self.passes, 3), self._loss / self.step)
 
     def _num_steps(self) -> int:
         """Of an epoch."""

@@ -7,8 +7,8 @@ import pytest
 from raytrain.commands import reference
 from raytrain.commands.reference import COLUMNS, commands_page, config_page
 from raytrain.commands.shared import COMMANDS
-from raytrain.config.load import config_keys
 from raytrain.config.pretraining import PretrainConfig
+from raytrain.config.validate import config_keys
 
 
 @pytest.fixture(scope="module")

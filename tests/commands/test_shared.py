@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from raytrain.commands.shared import config_parser, job_console, run_job
-from raytrain.config.load import config_keys, describe_keys
+from raytrain.config.validate import config_keys, describe_keys
 from raytrain.errors import ConfigError, CorpusError, FoldError, RaytrainError
 
 ADVICE = "run the same command again"

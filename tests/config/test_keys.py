@@ -1,7 +1,8 @@
 import pytest
 
 from raytrain.config.keys import FORMER_VALUES, FREE_KEYS, NEWER_KEYS, binding_keys, decisive_keys
-from raytrain.config.load import config_keys, load_config
+from raytrain.config.load import load_config
+from raytrain.config.validate import config_keys
 
 OF_TAGGERS = {"data.spans", "data.scheme", "data.strict", "train.crf_learning_rate"}
 OF_KEYWORDS = {"words.keywords", "words.num_keywords"}

@@ -3,8 +3,9 @@
 import pytest
 
 from raytrain.config.keys import PRETRAIN_FREE_KEYS, binding_keys
-from raytrain.config.load import config_keys, describe_keys, load_config, nearest_key, read_config
+from raytrain.config.load import load_config, read_config
 from raytrain.config.pretraining import PretrainConfig
+from raytrain.config.validate import config_keys, describe_keys, nearest_key
 from raytrain.errors import ConfigError
 
 

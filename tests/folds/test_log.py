@@ -150,7 +150,7 @@ def test_events_arrive_as_they_were_sent(event):
 def test_steps_are_told_twice_a_second_and_the_last_always(reporter, told, clock):
     for step in range(1, 11):
         clock.now += 0.2
-        reporter.on_step(step, 10, loss=1 / step)
+        reporter.on_step(step, 10, loss=1 / step, passes=step / 10)
     assert [event.step for event in steps_of(told)] == [3, 6, 9, 10]
     assert [event.loss for event in steps_of(told)] == [1 / 3, 1 / 6, 1 / 9, 1 / 10]
     assert {event.num_steps for event in steps_of(told)} == {10}
@@ -158,9 +158,9 @@ def test_steps_are_told_twice_a_second_and_the_last_always(reporter, told, clock
 
 def test_the_rate_is_that_since_the_last_word(reporter, told, clock):
     clock.now += 2.0
-    reporter.on_step(5, 20, loss=1.0)
+    reporter.on_step(5, 20, loss=1.0, passes=5 / 20)
     clock.now += 0.5
-    reporter.on_step(10, 20, loss=1.0)
+    reporter.on_step(10, 20, loss=1.0, passes=10 / 20)
     assert [event.rate for event in steps_of(told)] == pytest.approx([5 * 8 / 2.0, 5 * 8 / 0.5])
 
 
@@ -168,7 +168,7 @@ def test_every_epoch_counts_its_own_steps_alone(reporter, told, clock):
     for epoch in range(3):
         for step in range(10, 51, 10):
             clock.now += 1.0
-            reporter.on_step(step, 50, loss=1.0)
+            reporter.on_step(step, 50, loss=1.0, passes=step / 50)
         clock.now += 3.0  # the valid rows are predicted
         reporter.on_epoch({"epoch": epoch + 1, "loss": 1.0})
     assert {event.rate for event in steps_of(told)} == {80.0}
@@ -177,15 +177,34 @@ def test_every_epoch_counts_its_own_steps_alone(reporter, told, clock):
 def test_an_epoch_of_one_word_has_its_rate_too(reporter, told, clock):
     for epoch in range(3):
         clock.now += 0.25
-        reporter.on_step(8, 8, loss=1.0)
+        reporter.on_step(8, 8, loss=1.0, passes=8 / 8)
         reporter.on_epoch({"epoch": epoch + 1, "loss": 1.0})
     assert [event.rate for event in steps_of(told)] == [8 * 8 / 0.25] * 3
+
+
+def test_steps_that_are_counted_on_behind_an_evaluation_have_their_rate(reporter, told, clock):
+    """Of a pre-training, whose evaluations know their step."""
+    for step in range(10, 51, 10):
+        clock.now += 1.0
+        reporter.on_step(step, 50, loss=1.0, passes=step / 20)
+        reporter.on_epoch({"epoch": step / 20, "step": step, "loss": 1.0})
+    assert {event.rate for event in steps_of(told)} == {80.0}
+
+
+def test_the_gauge_of_epochs_has_what_was_passed_over_and_no_more(reporter, clock, monkeypatch):
+    told = []
+    monkeypatch.setitem(reporter._gauges, "epoch", SimpleNamespace(set=told.append))
+    for step in (10, 20):
+        clock.now += 1.0
+        reporter.on_step(step, 20, loss=1.0, passes=step / 8)
+        reporter.on_epoch({"epoch": step / 8, "step": step, "loss": 1.0})
+    assert told == [1.25, 1.25, 2.5, 2.5]
 
 
 def test_steps_of_an_earlier_attempt_do_not_count(reporter, told, clock, root_handlers):
     reporter.on_start(0, 90, {"node": {"address": "10.0.0.1"}})
     clock.now += 1.0
-    reporter.on_step(100, 100, loss=1.0)
+    reporter.on_step(100, 100, loss=1.0, passes=100 / 100)
     assert [event.rate for event in steps_of(told)] == [80.0]
 
 
@@ -222,17 +241,17 @@ def test_that_a_fold_begins_again_is_told_and_logged(reporter, spec, told):
 
 def test_steps_before_a_fold_was_begun_again_do_not_count(reporter, told, clock):
     clock.now += 1.0
-    reporter.on_step(90, 100, loss=1.0)
+    reporter.on_step(90, 100, loss=1.0, passes=90 / 100)
     reporter.on_restart(Restarted(0.7, 0.7, 77, 1, 2))
     clock.now += 1.0
-    reporter.on_step(10, 100, loss=1.0)
+    reporter.on_step(10, 100, loss=1.0, passes=10 / 100)
     assert [event.rate for event in steps_of(told)] == [720.0, 80.0]
 
 
 def test_the_first_step_is_logged_once(reporter, spec, clock):
     for step in (4, 5, 1):
         clock.now += 1
-        reporter.on_step(step, 5, loss=1.0)
+        reporter.on_step(step, 5, loss=1.0, passes=step / 5)
     assert [(entry["event"], entry["step"]) for entry in read_log(spec.location)] == [("training", 4)]
 
 
@@ -293,7 +312,7 @@ def test_the_other_workers_say_nothing(spec, told, root_handlers):
     before = list(logging.getLogger().handlers)
     silent = SilentReporter()
     silent.on_start(0, 0, {"node": {"address": "here"}})
-    silent.on_step(1, 1, 0.5)
+    silent.on_step(1, 1, 0.5, 1.0)
     silent.on_memory(1, 2)
     silent.on_refusal("an error")
     silent.on_restart(Restarted(0.7, 0.7, 77, 1, 2))

@@ -244,6 +244,10 @@ class Steps:
         self.objective = SimpleNamespace(oof_table=self._oof_table)
 
     @property
+    def passes(self):
+        return self.epoch + self.step / self.NUM_STEPS
+
+    @property
     def finished(self):
         return self.epoch >= self.epochs and not self.has_another_round
 

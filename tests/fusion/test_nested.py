@@ -5,7 +5,7 @@ from fusion.test_fit import FOLDS, LABELS, members
 from raytrain.fusion import nested
 from raytrain.fusion.fit import FusionSettings, fit_rule
 from raytrain.fusion.nested import compare, fuse_nested, score_way
-from raytrain.fusion.temperature import calibration_error
+from raytrain.fusion.reliability import judge_proba
 from raytrain.scores.classes import log_loss, score_proba
 
 EVERYTHING = FusionSettings("greedy", threshold="accuracy")
@@ -43,7 +43,7 @@ def test_every_way_is_scored_without_and_with_a_temperature_and_the_chosen_one()
     ]
     assert [way["chosen"] for way in table] == [False] * 8 + [True]
     mean = np.mean([*own.values()], axis=0)
-    expected = {**score_proba(LABELS, mean), "ece": calibration_error(LABELS, mean)}
+    expected = {**score_proba(LABELS, mean), "ece": judge_proba(LABELS, mean).error}
     assert table[0]["scores"] == pytest.approx(expected)
     assert table[-1]["scores"] == score_way(LABELS, chosen.proba, chosen.decisions)
     by_name = {(way["name"], way["calibrated"]): way["scores"] for way in table[:-1]}

@@ -5,10 +5,8 @@ from hypothesis import strategies as st
 
 from raytrain.fusion.temperature import (
     COLDEST,
-    calibration_error,
     fit_temperature,
     improves,
-    reliability,
     scale,
 )
 from raytrain.scores.classes import log_loss
@@ -65,17 +63,3 @@ def test_whether_it_helps_is_judged_on_other_rows():
         improves(proba, labels, folds) for labels, proba in (drawn(2000, 1.0, seed) for seed in range(30))
     ]
     assert sum(right) < 15  # a temperature of every sample would help it on its own rows, each time
-
-
-def test_the_bins_and_their_mean_gap_by_hand():
-    proba = np.array([[0.95, 0.05], [0.96, 0.04], [0.45, 0.55], [1.0, 0.0]])
-    labels = np.array([0, 1, 1, 0])
-    expected = [(1, 0.55, 1.0), (3, (0.95 + 0.96 + 1) / 3, 2 / 3)]
-    found = [(part["rows"], part["confidence"], part["accuracy"]) for part in reliability(labels, proba)]
-    assert found == [pytest.approx(part) for part in expected]
-    assert calibration_error(labels, proba) == pytest.approx((0.45 + abs(2.91 - 2)) / 4)
-
-
-def test_a_bin_holds_its_upper_edge():
-    proba = np.array([[9 / 15, 6 / 15], [9 / 15 + 1e-6, 6 / 15 - 1e-6]])
-    assert [part["rows"] for part in reliability(np.array([0, 0]), proba)] == [1, 1]

@@ -63,6 +63,7 @@ def test_evaluations_fall_where_they_are_asked_for(sequences, eagerly):
     training = run_through(build(sequences, steps=5, evaluate_every=2, checkpoint_every=3))
     assert [entry["step"] for entry in training.history] == [0, 2, 4, 5]
     assert training.history[2]["epoch"] == round(4 * 4 / sequences.num_sequences, 3)
+    assert training.passes == 5 * 4 / sequences.num_sequences
 
 
 def test_it_stops_at_checkpoints_too_and_where_it_is_told_to(sequences, eagerly):

@@ -6,14 +6,13 @@ from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support
 from tiny_run import make_rows, silent_stages
 
+from raytrain.fusion.reliability import reliability
 from raytrain.report.calibration import (
-    NUM_BINS,
     calibration_section,
     coverage,
     decision_curves,
     decisions_section,
     read_before,
-    reliability,
 )
 from raytrain.report.facts import read_facts
 from raytrain.storage.directory import Directory
@@ -21,33 +20,6 @@ from raytrain.storage.directory import Directory
 
 def read(run):
     return read_facts(Directory(run), silent_stages())
-
-
-def test_bins_and_their_error():
-    confidence = np.array([0.62, 0.64, 0.98, 1.0])
-    found = reliability(confidence, np.array([True, False, True, True]))
-    held = np.flatnonzero(found.counts)
-    assert held.tolist() == [9, NUM_BINS - 1] and found.counts[held].tolist() == [2, 2]
-    assert found.confidence[held] == pytest.approx([0.63, 0.99])
-    assert found.accuracy[held] == pytest.approx([0.5, 1.0])
-    assert found.error == pytest.approx((2 * 0.13 + 2 * 0.01) / 4)
-    assert found.excess == pytest.approx((2 * 0.13 - 2 * 0.01) / 4)
-    assert np.isnan(found.accuracy[0])
-
-
-@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=50))
-def test_every_row_is_in_one_bin_and_the_error_is_at_least_the_excess(rows):
-    confidence, is_right = (np.array(part) for part in zip(*rows, strict=True))
-    found = reliability(confidence, is_right)
-    assert found.counts.sum() == len(rows)
-    assert abs(found.excess) <= found.error + 1e-12 <= 1 + 1e-9
-    assert found.excess == pytest.approx(confidence.mean() - is_right.mean())
-
-
-def test_probabilities_that_mean_what_they_say_have_nearly_no_error():
-    rng = np.random.default_rng(0)
-    confidence = rng.uniform(0.5, 1, 100_000)
-    assert reliability(confidence, rng.uniform(size=len(confidence)) < confidence).error < 0.01
 
 
 @settings(max_examples=30)

@@ -9,7 +9,7 @@ from sklearn import metrics as reference
 
 from raytrain.scores.classes import (
     METRICS,
-    _WeightedScores,
+    WeightedScores,
     auc,
     bootstrap_interval,
     is_better,
@@ -63,7 +63,7 @@ def test_scores_are_scikit_learns(rows):
 @given(scored_rows())
 def test_scores_of_the_bootstrap_are_scikit_learns(rows):
     once = np.ones(len(rows[0]), int)
-    assert _WeightedScores(*rows).score(once) == pytest.approx(reference_scores(*rows), abs=1e-9)
+    assert WeightedScores(*rows).score(once) == pytest.approx(reference_scores(*rows), abs=1e-9)
 
 
 @settings(max_examples=40)
@@ -75,7 +75,7 @@ def test_a_row_that_counts_several_times_is_as_many_rows(rows, data):
     counts[0] += not counts.any()
     repeated = np.repeat(np.arange(size), counts)
     expected = score_proba(labels[repeated], proba[repeated])
-    assert _WeightedScores(*rows).score(counts) == pytest.approx(expected, abs=1e-9, nan_ok=True)
+    assert WeightedScores(*rows).score(counts) == pytest.approx(expected, abs=1e-9, nan_ok=True)
 
 
 @settings(max_examples=40)
@@ -83,8 +83,17 @@ def test_a_row_that_counts_several_times_is_as_many_rows(rows, data):
 def test_scores_of_the_bootstrap_agree_where_a_class_is_missing(rows, data):
     labels, proba = rows
     labels = np.full_like(labels, data.draw(st.integers(0, proba.shape[1] - 1)))
-    scores = _WeightedScores(labels, proba).score(np.ones(len(labels), int))
+    scores = WeightedScores(labels, proba).score(np.ones(len(labels), int))
     assert scores == pytest.approx(score_proba(labels, proba), abs=1e-9, nan_ok=True)
+
+
+@settings(max_examples=40)
+@given(scored_rows(), st.permutations(METRICS), st.integers(1, 4))
+def test_no_more_scores_than_are_wanted(rows, names, count):
+    found = WeightedScores(*rows, names=names[:count]).score(np.ones(len(rows[0]), int))
+    whole = WeightedScores(*rows).score(np.ones(len(rows[0]), int))
+    assert list(found) == names[:count]
+    assert found == {name: pytest.approx(whole[name], nan_ok=True) for name in found}
 
 
 def test_scores_are_plain_floats():

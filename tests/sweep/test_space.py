@@ -3,7 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raytrain.config.defaults import EncoderStart
-from raytrain.config.load import load_config, validate_config
+from raytrain.config.load import load_config
+from raytrain.config.validate import validate_config
 from raytrain.errors import ConfigError
 from raytrain.sweep.domain import Domain
 from raytrain.sweep.space import input_points, read_space, with_point
