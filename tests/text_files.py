@@ -30,6 +30,10 @@ def kinds(problems):
     return [problem.kind for problem in problems]
 
 
+def places(problems):
+    return [(problem.kind, problem.row) for problem in problems]
+
+
 def write_csv(path, rows, header=("text", "label")):
     with path.open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows([header, *rows])

@@ -5,8 +5,8 @@ import time
 import typing
 from pathlib import Path
 
-from raytrain.commands.shared import AS_PROGRAM, Named, describe, job_console
-from raytrain.config.sections import DropKind
+from raytrain.commands.shared import AS_PROGRAM, Named, add_reading, asked_reading, describe, job_console
+from raytrain.config.data import DropKind
 
 if typing.TYPE_CHECKING:
     from rich.console import Console
@@ -48,6 +48,8 @@ def _parser(named: Named) -> argparse.ArgumentParser:
     add("--column", action="append", metavar="NAME", help="text column (twice for a pair); default: text")
     add("--label", metavar="NAME", help="label column; default: label, in the files that have one")
     add("--drop", action="append", default=[], choices=typing.get_args(DropKind), help="as data.drop")
+    add("--merge-labels", action="store_true", help="as data.merge_labels")
+    add_reading(parser)
     add("--user-dict", metavar="FILE", help="extra words for jieba, in its dictionary format")
     add("--pos", metavar="TAGS", help="only words of these parts of speech, by jieba's tags: n,v,ns (slow)")
     add("--min-count", type=_positive, default=2, metavar="N", help="leave out words of fewer texts (2)")
@@ -98,12 +100,17 @@ def _count(options: argparse.Namespace, console: "Console") -> "Candidates":
     tags = parse_tags(options.pos) if options.pos is not None else []
     user_dict = read_user_dict(options.user_dict) if options.user_dict else None
     columns, label = options.column or ["text"], options.label or "label"
-    sources = [open_source(path, columns, label, options.drop) for path in options.input]
+    sources = [
+        open_source(path, columns, label, options.drop, asked_reading(options), options.merge_labels)
+        for path in options.input
+    ]
     if options.label and not any(source.labels for source in sources):
         raise InputError(f"--label: expected a file with the column {label!r}, found none")
     for source in sources:
         labels = ", ".join(map(str, source.labels)) if source.labels else "none"
         _say(console, f"{source.path}: {source.num_rows:,} texts, labels: {labels}")
+        for line in source.told:
+            _say(console, f"  {line}")
     started, total = time.monotonic(), sum(source.num_rows for source in sources) * len(columns)
     with Stages(Console(stderr=True)).stage("counting", total, "texts") as stage:
         candidates = find_candidates(

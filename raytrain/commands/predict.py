@@ -2,7 +2,7 @@
 
 import argparse
 
-from raytrain.commands.shared import AS_PROGRAM, Named, describe
+from raytrain.commands.shared import AS_PROGRAM, Named, add_reading, asked_reading, describe
 
 EXAMPLES = """{predict} --ensemble runs/mine/ensemble --input posts.csv --output predictions.csv"""
 WHEN_INTERRUPTED = "nothing was written"
@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
         metavar="P",
         help="leave rows to a person whose greatest probability is below P: their label stays empty",
     )
+    add_reading(parser)
     options = parser.parse_args(arguments)
     if options.batch_size is not None and options.batch_size < 1:
         parser.error("--batch-size: expected at least 1")
@@ -67,9 +68,12 @@ def predict(options: argparse.Namespace) -> None:
             options.id,
             options.batch_size,
             options.reject,
+            asked_reading(options),
         )
         rows = tell(predicted, stage)
     note = f", {rows.num_empty:,} of them with an empty text" if rows.num_empty else ""
     if options.reject is not None:
         note += f"; {rows.num_rejected:,} are left to a person"
     print(f"{options.output}: {rows.total:,} rows{note}")
+    for line in rows.told:
+        print(f"{options.input}: {line}")

@@ -4,16 +4,21 @@ import argparse
 import os
 import signal
 import sys
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from raytrain.config.data import Quoting, check_encoding
 from raytrain.config.schema import Config
 from raytrain.config.sections import WholeConfig
 from raytrain.config.validate import describe_keys
 from raytrain.errors import RaytrainError
+
+if typing.TYPE_CHECKING:
+    from raytrain.files.reading import Reading
 
 EXIT_INTERRUPTED = 130
 
@@ -50,6 +55,40 @@ def config_parser(
     return parser
 
 
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of a command that say how its input is read, as `data.encoding` and its like do."""
+    add = parser.add_argument
+    add("--encoding", type=_encoding, metavar="NAME", help="of the input, as big5; default: found out")
+    add("--quoting", choices=typing.get_args(Quoting), default="auto", help="as data.quoting")
+    add(
+        "--columns",
+        type=_columns,
+        metavar="NAME,NAME",
+        help="names of the columns of a file without a header",
+    )
+
+
+def asked_reading(options: argparse.Namespace) -> "Reading":
+    """What the flags say."""
+    from raytrain.files.reading import Reading
+
+    return Reading(options.encoding, options.quoting, options.columns, by_flags=True)
+
+
+def _encoding(name: str) -> str:
+    try:
+        return check_encoding(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _columns(names: str) -> tuple[str, ...]:
+    columns = tuple(names.strip("[]").split(","))
+    if not all(columns) or len(set(columns)) < len(columns):
+        raise argparse.ArgumentTypeError(f"expected names, each once, as text,label; found {names!r}")
+    return columns
+
+
 def job_console() -> Console:
     """A console as wide as the terminal; lines sent to a file or a pipe are not folded at 80."""
     return Console() if sys.stdout.isatty() else Console(width=120)
@@ -65,7 +104,7 @@ def tell_artifact(kind: str, artifact: str, task: str, console: Console, named: 
         console: Where it is said.
         named: What the user types for a command.
     """
-    from raytrain.ensemble.files import TEST_OUTPUT
+    from raytrain.ensemble.apart import TEST_OUTPUT
 
     output = f"FILE{Path(TEST_OUTPUT[task]).suffix}"
     command = f"{named('predict')} --ensemble {artifact} --input FILE --output {output}"

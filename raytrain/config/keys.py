@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from raytrain.config.data import DataConfig
 from raytrain.config.pretraining import PretrainCluster
 from raytrain.config.schema import Config
-from raytrain.config.sections import CacheConfig, ClusterConfig, DataConfig, WholeConfig
+from raytrain.config.sections import CacheConfig, ClusterConfig, WholeConfig
 
 # What may change between two invocations of one run: where and how it is computed, and what is
 # predicted or compared beside it, but never what the folds learn.
@@ -25,7 +26,11 @@ FREE_KEYS = (
 )
 # Keys that older configs lack, whose default is what was done before there were any.
 NEWER_KEYS = (
+    "data.columns",
+    "data.encoding",
     "data.labels",
+    "data.merge_labels",
+    "data.quoting",
     "encoder.adapt",
     "encoder.adapt_epochs",
     "encoder.truncate",

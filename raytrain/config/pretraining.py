@@ -2,11 +2,12 @@
 
 from pydantic import Field, field_validator
 
+from raytrain.config.data import FileKeys
 from raytrain.config.sections import CheckpointConfig, Positive, Rate, Section, WholeConfig
 from raytrain.config.training import Compile, Precision
 
 
-class PretrainData(Section):
+class PretrainData(FileKeys):
     path: str | list[str] = Field(
         description="texts: .txt (a text a line) .csv .tsv .jsonl .parquet, also .gz .bz2 .xz .zst; a "
         "file or a list"

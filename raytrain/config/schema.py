@@ -5,13 +5,12 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from raytrain.config.data import DataConfig, FoldsConfig
 from raytrain.config.ensemble import EnsembleConfig
 from raytrain.config.sections import (
     CacheConfig,
     ClusterConfig,
-    DataConfig,
     EncoderConfig,
-    FoldsConfig,
     ModelConfig,
     Report,
     SweepConfig,

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from raytrain.errors import CorpusError
 from raytrain.files.encodings import Problem
+from raytrain.files.reading import AS_FOUND, Reading
 from raytrain.files.tables import iter_rows
 
 TEXTS = ("text", "text_pair")
@@ -34,11 +35,11 @@ def iter_tables(rows: Iterable[dict[str, Any]], schema: Any, batch_rows: int) ->
 
 
 def numbered_rows(
-    path: str | Path, columns: dict[str, str], problems: list[Problem]
+    path: str | Path, columns: dict[str, str], problems: list[Problem], reading: Reading = AS_FOUND
 ) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """Adds the 0-based data row, which counts the malformed rows too: dropping must not shift ids."""
     number = num_seen = 0
-    for row, values in iter_rows(path, list(columns.values()), problems):
+    for row, values in iter_rows(path, list(columns.values()), problems, reading):
         number += sum(problem.kind == "malformed_row" for problem in problems[num_seen:])
         num_seen = len(problems)
         yield row, number, values

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raytrain.config.sections import DropKind
+from raytrain.config.data import DropKind
 from raytrain.corpus.cells import (
     check_cells,
     iter_tables,
@@ -22,8 +22,10 @@ from raytrain.corpus.cells import (
 )
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.times import read_times
-from raytrain.files.encodings import Problem, encoding_line
+from raytrain.files.encodings import Problem
 from raytrain.files.formats import BATCH_ROWS
+from raytrain.files.reading import AS_FOUND, Reading
+from raytrain.files.told import reading_lines
 from raytrain.storage.files import hash_file
 
 _WHOLE = re.compile(r"^(-?[0-9]+)\.0+$")
@@ -39,6 +41,8 @@ def read_corpus(
     num_folds: int = 2,
     drop: Collection[DropKind] = (),
     time: str | None = None,
+    reading: Reading = AS_FOUND,
+    merge_labels: bool = False,
 ) -> Corpus:
     """Reads labelled texts, one pass over the file, and refuses them unless every row is usable.
 
@@ -54,14 +58,18 @@ def read_corpus(
         num_folds: Each class needs as many rows.
         drop: Kinds of unusable rows to leave out and count. Of rows with one id the first stays.
         time: The column of times, if any, as `corpus.times.read_times` reads it.
+        reading: What is said of the file.
+        merge_labels: Whether labels that look alike are one, spelt as most rows have it; else they are
+            refused.
 
     Raises:
         CorpusError: With every problem of the file at once.
     """
     columns = named_columns(text_columns, id) | {"label": label} | ({"group": group} if group else {})
-    rows = _LabelledRows(path, columns, frozenset(drop), time)
+    rows = _LabelledRows(path, columns, frozenset(drop), time, reading)
     schema = table_schema(columns)
     table = pa.concat_tables([schema.empty_table(), *iter_tables(rows, schema, BATCH_ROWS)])
+    merged = rows.merge_labels() if merge_labels else {}
     kept = rows.check_classes(num_folds)
     times, wrong = read_times(rows.times, time or "")
     rows.problems += wrong
@@ -69,25 +77,32 @@ def read_corpus(
     if times is not None:
         table = table.append_column("time", times)
     labels = _sorted_labels(kept)
-    indices = pc.index_in(table["label"], value_set=pa.array([str(name) for name in labels], pa.string()))
+    spelt = [merged.get(name, name) for name in table["label"].to_pylist()] if merged else table["label"]
+    indices = pc.index_in(spelt, value_set=pa.array([str(name) for name in labels], pa.string()))
     table = table.set_column(table.column_names.index("label"), "label", indices)
     table = table.filter(indices.is_valid()) if indices.null_count else table
     dropped = dict(sorted(rows.dropped.items()))
-    reading = tuple(filter(None, [encoding_line(path)]))
-    return Corpus(table, labels, hash_file(Path(path)), str(path), dropped, reading=reading)
+    told = (*reading_lines(path, reading), *_merged_lines(merged))
+    return Corpus(table, labels, hash_file(Path(path)), str(path), dropped, reading=told)
 
 
 class _LabelledRows:
     """Iterates over the usable rows of a file and gathers what is wrong with the others."""
 
     def __init__(
-        self, path: str | Path, columns: dict[str, str], drop: frozenset[str], time: str | None = None
+        self,
+        path: str | Path,
+        columns: dict[str, str],
+        drop: frozenset[str],
+        time: str | None = None,
+        reading: Reading = AS_FOUND,
     ):
         self.problems: list[Problem] = []
         self.times: list[tuple[int, Any]] = []
         self._time = time
         self.dropped: Counter[str] = Counter()
         self._path = path
+        self._reading = reading
         self._columns = columns
         self._drop = drop
         self._class_rows: Counter[str] = Counter()
@@ -95,7 +110,7 @@ class _LabelledRows:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         read = self._columns | ({"time": self._time} if self._time else {})
-        for row, number, values in numbered_rows(self._path, read, self.problems):
+        for row, number, values in numbered_rows(self._path, read, self.problems, self._reading):
             cells, found = check_cells(row, values, self._columns)
             key = cells.get("id", "")
             if key in self._first_rows:
@@ -118,6 +133,14 @@ class _LabelledRows:
             self.dropped["malformed_row"] += len(malformed)
             self.problems = [problem for problem in self.problems if problem.kind != "malformed_row"]
 
+    def merge_labels(self) -> dict[str, str]:
+        """Counts labels that look alike as one; returns each that is spelt otherwise, and its spelling."""
+        alike = alike_labels(self._class_rows)
+        merged = {name: names[0] for names in alike for name in names[1:]}
+        for name, spelling in merged.items():
+            self._class_rows[spelling] += self._class_rows.pop(name)
+        return merged
+
     def check_classes(self, num_folds: int) -> list[str]:
         """Returns the labels that stay, once all rows have been read."""
         label = self._columns["label"]
@@ -133,7 +156,7 @@ class _LabelledRows:
                     self.dropped["rare_class"] += num_rows
                 else:
                     self.problems.append(Problem("rare_class", None, label, message))
-        self.problems += _two_spellings(self._class_rows, label)
+        self.problems += _two_spellings(self._class_rows, label, self._reading)
         present = kept if "rare_class" in self._drop else self._class_rows
         if len(present) == 1:
             message = (
@@ -146,20 +169,37 @@ class _LabelledRows:
         return list(kept)
 
 
-def _two_spellings(class_rows: Mapping[str, int], column: str) -> list[Problem]:
-    """Labels that look alike and yet are several classes, beside each other."""
+def alike_labels(class_rows: Mapping[str, int]) -> list[list[str]]:
+    """Labels that look alike and yet are several classes, of each such group the most frequent first."""
     spellings: dict[str, list[str]] = {}
     for name in sorted(class_rows, key=lambda name: (-class_rows[name], name)):
         spellings.setdefault(_plain_label(name), []).append(name)
+    return [names for names in spellings.values() if len(names) > 1]
+
+
+def _two_spellings(class_rows: Mapping[str, int], column: str, reading: Reading) -> list[Problem]:
     problems = []
-    for names in spellings.values():
-        if len(names) > 1:
-            is_seen = all(name.isascii() or name.isprintable() for name in names)
-            show = repr if is_seen else ascii  # what cannot be seen is told by its number
-            found = ", ".join(f"{show(name)} ({class_rows[name]:,} rows)" for name in names)
-            message = f"expected one spelling of each label, found {found}; write one of them throughout"
-            problems.append(Problem("two_spellings", None, column, message))
+    remedy = f"write one of them throughout, or merge them with {reading.option('merge_labels')}"
+    for names in alike_labels(class_rows):
+        found = ", ".join(f"{shown} ({class_rows[name]:,} rows)" for name, shown in _shown(names).items())
+        message = f"expected one spelling of each label, found {found}; {remedy}"
+        problems.append(Problem("two_spellings", None, column, message))
     return problems
+
+
+def _merged_lines(merged: Mapping[str, str]) -> list[str]:
+    lines = []
+    for spelling in dict.fromkeys(merged.values()):
+        shown = _shown([spelling, *[name for name, other in merged.items() if other == spelling]])
+        own = shown.pop(spelling)
+        lines.append(f"the label {own} is also spelt {', '.join(shown.values())}, which was merged with it")
+    return lines
+
+
+def _shown(names: Sequence[str]) -> dict[str, str]:
+    """Labels as they are told: where one holds what cannot be seen, that by its number."""
+    is_seen = all(name.isascii() or name.isprintable() for name in names)
+    return {name: (repr if is_seen else ascii)(name) for name in names}
 
 
 def _plain_label(name: str) -> str:

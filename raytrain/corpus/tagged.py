@@ -8,15 +8,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from raytrain.config.sections import DropKind
+from raytrain.config.data import DropKind
 from raytrain.corpus.cells import check_cells, named_columns, numbered_rows, refuse, repeated_id, table_schema
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.spans import tags_of
 from raytrain.corpus.tags import OUTSIDE, TagReader, guess_scheme, tag_names
 from raytrain.corpus.times import read_times
 from raytrain.errors import CorpusError
-from raytrain.files.bio import bio_lines, is_bio, places_line, split_line, spread_tag
-from raytrain.files.encodings import Problem, encoding_line
+from raytrain.files.bio import bio_lines, is_bio, split_line, spread_tag
+from raytrain.files.encodings import Problem
+from raytrain.files.reading import AS_FOUND, Reading
+from raytrain.files.told import reading_lines
 from raytrain.storage.files import hash_file
 
 _ROW_FORMATS = (".jsonl", ".ndjson", ".parquet")
@@ -54,6 +56,7 @@ def read_tagged_corpus(
     strict: bool = True,
     drop: Collection[DropKind] = (),
     time: str | None = None,
+    reading: Reading = AS_FOUND,
 ) -> Corpus:
     """Reads texts with spans, and refuses them unless every one is usable.
 
@@ -67,6 +70,7 @@ def read_tagged_corpus(
         strict: Whether an I- that continues no span is refused; else it begins one.
         drop: Kinds of unusable texts to leave out and count.
         time: The column of times, if any, as `corpus.times.read_times` reads it.
+        reading: What is said of the file.
 
     Raises:
         CorpusError: With every problem of the file at once.
@@ -85,11 +89,11 @@ def read_tagged_corpus(
                     if name
                 ],
             )
-        sentences = list(_read_bio(path, problems))
+        sentences = list(_read_bio(path, problems, reading))
         _read_tags(sentences, scheme, strict)
     else:
         columns = named_columns([text], id) | ({"group": group} if group else {})
-        sentences = list(_read_rows(path, columns, spans, drop, problems, time))
+        sentences = list(_read_rows(path, columns, spans, drop, problems, time, reading))
     kept, dropped = _usable(sentences, problems, frozenset(drop))
     found = [(sentence.row, value) for sentence in kept for value in sentence.times]
     times, wrong = read_times(found, time or "")
@@ -102,10 +106,8 @@ def read_tagged_corpus(
     table = _table(kept, columns, names)
     if times is not None:
         table = table.append_column("time", times)
-    reading = tuple(filter(None, [encoding_line(path), places_line(path)]))
-    return Corpus(
-        table, names, hash_file(Path(path)), str(path), dict(sorted(dropped.items())), reading=reading
-    )
+    told = tuple(reading_lines(path, reading))
+    return Corpus(table, names, hash_file(Path(path)), str(path), dict(sorted(dropped.items())), reading=told)
 
 
 def _table(sentences: Sequence[_Sentence], columns: dict[str, str], names: Sequence[str]) -> pa.Table:
@@ -136,8 +138,8 @@ def _usable(
     return kept, dropped
 
 
-def _read_bio(path: str | Path, problems: list[Problem]) -> Iterator[_Sentence]:
-    for number, lines in enumerate(bio_lines(path, problems)):
+def _read_bio(path: str | Path, problems: list[Problem], reading: Reading) -> Iterator[_Sentence]:
+    for number, lines in enumerate(bio_lines(path, problems, reading)):
         sentence = _Sentence(lines[0][0], {"id": number}, [], [], [])
         parts = []
         for row, line in lines:
@@ -184,10 +186,11 @@ def _read_rows(
     drop: Collection[str],
     problems: list[Problem],
     time: str | None,
+    reading: Reading,
 ) -> Iterator[_Sentence]:
     first_rows: dict[str, int] = {}
     read = {**columns, "spans": spans} | ({"time": time} if time else {})
-    for row, number, values in numbered_rows(path, read, problems):
+    for row, number, values in numbered_rows(path, read, problems, reading):
         cells, found = check_cells(row, values, columns)
         tags, wrong = tags_of(values.get(spans), cells["text"])
         if spans in values and all(problem.column != columns["text"] for problem in found):

@@ -20,11 +20,18 @@ from raytrain.errors import CorpusError
 from raytrain.files.bio import bio_lines, first_field, is_bio
 from raytrain.files.encodings import Problem
 from raytrain.files.formats import BATCH_ROWS
+from raytrain.files.reading import AS_FOUND, Reading
 from raytrain.files.tables import iter_rows
+
+Unlabelled = tuple[list[str], list[str]]  # texts, and of pairs the second ones, else the same
 
 
 def iter_texts(
-    path: str | Path, text_columns: Sequence[str], id: str | None = None, batch_rows: int = BATCH_ROWS
+    path: str | Path,
+    text_columns: Sequence[str],
+    id: str | None = None,
+    batch_rows: int = BATCH_ROWS,
+    reading: Reading = AS_FOUND,
 ) -> Iterator[pa.Table]:
     """Streams over texts to predict, in the order of the file.
 
@@ -34,6 +41,7 @@ def iter_texts(
         text_columns: One column, or two for a text pair. A missing text is an empty one.
         id: The id column; None numbers the rows from 0. Ids may recur.
         batch_rows: Rows of each table but the last.
+        reading: What is said of the file.
 
     Yields:
         Tables of id, text and, for pairs, text_pair, typed as in `Corpus`.
@@ -43,13 +51,25 @@ def iter_texts(
     """
     columns = _columns(path, text_columns, id)
     problems: list[Problem] = []
-    for table in iter_tables(_unlabelled_rows(path, columns, problems), table_schema(columns), batch_rows):
+    for table in iter_tables(
+        _unlabelled_rows(path, columns, problems, reading), table_schema(columns), batch_rows
+    ):
         _refuse_texts(path, problems)
         yield table
     _refuse_texts(path, problems)
 
 
-def count_texts(path: str | Path, text_columns: Sequence[str], id: str | None = None) -> tuple[int, int]:
+def read_unlabelled(path: str, columns: Sequence[str], reading: Reading = AS_FOUND) -> Unlabelled:
+    """The texts of a file, and of pairs their second ones; not where one is empty."""
+    tables = iter_texts(path, columns, reading=reading)
+    rows = [[table[name].to_pylist() for name in table.column_names if name != "id"] for table in tables]
+    kept = [parts for columns in rows for parts in zip(*columns, strict=True) if all(map(str.strip, parts))]
+    return [parts[0] for parts in kept], [parts[-1] for parts in kept]
+
+
+def count_texts(
+    path: str | Path, text_columns: Sequence[str], id: str | None = None, reading: Reading = AS_FOUND
+) -> tuple[int, int]:
     """Reads texts to predict once and keeps none, so that all that is wrong is known beforehand.
 
     Returns:
@@ -62,14 +82,14 @@ def count_texts(path: str | Path, text_columns: Sequence[str], id: str | None = 
     names = [name for name in TEXTS if name in columns]
     problems: list[Problem] = []
     num_rows = num_empty = 0
-    for row in _unlabelled_rows(path, columns, problems):
+    for row in _unlabelled_rows(path, columns, problems, reading):
         num_rows += 1
         num_empty += any(not row[name].strip() for name in names)
     _refuse_texts(path, problems)
     return num_rows, num_empty
 
 
-def has_column(path: str | Path, column: str) -> bool:
+def has_column(path: str | Path, column: str, reading: Reading = AS_FOUND) -> bool:
     """Whether a file has a column and, in formats without a header, a value of it in its first rows.
 
     Raises:
@@ -78,7 +98,7 @@ def has_column(path: str | Path, column: str) -> bool:
     if is_bio(path):
         return False
     problems: list[Problem] = []
-    rows = iter_rows(path, [column], problems)
+    rows = iter_rows(path, [column], problems, reading)
     first = [values.get(column) for _, values in itertools.islice(rows, BATCH_ROWS)]
     return any(value is not None for value in first)
 
@@ -97,13 +117,13 @@ def _refuse_texts(path: str | Path, problems: list[Problem]) -> None:
 
 
 def _unlabelled_rows(
-    path: str | Path, columns: dict[str, str], problems: list[Problem]
+    path: str | Path, columns: dict[str, str], problems: list[Problem], reading: Reading
 ) -> Iterator[dict[str, Any]]:
     if is_bio(path):
-        for number, lines in enumerate(bio_lines(path, problems)):
+        for number, lines in enumerate(bio_lines(path, problems, reading)):
             yield {"id": number, "text": "".join(first_field(line) for _, line in lines)}
         return
-    for row, number, values in numbered_rows(path, columns, problems):
+    for row, number, values in numbered_rows(path, columns, problems, reading):
         cells, found = check_cells(row, values, columns, may_be_empty=TEXTS)
         problems += found
         yield {"id": number, **cells}

@@ -12,11 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
+from raytrain.config.data import DataConfig
 from raytrain.config.pretraining import PretrainConfig
 from raytrain.config.schema import Config
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.unlabelled import iter_texts
 from raytrain.errors import StorageError, TimeBudgetError
+from raytrain.files.reading import Reading
 from raytrain.home import home_directory
 from raytrain.pretrained.directory import EncoderFiles, read_encoder
 from raytrain.pretrained.start import hash_encoder
@@ -78,6 +82,11 @@ def adapt_encoder(
     return read_encoder(str(kept), True, config.encoder.maxlen)
 
 
+def _test_tables(data: DataConfig) -> Iterator[pa.Table]:
+    if data.test is not None:
+        yield from iter_texts(data.test, data.text_columns, reading=Reading.of(data))
+
+
 def hash_vocab(encoder: EncoderFiles) -> str:
     """Of a vocabulary that no file holds: an untrained mini's is counted in the texts."""
     vocab = encoder.vocab
@@ -91,7 +100,7 @@ def _texts_of(config: Config, corpus: Corpus) -> Texts:
 
     def lines() -> Iterator[str]:
         yield from own
-        for table in iter_texts(data.test, data.text_columns) if data.test is not None else ():
+        for table in _test_tables(data):
             for name in corpus.text_names:
                 yield from (text for text in table[name].to_pylist() if text.strip())
 

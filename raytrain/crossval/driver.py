@@ -19,8 +19,8 @@ from raytrain.crossval.prepare import prepare_run, read_texts
 from raytrain.crossval.results import write_results
 from raytrain.crossval.suspects import suspects_line, write_suspects
 from raytrain.crossval.train import prepare_cluster, train_missing
+from raytrain.ensemble.apart import TEST_OUTPUT, predict_test
 from raytrain.ensemble.artifact import load_ensemble
-from raytrain.ensemble.files import TEST_OUTPUT, predict_test
 from raytrain.errors import TimeBudgetError
 from raytrain.folds.result import read_fold
 from raytrain.fusion.tables import alternative_table, fusion_lines, member_table

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from raytrain.config.data import DuplicatePolicy
 from raytrain.config.schema import Config
-from raytrain.config.sections import DuplicatePolicy
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.duplicates import find_duplicates
 from raytrain.errors import CorpusError

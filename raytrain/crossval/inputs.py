@@ -14,8 +14,9 @@ from raytrain.config.defaults import reads_words
 from raytrain.config.schema import Config
 from raytrain.config.sections import AUTO, EncoderConfig
 from raytrain.corpus.corpus import Corpus
-from raytrain.corpus.unlabelled import iter_texts
+from raytrain.corpus.unlabelled import Unlabelled, read_unlabelled
 from raytrain.errors import ConfigError
+from raytrain.files.reading import Reading
 from raytrain.folds.spec import Shared
 from raytrain.keywords.held import KeywordInputs, given_keywords, interleave, join_ranked
 from raytrain.keywords.marks import extend_dictionary, read_kept_words
@@ -31,7 +32,6 @@ from raytrain.text.vocab import Vocab
 from raytrain.text.windows import encode_windows
 from raytrain.text.words import read_user_dict, select_words
 
-Unlabelled = tuple[list[str], list[str]]  # texts, and of pairs the second ones, else the same
 _CHUNK = 10_000
 _MANY_CUT = 0.05  # share of the texts from which on it is told that they are cut
 
@@ -125,7 +125,9 @@ def read_shared(
     else:
         texts, pairs = _columns(corpus)
         if unlabelled is None and config.train.pseudo_labels is not None:
-            unlabelled = read_unlabelled(config.data.test or "", config.data.text_columns)
+            unlabelled = read_unlabelled(
+                config.data.test or "", config.data.text_columns, Reading.of(config.data)
+            )
         if unlabelled is not None:
             texts, pairs = texts + unlabelled[0], pairs and pairs + unlabelled[1]
         encoded = _encode(config, texts, pairs, encoder.vocab, with_words, user_dict, stages)
@@ -199,14 +201,6 @@ def _find_keywords(
 def _columns(corpus: Corpus) -> tuple[list[str], list[str] | None]:
     columns = [corpus.table[name].to_pylist() for name in corpus.text_names]
     return columns[0], columns[1] if len(columns) == 2 else None
-
-
-def read_unlabelled(path: str, columns: Sequence[str]) -> Unlabelled:
-    """The texts of a file, and of pairs their second ones; not where one is empty."""
-    tables = iter_texts(path, columns)
-    rows = [[table[name].to_pylist() for name in table.column_names if name != "id"] for table in tables]
-    kept = [parts for columns in rows for parts in zip(*columns, strict=True) if all(map(str.strip, parts))]
-    return [parts[0] for parts in kept], [parts[-1] for parts in kept]
 
 
 def _encode(

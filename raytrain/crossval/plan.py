@@ -20,10 +20,11 @@ from raytrain.config.defaults import (
 )
 from raytrain.config.schema import Config
 from raytrain.corpus.corpus import Corpus
+from raytrain.corpus.unlabelled import Unlabelled
 from raytrain.crossval.adapt import adapt_encoder
 from raytrain.crossval.directory import identify
 from raytrain.crossval.duplicates import Duplicates
-from raytrain.crossval.inputs import Unlabelled, read_shared
+from raytrain.crossval.inputs import read_shared
 from raytrain.crossval.prepare import PreparedRun
 from raytrain.devices import quick_imports
 from raytrain.folds.frozen import EncoderSource

@@ -13,6 +13,8 @@ from raytrain.crossval.directory import check_inputs, find_folds
 from raytrain.crossval.duplicates import Duplicates, treat_duplicates
 from raytrain.crossval.inputs import Dictionary, class_weights, find_encoder, read_dictionary
 from raytrain.errors import ConfigError
+from raytrain.files.reading import Reading
+from raytrain.files.told import reading_lines
 from raytrain.fusion.costs import cost_matrix
 from raytrain.fusion.fit import FusionSettings
 from raytrain.pretrained.directory import EncoderFiles
@@ -74,7 +76,10 @@ def read_texts(config: Config, stages: Stages) -> Corpus:
         stage.check()
     if config.data.test is not None:
         with stages.stage(f"reading {config.data.test}") as stage:
-            count_texts(config.data.test, config.data.text_columns, config.data.id)
+            reading = Reading.of(config.data)
+            count_texts(config.data.test, config.data.text_columns, config.data.id, reading)
+            for line in reading_lines(config.data.test, reading):
+                stages.say(f"{config.data.test}: {line}")
             stage.check()
     return corpus
 
@@ -82,7 +87,16 @@ def read_texts(config: Config, stages: Stages) -> Corpus:
 def _read_labelled(config: Config) -> Corpus:
     data, folds = config.data, config.folds
     corpus = read_corpus(
-        data.path, data.text_columns, data.label, data.id, folds.group, folds.num_folds, data.drop, folds.time
+        data.path,
+        data.text_columns,
+        data.label,
+        data.id,
+        folds.group,
+        folds.num_folds,
+        data.drop,
+        folds.time,
+        Reading.of(data),
+        data.merge_labels,
     )
     if not data.labels_files:
         return corpus
@@ -93,7 +107,16 @@ def _read_tagged(config: Config) -> Corpus:
     data, folds = config.data, config.folds
     [text] = data.text_columns
     return read_tagged_corpus(
-        data.path, text, data.spans, data.id, folds.group, data.scheme, data.strict, data.drop, folds.time
+        data.path,
+        text,
+        data.spans,
+        data.id,
+        folds.group,
+        data.scheme,
+        data.strict,
+        data.drop,
+        folds.time,
+        Reading.of(data),
     )
 
 

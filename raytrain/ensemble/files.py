@@ -3,7 +3,6 @@
 import contextlib
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,22 +11,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from raytrain.cluster import WITHOUT_GPU, connect, on_this_node
-from raytrain.config.schema import Config
 from raytrain.corpus.unlabelled import count_texts, iter_texts
 from raytrain.devices import predict_side_by_side
 from raytrain.ensemble.artifact import Ensemble, load_ensemble
 from raytrain.ensemble.load import build_predictor
 from raytrain.ensemble.outputs import PROBA_SUFFIXES, SPAN_SUFFIXES, open_proba, open_spans
 from raytrain.errors import InputError
+from raytrain.files.reading import AS_FOUND, Reading
 from raytrain.files.tables import read_column_names
-from raytrain.stages import Stage, Stages
-from raytrain.storage.directory import Directory
+from raytrain.files.told import reading_lines
+from raytrain.stages import Stage
 from raytrain.storage.files import whole_or_not
 from raytrain.text.ragged import chunks_of
 
 SUFFIXES = {*PROBA_SUFFIXES, *SPAN_SUFFIXES}
-TEST_OUTPUT = {"classify": "predictions.csv", "tag": "predictions.jsonl"}
 CHUNK_ROWS = 4096
 
 
@@ -40,12 +37,14 @@ class PredictedRows:
         total: Rows of the file.
         num_empty: How many of them have an empty text.
         num_rejected: How many of those done are left to a person.
+        told: How the file was read, where that is to be said.
     """
 
     done: int = 0
     total: int = 0
     num_empty: int = 0
     num_rejected: int = 0
+    told: tuple[str, ...] = ()
 
 
 def predict_file(
@@ -56,6 +55,7 @@ def predict_file(
     id_column: str | None = None,
     batch_size: int | None = None,
     reject: float | None = None,
+    reading: Reading = AS_FOUND,
 ) -> Iterator[PredictedRows]:
     """Predicts every row of a file, and tells after each chunk; the output appears whole or not at all.
 
@@ -68,6 +68,7 @@ def predict_file(
         id_column: None takes the training's id column where the file has it, else the row number.
         batch_size: Texts per forward pass; None takes as many as suit the device.
         reject: Of a classifier: where the greatest probability is below it the label stays empty.
+        reading: What is said of the input.
 
     Yields:
         How far it is: at first that nothing is done yet, at last that all is.
@@ -92,8 +93,9 @@ def predict_file(
         )
     if reject is not None and ensemble.task != "classify":
         raise InputError(f"reject: expected none for an ensemble of task={ensemble.task}, found {reject}")
-    columns, id_column = _columns(ensemble, input_path, text_columns, id_column)
-    num_rows, num_empty = count_texts(input_path, columns, id_column)
+    columns, id_column = _columns(ensemble, input_path, text_columns, id_column, reading)
+    num_rows, num_empty = count_texts(input_path, columns, id_column, reading)
+    told = tuple(reading_lines(input_path, reading))
 
     with _hushed_stderr():  # seconds of TensorFlow, only once all else is known to be well
         if ensemble.has_networks:
@@ -104,12 +106,12 @@ def predict_file(
     with whole_or_not(output_path) as unfinished, output.open(unfinished) as write:
         # Of long texts fewer: what is laid out of them at once stays as much.
         most = max(1, CHUNK_ROWS // ensemble.manifest.config.encoder.windows)
-        for table in iter_texts(input_path, columns, id_column, most):
+        for table in iter_texts(input_path, columns, id_column, most, reading):
             write(table)
             done += table.num_rows
             if done < num_rows:
-                yield PredictedRows(done, num_rows, num_empty, output.num_rejected)
-    yield PredictedRows(done, num_rows, num_empty, output.num_rejected)
+                yield PredictedRows(done, num_rows, num_empty, output.num_rejected, told)
+    yield PredictedRows(done, num_rows, num_empty, output.num_rejected, told)
 
 
 class _ProbaFiles:
@@ -190,7 +192,11 @@ def _hushed_stderr() -> Iterator[None]:
 
 
 def _columns(
-    ensemble: Ensemble, input_path: str, text_columns: Sequence[str] | None, id_column: str | None
+    ensemble: Ensemble,
+    input_path: str,
+    text_columns: Sequence[str] | None,
+    id_column: str | None,
+    reading: Reading,
 ) -> tuple[list[str], str | None]:
     data = ensemble.manifest.config.data
     trained = data.text_columns
@@ -199,12 +205,12 @@ def _columns(
         raise InputError(
             f"the ensemble was trained on {len(trained)} text column(s); found {len(columns)}: {columns}"
         )
-    return columns, id_column or known_id_column(data.id, input_path)
+    return columns, id_column or known_id_column(data.id, input_path, reading)
 
 
-def known_id_column(trained: str | None, input_path: str) -> str | None:
+def known_id_column(trained: str | None, input_path: str, reading: Reading = AS_FOUND) -> str | None:
     """The id column of the training, where the file has it; else None, for row numbers."""
-    return trained if trained is not None and trained in read_column_names(input_path) else None
+    return trained if trained is not None and trained in read_column_names(input_path, reading) else None
 
 
 def tell(predicted: Iterable[PredictedRows], stage: Stage) -> PredictedRows:
@@ -213,47 +219,4 @@ def tell(predicted: Iterable[PredictedRows], stage: Stage) -> PredictedRows:
     for rows in predicted:
         stage.total = rows.total
         stage.advance(rows.done - stage.done)
-    return rows
-
-
-def predict_test(run_location: str, config: Config, stages: Stages) -> PredictedRows:
-    """Predicts config.data.test with the run's ensemble into `TEST_OUTPUT` beside it."""
-    run, data = Directory(run_location), config.data
-    connect(config.cluster.address)
-    name, texts = TEST_OUTPUT[config.task], str(data.test)
-    return predict_apart(f"{run}/ensemble", texts, run, name, data.text_columns, data.id, stages)
-
-
-def predict_apart(
-    ensemble: str,
-    texts: str,
-    directory: Directory,
-    name: str,
-    text_columns: Sequence[str],
-    id_column: str | None,
-    stages: Stages,
-) -> PredictedRows:
-    """As `predict_file`, on Ray, which is connected, and into a directory on any storage.
-
-    TensorFlow stays out of this process: a Ray task on the same machine, whose files it reads, predicts.
-
-    Args:
-        ensemble: The artifact's directory or URI.
-        texts: The file to predict.
-        directory: Where the predictions are to lie.
-        name: Of their file there.
-        text_columns: As of `predict_file`.
-        id_column: As of `predict_file`.
-        stages: Where progress is told.
-    """
-    import ray
-
-    task: Any = ray.remote(num_cpus=0, num_returns="streaming", runtime_env=WITHOUT_GPU)(predict_file)
-    task = task.options(scheduling_strategy=on_this_node())
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / name
-        told = task.remote(ensemble, texts, str(output), text_columns, id_column)
-        with stages.stage(f"predicting {texts}", unit="rows") as stage:
-            rows = tell(stage.follow(told), stage)
-        directory.write_bytes(name, output.read_bytes())
     return rows

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from raytrain.files.encodings import COMPRESSIONS, Problem, detect_encoding, open_bytes, readable
+from raytrain.files.reading import AS_FOUND, Reading
 
 # A character may itself be a blank.
 _LINE_ENDS = "\n\r"
@@ -23,7 +24,9 @@ def is_bio(path: str | Path) -> bool:
     )
 
 
-def bio_lines(path: str | Path, problems: list[Problem]) -> Iterator[list[tuple[int, str]]]:
+def bio_lines(
+    path: str | Path, problems: list[Problem], reading: Reading = AS_FOUND
+) -> Iterator[list[tuple[int, str]]]:
     """Streams over the sentences of a BIO file: the numbered lines of each, without their ends.
 
     That there are none is a problem, too, where there is no other.
@@ -32,7 +35,7 @@ def bio_lines(path: str | Path, problems: list[Problem]) -> Iterator[list[tuple[
         CorpusError: The file is missing, unreadable, truncated or corrupt.
     """
     with readable(path):
-        encoding = detect_encoding(path, problems)
+        encoding = detect_encoding(path, problems, reading)
         if encoding is None:
             return
         is_empty = True
@@ -48,12 +51,12 @@ def bio_lines(path: str | Path, problems: list[Problem]) -> Iterator[list[tuple[
             problems.append(Problem("empty_file", None, None, message))
 
 
-def places_line(path: str | Path) -> str | None:
+def places_line(path: str | Path, reading: Reading = AS_FOUND) -> str | None:
     """What is to be said of a BIO file whose characters carry their places in words; else None."""
     if not is_bio(path):
         return None
     with readable(path):
-        encoding = detect_encoding(path, [])
+        encoding = detect_encoding(path, [], reading)
         if encoding is None or not _has_places(path, encoding):
             return None
     return "each character has its place in a word behind it, a digit (as in 我0 们1), which was taken off"

@@ -15,9 +15,10 @@ from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 
-from raytrain.config.sections import DropKind
+from raytrain.config.data import DropKind
 from raytrain.errors import CorpusError
 from raytrain.files.charsets import CHARSETS, likeliest_charsets
+from raytrain.files.reading import AS_FOUND, Reading
 
 DROPPABLE: tuple[str, ...] = typing.get_args(DropKind)
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
@@ -80,8 +81,8 @@ def readable(path: str | Path) -> Iterator[None]:
         ) from error
 
 
-def detect_encoding(path: str | Path, problems: list[Problem]) -> str | None:
-    """Finds how a text file is encoded: UTF-8, UTF-16, or what else its characters speak for.
+def detect_encoding(path: str | Path, problems: list[Problem], reading: Reading = AS_FOUND) -> str | None:
+    """Finds how a text file is encoded: as is said, or UTF-8, UTF-16, or what else its characters speak for.
 
     A file that is not UTF-8 throughout is still UTF-8 with bad bytes, not GB18030, where most of its
     lines with non-ASCII bytes are: otherwise one bad byte would turn every text into other characters.
@@ -89,10 +90,13 @@ def detect_encoding(path: str | Path, problems: list[Problem]) -> str | None:
     Args:
         path: The file, plain or compressed.
         problems: Takes one problem for each line that cannot be decoded.
+        reading: What is said of the file.
 
     Returns:
         A codec's name, or None where the file as a whole cannot be decoded.
     """
+    if reading.codec is not None:
+        return _as_said(path, problems, reading)
     with open_bytes(path) as stream:
         beginning = stream.read(CHUNK_BYTES)
     if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -114,7 +118,8 @@ def detect_encoding(path: str | Path, problems: list[Problem]) -> str | None:
         return sound[0]
     if sound:
         names = " and ".join(CHARSETS[codec].name for codec in sound)
-        message = f"expected text whose encoding can be told, found {names} as likely; save it as UTF-8"
+        advice = f"say which with {reading.option('encoding', sound[0])}, or save it as UTF-8"
+        message = f"expected text whose encoding can be told, found {names} as likely; {advice}"
         problems.append(Problem("encoding", None, None, message))
     elif likely == ["gb18030"] or len(likely) > 1:
         problems += _undecodable_lines(path, "gb18030", "UTF-8, GB18030, or UTF-16 with a byte order mark")
@@ -123,16 +128,28 @@ def detect_encoding(path: str | Path, problems: list[Problem]) -> str | None:
     return None
 
 
-def encoding_line(path: str | Path) -> str | None:
-    """What is to be said of how a readable text file is encoded; None of UTF-8 and of Parquet."""
-    if Path(path).suffix.lower() == ".parquet":
+def _as_said(path: str | Path, problems: list[Problem], reading: Reading) -> str | None:
+    codec = str(reading.codec)
+    if _decodes(path, codec):
+        return codec
+    said = reading.option("encoding", str(reading.encoding))
+    message = f"expected {reading.encoding}, as {said} says, found bytes that are not; "
+    remedy = "leave that out and the encoding is found out, or save the file as UTF-8"
+    problems.append(Problem("encoding", None, None, message + remedy))
+    return None
+
+
+def encoding_line(path: str | Path, reading: Reading = AS_FOUND) -> str | None:
+    """What is to be said of how a readable text file is encoded; None of UTF-8, Parquet and what was said."""
+    if Path(path).suffix.lower() == ".parquet" or reading.encoding is not None:
         return None
     with readable(path):
         encoding = detect_encoding(path, [])
     if encoding in (None, "utf-8-sig"):
         return None
     name = CHARSETS[encoding].name if encoding in CHARSETS else encoding.upper()
-    return f"read as {name}, by its characters; if they are wrong, save the file as UTF-8"
+    remedy = f"say so with {reading.option('encoding', 'NAME')}, or save the file as UTF-8"
+    return f"read as {name}, by its characters; if they are wrong, {remedy}"
 
 
 def unmarked_utf16(beginning: bytes) -> str | None:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from raytrain.files.encodings import SHOWN_LINES, Problem
-from raytrain.files.formats import csv_records, plain_records, split_plain
+from raytrain.files.reading import AS_FOUND, Reading
+from raytrain.files.separated import csv_records, plain_records, split_plain
 
 KNOWN_VALUES = 10_000  # of each column; labels are fewer
 
@@ -32,7 +33,12 @@ class _Known:
         )
 
 
-def has_quoting(open_lines: Callable[[], Iterator[str]], delimiter: str, problems: list[Problem]) -> bool:
+def has_quoting(
+    open_lines: Callable[[], Iterator[str]],
+    delimiter: str,
+    problems: list[Problem],
+    reading: Reading = AS_FOUND,
+) -> bool:
     """Finds out whether quotes enclose fields.
 
     Where they do, some fields may hold line breaks. A row over several lines is suspect where each of its
@@ -44,11 +50,14 @@ def has_quoting(open_lines: Callable[[], Iterator[str]], delimiter: str, problem
         open_lines: Gives the lines of the file from its first.
         delimiter: Between fields.
         problems: Takes the suspect rows.
+        reading: What is said of the file.
     """
-    num_fields, is_even, is_quoted = _look(open_lines(), delimiter)
+    if reading.quoting != "auto":
+        return reading.quoting == "csv"
+    num_fields, is_even, is_quoted = _look(open_lines(), delimiter, not reading.columns)
     if not is_quoted:
         return True
-    broken, known, is_wrong = _broken_rows(open_lines, delimiter, num_fields)
+    broken, known, is_wrong = _broken_rows(open_lines, delimiter, num_fields, not reading.columns)
     if is_even and delimiter == "\t" and num_fields > 1:
         if broken or is_wrong:
             return False
@@ -57,31 +66,37 @@ def has_quoting(open_lines: Callable[[], Iterator[str]], delimiter: str, problem
     elif delimiter == ",":
         # Each line of a single column is a whole row, which says nothing: such a CSV is taken at its word.
         broken = []
-    problems += _refusals([(row, row + len(lines) - 1) for row, lines in broken])
+    problems += _refusals([(row, row + len(lines) - 1) for row, lines in broken], reading)
     return True
 
 
-def _look(lines: Iterator[str], delimiter: str) -> tuple[int, bool, bool]:
-    """The fields of the header; whether each line has as many, none quoted in the header; and any quotes."""
+def begins_quoted(lines: Iterator[str], delimiter: str) -> bool:
+    """Whether any field, read without quoting, begins with a quote."""
+    return any(value.startswith('"') for _, fields in plain_records(lines, delimiter) for value in fields)
+
+
+def _look(lines: Iterator[str], delimiter: str, has_header: bool) -> tuple[int, bool, bool]:
+    """The fields of the first line; whether each has as many, none quoted in a header; and any quotes."""
     num_fields, is_even, is_quoted = 0, True, False
     for _, fields in plain_records(lines, delimiter):
         if not num_fields:
             num_fields = len(fields)
-            is_even = not any(value.startswith('"') for value in fields)
+            is_even = not (has_header and any(value.startswith('"') for value in fields))
         is_even &= len(fields) == num_fields
         is_quoted |= any(value.startswith('"') for value in fields)
     return num_fields, is_even, is_quoted
 
 
 def _broken_rows(
-    open_lines: Callable[[], Iterator[str]], delimiter: str, num_fields: int
+    open_lines: Callable[[], Iterator[str]], delimiter: str, num_fields: int, has_header: bool
 ) -> tuple[list[tuple[int, list[list[str]]]], _Known, bool]:
     """Rows over lines of which each is a whole row; what the other rows hold; whether one cannot be read."""
     wrong: list[Problem] = []
     known = _Known()
     broken = []
     records = csv_records(open_lines(), delimiter, wrong)
-    next(records, None)
+    if has_header:
+        next(records, None)
     for row, fields in records:
         if any("\n" in value or "\r" in value for value in fields):
             lines = _lines_of(fields, delimiter)
@@ -98,10 +113,11 @@ def _lines_of(fields: list[str], delimiter: str) -> list[list[str]]:
     return [split_plain(line, delimiter) for line in joined.split("\n")]
 
 
-def _refusals(swallowing: list[tuple[int, int]]) -> list[Problem]:
+def _refusals(swallowing: list[tuple[int, int]], reading: Reading) -> list[Problem]:
+    none, csv = reading.option("quoting", "none"), reading.option("quoting", "csv")
     message = (
         "expected a field in quotes, found lines in it that look like rows of their own, down to row {}; "
-        'write a text\'s own quotes twice and the text in quotes ("""甲""乙"), or save as .jsonl'
+        f"where quotes are characters of texts say {none}, where they are right say {csv}, or save as .jsonl"
     )
     found = [Problem("quoting", row, None, message.format(last)) for row, last in swallowing[:SHOWN_LINES]]
     if len(swallowing) > SHOWN_LINES:

@@ -21,15 +21,15 @@ from raytrain.files.encodings import (
     unmarked_utf16,
 )
 from raytrain.files.formats import (
-    csv_records,
     empty_file,
-    iter_csv,
     iter_jsonl,
     iter_parquet,
     iter_txt,
     json_object,
 )
 from raytrain.files.quoting import has_quoting
+from raytrain.files.reading import AS_FOUND, Reading
+from raytrain.files.separated import csv_records, iter_csv
 
 FORMATS = {
     ".csv": "csv",
@@ -39,10 +39,11 @@ FORMATS = {
     ".txt": "txt",
     ".parquet": "parquet",
 }
+DELIMITERS = {"csv": ",", "tsv": "\t", "txt": "\t"}  # of plain text only where its columns are named
 
 
 def iter_rows(
-    path: str | Path, columns: Sequence[str], problems: list[Problem]
+    path: str | Path, columns: Sequence[str], problems: list[Problem], reading: Reading = AS_FOUND
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Streams over the rows of a file; memory does not grow with the file.
 
@@ -51,6 +52,7 @@ def iter_rows(
             these; .parquet.
         columns: The columns wanted.
         problems: Takes what is wrong with the file; rows that cannot be told apart are left out.
+        reading: What is said of the file.
 
     Yields:
         The row's number, as in `Problem`, and its values: None where the row lacks one; columns that
@@ -59,26 +61,43 @@ def iter_rows(
     Raises:
         CorpusError: The suffix is unknown, or the file is missing, unreadable, truncated or corrupt.
     """
-    kind = _format_of(path)
+    kind = format_of(path)
     wanted = list(dict.fromkeys(columns))
     with readable(path):
         if Path(path).stat().st_size == 0:
             problems.append(empty_file("nothing"))
         elif kind == "parquet":
             yield from iter_parquet(path, wanted, problems)
-        elif (encoding := detect_encoding(path, problems)) is not None:
+        elif (encoding := detect_encoding(path, problems, reading)) is not None:
             # Every undecodable byte has been reported by now; "replace" lets the other problems follow.
-            with io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline="") as lines:
+            with open_text(path, encoding) as lines:
                 if kind == "jsonl":
                     yield from iter_jsonl(lines, wanted, problems)
-                elif kind == "txt":
-                    yield from iter_txt(lines, wanted, problems)
+                elif kind == "txt" and not _has_fields(reading):
+                    yield from iter_txt(lines, wanted, problems, reading)
                 else:
-                    delimiter = "," if kind == "csv" else "\t"
-                    is_quoted = not _holds_quotes(path) or has_quoting(
-                        lambda: _lines(path, encoding), delimiter, problems
-                    )
-                    yield from iter_csv(lines, delimiter, wanted, problems, is_quoted)
+                    is_quoted = find_quoting(path, encoding, problems, reading)
+                    yield from iter_csv(lines, DELIMITERS[kind], wanted, problems, is_quoted, reading)
+
+
+def find_quoting(path: str | Path, encoding: str, problems: list[Problem], reading: Reading) -> bool:
+    """Whether quotes enclose the fields of a file, as `quoting.has_quoting` finds; without any, they may."""
+
+    def lines() -> Iterator[str]:
+        with open_text(path, encoding) as stream:
+            yield from stream
+
+    return not _holds_quotes(path) or has_quoting(lines, DELIMITERS[format_of(path)], problems, reading)
+
+
+def _has_fields(reading: Reading) -> bool:
+    """Whether plain text is said to be rows of several fields."""
+    return len(reading.columns or ()) > 1
+
+
+def open_text(path: str | Path, encoding: str) -> io.TextIOWrapper:
+    """A file's lines with their ends as they are."""
+    return io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline="")
 
 
 def _holds_quotes(path: str | Path) -> bool:
@@ -86,16 +105,12 @@ def _holds_quotes(path: str | Path) -> bool:
         return any(b'"' in chunk for chunk in iter(lambda: stream.read(CHUNK_BYTES), b""))
 
 
-def _lines(path: str | Path, encoding: str) -> Iterator[str]:
-    with io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline="") as lines:
-        yield from lines
-
-
-def read_column_names(path: str | Path) -> list[str]:
+def read_column_names(path: str | Path, reading: Reading = AS_FOUND) -> list[str]:
     """Reads the names of a file's columns from its beginning, however long the file is.
 
     Args:
         path: A file that `iter_rows` reads, or `.bio`.
+        reading: What is said of the file.
 
     Returns:
         In the file's order: its header, the keys of its first JSON object, or its Parquet schema. None of
@@ -107,18 +122,19 @@ def read_column_names(path: str | Path) -> list[str]:
     """
     if is_bio(path):
         return []
-    kind = _format_of(path)
+    kind = format_of(path)
     with readable(path):
+        if kind in DELIMITERS and reading.columns:
+            return list(reading.columns)
         if Path(path).stat().st_size == 0 or kind == "txt":
             return []
         if kind == "parquet":
             return list(pq.read_schema(str(path)).names)
-        encoding = _encoding_of_beginning(path)
-        with io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline="") as lines:
+        with open_text(path, reading.codec or _encoding_of_beginning(path)) as lines:
             if kind == "jsonl":
                 return list(json_object(next(filter(str.strip, lines), ""))[0])
             problems: list[Problem] = []
-            _, header = next(csv_records(lines, "," if kind == "csv" else "\t", problems), (0, []))
+            _, header = next(csv_records(lines, DELIMITERS[kind], problems), (0, []))
             return header if not problems else []
 
 
@@ -137,7 +153,7 @@ def _encoding_of_beginning(path: str | Path) -> str:
     return "utf-8-sig"
 
 
-def _format_of(path: str | Path) -> str:
+def format_of(path: str | Path) -> str:
     suffixes = [suffix.lower() for suffix in Path(path).suffixes[-2:]]
     compressed = bool(suffixes) and suffixes[-1] in COMPRESSIONS
     suffix = "".join(suffixes[:-1] if compressed else suffixes[-1:])

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from raytrain.config.sections import DropKind
+from raytrain.config.data import DropKind
 from raytrain.corpus.labelled import read_corpus
 from raytrain.corpus.unlabelled import count_texts, has_column, iter_texts
+from raytrain.files.reading import AS_FOUND, Reading
+from raytrain.files.told import reading_lines
 from raytrain.keywords.held import interleave
 from raytrain.text.ragged import chunks_of
 
@@ -25,16 +27,23 @@ class Source:
         labels: Its labels in order, or None where it has none.
         num_rows: Its rows.
         rows: Yields its texts, the second texts of pairs or None, and (rows,) label indices or None.
+        told: How it was read, where that is to be said.
     """
 
     path: str
     labels: list[int] | list[str] | None
     num_rows: int
     rows: Callable[[], Iterator[tuple[list[str], list[str] | None, np.ndarray | None]]]
+    told: tuple[str, ...] = ()
 
 
 def open_source(
-    path: str, text_columns: Sequence[str], label: str | None, drop: Sequence[DropKind] = ()
+    path: str,
+    text_columns: Sequence[str],
+    label: str | None,
+    drop: Sequence[DropKind] = (),
+    reading: Reading = AS_FOUND,
+    merge_labels: bool = False,
 ) -> Source:
     """Looks through a file of texts, so that all that is wrong with it is known before any is counted.
 
@@ -43,22 +52,31 @@ def open_source(
         text_columns: One column, or two for a text pair.
         label: The label column; a file without it, or None, has no classes.
         drop: Kinds of unusable labelled rows to leave out.
+        reading: What is said of the file.
+        merge_labels: As of `read_corpus`.
 
     Raises:
         CorpusError: With every problem of the file.
     """
-    if label is None or not has_column(path, label):
-        num_rows, _ = count_texts(path, text_columns)
-        return Source(path, None, num_rows, lambda: _stream(path, text_columns))
-    corpus = read_corpus(path, text_columns, label, num_folds=1, drop=drop)
+    if label is None or not has_column(path, label, reading):
+        num_rows, _ = count_texts(path, text_columns, reading=reading)
+        told = tuple(reading_lines(path, reading))
+        return Source(path, None, num_rows, lambda: _stream(path, text_columns, reading), told)
+    corpus = read_corpus(
+        path, text_columns, label, num_folds=1, drop=drop, reading=reading, merge_labels=merge_labels
+    )
     columns = [corpus.table[name].to_pylist() for name in corpus.text_names]
     pairs = columns[1] if len(columns) == 2 else None
     indices = corpus.table["label"].to_numpy()
-    return Source(path, corpus.labels, corpus.num_rows, lambda: iter([(columns[0], pairs, indices)]))
+    return Source(
+        path, corpus.labels, corpus.num_rows, lambda: iter([(columns[0], pairs, indices)]), corpus.reading
+    )
 
 
-def _stream(path: str, text_columns: Sequence[str]) -> Iterator[tuple[list[str], list[str] | None, None]]:
-    for table in iter_texts(path, text_columns):
+def _stream(
+    path: str, text_columns: Sequence[str], reading: Reading
+) -> Iterator[tuple[list[str], list[str] | None, None]]:
+    for table in iter_texts(path, text_columns, reading=reading):
         pairs = table["text_pair"].to_pylist() if "text_pair" in table.column_names else None
         yield table["text"].to_pylist(), pairs, None
 

@@ -14,6 +14,8 @@ from raytrain.config.keys import PRETRAIN_FREE_KEYS, binding_keys
 from raytrain.config.pretraining import PretrainConfig
 from raytrain.config.stored import CONFIG_FILE, check_config, check_hashes
 from raytrain.errors import ArtifactError, ConfigError, InputError, TimeBudgetError
+from raytrain.files.reading import Reading
+from raytrain.files.told import reading_lines
 from raytrain.folds.resources import cluster_nodes, describe_nodes
 from raytrain.messages import logging_console
 from raytrain.pretrained.directory import EncoderFiles
@@ -88,7 +90,10 @@ def _prepare(config: PretrainConfig, stages: Stages) -> tuple[Texts, EncoderFile
     sources: list[Source] = []
     with stages.stage(f"reading {', '.join(config.data.paths)}") as stage:
         try:
-            sources = open_sources(config.data.paths, config.data.text)
+            sources = open_sources(config.data.paths, config.data.text, Reading.of(config.data))
+            for source in sources:
+                for line in reading_lines(source.path, source.reading):
+                    stages.say(f"{source.path}: {line}")
         except InputError as error:
             problems += error.problems
         stage.check()

@@ -8,6 +8,7 @@ from typing import Any
 
 from raytrain.corpus.unlabelled import count_texts, iter_texts
 from raytrain.errors import CorpusError
+from raytrain.files.reading import AS_FOUND, Reading
 from raytrain.files.tables import FORMATS
 from raytrain.storage.files import hash_file
 
@@ -23,12 +24,14 @@ class Source:
         column: Its text column.
         sha256: Of its bytes.
         num_texts: Its rows, without those whose text is empty.
+        reading: What is said of it.
     """
 
     path: str
     column: str
     sha256: str
     num_texts: int
+    reading: Reading = AS_FOUND
 
     def summary(self) -> dict[str, Any]:
         return {"path": self.path, "sha256": self.sha256, "texts": self.num_texts}
@@ -51,22 +54,23 @@ class Texts:
     hashes: Mapping[str, str]
 
 
-def open_sources(paths: Sequence[str], column: str) -> list[Source]:
+def open_sources(paths: Sequence[str], column: str, reading: Reading = AS_FOUND) -> list[Source]:
     """Looks through the files, so that all that is wrong with them is known before anything is made of them.
 
     Args:
         paths: Files that `files.tables.iter_rows` reads.
-        column: Their text column; .txt has none.
+        column: Their text column; .txt has none, unless its columns are named.
+        reading: What is said of them.
 
     Raises:
         CorpusError: With every problem of every file, or where they hold no text.
     """
     sources, problems = [], []
     for path in paths:
-        own = "text" if _is_plain(path) else column
+        own = "text" if _is_plain(path) and reading.columns is None else column
         try:
-            num_rows, num_empty = count_texts(path, [own])
-            sources.append(Source(path, own, hash_file(Path(path)), num_rows - num_empty))
+            num_rows, num_empty = count_texts(path, [own], reading=reading)
+            sources.append(Source(path, own, hash_file(Path(path)), num_rows - num_empty, reading))
         except CorpusError as error:
             problems += [error.summary, *error.problems]
     if not problems and not sum(source.num_texts for source in sources):
@@ -85,7 +89,7 @@ def _is_plain(path: str) -> bool:
 def iter_lines(sources: Iterable[Source]) -> Iterator[str]:
     """The texts one after another, none empty; memory does not grow with the files."""
     for source in sources:
-        for table in iter_texts(source.path, [source.column]):
+        for table in iter_texts(source.path, [source.column], reading=source.reading):
             for text in table["text"].to_pylist():
                 if text.strip():
                     yield text

@@ -21,6 +21,7 @@ from raytrain.crossval.prepare import PreparedRun
 from raytrain.ensemble.artifact import Ensemble, load_ensemble
 from raytrain.ensemble.files import known_id_column
 from raytrain.errors import ConfigError
+from raytrain.files.told import reading_lines
 from raytrain.folds.spec import FoldData
 from raytrain.fusion.rule import FusionRule
 from raytrain.messages import logging_console
@@ -81,6 +82,8 @@ def distill_run(
     with take_place(output or f"{finished.directory}/distilled", config) as place:
         if texts is not None:
             count_texts(texts, own_columns, known_id_column(config.data.id, texts))
+            for line in reading_lines(texts):
+                stages.say(f"{texts}: {line}")
         prepared = prepare_rows(finished, config, False, stages)
         prepared = replace(prepared, hashes=student_inputs(config, ensemble, prepared, texts, own_columns))
         rule = _student_rule(ensemble, config)

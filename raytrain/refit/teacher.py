@@ -7,10 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from raytrain.corpus.corpus import Corpus
-from raytrain.corpus.unlabelled import iter_texts
-from raytrain.crossval.inputs import Unlabelled
+from raytrain.corpus.unlabelled import Unlabelled, iter_texts
+from raytrain.ensemble.apart import predict_apart
 from raytrain.ensemble.artifact import Ensemble
-from raytrain.ensemble.files import predict_apart
 from raytrain.errors import ArtifactError
 from raytrain.folds.result import read_fold_oof
 from raytrain.scores.oof import proba_of, read_oof_table

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from raytrain.config.data import DataConfig
 from raytrain.config.schema import Config
-from raytrain.config.sections import DataConfig, yaml_value
+from raytrain.config.sections import yaml_value
 from raytrain.report.facts import Facts
 from raytrain.report.markup import ABSENT, Child, Markup, details, element, paragraph, table, told
 from raytrain.stages import clock

@@ -11,6 +11,7 @@ from raytrain.ensemble.artifact import load_ensemble
 from raytrain.ensemble.words import read_words
 from raytrain.errors import ConfigError, InputError
 from raytrain.files.encodings import Problem
+from raytrain.files.reading import Reading
 from raytrain.files.tables import read_column_names
 from raytrain.report.facts import Facts, Said
 from raytrain.report.markup import Child, Markup, element, paragraph, percent, table, told
@@ -143,14 +144,14 @@ def read_values(facts: Facts, column: str) -> list[str]:
         ConfigError: The file has no such column.
     """
     data = facts.config.data
-    known = read_column_names(data.path)
+    known = read_column_names(data.path, Reading.of(data))
     if column not in known:
         names = ", ".join(map(repr, known)) or "none"
         raise ConfigError(f"--slice {column}: expected a column of {data.path}, found {names}")
     problems: list[Problem] = []
     wanted = {"value": column, **({"id": data.id} if data.id else {})}
     values: dict[Any, str] = {}
-    for _, number, cells in numbered_rows(data.path, wanted, problems):
+    for _, number, cells in numbered_rows(data.path, wanted, problems, Reading.of(data)):
         key = _key(cells.get(data.id)) if data.id else number
         value = cells.get(column)
         values.setdefault(key, "" if value is None else str(value))

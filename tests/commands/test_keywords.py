@@ -73,6 +73,20 @@ def test_marks_are_kept_and_several_files_count_side_by_side(folder, drawn, caps
     assert drawn == ["out.png", "words.svg"]
 
 
+def test_how_texts_are_read_may_be_said_and_is_told(folder, drawn, capsys):
+    lines = [f"{row['text']}\t{'AaBb'[n % 4]}" for n, row in enumerate(make_rows(40))]
+    (folder / "tabs.txt").write_text("\n".join(lines), "gb18030")
+    given = ["--input", "tabs.txt", "--output", "out.csv", "--columns", "text,label"]
+    assert run(*given) == 2 and "--merge-labels" in capsys.readouterr().err
+    assert run(*given, "--merge-labels") == 0
+    said = capsys.readouterr().out
+    assert "40 texts, labels: A, B" in said and "read as GB18030" in said and "--encoding NAME" in said
+    assert "also spelt 'a'" in said
+    assert (
+        run(*given, "--merge-labels", "--encoding", "gbk") == 0 and "read as" not in capsys.readouterr().out
+    )
+
+
 def test_rare_words_are_left_out(folder, drawn):
     for count, name in (("1", "all.csv"), ("4", "some.csv")):
         assert run("--input", "texts.csv", "--output", name, "--min-count", count) == 0

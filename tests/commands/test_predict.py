@@ -5,6 +5,7 @@ from tiny_run import make_rows, write_csv
 
 from raytrain.commands.program import main
 from raytrain.ensemble.files import PredictedRows
+from raytrain.files.reading import Reading
 
 GIVEN = ["--ensemble", "runs/mine/ensemble", "--input", "posts.csv", "--output", "out.csv"]
 
@@ -51,7 +52,28 @@ def run(*arguments):
 )
 def test_a_file_is_predicted_as_asked(asked, arguments, columns, id, batch_size, reject):
     assert run(*GIVEN, *arguments) == 0
-    assert asked.calls == [("runs/mine/ensemble", "posts.csv", "out.csv", columns, id, batch_size, reject)]
+    given = ("runs/mine/ensemble", "posts.csv", "out.csv", columns, id, batch_size, reject)
+    assert asked.calls == [(*given, Reading(by_flags=True))]
+
+
+def test_how_the_input_is_read_may_be_said(asked):
+    assert run(*GIVEN, "--encoding", "big5", "--quoting", "none", "--columns", "text,label") == 0
+    assert asked.calls[0][-1] == Reading("big5", "none", ("text", "label"), by_flags=True)
+
+
+def test_how_the_input_was_read_is_told(asked, monkeypatch, capsys):
+    told = PredictedRows(2, 2, told=("read as Big5",))
+    monkeypatch.setattr("raytrain.ensemble.files.predict_file", lambda *_: iter([told]))
+    assert run(*GIVEN) == 0
+    assert capsys.readouterr().out == "out.csv: 2 rows\nposts.csv: read as Big5\n"
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--encoding", "big6"], ["--encoding", "hex"], ["--quoting", "x"], ["--columns", "text,text"]]
+)
+def test_a_wrong_way_of_reading_is_a_usage_error(asked, wrong, capsys):
+    assert run(*GIVEN, *wrong) == 2
+    assert wrong[0] in capsys.readouterr().err and not asked.calls
 
 
 @pytest.mark.parametrize(

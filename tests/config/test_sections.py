@@ -9,15 +9,14 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
-from raytrain.config import sections, training
+from raytrain.config import data, sections, training
+from raytrain.config.data import DataConfig, FoldsConfig
 from raytrain.config.ensemble import EnsembleConfig
 from raytrain.config.sections import (
     Autoscaler,
     CacheConfig,
     ClusterConfig,
-    DataConfig,
     EncoderConfig,
-    FoldsConfig,
     ModelConfig,
     Section,
     SweepConfig,
@@ -29,7 +28,7 @@ from raytrain.config.training import TrainConfig
 
 SECTIONS = [
     section
-    for section in {**vars(sections), **vars(training)}.values()
+    for section in {**vars(data), **vars(sections), **vars(training)}.values()
     if isinstance(section, type) and issubclass(section, Section) and section is not Section
 ]
 
@@ -209,5 +208,5 @@ def test_a_section_is_read_back_from_its_own_values(section):
 
 
 def test_kinds_of_rows_to_drop_are_read_in_their_order():
-    kinds = list(typing.get_args(sections.DropKind))
+    kinds = list(typing.get_args(data.DropKind))
     assert DataConfig(path="a.csv", drop=kinds).drop == kinds

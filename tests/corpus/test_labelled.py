@@ -353,3 +353,24 @@ def test_an_encoding_that_was_found_is_told(tmp_path):
     assert ["Big5" in line for line in read_corpus(path, ["text"], "label").reading] == [True]
     path.write_text(text, "utf-8")
     assert read_corpus(path, ["text"], "label").reading == ()
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "told"),
+    [
+        (["1", "1", "1.0", "0", "0.0", "0"], [0, 1], "the label '1' is also spelt '1.0'"),
+        (["好", "好\u200b", "好", "坏", "坏", "坏"], ["坏", "好"], "also spelt '\\u597d\\u200b'"),
+        (["pos", "Pos", "POS", "pos", "neg", "neg"], ["neg", "pos"], "is also spelt 'POS', 'Pos'"),
+    ],
+)
+def test_labels_that_look_alike_are_merged_where_that_is_wanted(tmp_path, labels, names, told):
+    path = write_csv(tmp_path / "a.csv", [(f"店{i}", label) for i, label in enumerate(labels)])
+    corpus = read_corpus(path, ["text"], "label", merge_labels=True)
+    assert corpus.labels == names and corpus.num_rows == 6
+    assert sorted(corpus.table["label"].to_pylist()) in ([0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 1, 1])
+    assert any(told in line for line in corpus.reading)
+
+
+def test_where_no_labels_look_alike_merging_changes_nothing(tmp_path):
+    path = write_csv(tmp_path / "a.csv", [(f"店{i}", i % 2) for i in range(6)])
+    assert read_corpus(path, ["text"], "label", merge_labels=True) == read_corpus(path, ["text"], "label")

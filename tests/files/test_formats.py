@@ -1,25 +1,24 @@
 """Each format's rows, read from lines."""
 
-import csv
 import io
 import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from text_files import places
 
 from raytrain.files.formats import (
     BATCH_ROWS,
     SHOWN_COLUMNS,
-    csv_records,
-    iter_csv,
     iter_jsonl,
     iter_parquet,
     iter_txt,
     json_object,
 )
+from raytrain.files.separated import iter_csv
 
 # Nul and surrogates are in no text.
 characters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
@@ -43,76 +42,6 @@ def read_parquet(path, table, columns=("text",)):
     problems = []
     pq.write_table(table, path, row_group_size=2000)
     return list(iter_parquet(path, list(columns), problems)), problems
-
-
-def places(problems):
-    return [(problem.kind, problem.row) for problem in problems]
-
-
-# ── CSV ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_rows_are_numbered_by_the_line_at_which_they_start():
-    rows, problems = read_csv('text,label\n"甲\n乙",1\n\n"丙,""丁""\r\n",0\n戊,1\n')
-    assert problems == []
-    assert rows == [(2, {"text": "甲\n乙"}), (5, {"text": '丙,"丁"\r\n'}), (7, {"text": "戊"})]
-
-
-@settings(max_examples=100)
-@given(
-    st.lists(st.lists(st.text(characters, max_size=6), min_size=2, max_size=3), max_size=5),
-    st.sampled_from(",\t"),
-    st.sampled_from(["\n", "\r\n", "\r"]),
-)
-def test_any_fields_come_back_with_the_line_at_which_they_start(records, delimiter, line_end):
-    stream, expected = io.StringIO(newline=""), []
-    quoting = csv.QUOTE_MINIMAL if line_end == "\r\n" else csv.QUOTE_ALL  # Python 3.12 quotes no other end
-    writer = csv.writer(stream, delimiter=delimiter, lineterminator=line_end, quoting=quoting)
-    for record in records:
-        expected.append((len(list(lines_of(stream.getvalue()))) + 1, record))
-        writer.writerow(record)
-    problems = []
-    assert list(csv_records(lines_of(stream.getvalue()), delimiter, problems)) == expected
-    assert problems == []
-
-
-BAD_LINES = ["多,一,个", "少", '"没有关上,1', '"多余"的引号,1', '"', '""",1']
-
-
-@pytest.mark.parametrize("line", BAD_LINES)
-def test_malformed_csv_row_costs_no_other_row(line):
-    rows, problems = read_csv(f'text,label\n甲,1\n{line}\n乙,0\n"丙",1\n')
-    assert places(problems) == [("malformed_row", 3)]
-    assert rows == [(2, {"text": "甲"}), (4, {"text": "乙"}), (5, {"text": "丙"})]
-
-
-@settings(max_examples=60)
-@given(st.lists(st.sampled_from(["甲,1", "乙,0", *BAD_LINES[:3]]), min_size=1, max_size=7))
-def test_each_malformed_csv_row_is_told_once_and_every_other_is_read(lines):
-    rows, problems = read_csv("".join(f"{line}\n" for line in ["text,label", *lines]))
-    bad = [("malformed_row", row) for row, line in enumerate(lines, 2) if line in BAD_LINES]
-    assert places(problems) == bad
-    assert rows == [(row, {"text": line[0]}) for row, line in enumerate(lines, 2) if line not in BAD_LINES]
-
-
-def test_field_longer_than_the_csv_module_allows_by_default():
-    assert read_csv(f"text\n{'长' * 200_000}\n") == ([(2, {"text": "长" * 200_000})], [])
-
-
-def test_header_with_an_open_quote_is_no_droppable_row():
-    rows, problems = read_csv('"text,label\n甲,1\n乙,0\n')
-    assert rows == [] and places(problems) == [("malformed_header", 1)]
-
-
-@pytest.mark.parametrize(("text", "found"), [("\n\n", "blank lines alone"), ("text,label\n", "a header and")])
-def test_csv_without_rows_is_empty_and_says_what_is_there(text, found):
-    rows, [problem] = read_csv(text)
-    assert rows == [] and problem.kind == "empty_file" and found in problem.message
-
-
-def test_malformed_rows_alone_are_no_empty_file_too():
-    rows, problems = read_csv("text,label\n甲\n")
-    assert rows == [] and places(problems) == [("malformed_row", 2)]
 
 
 # ── JSON Lines ─────────────────────────────────────────────────────────────────────────────────────

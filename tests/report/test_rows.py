@@ -3,7 +3,7 @@ import json
 from fake_run import change_summary, write_run
 from tiny_run import silent_stages
 
-from raytrain.files.formats import FIELD_LIMIT
+from raytrain.files.separated import FIELD_LIMIT
 from raytrain.report.facts import read_facts
 from raytrain.report.rows import MOST_COLUMNS, MOST_SUSPECTS, read_suspects, rows_section
 from raytrain.storage.directory import Directory

@@ -27,8 +27,9 @@ from tiny_run import (
 
 from raytrain.corpus.labelled import read_corpus
 from raytrain.crossval.driver import train_run
+from raytrain.ensemble.apart import predict_test
 from raytrain.ensemble.artifact import load_ensemble
-from raytrain.ensemble.files import PredictedRows, predict_test
+from raytrain.ensemble.files import PredictedRows
 from raytrain.errors import ArtifactError, ClusterError, ConfigError, FoldError
 from raytrain.folds.hidden_states import HiddenStates
 from raytrain.text.sentencepiece import SentencePieceTokenizer

@@ -11,8 +11,9 @@ from one_fold import each_fold_alone
 from tiny_run import CHARACTERS, make_tagged, silent_console, silent_stages, tiny_tag_config, write_bio
 
 from raytrain.crossval.driver import train_run
+from raytrain.ensemble.apart import predict_test
 from raytrain.ensemble.artifact import load_ensemble
-from raytrain.ensemble.files import PredictedRows, predict_file, predict_test
+from raytrain.ensemble.files import PredictedRows, predict_file
 from raytrain.ensemble.words import read_words
 from raytrain.report.page import write_report
 from raytrain.sweep.driver import run_sweep
