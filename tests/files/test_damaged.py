@@ -1,28 +1,59 @@
 """Whatever its bytes are, a file is read or refused in the one family of errors."""
 
+import bz2
+import gzip
+import io
+import lzma
 import os
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raytrain.corpus.labelled import read_corpus
+from raytrain.corpus.tagged import read_tagged_corpus
 from raytrain.corpus.unlabelled import count_texts
 from raytrain.errors import CorpusError
+from raytrain.files.reading import AS_FOUND, Reading
+from raytrain.files.tables import read_column_names
+from raytrain.files.told import reading_lines
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "40"))
-ROWS = 'text,label\n"甲\n""乙""",1\n丙,0\n"丁,戊",1\n'
-SOUND = {
+ROWS = 'text,label\n"甲\n""乙""",1\n丙,0\n"丁,戊",1\n己,0\n'
+JSON = '{"text": "甲", "label": 1}\n{"text": "乙", "label": "0"}\n{"text": "丙", "label": 1.0}\n'
+ENCODINGS = ["utf-8", "gb18030", "big5", "utf-16"]
+READINGS = [
+    AS_FOUND,
+    Reading("gb18030", "none"),
+    Reading("utf-16"),
+    Reading(columns=("text", "label"), quoting="csv"),
+]
+PLAIN = {
     ".csv": ROWS,
     ".tsv": ROWS.replace(",", "\t"),
-    ".jsonl": '{"text": "甲", "label": 1}\n{"text": "乙"}\n',
+    ".jsonl": JSON,
     ".bio": "甲0 B-X\n乙1 I-X\n\n丙0 O\n",
     ".txt": "甲\n乙\n",
 }
+COMPRESS = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": lambda data: pa.compress(data, codec="zstd", asbytes=True),
+}
+
+
+def parquet():
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"text": ["甲", "乙", "丙", ""], "label": [1, 0, 1, None]}), sink)
+    return sink.getvalue()
 
 
 @st.composite
-def damaged(draw, suffix):
-    data = bytearray(SOUND[suffix].encode(draw(st.sampled_from(["utf-8", "gb18030", "big5", "utf-16"]))))
+def damaged(draw, sound):
+    data = bytearray(draw(sound))
     for _ in range(draw(st.integers(0, 3))):
         at = draw(st.integers(0, len(data) - 1)) if data else 0
         match draw(st.sampled_from(["cut", "double", "flip"])):
@@ -35,20 +66,62 @@ def damaged(draw, suffix):
     return bytes(data)
 
 
-@pytest.mark.parametrize("suffix", SOUND)
-def test_damaged_bytes_end_in_rows_or_in_one_error(tmp_path, suffix):
-    path = tmp_path / f"a{suffix}"
-    text = ["text"]
+def written(text):
+    return st.sampled_from(ENCODINGS).map(text.encode)
 
-    @settings(max_examples=EXAMPLES)
-    @given(damaged(suffix))
-    def check(data):
-        path.write_bytes(data)
+
+def read_each_way(path, reading):
+    """Each reader by itself: what one refuses another may still meet."""
+    ways = [
+        lambda: count_texts(path, ["text"], reading=reading),
+        lambda: read_column_names(path, reading),
+        lambda: reading_lines(path, reading),
+        lambda: (
+            read_tagged_corpus(path, "text", "label", reading=reading)
+            if path.suffix == ".bio"
+            else read_corpus(path, ["text"], "label", reading=reading)
+        ),
+    ]
+    for way in ways:
         try:
-            num_rows, num_empty = count_texts(path, text)
+            way()
         except CorpusError as error:
             assert str(error)
-        else:
-            assert 0 <= num_empty <= num_rows
+
+
+@pytest.mark.parametrize("suffix", PLAIN)
+def test_damaged_bytes_end_in_rows_or_in_one_error(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+
+    @settings(max_examples=EXAMPLES)
+    @given(damaged(written(PLAIN[suffix])), st.sampled_from(READINGS))
+    def check(data, reading):
+        path.write_bytes(data)
+        read_each_way(path, reading)
+
+    check()
+
+
+@pytest.mark.parametrize("compression", COMPRESS)
+def test_damaged_archives_end_in_rows_or_in_one_error(tmp_path, compression):
+    path = tmp_path / f"a.jsonl{compression}"
+
+    @settings(max_examples=EXAMPLES)
+    @given(damaged(written(JSON).map(COMPRESS[compression])))
+    def check(data):
+        path.write_bytes(data)
+        read_each_way(path, AS_FOUND)
+
+    check()
+
+
+def test_damaged_parquet_ends_in_rows_or_in_one_error(tmp_path):
+    path, sound = tmp_path / "a.parquet", parquet()
+
+    @settings(max_examples=EXAMPLES)
+    @given(damaged(st.just(sound)))
+    def check(data):
+        path.write_bytes(data)
+        read_each_way(path, AS_FOUND)
 
     check()
