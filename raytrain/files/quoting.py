@@ -38,6 +38,7 @@ def has_quoting(
     delimiter: str,
     problems: list[Problem],
     reading: Reading = AS_FOUND,
+    doubtful: list[int] | None = None,
 ) -> bool:
     """Finds out whether quotes enclose fields.
 
@@ -51,6 +52,8 @@ def has_quoting(
         delimiter: Between fields.
         problems: Takes the suspect rows.
         reading: What is said of the file.
+        doubtful: Takes the rows of a CSV over several lines of which each might be a row, and nothing says so
+            beside the number of its fields: they are read as one.
     """
     if reading.quoting != "auto":
         return reading.quoting == "csv"
@@ -62,7 +65,10 @@ def has_quoting(
         if broken or is_wrong:
             return False
     elif num_fields > 1:
-        broken = [(row, lines) for row, lines in broken if all(map(known.resembles, lines[1:]))]
+        suspect = [all(map(known.resembles, lines[1:])) for _, lines in broken]
+        if doubtful is not None:
+            doubtful += [row for (row, _), is_suspect in zip(broken, suspect, strict=True) if not is_suspect]
+        broken = [row for row, is_suspect in zip(broken, suspect, strict=True) if is_suspect]
     elif delimiter == ",":
         # Each line of a single column is a whole row, which says nothing: such a CSV is taken at its word.
         broken = []

@@ -73,24 +73,31 @@ def iter_rows(
             with open_text(path, encoding) as lines:
                 if kind == "jsonl":
                     yield from iter_jsonl(lines, wanted, problems)
-                elif kind == "txt" and not _has_fields(reading):
+                elif kind == "txt" and not has_fields(reading):
                     yield from iter_txt(lines, wanted, problems, reading)
                 else:
                     is_quoted = find_quoting(path, encoding, problems, reading)
                     yield from iter_csv(lines, DELIMITERS[kind], wanted, problems, is_quoted, reading)
 
 
-def find_quoting(path: str | Path, encoding: str, problems: list[Problem], reading: Reading) -> bool:
+def find_quoting(
+    path: str | Path,
+    encoding: str,
+    problems: list[Problem],
+    reading: Reading,
+    doubtful: list[int] | None = None,
+) -> bool:
     """Whether quotes enclose the fields of a file, as `quoting.has_quoting` finds; without any, they may."""
 
     def lines() -> Iterator[str]:
         with open_text(path, encoding) as stream:
             yield from stream
 
-    return not _holds_quotes(path) or has_quoting(lines, DELIMITERS[format_of(path)], problems, reading)
+    delimiter = DELIMITERS[format_of(path)]
+    return not holds_quotes(path) or has_quoting(lines, delimiter, problems, reading, doubtful)
 
 
-def _has_fields(reading: Reading) -> bool:
+def has_fields(reading: Reading) -> bool:
     """Whether plain text is said to be rows of several fields."""
     return len(reading.columns or ()) > 1
 
@@ -100,7 +107,7 @@ def open_text(path: str | Path, encoding: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline="")
 
 
-def _holds_quotes(path: str | Path) -> bool:
+def holds_quotes(path: str | Path) -> bool:
     with open_bytes(path) as stream:
         return any(b'"' in chunk for chunk in iter(lambda: stream.read(CHUNK_BYTES), b""))
 

@@ -6,7 +6,7 @@ from raytrain.files.bio import is_bio, places_line
 from raytrain.files.encodings import detect_encoding, encoding_line, readable
 from raytrain.files.quoting import begins_quoted
 from raytrain.files.reading import AS_FOUND, Reading
-from raytrain.files.tables import find_quoting, format_of, open_text
+from raytrain.files.tables import DELIMITERS, find_quoting, format_of, has_fields, holds_quotes, open_text
 
 
 def reading_lines(path: str | Path, reading: Reading = AS_FOUND) -> list[str]:
@@ -24,15 +24,28 @@ def reading_lines(path: str | Path, reading: Reading = AS_FOUND) -> list[str]:
 
 
 def _quoting_line(path: str | Path, reading: Reading) -> str | None:
-    if is_bio(path) or format_of(path) != "tsv" or reading.quoting != "auto":
+    delimiter = None if is_bio(path) else DELIMITERS.get(format_of(path))
+    if (
+        delimiter is None
+        or reading.quoting != "auto"
+        or (format_of(path) == "txt" and not has_fields(reading))
+    ):
         return None
     with readable(path):
-        encoding = detect_encoding(path, [], reading)
+        encoding = detect_encoding(path, [], reading) if holds_quotes(path) else None
         if encoding is None:
             return None
         with open_text(path, encoding) as lines:
-            if not begins_quoted(lines, "\t"):
+            if not begins_quoted(lines, delimiter):
                 return None
-        if find_quoting(path, encoding, [], reading):
-            return f"quotes around fields are taken off; {reading.option('quoting', 'none')} keeps them"
-    return f"quotes are read as characters of texts; {reading.option('quoting', 'csv')} takes them off"
+        doubtful: list[int] = []
+        is_quoted = find_quoting(path, encoding, [], reading, doubtful)
+    none, csv = reading.option("quoting", "none"), reading.option("quoting", "csv")
+    if not is_quoted:
+        return f"quotes are read as characters of texts; {csv} takes them off"
+    if doubtful:
+        number = f"{len(doubtful):,} row{'s' * (len(doubtful) > 1)}, the first in line {doubtful[0]}"
+        return (
+            f"quotes hold several lines in {number}, each with the fields of a row; {none} reads them as rows"
+        )
+    return f"quotes around fields are taken off; {none} keeps them" if delimiter == "\t" else None

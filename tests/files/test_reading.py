@@ -92,3 +92,17 @@ def test_lines_of_fields_are_no_texts_unless_that_is_said(tmp_path):
 @pytest.mark.parametrize("data", ["好\t1\n坏\n", "好\t1\t2\n坏\t1\n", "好\t1\n", "好\n"])
 def test_texts_with_a_tab_here_and_there_are_texts(tmp_path, data):
     assert texts(write_bytes(tmp_path / "a.txt", data)) == data.splitlines()
+
+
+def test_rows_over_lines_that_might_be_rows_are_told(tmp_path):
+    path = write_bytes(tmp_path / "a.csv", 'a,text\n甲,"好\n乙,坏"\n丙,很好\n')
+    assert texts(path) == ["好\n乙,坏", "很好"]
+    [line] = reading_lines(path)
+    assert "1 row, the first in line 2" in line and "data.quoting=none" in line
+    assert reading_lines(write_bytes(path, 'a,text\n甲,"好\n坏"\n丙,很好\n')) == []
+
+
+def test_quotes_that_are_taken_off_a_tsv_are_told(tmp_path):
+    path = write_bytes(tmp_path / "a.tsv", 'a\ttext\n甲\t"好"\n乙\t坏\n')
+    assert texts(path) == ["好", "坏"] and "data.quoting=none keeps them" in reading_lines(path)[0]
+    assert texts(path, Reading(quoting="none")) == ['"好"', "坏"]
