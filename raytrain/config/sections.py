@@ -83,6 +83,14 @@ class DataConfig(Section):
         [], description="kinds of bad rows to drop (and count in corpus.json) instead of refusing them"
     )
 
+    @field_validator("label", mode="before")
+    @classmethod
+    def _one_label(cls, label: Any) -> Any:
+        if isinstance(label, list):
+            advice = "a text has one label: train a run for each column"
+            raise ValueError(f"expected one column, found {label}; {advice}")
+        return label
+
     @model_validator(mode="after")
     def _one_or_two_columns(self) -> "DataConfig":
         if isinstance(self.text, list) and len(self.text) not in (1, 2):

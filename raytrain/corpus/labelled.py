@@ -1,9 +1,11 @@
 """Texts with a label each: read once, and refused unless every row is usable."""
 
+import itertools
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,14 @@ from raytrain.corpus.cells import (
     refuse,
     repeated_id,
     table_schema,
+    told_once,
 )
 from raytrain.corpus.corpus import Corpus
+from raytrain.corpus.several_labels import ADVICE, KIND, find_joined, indicators
 from raytrain.corpus.times import read_times
 from raytrain.files.encodings import Problem, encoding_line
 from raytrain.files.formats import BATCH_ROWS
+from raytrain.files.tables import iter_rows, read_column_names
 from raytrain.storage.files import hash_file
 
 _WHOLE = re.compile(r"^(-?[0-9]+)\.0+$")
@@ -64,7 +69,8 @@ def read_corpus(
     table = pa.concat_tables([schema.empty_table(), *iter_tables(rows, schema, BATCH_ROWS)])
     kept = rows.check_classes(num_folds)
     times, wrong = read_times(rows.times, time or "")
-    rows.problems += wrong
+    rows.problems = told_once(rows.problems + wrong, KIND, lambda problem: "")
+    rows.problems = [_ask_columns(problem, path, label) for problem in rows.problems]
     refuse(f"{path}: these texts cannot be trained on", path, rows.problems, may_drop=True)
     if times is not None:
         table = table.append_column("time", times)
@@ -73,7 +79,7 @@ def read_corpus(
     table = table.set_column(table.column_names.index("label"), "label", indices)
     table = table.filter(indices.is_valid()) if indices.null_count else table
     dropped = dict(sorted(rows.dropped.items()))
-    reading = tuple(filter(None, [encoding_line(path)]))
+    reading = tuple(filter(None, [encoding_line(path), rows.joined]))
     return Corpus(table, labels, hash_file(Path(path)), str(path), dropped, reading=reading)
 
 
@@ -90,7 +96,9 @@ class _LabelledRows:
         self._path = path
         self._columns = columns
         self._drop = drop
+        self.joined = ""
         self._class_rows: Counter[str] = Counter()
+        self._label_rows: dict[str, int] = {}
         self._first_rows: dict[str, int] = {}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -110,6 +118,7 @@ class _LabelledRows:
                 self.times.append((row, values[self._time]))
             if cells["label"]:
                 self._class_rows[cells["label"]] += 1
+                self._label_rows.setdefault(cells["label"], row)
             self.problems += found
             if not found:
                 yield {"id": number, **cells}
@@ -120,11 +129,16 @@ class _LabelledRows:
 
     def check_classes(self, num_folds: int) -> list[str]:
         """Returns the labels that stay, once all rows have been read."""
+        if any(problem.kind == KIND for problem in self.problems):
+            return list(self._class_rows)  # what stands in lists has not been counted
         label = self._columns["label"]
         kept = dict(self._class_rows)
+        joined = self._check_joined(num_folds)
         for name, num_rows in sorted(self._class_rows.items()):
             if num_rows < num_folds:
                 kept.pop(name)
+                if name in joined:
+                    continue
                 message = (
                     f"expected at least {num_folds} rows of each class, one per fold, found {num_rows} "
                     f"of {name!r}; use fewer folds or add rows"
@@ -144,6 +158,38 @@ class _LabelledRows:
             message = f"expected rows to train on, found none after dropping {dict(self.dropped)}"
             self.problems.append(Problem("no_rows", None, None, f"{message}; mend the file, or drop less"))
         return list(kept)
+
+    def _check_joined(self, num_folds: int) -> list[str]:
+        """Says what labels join others. Returns those of which a problem tells that they are too rare."""
+        mark, names = find_joined(self._class_rows)
+        if not names:
+            return []
+        count = sum(self._class_rows[name] for name in names)
+        if "rare_class" in self._drop or min(self._class_rows[name] for name in names) >= num_folds:
+            self.joined = (
+                f"labels such as {names[0]!r} ({count:,} rows) are several, joined by {mark}: each "
+                "combination is a class of its own"
+            )
+            return []
+        first = min(names, key=self._label_rows.__getitem__)
+        found = f"found {first!r}, several joined by {mark} (the first of {count:,} such rows)"
+        message = f"expected one label, {found}; {ADVICE}"
+        self.problems.append(
+            Problem("joined_labels", self._label_rows[first], self._columns["label"], message)
+        )
+        return names
+
+
+def _ask_columns(problem: Problem, path: str | Path, label: str) -> Problem:
+    """Where the label column is missing: whether other columns have a label each."""
+    if problem.kind != "missing_column" or problem.column != label:
+        return problem
+    read = iter_rows(path, read_column_names(path), [])
+    columns = indicators([values for _, values in itertools.islice(read, BATCH_ROWS)])
+    if not columns:
+        return problem
+    names = ", ".join(map(repr, columns))
+    return replace(problem, message=f"{problem.message}; if {names} are a label each: {ADVICE}")
 
 
 def _two_spellings(class_rows: Mapping[str, int], column: str) -> list[Problem]:

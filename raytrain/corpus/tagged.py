@@ -2,14 +2,22 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from raytrain.config.sections import DropKind
-from raytrain.corpus.cells import check_cells, named_columns, numbered_rows, refuse, repeated_id, table_schema
+from raytrain.corpus.cells import (
+    check_cells,
+    named_columns,
+    numbered_rows,
+    refuse,
+    repeated_id,
+    table_schema,
+    told_once,
+)
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.spans import tags_of
 from raytrain.corpus.tag_spelling import Spelling, find_spelling
@@ -99,7 +107,8 @@ def read_tagged_corpus(
     found = [(sentence.row, value) for sentence in kept for value in sentence.times]
     times, wrong = read_times(found, time or "")
     problems += wrong
-    problems = _unknown_once(problems)
+    # A tag that is none is a way to spell, not a slip.
+    problems = told_once(problems, "unknown_tag", lambda problem: problem.message)
     names = tag_names(tag[2:] for sentence in kept for tag in sentence.tags if tag != OUTSIDE)
     if not problems and len(names) == 1:
         message = f"expected tagged spans, found none in {len(kept):,} texts; is it the right file?"
@@ -200,19 +209,6 @@ def _read_sentence(sentence: _Sentence, spelling: Spelling, reader: TagReader) -
         )
         for place, message in found
     ]
-
-
-def _unknown_once(problems: Sequence[Problem]) -> list[Problem]:
-    """Each tag that is none is told once, with how often it is there: it is a way to spell, not a slip."""
-    counts = Counter(problem.message for problem in problems if problem.kind == "unknown_tag")
-    told = []
-    for problem in problems:
-        if problem.kind != "unknown_tag":
-            told.append(problem)
-        elif count := counts.pop(problem.message, 0):
-            times = f" (the first of {count:,} such rows)" if count > 1 else ""
-            told.append(replace(problem, message=f"{problem.message}{times}"))
-    return told
 
 
 def _without_types(letters: Sequence[str], count: int) -> str:
