@@ -59,7 +59,9 @@ class DataConfig(FileKeys):
         "spans", description="task=tag: the column of spans, each {start, end, label}; not of .bio"
     )
     scheme: Literal["auto", "bio", "bioes"] = Field(
-        "auto", description="task=tag: of .bio; auto: bioes where a tag begins with E- or S-"
+        "auto",
+        description="task=tag: of .bio; bioes by other letters (BMES, BMEWO, BILOU) is read as such; auto: "
+        "bioes where a tag ends a span or is one alone (E-, S-)",
     )
     strict: bool = Field(
         True, description="task=tag: refuse an I- that continues no span; false: it begins one"

@@ -2,13 +2,16 @@
 
 import itertools
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from raytrain.corpus.several_labels import KIND, lone_label, too_many
 from raytrain.errors import CorpusError
 from raytrain.files.encodings import Problem
 from raytrain.files.reading import AS_FOUND, Reading
@@ -57,8 +60,12 @@ def check_cells(
             continue
         noun = "text" if name in TEXTS else name
         article = "an" if noun == "id" else "a"
+        value = lone_label(values[column]) if noun == "label" else values[column]
+        if noun == "label" and isinstance(value, list) and len(value) > 1:
+            found.append(Problem(KIND, row, column, too_many(value)))
+            continue
         try:
-            cell = _as_text(values[column]) if noun == "text" else _as_key(values[column])
+            cell = _as_text(value) if noun == "text" else _as_key(value)
         except TypeError:
             message = (
                 f"expected {article} {noun}, found {values[column]!r:.60}; write it as a string or a number"
@@ -97,6 +104,19 @@ def repeated_id(key: str, row: int, column: str, first_row: int) -> Problem:
     """What is wrong with a row whose id an earlier one has."""
     message = f"expected each id once, found {key!r} in row {first_row} too; change one"
     return Problem("duplicate_id", row, column, message)
+
+
+def told_once(problems: Sequence[Problem], kind: str, key: Callable[[Problem], str]) -> list[Problem]:
+    """The problems, of one kind only the first with each key, which tells how many rows have it."""
+    counts = Counter(key(problem) for problem in problems if problem.kind == kind)
+    told = []
+    for problem in problems:
+        if problem.kind != kind:
+            told.append(problem)
+        elif count := counts.pop(key(problem), 0):
+            times = f" (the first of {count:,} such rows)" if count > 1 else ""
+            told.append(replace(problem, message=f"{problem.message}{times}"))
+    return told
 
 
 def refuse(summary: str, path: str | Path, problems: list[Problem], may_drop: bool) -> None:

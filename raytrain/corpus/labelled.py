@@ -1,9 +1,10 @@
 """Texts with a label each: read once, and refused unless every row is usable."""
 
+import itertools
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,19 @@ from raytrain.corpus.cells import (
     refuse,
     repeated_id,
     table_schema,
+    told_once,
 )
 from raytrain.corpus.corpus import Corpus
+from raytrain.corpus.label_spelling import alike_labels, merged_lines, two_spellings
+from raytrain.corpus.several_labels import ADVICE, KIND, find_joined, indicators
 from raytrain.corpus.times import read_times
 from raytrain.files.encodings import Problem
 from raytrain.files.formats import BATCH_ROWS
 from raytrain.files.reading import AS_FOUND, Reading
+from raytrain.files.tables import iter_rows, read_column_names
 from raytrain.files.told import reading_lines
 from raytrain.storage.files import hash_file
 
-_WHOLE = re.compile(r"^(-?[0-9]+)\.0+$")
 _CANONICAL_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
@@ -72,7 +76,8 @@ def read_corpus(
     merged = rows.merge_labels() if merge_labels else {}
     kept = rows.check_classes(num_folds)
     times, wrong = read_times(rows.times, time or "")
-    rows.problems += wrong
+    rows.problems = told_once(rows.problems + wrong, KIND, lambda problem: "")
+    rows.problems = [_ask_columns(problem, path, label, reading) for problem in rows.problems]
     refuse(f"{path}: these texts cannot be trained on", path, rows.problems, may_drop=True)
     if times is not None:
         table = table.append_column("time", times)
@@ -82,7 +87,7 @@ def read_corpus(
     table = table.set_column(table.column_names.index("label"), "label", indices)
     table = table.filter(indices.is_valid()) if indices.null_count else table
     dropped = dict(sorted(rows.dropped.items()))
-    told = (*reading_lines(path, reading), *_merged_lines(merged))
+    told = (*reading_lines(path, reading), *filter(None, [rows.joined]), *merged_lines(merged))
     return Corpus(table, labels, hash_file(Path(path)), str(path), dropped, reading=told)
 
 
@@ -105,7 +110,9 @@ class _LabelledRows:
         self._reading = reading
         self._columns = columns
         self._drop = drop
+        self.joined = ""
         self._class_rows: Counter[str] = Counter()
+        self._label_rows: dict[str, int] = {}
         self._first_rows: dict[str, int] = {}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -125,6 +132,7 @@ class _LabelledRows:
                 self.times.append((row, values[self._time]))
             if cells["label"]:
                 self._class_rows[cells["label"]] += 1
+                self._label_rows.setdefault(cells["label"], row)
             self.problems += found
             if not found:
                 yield {"id": number, **cells}
@@ -143,11 +151,16 @@ class _LabelledRows:
 
     def check_classes(self, num_folds: int) -> list[str]:
         """Returns the labels that stay, once all rows have been read."""
+        if any(problem.kind == KIND for problem in self.problems):
+            return list(self._class_rows)  # what stands in lists has not been counted
         label = self._columns["label"]
         kept = dict(self._class_rows)
+        joined = self._check_joined(num_folds)
         for name, num_rows in sorted(self._class_rows.items()):
             if num_rows < num_folds:
                 kept.pop(name)
+                if name in joined:
+                    continue
                 message = (
                     f"expected at least {num_folds} rows of each class, one per fold, found {num_rows} "
                     f"of {name!r}; use fewer folds or add rows"
@@ -156,7 +169,7 @@ class _LabelledRows:
                     self.dropped["rare_class"] += num_rows
                 else:
                     self.problems.append(Problem("rare_class", None, label, message))
-        self.problems += _two_spellings(self._class_rows, label, self._reading)
+        self.problems += two_spellings(self._class_rows, label, self._reading)
         present = kept if "rare_class" in self._drop else self._class_rows
         if len(present) == 1:
             message = (
@@ -168,45 +181,37 @@ class _LabelledRows:
             self.problems.append(Problem("no_rows", None, None, f"{message}; mend the file, or drop less"))
         return list(kept)
 
-
-def alike_labels(class_rows: Mapping[str, int]) -> list[list[str]]:
-    """Labels that look alike and yet are several classes, of each such group the most frequent first."""
-    spellings: dict[str, list[str]] = {}
-    for name in sorted(class_rows, key=lambda name: (-class_rows[name], name)):
-        spellings.setdefault(_plain_label(name), []).append(name)
-    return [names for names in spellings.values() if len(names) > 1]
-
-
-def _two_spellings(class_rows: Mapping[str, int], column: str, reading: Reading) -> list[Problem]:
-    problems = []
-    remedy = f"write one of them throughout, or merge them with {reading.option('merge_labels')}"
-    for names in alike_labels(class_rows):
-        found = ", ".join(f"{shown} ({class_rows[name]:,} rows)" for name, shown in _shown(names).items())
-        message = f"expected one spelling of each label, found {found}; {remedy}"
-        problems.append(Problem("two_spellings", None, column, message))
-    return problems
-
-
-def _merged_lines(merged: Mapping[str, str]) -> list[str]:
-    lines = []
-    for spelling in dict.fromkeys(merged.values()):
-        shown = _shown([spelling, *[name for name, other in merged.items() if other == spelling]])
-        own = shown.pop(spelling)
-        lines.append(f"the label {own} is also spelt {', '.join(shown.values())}, which was merged with it")
-    return lines
+    def _check_joined(self, num_folds: int) -> list[str]:
+        """Says what labels join others. Returns those of which a problem tells that they are too rare."""
+        mark, names = find_joined(self._class_rows)
+        if not names:
+            return []
+        count = sum(self._class_rows[name] for name in names)
+        if "rare_class" in self._drop or min(self._class_rows[name] for name in names) >= num_folds:
+            self.joined = (
+                f"labels such as {names[0]!r} ({count:,} rows) are several, joined by {mark}: each "
+                "combination is a class of its own"
+            )
+            return []
+        first = min(names, key=self._label_rows.__getitem__)
+        found = f"found {first!r}, several joined by {mark} (the first of {count:,} such rows)"
+        message = f"expected one label, {found}; {ADVICE}"
+        self.problems.append(
+            Problem("joined_labels", self._label_rows[first], self._columns["label"], message)
+        )
+        return names
 
 
-def _shown(names: Sequence[str]) -> dict[str, str]:
-    """Labels as they are told: where one holds what cannot be seen, that by its number."""
-    is_seen = all(name.isascii() or name.isprintable() for name in names)
-    return {name: (repr if is_seen else ascii)(name) for name in names}
-
-
-def _plain_label(name: str) -> str:
-    """A label without regard to case, width, invisible characters, `.0`, and JSON's word for 1 or 0."""
-    seen = "".join(char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf")
-    plain = _WHOLE.sub(r"\1", " ".join(seen.casefold().split()))
-    return {"true": "1", "false": "0"}.get(plain, plain)
+def _ask_columns(problem: Problem, path: str | Path, label: str, reading: Reading) -> Problem:
+    """Where the label column is missing: whether other columns have a label each."""
+    if problem.kind != "missing_column" or problem.column != label:
+        return problem
+    read = iter_rows(path, read_column_names(path, reading), [], reading)
+    columns = indicators([values for _, values in itertools.islice(read, BATCH_ROWS)])
+    if not columns:
+        return problem
+    names = ", ".join(map(repr, columns))
+    return replace(problem, message=f"{problem.message}; if {names} are a label each: {ADVICE}")
 
 
 def _sorted_labels(names: Iterable[str]) -> list[int] | list[str]:

@@ -9,10 +9,19 @@ from typing import Any
 import pyarrow as pa
 
 from raytrain.config.data import DropKind
-from raytrain.corpus.cells import check_cells, named_columns, numbered_rows, refuse, repeated_id, table_schema
+from raytrain.corpus.cells import (
+    check_cells,
+    named_columns,
+    numbered_rows,
+    refuse,
+    repeated_id,
+    table_schema,
+    told_once,
+)
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.spans import tags_of
-from raytrain.corpus.tags import OUTSIDE, TagReader, guess_scheme, tag_names
+from raytrain.corpus.tag_spelling import Spelling, find_spelling
+from raytrain.corpus.tags import OUTSIDE, TagReader, tag_names
 from raytrain.corpus.times import read_times
 from raytrain.errors import CorpusError
 from raytrain.files.bio import bio_lines, is_bio, split_line, spread_tag
@@ -21,6 +30,7 @@ from raytrain.files.reading import AS_FOUND, Reading
 from raytrain.files.told import reading_lines
 from raytrain.storage.files import hash_file
 
+_TAG_KINDS = {"bad_tag", "unknown_tag"}
 _ROW_FORMATS = (".jsonl", ".ndjson", ".parquet")
 
 
@@ -31,8 +41,9 @@ class _Sentence:
     Attributes:
         row: Its first line, or its row.
         lines: Of each character, where it has one of its own.
-        tags: Of each character; of a row valid BIO, of a BIO file as it says.
+        tags: Of each character, valid BIO.
         problems: What is wrong with it.
+        pieces: Of a BIO file, (line, tag as it says, number of characters) of each piece of the text.
         gaps: Places of characters before which a line cannot be read.
         times: What stands in the column of times; empty where there is none.
     """
@@ -42,6 +53,7 @@ class _Sentence:
     tags: list[str]
     lines: list[int]
     problems: list[Problem]
+    pieces: list[tuple[int, str, int]] = field(default_factory=list)
     gaps: set[int] = field(default_factory=set)
     times: list[Any] = field(default_factory=list)
 
@@ -90,14 +102,17 @@ def read_tagged_corpus(
                 ],
             )
         sentences = list(_read_bio(path, problems, reading))
-        _read_tags(sentences, scheme, strict)
+        told = _read_tags(sentences, scheme, strict, problems)
     else:
+        told = ()
         columns = named_columns([text], id) | ({"group": group} if group else {})
         sentences = list(_read_rows(path, columns, spans, drop, problems, time, reading))
     kept, dropped = _usable(sentences, problems, frozenset(drop))
     found = [(sentence.row, value) for sentence in kept for value in sentence.times]
     times, wrong = read_times(found, time or "")
     problems += wrong
+    # A tag that is none is a way to spell, not a slip.
+    problems = told_once(problems, "unknown_tag", lambda problem: problem.message)
     names = tag_names(tag[2:] for sentence in kept for tag in sentence.tags if tag != OUTSIDE)
     if not problems and len(names) == 1:
         message = f"expected tagged spans, found none in {len(kept):,} texts; is it the right file?"
@@ -106,7 +121,7 @@ def read_tagged_corpus(
     table = _table(kept, columns, names)
     if times is not None:
         table = table.append_column("time", times)
-    told = tuple(reading_lines(path, reading))
+    told = (*reading_lines(path, reading), *told)
     return Corpus(table, names, hash_file(Path(path)), str(path), dict(sorted(dropped.items())), reading=told)
 
 
@@ -148,10 +163,10 @@ def _read_bio(path: str | Path, problems: list[Problem], reading: Reading) -> It
                 expected = "expected a character, a blank and its tag"
                 message = f"{expected}, found {line!r:.60}; mend the line"
                 sentence.problems.append(Problem("malformed_row", row, None, message))
-                sentence.gaps.add(len(sentence.tags))
+                sentence.gaps.add(len(sentence.lines))
                 continue
             parts.append(fields[0])
-            sentence.tags += spread_tag(fields[1], len(fields[0]))
+            sentence.pieces.append((row, fields[1], len(fields[0])))
             sentence.lines += [row] * len(fields[0])
         sentence.cells["text"] = "".join(parts)
         if parts and not sentence.cells["text"].strip():
@@ -160,23 +175,49 @@ def _read_bio(path: str | Path, problems: list[Problem], reading: Reading) -> It
         yield sentence
 
 
-def _read_tags(sentences: Sequence[_Sentence], scheme: str, strict: bool) -> None:
-    """Reads the sentences' tags as BIO."""
-    guess = ""
-    if scheme == "auto":
-        tagged = (pair for sentence in sentences for pair in zip(sentence.lines, sentence.tags, strict=True))
-        row, tag = next((pair for pair in tagged if guess_scheme([pair[1]]) == "bioes"), (0, OUTSIDE))
-        scheme = guess_scheme([tag])
-        guess = f"read as bioes because of {tag} in row {row}; if that is a slip, say data.scheme=bio"
-    reader = TagReader(scheme, strict)
+def _read_tags(
+    sentences: Sequence[_Sentence], scheme: str, strict: bool, problems: list[Problem]
+) -> tuple[str, ...]:
+    """Reads the sentences' tags as BIO. Returns what is to be said of how they were read, a line each."""
+    counts = Counter(tag for sentence in sentences for _, tag, _ in sentence.pieces)
+    first_rows: dict[str, int] = {}
     for sentence in sentences:
-        sentence.tags, found = reader.read(sentence.tags, sentence.gaps)
-        sentence.problems += [
-            Problem("bad_tag", sentence.lines[place], None, message) for place, message in found
-        ]
-    wrong = [sentence for sentence in sentences if any(p.kind == "bad_tag" for p in sentence.problems)]
-    if wrong and scheme == "bioes" and guess:
+        for row, tag, _ in sentence.pieces:
+            first_rows.setdefault(tag, row)
+    spelling = find_spelling(counts, scheme)
+    if spelling.bare:
+        message = _without_types(spelling.bare, sum(counts[tag] for tag in spelling.bare))
+        problems.append(Problem("bad_tag", first_rows[spelling.bare[0]], None, message))
+        return ()
+    reader = TagReader(spelling.scheme, strict)
+    for sentence in sentences:
+        _read_sentence(sentence, spelling, reader)
+    wrong = [sentence for sentence in sentences if _TAG_KINDS & {one.kind for one in sentence.problems}]
+    if wrong and spelling.reason:
+        row = first_rows[spelling.reason]
+        guess = (
+            f"read as bioes because of {spelling.reason} in row {row}; if that is a slip, say data.scheme=bio"
+        )
         wrong[0].problems.insert(0, Problem("bad_tag", None, None, guess))
+    return spelling.lines
+
+
+def _read_sentence(sentence: _Sentence, spelling: Spelling, reader: TagReader) -> None:
+    tags = [part for _, tag, size in sentence.pieces for part in spread_tag(spelling.tags[tag], size)]
+    sentence.tags, found = reader.read(tags, sentence.gaps)
+    sentence.problems += [
+        Problem(
+            "unknown_tag" if reader.unknown(tags[place]) else "bad_tag", sentence.lines[place], None, message
+        )
+        for place, message in found
+    ]
+
+
+def _without_types(letters: Sequence[str], count: int) -> str:
+    forms = ", ".join(f"{letter}-NAME" for letter in letters)
+    found = f"found {', '.join(letters)} alone, from here on in {count:,} rows"
+    remedy = "write the type of its span behind each, any one word where there is but one type"
+    return f"expected tags with a type, such as {forms}; {found}; {remedy}"
 
 
 def _read_rows(

@@ -9,7 +9,7 @@ import numpy as np
 OUTSIDE = "O"
 _PREFIXES = {"bio": "BI", "bioes": "BIES"}
 _TAG = re.compile(r"O|([A-Z])-(\S+)")
-_IN_BIOES = {"M": "I", "L": "E", "U": "S", "W": "S"}  # what BMES and BILOU call these
+IN_BIOES = {"M": "I", "L": "E", "U": "S", "W": "S"}  # what BMES and BILOU call these
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,12 @@ def lay_tags(spans: Spans, bounds: np.ndarray) -> np.ndarray:
     return tags
 
 
+def split_tag(tag: str) -> tuple[str, str] | None:
+    """A tag's letter and type, both empty of O; None of what is no tag in any scheme."""
+    found = _TAG.fullmatch(tag)
+    return None if found is None else (found[1] or "", found[2] or "")
+
+
 class TagReader:
     """Turns the tags of a file, sentence by sentence, into BIO.
 
@@ -118,7 +124,7 @@ class TagReader:
         problems: list[tuple[int, str]] = []
         before: str | None = ""
         for place, tag in enumerate(tags):
-            problem = self._unknown(tag)
+            problem = self.unknown(tag)
             wrong = problem or self._misplaced(tag, None if place in gaps else before)
             if wrong:
                 problems.append((place, wrong))
@@ -128,13 +134,14 @@ class TagReader:
             problems.append((len(tags) - 1, wrong))
         return converted, problems
 
-    def _unknown(self, tag: str) -> str:
+    def unknown(self, tag: str) -> str:
+        """What is wrong with a tag wherever it stands; empty where the scheme has it."""
         found = _TAG.fullmatch(tag)
         prefixes = _PREFIXES[self._scheme]
         if found is not None and (not found[1] or found[1] in prefixes):
             return ""
         expected = ", ".join(f"{prefix}-TYPE" for prefix in prefixes)
-        same = _IN_BIOES.get(found[1]) if found is not None else None
+        same = IN_BIOES.get(found[1]) if found is not None else None
         remedy = f"write {same}-{found[2]}, as BIOES has it" if found is not None and same else "mend it"
         return f"expected O, {expected} as in scheme {self._scheme}, found {tag!r}; {remedy}"
 

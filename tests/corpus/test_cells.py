@@ -13,6 +13,7 @@ from raytrain.corpus.cells import (
     refuse,
     repeated_id,
     table_schema,
+    told_once,
 )
 from raytrain.errors import CorpusError
 from raytrain.files.encodings import Problem
@@ -105,7 +106,6 @@ def test_a_text_stays_as_it_is_and_a_label_loses_blanks_at_its_ends(value):
         (True, None, "true"),
         (False, None, "false"),
         (b"x", None, None),
-        (["x"], None, None),
         ({"a": 1}, None, None),
     ],
 )
@@ -114,6 +114,29 @@ def test_numbers_are_texts_and_whole_ones_are_labels_and_ids(value, as_text, as_
         cells, problems = cells_of(**{noun: value})
         assert cells[noun] == (expected or ""), cell
         assert [problem.kind for problem in problems] == ([] if expected else ["wrong_type"])
+
+
+@pytest.mark.parametrize(("value", "expected"), [(["x"], "x"), ([1], "1"), ([True], "true")])
+def test_a_list_of_one_label_is_that_label_but_no_text_and_no_id(value, expected):
+    cells, problems = cells_of(text=value, label=value, id=value)
+    assert cells == {"text": "", "label": expected, "id": ""}
+    assert [(problem.kind, problem.column) for problem in problems] == [
+        ("wrong_type", "编号"),
+        ("wrong_type", "标题"),
+    ]
+
+
+def test_a_list_of_no_label_is_a_missing_one_and_of_two_several():
+    for value, kind in (([], "missing_label"), ([None], "missing_label"), (["x", "y"], "several_labels")):
+        cells, [problem] = cells_of(label=value)
+        assert cells["label"] == "" and problem.kind == kind
+
+
+def test_of_one_kind_each_key_is_told_once_with_its_rows():
+    problems = [Problem("x", row, None, message) for row, message in enumerate("abab")]
+    told = told_once([Problem("y", 0, None, "a"), *problems], "x", lambda problem: problem.message)
+    assert [(one.kind, one.row) for one in told] == [("y", 0), ("x", 0), ("x", 1)]
+    assert told[1].message == "a (the first of 2 such rows)"
 
 
 @pytest.mark.parametrize("value", [None, "", " \t", "\u3000", float("nan")])

@@ -112,7 +112,7 @@ def test_float_labels_with_nan_are_integers_and_missing(tmp_path):
     assert (corpus.labels, corpus.dropped) == ([0, 1], {"missing_label": 1})
 
 
-@pytest.mark.parametrize("label", [1.5, [1], {"a": 1}])
+@pytest.mark.parametrize("label", [1.5, [[1]], {"a": 1}])
 def test_labels_of_other_types_are_refused(tmp_path, label):
     rows = [{"text": t, "label": y} for t, y in [*GOOD, ("戊", label)]]
     (problem,) = problems_of(write_jsonl(tmp_path / "a.jsonl", rows))
@@ -374,3 +374,37 @@ def test_labels_that_look_alike_are_merged_where_that_is_wanted(tmp_path, labels
 def test_where_no_labels_look_alike_merging_changes_nothing(tmp_path):
     path = write_csv(tmp_path / "a.csv", [(f"店{i}", i % 2) for i in range(6)])
     assert read_corpus(path, ["text"], "label", merge_labels=True) == read_corpus(path, ["text"], "label")
+
+
+def several(tmp_path, labels, **options):
+    rows = [{"text": f"文{row}", "label": label} for row, label in enumerate(labels)]
+    return problems_of(write_jsonl(tmp_path / "a.jsonl", rows), **options)
+
+
+def test_lists_of_labels_are_one_problem(tmp_path):
+    (problem,) = several(tmp_path, [["好"], ["好", "快"], ["快"], ["好", "快"], ["慢"]])
+    assert "row 2, column label: expected one label, found ['好', '快']" in problem
+    assert "a text has one label here" in problem and problem.endswith("(the first of 2 such rows)")
+
+
+def test_rare_labels_that_join_others_are_one_problem(tmp_path):
+    labels = ["好", "快", "好|快", "慢|好", "慢", "好", "快", "慢"]
+    (problem,) = several(tmp_path, labels)
+    assert "row 3, column label: expected one label, found '好|快', several joined by '|'" in problem
+    assert "the first of 2 such rows" in problem
+
+
+def test_labels_that_join_others_and_are_classes_are_told(tmp_path):
+    rows = [{"text": f"文{row}", "label": ("好", "快", "好,快")[row % 3]} for row in range(9)]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    [line] = read_corpus(path, ["text"], "label").reading
+    assert "'好,快' (3 rows) are several, joined by ','" in line
+
+
+def test_columns_of_labels_are_named_where_the_label_column_is_missing(tmp_path):
+    rows = [
+        {"text": "甲", "好": 1, "快": 0, "慢": 0, "n": 3},
+        {"text": "乙", "好": 0, "快": 1, "慢": 0, "n": 1},
+    ]
+    (problem,) = problems_of(write_jsonl(tmp_path / "a.jsonl", rows))
+    assert "if '好', '快', '慢' are a label each: a text has one label here" in problem

@@ -123,9 +123,53 @@ def test_a_stray_tag_of_bioes_is_named_first(tmp_path):
     assert "row 37" in problem and "found 'S-LOC'; mend it" in problem
 
 
-def test_tags_of_bmes_are_told_what_bioes_calls_them(tmp_path):
-    path = write(tmp_path / "a.bio", "北 B-LOC\n京 M-LOC\n市 E-LOC\n")
-    assert any("write I-LOC, as BIOES has it" in problem for problem in problems_of(path))
+BMES = "北 B-LOC\n京 M-LOC\n市 E-LOC\n的 O\n王 B-PER\n五 E-PER\n在 O\n沪 S-LOC\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (BMES, ["BMES"]),
+        (BMES.replace("S-", "W-"), ["BMEWO"]),
+        (BMES.replace("M-", "I-").replace("E-", "L-").replace("S-", "U-"), ["BILOU"]),
+        (BMES.replace("-", "_"), ["B_LOC as B-LOC", "BMES"]),
+        (BMES.replace("M-", "I-").replace("-", "_"), ["B_LOC as B-LOC"]),
+    ],
+)
+def test_bioes_by_other_letters_and_with_underscores_is_read_and_told(tmp_path, content, told):
+    for scheme in ("auto", "bioes"):
+        path = write(tmp_path / "a.bio", content)
+        corpus = read_tagged_corpus(path, "text", "spans", scheme=scheme)
+        assert spans_in(corpus) == [("北京市", "LOC"), ("王五", "PER"), ("沪", "LOC")]
+        assert len(corpus.reading) == len(told)
+        assert all(words in line for words, line in zip(told, corpus.reading, strict=True))
+
+
+def test_a_word_in_one_line_may_be_tagged_in_bmes(tmp_path):
+    path = write(tmp_path / "a.bio", "北 B_LOC\nABC M_LOC\n市 E_LOC\nHP S_ORG\n")
+    assert spans_in(read_tagged_corpus(path, "text", "spans")) == [("北ABC市", "LOC"), ("HP", "ORG")]
+
+
+def test_letters_of_no_one_scheme_are_no_tags(tmp_path):
+    path = write(tmp_path / "a.bio", "北 B-LOC\n京 M-LOC\n沿 I-LOC\n市 E-LOC\n" * 3)
+    reason, problem = problems_of(path)
+    assert "read as bioes because of E-LOC in row 4" in reason
+    assert "row 2: " in problem and "write I-LOC, as BIOES has it (the first of 3 such rows)" in problem
+
+
+@pytest.mark.parametrize("letters", ["BI", "BMES"])
+def test_tags_without_types_are_one_problem(tmp_path, letters):
+    rows = [f"字 {letter}\n" for letter in f"O{letters}O" * 40]
+    [problem] = problems_of(write(tmp_path / "a.bio", "".join(rows)))
+    assert f"row 2: expected tags with a type, such as {letters[0]}-NAME" in problem
+    assert f"in {40 * len(letters):,} rows" in problem
+
+
+def test_a_tag_that_is_none_is_told_once_but_not_of_texts_that_are_dropped(tmp_path):
+    path = write(tmp_path / "a.bio", "坏\n北 X-LOC\n\n" + "北 loc\n京 B-LOC\n\n" * 60)
+    problems = problems_of(path, drop=["malformed_row"])
+    assert [problem.split(":")[0].removeprefix(f"{path}, ") for problem in problems] == ["row 4"]
+    assert "found 'loc'" in problems[0] and "(the first of 60 such rows)" in problems[0]
 
 
 def test_predicted_spans_are_a_corpus_too(tmp_path):

@@ -1,0 +1,52 @@
+"""Labels that look alike and yet are several: the same word in another case, width or type."""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+from raytrain.files.encodings import Problem
+from raytrain.files.reading import Reading
+
+_WHOLE = re.compile(r"^(-?[0-9]+)\.0+$")
+
+
+def alike_labels(class_rows: Mapping[str, int]) -> list[list[str]]:
+    """Labels that look alike and yet are several classes, of each such group the most frequent first."""
+    spellings: dict[str, list[str]] = {}
+    for name in sorted(class_rows, key=lambda name: (-class_rows[name], name)):
+        spellings.setdefault(_plain_label(name), []).append(name)
+    return [names for names in spellings.values() if len(names) > 1]
+
+
+def two_spellings(class_rows: Mapping[str, int], column: str, reading: Reading) -> list[Problem]:
+    """Says of labels that look alike what is to be done."""
+    problems = []
+    remedy = f"write one of them throughout, or merge them with {reading.option('merge_labels')}"
+    for names in alike_labels(class_rows):
+        found = ", ".join(f"{shown} ({class_rows[name]:,} rows)" for name, shown in _shown(names).items())
+        message = f"expected one spelling of each label, found {found}; {remedy}"
+        problems.append(Problem("two_spellings", None, column, message))
+    return problems
+
+
+def merged_lines(merged: Mapping[str, str]) -> list[str]:
+    """Says of labels and the spelling that was taken for them which were merged."""
+    lines = []
+    for spelling in dict.fromkeys(merged.values()):
+        shown = _shown([spelling, *[name for name, other in merged.items() if other == spelling]])
+        own = shown.pop(spelling)
+        lines.append(f"the label {own} is also spelt {', '.join(shown.values())}, which was merged with it")
+    return lines
+
+
+def _shown(names: Sequence[str]) -> dict[str, str]:
+    """Labels as they are told: where one holds what cannot be seen, that by its number."""
+    is_seen = all(name.isascii() or name.isprintable() for name in names)
+    return {name: (repr if is_seen else ascii)(name) for name in names}
+
+
+def _plain_label(name: str) -> str:
+    """A label without regard to case, width, invisible characters, `.0`, and JSON's word for 1 or 0."""
+    seen = "".join(char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf")
+    plain = _WHOLE.sub(r"\1", " ".join(seen.casefold().split()))
+    return {"true": "1", "false": "0"}.get(plain, plain)
