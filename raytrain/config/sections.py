@@ -160,7 +160,7 @@ class EncoderConfig(CheckpointConfig):
 
 class WordsConfig(Section):
     vectors: str | None = Field(
-        None, description="word2vec text or binary (.bin) file; null: learned from random"
+        None, description="word2vec text or binary (.bin) file, also compressed; null: learned from random"
     )
     user_dict: str | None = Field(None, description="extra words for jieba, in its dictionary format")
     keywords: str | None = Field(

@@ -11,6 +11,7 @@ from raytrain.errors import ArtifactError
 from raytrain.scores.classes import METRICS, bootstrap_interval, score_proba
 from raytrain.storage.files import read_parquet
 
+_ROUNDED = 1e-5  # what float32 may make of a probability
 Parts = Mapping[str, Sequence[pa.Table]]  # architecture to its folds' oof.parquet
 
 
@@ -85,8 +86,23 @@ def oof_table(
 
 
 def proba_of(table: pa.Table, label_names: Iterable[Any], prefix: str = "") -> np.ndarray:
-    """(num_rows, num_classes) of the columns `proba_<label>`. Raises KeyError where one is missing."""
-    return np.stack([table[f"{prefix}proba_{name}"].to_numpy() for name in label_names], axis=1)
+    """(num_rows, num_classes) of the columns `proba_<label>`, NaN in all of a row that no fold covered.
+
+    Raises:
+        KeyError: One is missing.
+        ValueError: One holds what is no probability.
+    """
+    names = [f"{prefix}proba_{name}" for name in label_names]
+    kinds = {name: table.schema.field(name).type for name in names}
+    if strange := [name for name, kind in kinds.items() if not pa.types.is_floating(kind)]:
+        raise ValueError(f"expected probabilities in {', '.join(strange)}, found {kinds[strange[0]]}")
+    proba = np.stack([table[name].to_numpy() for name in names], axis=1)
+    is_sound = ((proba >= 0) & (proba <= 1 + _ROUNDED)).all(axis=1) | np.isnan(proba).all(axis=1)
+    if not is_sound.all():
+        row = int(is_sound.argmin())
+        found = ", ".join(f"{value:g}" for value in proba[row].tolist()[:9])
+        raise ValueError(f"expected probabilities from 0 to 1, found {found} in row {row + 1}")
+    return proba
 
 
 def read_oof_table(

@@ -17,10 +17,12 @@ from raytrain.errors import CorpusError
 from raytrain.home import home_directory
 from raytrain.text.ragged import bounds_of
 from raytrain.text.segmentation import cut_texts
+from raytrain.text.vector_files import check_vectors, is_binary_by_name
 
 jieba.setLogLevel(logging.WARNING)
 
 PAD_WORD, UNKNOWN_WORD, FIRST_WORD = 0, 1, 2
+_ROWS_AT_ONCE = 1 << 16  # of vectors that are looked at
 
 
 @functools.lru_cache(maxsize=2)
@@ -182,27 +184,34 @@ class Vectors:
 def read_vectors(path: str, words: Iterable[str]) -> Vectors:
     """Reads a word2vec file (text, or binary where the name holds `.bin`), also compressed.
 
+    A text file may lack the first line. Of a word that comes twice, the first vector is taken.
+
     Args:
         path: The file.
         words: Words wanted; vectors of single characters are kept as well, whether theirs or not.
 
     Raises:
-        CorpusError: The file is missing or not in word2vec format, or shares no word with the corpus.
+        CorpusError: The file is missing or not in word2vec format, holds NaN or infinity, or shares no word
+            with the corpus.
     """
     from gensim.models import KeyedVectors  # a second's import, only where vectors are given
 
     wanted = set(words)
     wanted |= {char for word in wanted for char in word}
+    has_header = check_vectors(path).count is not None
     try:
-        binary = ".bin" in Path(path).suffixes
-        loaded = KeyedVectors.load_word2vec_format(path, binary=binary, unicode_errors="replace")
-    except OSError as error:
-        raise CorpusError(f"words.vectors: cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, EOFError, UnicodeError, IndexError) as error:
-        raise CorpusError(
-            f"words.vectors: {path} is not a word2vec file: {error}",
-            ["expected a first line `number-of-words dimension`, then a word and its vector a line"],
-        ) from error
+        binary = is_binary_by_name(path)
+        loaded = KeyedVectors.load_word2vec_format(
+            path, binary=binary, unicode_errors="replace", no_header=not has_header
+        )
+    except (OSError, ValueError, EOFError, UnicodeError, IndexError) as error:
+        check_vectors(path, None)  # which line it is, where that can be told
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise CorpusError(f"words.vectors: {path} cannot be read as word vectors: {reason}") from error
+    starts = range(0, len(loaded.vectors), _ROWS_AT_ONCE)
+    if not all(np.isfinite(loaded.vectors[start : start + _ROWS_AT_ONCE]).all() for start in starts):
+        check_vectors(path, None)
+        raise CorpusError(f"words.vectors: {path}: expected finite numbers, found others")
     found = sorted(word for word in wanted if word in loaded.key_to_index)
     if not found:
         raise CorpusError(f"words.vectors: {path} holds no word or character of the corpus")

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raytrain.scores.oof import assemble_oof, mean_oof, oof_table, score_baseline, score_folds, score_oof
+from raytrain.scores.oof import (
+    assemble_oof,
+    mean_oof,
+    oof_table,
+    proba_of,
+    score_baseline,
+    score_folds,
+    score_oof,
+)
 from raytrain.storage.files import parquet_bytes, read_parquet
 
 LABELS = np.array([0, 1, 1, 0])
@@ -89,3 +97,20 @@ def test_a_single_architecture_has_its_own_columns_where_the_whole_says_somethin
     assert "textcnn_proba_真" not in oof_table(*columns, PROBA.copy()).column_names
     table = oof_table(*columns, PROBA**2)
     assert table["textcnn_proba_真"].to_pylist() == PROBA[:, 1].tolist()
+
+
+def test_probabilities_are_read_and_rows_that_no_fold_covered_stay_nan():
+    table = pa.table({"proba_a": [0.0, np.nan, None], "proba_b": [1.0 + 1e-7, np.nan, None]})
+    np.testing.assert_allclose(proba_of(table, "ab"), [[0, 1], [np.nan] * 2, [np.nan] * 2], atol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, -0.01, 1.01, None])
+def test_what_is_no_probability_is_told_with_its_row(bad):
+    with pytest.raises(ValueError, match=r"found 0.5, .* in row 2"):
+        proba_of(pa.table({"proba_a": [0.0, 0.5], "proba_b": [1.0, bad]}), "ab")
+
+
+@pytest.mark.parametrize("column", [["0.5"], [1], [[0.5]]])
+def test_columns_of_anything_else_are_told(column):
+    with pytest.raises(ValueError, match="expected probabilities in proba_b"):
+        proba_of(pa.table({"proba_a": [0.5], "proba_b": column}), "ab")
