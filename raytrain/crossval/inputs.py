@@ -23,12 +23,13 @@ from raytrain.keywords.textrank import rank_texts
 from raytrain.pretrained.directory import EncoderFiles, untrained_mini
 from raytrain.pretrained.start import find_start
 from raytrain.stages import Stages
+from raytrain.text.dictionary import read_user_dict
 from raytrain.text.encode import PARALLEL_TEXTS, EncodedTexts, build_features, encode_texts, join_encoded
 from raytrain.text.ragged import chunks_of
 from raytrain.text.rows import TextRows
 from raytrain.text.vocab import Vocab
 from raytrain.text.windows import encode_windows
-from raytrain.text.words import build_embedding, read_user_dict, read_vectors, select_words
+from raytrain.text.words import build_embedding, read_vectors, select_words
 
 Unlabelled = tuple[list[str], list[str]]  # texts, and of pairs the second ones, else the same
 _CHUNK = 10_000

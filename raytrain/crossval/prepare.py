@@ -26,8 +26,9 @@ from raytrain.splits.folds import Folds
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.suspects.corrections import correct_labels
+from raytrain.text.dictionary import read_user_dict
 from raytrain.text.vector_files import check_vectors
-from raytrain.text.words import read_user_dict
+from raytrain.text.words import dictionary_notes
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ def prepare_run(run: Directory, config: Config, stages: Stages) -> PreparedRun:
     if config.task == "classify":
         fusion_settings(config, corpus.labels)  # what does not fit them is told now, not after the folds
     dictionary = read_dictionary(config, corpus)
+    for note in dictionary_notes(dictionary.text):
+        stages.say(note)
     encoder = find_encoder(config, corpus, stages.console)
     if config.encoder.adapt:
         special_ids(encoder.vocab)  # it cannot be without a [MASK]
