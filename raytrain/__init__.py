@@ -11,6 +11,10 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+# Ray ends the process, without a word, where its own one does not answer so often, a second each; on a busy
+# machine its ten are too few.
+os.environ.setdefault("RAY_raylet_client_num_connect_attempts", "60")
+
 # What jieba's own source makes Python and setuptools say is nobody's to mend here; nothing else is hushed.
 warnings.filterwarnings("ignore", category=SyntaxWarning, module=r".*[/\\]jieba[/\\]")
 warnings.filterwarnings("ignore", message="pkg_resources is deprecated", module=r"jieba\._compat")

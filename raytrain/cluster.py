@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,13 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raytrain.errors import ClusterError, RaytrainError
 
+STARTS, PAUSE_SECONDS = 3, 5.0  # of Ray on this machine
+_START_ADVICE = (
+    "expected its own processes to answer in time; where the machine is busy, or short of memory or disk, "
+    "try again once it is less so",
+    "what Ray says of it lies in /tmp/ray/session_latest/logs (raylet.out, gcs_server.out)",
+)
+
 
 def connect(address: str | None) -> None:
     """Connects to the cluster, or starts Ray on this machine with its dashboard on loopback only.
@@ -21,7 +29,8 @@ def connect(address: str | None) -> None:
         address: Of a cluster; None takes RAY_ADDRESS (which a submitted job has set), else local Ray.
 
     Raises:
-        ClusterError: Nothing answers at the address, or what does wants another token.
+        ClusterError: Nothing answers at the address, or what does wants another token; or Ray does not start
+            on this machine, several times.
     """
     if ray.is_initialized():
         return
@@ -34,8 +43,11 @@ def connect(address: str | None) -> None:
         # A submitted job ships its working directory; a plain script ships the package itself.
         options["runtime_env"] = {"py_modules": [str(Path(__file__).parent)]}
     try:
-        with _own_signals():
-            ray.init(address=address, **options)
+        if address == "local":
+            _start_here(options)
+        else:
+            with _own_signals():
+                ray.init(address=address, **options)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.AuthenticationError) as error:
         raise ClusterError(
             f"cannot connect to Ray at {address}: {error}",
@@ -44,6 +56,32 @@ def connect(address: str | None) -> None:
                 "a cluster with a token expects RAY_AUTH_MODE=token and the token in ~/.ray/auth_token",
             ],
         ) from error
+
+
+def _start_here(options: dict[str, Any]) -> None:
+    """Starts Ray on this machine, again where it does not come up: a busy one may not answer in time.
+
+    Raises:
+        ClusterError: It came up at no attempt.
+    """
+    for attempt in range(1, STARTS + 1):
+        try:
+            with _own_signals():
+                ray.init(address="local", **options)
+            return
+        except (Exception, SystemExit) as error:  # Ray ends the process where its raylet does not answer
+            _clear_up()
+            if attempt == STARTS:
+                reason = str(error).strip() if isinstance(error, Exception) else "it ended the process"
+                found = f"Ray did not start on this machine at {STARTS} attempts: {reason or repr(error)}"
+                raise ClusterError(found, _START_ADVICE) from error
+            time.sleep(PAUSE_SECONDS * attempt)
+
+
+def _clear_up() -> None:
+    """Ends what a failed start has left; that this may fail, too, is no news."""
+    with contextlib.suppress(Exception, SystemExit):
+        ray.shutdown()
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import functools
 import gc
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -201,3 +202,24 @@ def _card_megabytes() -> int:
     card = f"--id={os.environ.get('CUDA_VISIBLE_DEVICES', '0').split(',')[0]}"
     query = ["nvidia-smi", card, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     return int(subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()[0])
+
+
+@contextlib.contextmanager
+def hushed_stderr() -> Iterator[None]:
+    """Drops what TensorFlow's C++ side says of missing GPUs at its start; no variable silences it."""
+    try:
+        descriptor = sys.__stderr__.fileno() if sys.__stderr__ else None
+    except (OSError, ValueError):
+        descriptor = None
+    if descriptor is None:
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(descriptor)
+    with Path(os.devnull).open("w") as sink:
+        os.dup2(sink.fileno(), descriptor)
+        try:
+            yield
+        finally:
+            os.dup2(kept, descriptor)
+            os.close(kept)

@@ -10,7 +10,7 @@ import pytest
 import ray
 
 import raytrain
-from raytrain.cluster import check_storage, connect, get_result, on_node, quicken_controllers
+from raytrain.cluster import STARTS, check_storage, connect, get_result, on_node, quicken_controllers
 from raytrain.errors import ClusterError, CorpusError
 
 IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
@@ -201,3 +201,58 @@ def test_a_users_own_pace_is_kept(environment):
     environment.update(own)
     quicken_controllers(one_machine=True)
     assert {name: environment[name] for name in own} == own
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Lets so many starts of Ray fail; counts starts, and what is cleared up after them."""
+    counts = {"starts": 0, "cleared": 0}
+
+    def fail(times, error):
+        def init(**_):
+            counts["starts"] += 1
+            if counts["starts"] <= times:
+                raise error
+
+        monkeypatch.setattr(ray, "is_initialized", lambda: False)
+        monkeypatch.setattr(ray, "init", init)
+        monkeypatch.setattr(ray, "shutdown", lambda: counts.update(cleared=counts["cleared"] + 1))
+        monkeypatch.setattr("raytrain.cluster.PAUSE_SECONDS", 0.0)
+        return counts
+
+    return fail
+
+
+BUSY = "Failed to register worker to Raylet: IOError"
+
+
+@pytest.mark.parametrize("error", [RuntimeError(BUSY), OSError(BUSY), TimeoutError(), SystemExit(1)])
+@pytest.mark.parametrize("times", [1, STARTS - 1])
+def test_ray_that_does_not_start_here_is_started_again(failing, times, error):
+    counts = failing(times, error)
+    connect(None)
+    assert counts == {"starts": times + 1, "cleared": times}
+
+
+@pytest.mark.parametrize("error", [RuntimeError(BUSY), SystemExit(1)])
+def test_ray_that_never_starts_here_is_told_in_words(failing, error):
+    counts = failing(99, error)
+    with pytest.raises(ClusterError, match=f"did not start on this machine at {STARTS} attempts") as caught:
+        connect(None)
+    assert counts == {"starts": STARTS, "cleared": STARTS}
+    assert "busy" in str(caught.value) and "/logs" in str(caught.value)
+    assert isinstance(error, SystemExit) or BUSY in str(caught.value)
+
+
+def test_a_cluster_that_does_not_answer_is_asked_once(failing):
+    counts = failing(99, ConnectionError("nobody there"))
+    with pytest.raises(ClusterError, match="cannot connect to Ray at"):
+        connect("10.0.0.1:6379")
+    assert counts["starts"] == 1
+
+
+def test_an_interruption_while_ray_starts_is_no_failed_start(failing):
+    counts = failing(99, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        connect(None)
+    assert counts["starts"] == 1

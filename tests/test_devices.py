@@ -14,6 +14,7 @@ from raytrain.devices import (
     compiles,
     compiles_predictions,
     predict_side_by_side,
+    hushed_stderr,
     quick_imports,
     set_precision,
 )
@@ -235,3 +236,11 @@ def test_what_was_imported_is_never_searched_again():
     with quick_imports():
         pass
     assert gc.get_freeze_count() > 0
+
+
+def test_what_is_said_below_python_is_hushed_and_stderr_is_back_after_an_error(capfd):
+    with pytest.raises(ZeroDivisionError), hushed_stderr():
+        os.write(2, b"Could not find cuda drivers\n")
+        raise ZeroDivisionError
+    os.write(2, b"heard\n")
+    assert capfd.readouterr().err == "heard\n"

@@ -115,9 +115,11 @@ def show(checkpoint: str, console: Console, named: Named) -> None:
         advice = [f"fetch it first: {named('checkpoints')} fetch {checkpoint}"]
         raise CheckpointError(f"{checkpoint} is not here", advice)
     directory = locate_checkpoint(checkpoint, console)
-    from raytrain.devices import set_up_tensorflow
-    from raytrain.pretrained.report import report_checkpoint
+    from raytrain.devices import hushed_stderr, set_up_tensorflow
 
-    set_up_tensorflow(os.cpu_count() or 1, None, "float32")  # a card may be training something
+    with hushed_stderr():
+        from raytrain.pretrained.report import report_checkpoint
+
+        set_up_tensorflow(os.cpu_count() or 1, None, "float32")  # a card may be training something
     if not report_checkpoint(directory, console):
         raise CheckpointError(f"{checkpoint} cannot be loaded", ["what is wrong is listed above"])

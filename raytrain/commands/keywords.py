@@ -95,10 +95,13 @@ def _count(options: argparse.Namespace, console: "Console") -> "Candidates":
     from raytrain.keywords.sources import open_source
     from raytrain.keywords.textrank import parse_tags
     from raytrain.stages import Stages
-    from raytrain.text.words import read_user_dict
+    from raytrain.text.dictionary import read_user_dict
+    from raytrain.text.words import dictionary_notes
 
     tags = parse_tags(options.pos) if options.pos is not None else []
     user_dict = read_user_dict(options.user_dict) if options.user_dict else None
+    for note in dictionary_notes(user_dict):
+        _say(console, note.replace("words.user_dict", "--user-dict"))
     columns, label = options.column or ["text"], options.label or "label"
     sources = [
         open_source(path, columns, label, options.drop, asked_reading(options), options.merge_labels)

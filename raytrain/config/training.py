@@ -13,6 +13,7 @@ Precision = Annotated[
     BeforeValidator(lambda value: "bfloat16" if value == "mixed_bfloat16" else value),
 ]
 Compile = Literal["auto"] | bool
+Weight = Annotated[float, Field(le=1e9)]  # beyond it a loss is no finite number any more
 
 
 class TrainConfig(Section):
@@ -75,7 +76,7 @@ class TrainConfig(Section):
         "from the beginning; twice the work",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread evenly")
-    class_weight: Literal["balanced"] | dict[str, float] | None = Field(
+    class_weight: Literal["balanced"] | dict[str, Weight] | None = Field(
         None, description="balanced, or a weight per label, e.g. {rumour: 2.0}"
     )
     precision: Precision = Field(

@@ -130,7 +130,8 @@ def _read_kept(
         table = read_parquet(directory.read_bytes(name))
         if (table.schema.metadata or {}).get(b"identity") != identity.encode():
             return None
-        return {key: table[key].combine_chunks().flatten().to_numpy().reshape(size) for key in BASELINES}
+        kept = {key: table[key].combine_chunks().flatten().to_numpy().reshape(size) for key in BASELINES}
+        return kept if all(np.isfinite(values).all() for values in kept.values()) else None
     except (pa.ArrowException, KeyError, ValueError, AttributeError):
         return None
 

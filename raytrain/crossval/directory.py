@@ -24,6 +24,7 @@ from raytrain.splits.by_time import assign_by_time, check_by_time
 from raytrain.splits.folds import Folds, read_folds, write_folds
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes
+from raytrain.text.dictionary import finds_uncommon, read_user_dict
 
 _ENDS = 1 << 20  # a file beside the corpus is known by its size, first and last mebibyte
 
@@ -132,6 +133,8 @@ def hash_inputs(config: Config, encoder: EncoderFiles | None) -> dict[str, str]:
         prints["words.vectors"] = _fingerprint("words.vectors", Path(words.vectors))
     if words.user_dict is not None and (reads or words.keywords is not None):
         prints["words.user_dict"] = _fingerprint("words.user_dict", Path(words.user_dict), ends=None)
+        if finds_uncommon(read_user_dict(words.user_dict)):  # earlier runs cut such words apart
+            prints["words.user_dict"] += "-whole"
     if words.keywords is not None and words.keywords != AUTO:
         prints["words.keywords"] = hash_input("words.keywords", Path(words.keywords))
     learns_test = config.encoder.adapt or config.train.pseudo_labels is not None

@@ -24,13 +24,14 @@ from raytrain.keywords.textrank import rank_texts
 from raytrain.pretrained.directory import EncoderFiles, untrained_mini
 from raytrain.pretrained.start import find_start
 from raytrain.stages import Stages
+from raytrain.text.dictionary import read_user_dict
 from raytrain.text.encode import PARALLEL_TEXTS, EncodedTexts, build_features, encode_texts, join_encoded
 from raytrain.text.ragged import chunks_of
 from raytrain.text.rows import TextRows
-from raytrain.text.vectors import build_embedding, check_vectors, read_vectors
+from raytrain.text.vectors import build_embedding, read_vectors
 from raytrain.text.vocab import Vocab
 from raytrain.text.windows import encode_windows
-from raytrain.text.words import read_user_dict, select_words
+from raytrain.text.words import select_words
 
 _CHUNK = 10_000
 _MANY_CUT = 0.05  # share of the texts from which on it is told that they are cut
@@ -157,13 +158,10 @@ def read_dictionary(config: Config, corpus: Corpus) -> Dictionary:
     """The words that jieba must know, and those of them that a person kept as keywords.
 
     Raises:
-        CorpusError: The user dictionary, the kept keywords or the beginning of the word vectors, which are
-            read whole when the corpus's words are known, cannot be used.
+        CorpusError: The user dictionary or the kept keywords cannot be used.
     """
     words = config.words
     with_words = any(reads_words(name) for name in config.model.architectures)
-    if with_words and words.vectors is not None:
-        check_vectors(words.vectors)
     segments = words.keywords is not None or with_words
     user_dict = read_user_dict(words.user_dict) if words.user_dict is not None and segments else None
     if words.keywords is None or words.keywords == AUTO:

@@ -1,10 +1,14 @@
 """Reading and checking what a run is made of, before Ray is started."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from raytrain.config.defaults import reads_words
 from raytrain.config.schema import Config
+from raytrain.config.sections import AUTO
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.labelled import read_corpus
 from raytrain.corpus.tagged import read_tagged_corpus
@@ -12,17 +16,21 @@ from raytrain.corpus.unlabelled import count_texts
 from raytrain.crossval.directory import check_inputs, find_folds
 from raytrain.crossval.duplicates import Duplicates, treat_duplicates
 from raytrain.crossval.inputs import Dictionary, class_weights, find_encoder, read_dictionary
-from raytrain.errors import ConfigError
+from raytrain.errors import ConfigError, CorpusError, InputError
 from raytrain.files.reading import Reading
 from raytrain.files.told import reading_lines
 from raytrain.fusion.costs import cost_matrix
 from raytrain.fusion.fit import FusionSettings
 from raytrain.pretrained.directory import EncoderFiles
+from raytrain.pretrained.start import check_start
 from raytrain.pretraining.pieces import special_ids
 from raytrain.splits.folds import Folds
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.suspects.corrections import correct_labels
+from raytrain.text.dictionary import read_user_dict
+from raytrain.text.vectors import check_vectors
+from raytrain.text.words import dictionary_notes
 
 
 @dataclass(frozen=True)
@@ -56,10 +64,13 @@ def prepare_run(run: Directory, config: Config, stages: Stages) -> PreparedRun:
             the run was begun with other inputs.
         TimeBudgetError: Before all was read.
     """
+    check_files(config)
     corpus, duplicates = treat_duplicates(config, read_texts(config, stages), stages)
     if config.task == "classify":
         fusion_settings(config, corpus.labels)  # what does not fit them is told now, not after the folds
     dictionary = read_dictionary(config, corpus)
+    for note in dictionary_notes(dictionary.text):
+        stages.say(note)
     encoder = find_encoder(config, corpus, stages.console)
     if config.encoder.adapt:
         special_ids(encoder.vocab)  # it cannot be without a [MASK]
@@ -67,6 +78,56 @@ def prepare_run(run: Directory, config: Config, stages: Stages) -> PreparedRun:
     hashes = check_inputs(run, config, corpus, encoder)
     folds = find_folds(run, config, corpus, duplicates)
     return PreparedRun(corpus, dictionary, encoder, class_weight, hashes, folds, duplicates)
+
+
+def check_files(config: Config) -> None:
+    """Looks at each file and encoder that the config names, in a moment and before anything slow.
+
+    Raises:
+        InputError: What is wrong with the one, or a ConfigError with what is wrong with several.
+    """
+    words, data = config.words, config.data
+    reads = any(reads_words(name) for name in config.model.architectures)
+    checks: list[Callable[[], Any]] = [
+        functools.partial(_check_file, key, path)
+        for key, paths in (
+            ("data.path", [data.path]),
+            ("data.labels", data.labels_files),
+            ("data.test", [data.test]),
+            ("words.keywords", [None if words.keywords == AUTO else words.keywords]),
+        )
+        for path in paths
+        if path is not None
+    ]
+    if words.vectors is not None and reads:
+        checks.append(functools.partial(check_vectors, words.vectors))
+    if words.user_dict is not None and (reads or words.keywords is not None):
+        checks.append(functools.partial(read_user_dict, words.user_dict))
+    if config.model.has_networks:
+        checks.append(functools.partial(check_start, config.encoder))
+    errors: list[InputError] = []
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ConfigError("what the config names cannot be used", list(map(in_one, errors)))
+
+
+def _check_file(key: str, path: str) -> None:
+    try:
+        with Path(path).open("rb"):
+            pass
+    except OSError as error:
+        raise CorpusError(f"{key}: cannot read {path}: {error.strerror or error}") from error
+
+
+def in_one(error: InputError) -> str:
+    """An error as one problem of several."""
+    return "\n    ".join([error.summary, *error.problems])
 
 
 def read_texts(config: Config, stages: Stages) -> Corpus:

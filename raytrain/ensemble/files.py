@@ -1,8 +1,6 @@
 """Predicting files of any size: read, predict and write chunk after chunk, in the file's order."""
 
 import contextlib
-import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from raytrain.corpus.unlabelled import count_texts, iter_texts
-from raytrain.devices import predict_side_by_side
+from raytrain.devices import hushed_stderr, predict_side_by_side
 from raytrain.ensemble.artifact import Ensemble, load_ensemble
 from raytrain.ensemble.load import build_predictor
 from raytrain.ensemble.outputs import PROBA_SUFFIXES, SPAN_SUFFIXES, open_proba, open_spans
@@ -97,7 +95,7 @@ def predict_file(
     num_rows, num_empty = count_texts(input_path, columns, id_column, reading)
     told = tuple(reading_lines(input_path, reading))
 
-    with _hushed_stderr():  # seconds of TensorFlow, only once all else is known to be well
+    with hushed_stderr():  # seconds of TensorFlow, only once all else is known to be well
         if ensemble.has_networks:
             predict_side_by_side()
         output = files(ensemble, build_predictor(ensemble, batch_size), reject)
@@ -168,27 +166,6 @@ class _SpanFiles:
 
 
 _FILES: dict[str, Any] = {"classify": _ProbaFiles, "tag": _SpanFiles}
-
-
-@contextlib.contextmanager
-def _hushed_stderr() -> Iterator[None]:
-    """Drops what TensorFlow's C++ side says of missing GPUs at its start; no variable silences it."""
-    try:
-        descriptor = sys.__stderr__.fileno() if sys.__stderr__ else None
-    except (OSError, ValueError):
-        descriptor = None
-    if descriptor is None:
-        yield
-        return
-    sys.stderr.flush()
-    kept = os.dup(descriptor)
-    with Path(os.devnull).open("w") as sink:
-        os.dup2(sink.fileno(), descriptor)
-        try:
-            yield
-        finally:
-            os.dup2(kept, descriptor)
-            os.close(kept)
 
 
 def _columns(

@@ -19,7 +19,9 @@ from raytrain.tasks import ARCHITECTURES, Architecture, Pooling, Task, reads_enc
 # 5: with long texts cut otherwise than at their end, and other poolings than of the first position.
 # 6: with a rule by which members are fused.
 # 7: with an encoder of another kind than BERT and ALBERT, or a vocabulary that is not lower-cased.
-SCHEMA_VERSION = 7
+# 8: with a dictionary whose words hold characters at which jieba cuts, and are found.
+SCHEMA_VERSION = 8
+WHOLE_WORDS = 8  # older ones are read with a cut at such characters, as they were trained
 Count = Annotated[int, Field(ge=0)]
 Row = Annotated[int, Field(ge=1)]
 

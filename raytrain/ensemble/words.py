@@ -9,10 +9,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from raytrain.config.defaults import reads_words
 from raytrain.ensemble.artifact import Ensemble
+from raytrain.ensemble.manifest import WHOLE_WORDS
 from raytrain.errors import ArtifactError
 from raytrain.folds.result import save_weights
 from raytrain.folds.spec import FoldSpec, Shared, fold_name
 from raytrain.storage.files import json_bytes
+from raytrain.text.dictionary import CUT_AS_JIEBA, finds_uncommon
 from raytrain.text.vectors import vector_of
 from raytrain.text.words import FIRST_WORD
 
@@ -115,10 +117,16 @@ def read_words(ensemble: Ensemble) -> ArtifactWords:
     entry = ensemble.manifest.words
     return ArtifactWords(
         _read_vocabulary(ensemble, entry.vocabulary) if entry.vocabulary else None,
-        ensemble.read_text(entry.user_dict) if entry.user_dict else None,
+        _read_user_dict(ensemble, entry.user_dict) if entry.user_dict else None,
         _read_characters(ensemble, entry.characters) if entry.characters else {},
         _read_keywords(ensemble),
     )
+
+
+def _read_user_dict(ensemble: Ensemble, name: str) -> str:
+    text = ensemble.read_text(name)
+    is_older = ensemble.manifest.schema_version < WHOLE_WORDS
+    return f"{CUT_AS_JIEBA}{text}" if is_older and finds_uncommon(text) else text
 
 
 def _read_vocabulary(ensemble: Ensemble, name: str) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from raytrain.config.schema import Config
-from raytrain.ensemble.manifest import ModelEntry
+from raytrain.ensemble.manifest import WHOLE_WORDS, ModelEntry
 from raytrain.ensemble.words import add_words, keyword_entry, keyword_files
 from raytrain.folds.result import read_fold_weights, save_weights
 from raytrain.folds.spec import FoldSpec, ModelSettings, Shared
@@ -18,6 +18,7 @@ from raytrain.scores.tables import is_complete
 from raytrain.stages import Stage
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes, parquet_bytes, sha256
+from raytrain.text.dictionary import finds_uncommon
 from raytrain.text.vocab import vocab_file
 
 ENSEMBLE = "ensemble"  # where a run's artifact lies in its directory
@@ -102,6 +103,8 @@ def _schema_version(
     config: Config, shared: Shared, specs: Sequence[FoldSpec], rule: FusionRule | None
 ) -> int:
     """The oldest that has all that is written."""
+    if finds_uncommon(shared.user_dict):
+        return WHOLE_WORDS
     if any(spec.is_network for spec in specs) and shared.encoder.kind not in ("bert", "albert"):
         return 7
     if rule is not None:

@@ -16,11 +16,16 @@ import ray
 from ray.util import ActorPool
 
 from raytrain.devices import compiles_predictions, quick_imports, set_up_tensorflow
+from raytrain.errors import CheckpointError
 from raytrain.folds.resources import FoldResources
 from raytrain.stages import POLL_SECONDS, Stage, Stages
 from raytrain.text.batches import FeatureRows
 
 _CHUNK_TOKENS = 32_768  # a task's share of the corpus: some seconds of a large encoder on one core
+_NOT_FINITE = (
+    "expected finite numbers in half precision, found others: its weights are damaged, or too large; take "
+    "another encoder.checkpoint, or cache.max_gb=0, which keeps no states"
+)
 _KEEP_SECONDS = 10.0  # what a killed driver may lose
 
 
@@ -70,6 +75,7 @@ def write_states(
         stages: Where progress is told.
 
     Raises:
+        CheckpointError: What the encoder says is not finite.
         TimeBudgetError: Before all is encoded; another call goes on.
     """
     rows = FeatureRows(features)
@@ -84,6 +90,8 @@ def write_states(
         laid, saved = [], time.monotonic()
         try:
             for number, encoded in _encode(encoder, features, resources, missing, chunks, stage):
+                if not np.isfinite(encoded).all():
+                    raise CheckpointError("the frozen encoder's hidden states cannot be used", [_NOT_FINITE])
                 _lay(states, rows.offsets, chunks[number], encoded)
                 laid.append(number)
                 stage.advance(sizes[number])

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jieba
-
 from raytrain.errors import CorpusError
 from raytrain.files.encodings import Problem
 from raytrain.files.tables import iter_rows
@@ -32,8 +30,8 @@ def read_kept_words(path: str | Path, labels: Sequence[int | str]) -> dict[str, 
 
     Raises:
         CorpusError: With every problem of the file: a missing column, a mark that is neither yes nor no,
-            a kept word without a class or of two, a class that is no label, a word that jieba cannot
-            make; or that no word is kept.
+            a kept word without a class or of two, a class that is no label, a word with a
+            blank in it; or that no word is kept.
     """
     problems: list[Problem] = []
     index = {str(label): number for number, label in enumerate(labels)}
@@ -72,9 +70,8 @@ def _word(row: int, value: Any, problems: list[Problem]) -> str | None:
     message = ""
     if not word:
         message = "expected a word, found an empty one; fill it in, or do not keep it"
-    elif len(word) > 1 and not jieba.re_han_default.fullmatch(word):
-        apart = next(char for char in word if not jieba.re_han_default.fullmatch(char))
-        message = f"expected one word, found {word!r}, which jieba always cuts at {apart!r}; do not keep it"
+    elif len(word.split()) > 1:
+        message = f"expected one word, found {word!r}, which is cut at its blank; do not keep it"
     if message:
         problems.append(Problem("bad_word", row, WORD, message))
         return None

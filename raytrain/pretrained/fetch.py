@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from raytrain.config.hub_address import is_hub_address
+from raytrain.config.hub_address import HubAddress, is_hub_address
 from raytrain.errors import ArchiveError, CheckpointError
 from raytrain.hub.known import HUB
 from raytrain.pretrained.archives import is_archive, unpack
@@ -41,23 +41,34 @@ def locate_checkpoint(location: str, console: Console, mirror: str | None = None
     Raises:
         CheckpointError: Nothing of that name, or it cannot be fetched, unpacked or verified.
     """
+    found = find_checkpoint(location)
+    if isinstance(found, ZooEntry):
+        return fetch(found, console, mirror)
+    if isinstance(found, HubAddress):
+        return fetch_hub(found, console)
+    return found if found.is_dir() else _unpack_local(found, console)
+
+
+def find_checkpoint(location: str) -> Path | ZooEntry | HubAddress:
+    """What a location of `locate_checkpoint` stands for: a directory, an archive, or what can be fetched.
+
+    Raises:
+        CheckpointError: Nothing of that name.
+    """
     if location == "mini":
         return MINI
     if is_hub_address(location):
-        return fetch_hub(read_hub_address(location), console)
+        return read_hub_address(location)
     try:
         path = Path(location).expanduser()
-        is_directory, is_file = path.is_dir(), path.is_file()
+        if path.is_dir() or (path.is_file() and is_archive(path)):
+            return path
     except (OSError, RuntimeError) as error:
         raise CheckpointError(f"encoder.checkpoint={location}: cannot be looked at: {error}") from error
-    if is_directory:
-        return path
-    if is_file and is_archive(path):
-        return _unpack_local(path, console)
     if location in ZOO:
-        return fetch(ZOO[location], console, mirror)
+        return ZOO[location]
     if location in HUB:
-        return fetch_hub(HUB[location].address, console)
+        return HUB[location].address
     near = nearest_name(location)
     problems = [
         "expected `mini`, a name that `raytrain checkpoints list` or `list --hub` shows, "

@@ -11,7 +11,7 @@ from rich.console import Console
 from raytrain.config.sections import CheckpointConfig
 from raytrain.errors import ConfigError
 from raytrain.pretrained.directory import EncoderFiles, read_encoder, spare_rows, untrained_mini
-from raytrain.pretrained.fetch import locate_checkpoint
+from raytrain.pretrained.fetch import find_checkpoint, locate_checkpoint
 from raytrain.pretrained.kept import find_origin
 from raytrain.storage.files import hash_file
 from raytrain.text.wordpiece import build_vocab
@@ -37,6 +37,19 @@ def find_start(
     if spare := spare_rows(encoder):
         console.print(f"encoder.checkpoint={config.checkpoint}: {spare}", markup=False, highlight=False)
     return replace(encoder, origin=find_origin(directory))
+
+
+def check_start(config: CheckpointConfig) -> None:
+    """Looks at what of an encoder can be wrong before anything is fetched or unpacked.
+
+    Raises:
+        CheckpointError: There is none of that name, or its directory cannot be used.
+    """
+    if config.checkpoint == "mini" and not config.pretrained:
+        return  # of any vocabulary and length
+    found = find_checkpoint(config.checkpoint)
+    if isinstance(found, Path) and found.is_dir():
+        read_encoder(str(found), config.pretrained, config.maxlen)
 
 
 def hash_encoder(encoder: EncoderFiles) -> str:

@@ -74,7 +74,7 @@ def ask_ensemble(
     """
     if not directory.exists(name):
         predict_apart(str(ensemble.directory), path, directory, name, columns, None, stages)
-    proba = proba_of(read_parquet(directory.read_bytes(name)), ensemble.labels)
+    proba = _read_taught(directory, name, ensemble)
     parts: list[list[str]] = [[], []]
     for table in iter_texts(path, columns):
         texts = table["text"].to_pylist()
@@ -83,3 +83,16 @@ def ask_ensemble(
     kept = [bool(one.strip() and other.strip()) for one, other in zip(*parts, strict=True)]
     first, second = ([text for text, is_kept in zip(part, kept, strict=True) if is_kept] for part in parts)
     return Taught((first, second), proba[np.array(kept, bool)])
+
+
+def _read_taught(directory: Directory, name: str, ensemble: Ensemble) -> np.ndarray:
+    """(num_texts, num_classes) probabilities of what was kept. Raises ArtifactError where they are none."""
+    try:
+        proba = proba_of(read_parquet(directory.read_bytes(name)), ensemble.labels)
+        if not np.isfinite(proba).all():
+            raise ValueError("expected a probability for every text and label")
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        raise ArtifactError(
+            f"{directory}/{name} is damaged: {error}; delete it to ask the teacher anew"
+        ) from error
+    return proba

@@ -11,7 +11,7 @@ from raytrain.crossval.directory import check_inputs, find_folds
 from raytrain.crossval.duplicates import treat_duplicates
 from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary
 from raytrain.crossval.plan import Plan, build_specs
-from raytrain.crossval.prepare import PreparedRun, read_texts
+from raytrain.crossval.prepare import PreparedRun, check_files, read_texts
 from raytrain.crossval.train import prepare_cluster, train_missing
 from raytrain.ensemble.write import write_ensemble
 from raytrain.errors import TimeBudgetError
@@ -43,6 +43,7 @@ def prepare_rows(run: FinishedRun, config: Config, same_encoder: bool, stages: S
         InputError: The corpus, a dictionary or the encoder cannot be used, or is not what the run was
             begun with.
     """
+    check_files(config)
     corpus, duplicates = treat_duplicates(config, read_texts(config, stages), stages)
     dictionary = read_dictionary(config, corpus)
     encoder = find_encoder(config, corpus, stages.console)

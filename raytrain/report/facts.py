@@ -185,7 +185,8 @@ def _read_baselines(
         for baseline in names:
             if baseline in table.column_names and table.num_rows == here.sum():
                 values = table[baseline].combine_chunks().flatten().to_numpy()
-                found[baseline][here] = values.reshape(-1, num_classes)
+                if np.isfinite(values).all():
+                    found[baseline][here] = values.reshape(-1, num_classes)
     return found
 
 

@@ -11,7 +11,7 @@ from raytrain.errors import ArtifactError
 from raytrain.scores.classes import METRICS, bootstrap_interval, score_proba
 from raytrain.storage.files import read_parquet
 
-ROUNDING = 1e-4  # by which a probability may be beyond 0 or 1
+_ROUNDED = 1e-5  # what float32 may make of a probability
 Parts = Mapping[str, Sequence[pa.Table]]  # architecture to its folds' oof.parquet
 
 
@@ -86,20 +86,22 @@ def oof_table(
 
 
 def proba_of(table: pa.Table, label_names: Iterable[Any], prefix: str = "") -> np.ndarray:
-    """(num_rows, num_classes) of the columns `proba_<label>`; NaN are whole rows alone.
+    """(num_rows, num_classes) of the columns `proba_<label>`, NaN in all of a row that no fold covered.
 
     Raises:
-        KeyError: A column is missing.
-        ValueError: There are others than probabilities in one.
+        KeyError: One is missing.
+        ValueError: One holds what is no probability.
     """
-    proba = np.stack([table[f"{prefix}proba_{name}"].to_numpy() for name in label_names], axis=1)
-    if proba.dtype.kind != "f":
-        raise ValueError(f"expected probabilities, found {proba.dtype}")
-    uncovered = np.isnan(proba).all(axis=1)
-    fits = (np.abs(proba - 0.5) <= 0.5 + ROUNDING).all(axis=1) | uncovered
-    if not fits.all():
-        row = int(np.argmin(fits))
-        raise ValueError(f"row {row + 1}: expected probabilities, found {proba[row].tolist()}")
+    names = [f"{prefix}proba_{name}" for name in label_names]
+    kinds = {name: table.schema.field(name).type for name in names}
+    if strange := [name for name, kind in kinds.items() if not pa.types.is_floating(kind)]:
+        raise ValueError(f"expected probabilities in {', '.join(strange)}, found {kinds[strange[0]]}")
+    proba = np.stack([table[name].to_numpy() for name in names], axis=1)
+    is_sound = ((proba >= 0) & (proba <= 1 + _ROUNDED)).all(axis=1) | np.isnan(proba).all(axis=1)
+    if not is_sound.all():
+        row = int(is_sound.argmin())
+        found = ", ".join(f"{value:g}" for value in proba[row].tolist()[:9])
+        raise ValueError(f"expected probabilities from 0 to 1, found {found} in row {row + 1}")
     return proba
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from raytrain.config.defaults import EncoderStart
 
-_LARGEST = 10**18  # of an integer that is drawn
+_LARGEST = 10**18  # of a number that is drawn
 RANGES = ("uniform", "loguniform", "randint")
 
 
@@ -75,10 +75,11 @@ def read_domain(value: Any, where: str, problems: list[str]) -> Domain | None:
     is_pair = isinstance(values, list) and len(values) == 2
     if not is_pair or not all(isinstance(v, number) and not isinstance(v, bool) for v in values):
         problems.append(f"{where}.{kind}: expected two numbers, both ends; found {values!r}")
+    elif not all(abs(v) < _LARGEST for v in values):  # NaN is not, either
+        expected = "integers of at most 18 digits" if kind == "randint" else "finite numbers below 1e18"
+        problems.append(f"{where}.{kind}: expected {expected}, found {values!r:.80}")
     elif not values[0] < values[1]:
         problems.append(f"{where}.{kind}: the range is empty: {values[0]} is not below {values[1]}")
-    elif kind == "randint" and not all(abs(v) < _LARGEST for v in values):
-        problems.append(f"{where}.{kind}: expected integers of at most 18 digits, found {values!r}")
     elif kind == "loguniform" and values[0] <= 0:
         problems.append(f"{where}.{kind}: has no logarithm at {values[0]}; expected an end above 0")
     else:

@@ -9,14 +9,14 @@ import ray
 from rich.console import Console
 
 from raytrain.cluster import check_storage, connect
-from raytrain.config.defaults import EncoderStart, encoder_start, trains_encoder
+from raytrain.config.defaults import UNTRAINED_RATE, EncoderStart, encoder_start, trains_encoder
 from raytrain.config.schema import Config
 from raytrain.config.validate import validate_config
 from raytrain.crossval.directory import check_inputs
 from raytrain.crossval.driver import announce
 from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary
 from raytrain.crossval.plan import load_plan
-from raytrain.crossval.prepare import PreparedRun, prepare_run
+from raytrain.crossval.prepare import PreparedRun, check_files, in_one, prepare_run
 from raytrain.crossval.train import frozen_states
 from raytrain.errors import ConfigError, InputError, SweepError
 from raytrain.folds.resources import FoldResources, cluster_nodes, divide_resources
@@ -55,6 +55,7 @@ def run_sweep(config: Config, console: Console | None = None) -> Config:
     check_storage(config.storage)
     sweep = Directory(config.storage) / config.name
     with lock_run(sweep):
+        _check_searched(config)
         prepared = prepare_run(sweep, config, Stages(console))
         pretrained = prepared.encoder.weights is not None or config.encoder.adapt
         start = encoder_start(prepared.encoder.config, pretrained)
@@ -78,6 +79,27 @@ def run_sweep(config: Config, console: Console | None = None) -> Config:
     if best is None:
         raise SweepError([f"trial {number}: {r.error}" for number, r in sorted(records.items()) if r.error])
     return best_config(config, best)
+
+
+def _check_searched(config: Config) -> None:
+    """Looks at the space, and at the files that it names, before anything slow.
+
+    Raises:
+        InputError: With all that is wrong with them.
+    """
+    # Of how the encoder begins, nothing that can be wrong depends.
+    space = read_space(config, EncoderStart(config.encoder.pretrained, UNTRAINED_RATE))
+    problems: list[str] = []
+    points = input_points(space)
+    for point in points:
+        try:
+            check_files(with_point(config, {**point, "model.architecture": list(space.architectures)}))
+        except InputError as error:
+            if len(points) == 1:
+                raise
+            problems += error.problems if isinstance(error, ConfigError) else [in_one(error)]
+    if problems:
+        raise ConfigError("the sweep cannot be started", list(dict.fromkeys(problems)))
 
 
 def best_config(config: Config, best: TrialRecord) -> Config:

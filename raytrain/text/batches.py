@@ -7,6 +7,7 @@ import pyarrow as pa
 
 # Lengths are padded to multiples of this: few distinct shapes, little padding.
 BUCKET = 16
+_TOKENS_AT_ONCE = 1 << 14
 COMPILED_LENGTHS = 4  # XLA compiles a step for each
 # Of filled batches: whatever the corpus, the same few. What is longer gets all positions that there are.
 FILLED_LENGTHS = (16, 32, 48, 64, 96, 128, 192, 256, 384)
@@ -42,6 +43,12 @@ class FeatureRows:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def has_finite_states(self) -> bool:
+        """Whether the hidden states, where there are any, hold neither NaN nor infinity; reads them all."""
+        states = self._values.get("hidden_states", np.zeros((0, 1), np.float16))
+        parts = range(0, len(states), _TOKENS_AT_ONCE)
+        return all(np.isfinite(states[start : start + _TOKENS_AT_ONCE]).all() for start in parts)
 
     def collate(self, rows: Sequence[int] | np.ndarray, length: int | None = None) -> dict[str, np.ndarray]:
         """Pads the rows with 0 to a common length.

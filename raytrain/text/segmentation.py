@@ -1,5 +1,7 @@
 """The cut of `jieba.Tokenizer.cut` for many texts at once, with NumPy where jieba loops over characters.
 
+A user's words that hold other characters than jieba's blocks are found, too, which jieba itself never does.
+
 Every sum is taken in jieba's order, in float64, and ties fall as there, so that the words are the same.
 """
 
@@ -14,10 +16,10 @@ import jieba
 import numpy as np
 from jieba import finalseg
 
+from raytrain.text.characters import PAIR_TABLE, codes_of, pair_hash, runs_of, slices
 from raytrain.text.ragged import bounds_of, integers, number, ranges
 
 _LINE_END = 10
-_PAIR_TABLE = 1 << 22
 _EVERY_CHARACTER = "".join(map(chr, range(sys.maxunicode + 1)))
 
 
@@ -29,9 +31,10 @@ class Cutter:
     Attributes:
         weights: Each word of the dictionary and its log probability; -inf for what only begins a word.
         unknown: Log probability of a character that is no word and begins none.
-        in_block: (characters,) bool; runs of these are cut by dictionary, others stand alone.
+        in_block: (characters,) bool; runs of these are cut by dictionary, others stand alone, but in words of
+            `uncommon`.
         singles: (characters,) float64; `weights` of single characters, -inf where there is none.
-        pairs: (_PAIR_TABLE,) bool; False at the hash of two characters that surely begin no word.
+        pairs: (PAIR_TABLE,) bool; False at the hash of two characters that surely begin no word.
     """
 
     def __init__(self, tokenizer: jieba.Tokenizer):
@@ -43,12 +46,14 @@ class Cutter:
         for block in jieba.re_han_default.finditer(_EVERY_CHARACTER):
             self.in_block[block.start() : block.end()] = True
         self.singles = np.full(sys.maxunicode + 1, -inf)
-        self.pairs = np.zeros(_PAIR_TABLE, bool)
+        self.pairs = np.zeros(PAIR_TABLE, bool)
         chars = [word for word in self.weights if len(word) == 1]
-        self.singles[_codes("".join(chars))] = [self.weights[char] for char in chars]
-        pairs = _codes("".join(word for word in self.weights if len(word) == 2))
-        self.pairs[_pair_hash(pairs[::2], pairs[1::2])] = True
+        self.singles[codes_of("".join(chars))] = [self.weights[char] for char in chars]
+        pairs = codes_of("".join(word for word in self.weights if len(word) == 2))
+        self.pairs[pair_hash(pairs[::2], pairs[1::2])] = True
         self.recognizer = _Recognizer(getattr(tokenizer, "words_apart", frozenset()))
+        self.uncommon: frozenset[str] = getattr(tokenizer, "uncommon_words", frozenset())
+        self.beginnings = {word[:size] for word in self.uncommon for size in range(2, len(word) + 1)}
 
     def word_starts(self, text: str) -> np.ndarray:
         """Returns (len(text),) bool: whether a word begins at the character.
@@ -56,11 +61,10 @@ class Cutter:
         Args:
             text: Texts, each with a line end behind it: no word reaches over one.
         """
-        codes = _codes(text)
-        # A user's word may hold characters at which jieba cuts first; it is never found, here neither.
-        codes = np.where(self.in_block[codes], codes, _LINE_END)
+        codes = codes_of(text)
+        codes = np.where(self.in_block[codes] | self._in_uncommon(text, codes), codes, _LINE_END)
         inside = codes != _LINE_END
-        blocks = _runs_of(inside)
+        blocks = runs_of(inside)
         text = codes.tobytes().decode("utf-32-le")
         ends = self._best_ends(text, codes, blocks)
         starts = ~inside
@@ -72,10 +76,24 @@ class Cutter:
         self._recognize(text, codes, starts)
         return starts
 
+    def _in_uncommon(self, text: str, codes: np.ndarray) -> np.ndarray:
+        """(len(text),) bool: what lies in a user's word that holds characters at which jieba cuts first."""
+        inside = np.zeros(len(codes), bool)
+        if not self.uncommon:
+            return inside
+        size = 2
+        here = np.flatnonzero(self.pairs[pair_hash(codes[:-1], codes[1:])]).tolist()
+        while here := [i for i in here if text[i : i + size] in self.beginnings]:
+            for i in here:
+                if text[i : i + size] in self.uncommon:
+                    inside[i : i + size] = True
+            size += 1
+        return inside
+
     def _edges(self, text: str, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Finds the words of two characters and more: begins, ends and weights, sorted by begin, then end."""
         get = self.weights.get
-        here = np.flatnonzero(self.pairs[_pair_hash(codes[:-1], codes[1:])])
+        here = np.flatnonzero(self.pairs[pair_hash(codes[:-1], codes[1:])])
         begins, ends, weights = [here[:0]], [here[:0]], [np.zeros(0)]
         for size in itertools.count(2):
             found = np.array([get(text[i : i + size]) for i in here.tolist()], np.float64)  # None becomes NaN
@@ -123,19 +141,19 @@ class Cutter:
         """
         begins = np.flatnonzero(starts)
         single = (np.diff(begins, append=len(text)) == 1) & (codes[begins] != _LINE_END)
-        runs = _runs_of(single)
+        runs = runs_of(single)
         runs = np.stack([begins[runs[:, 0]], begins[runs[:, 1] - 1] + 1], axis=1)
         runs = runs[runs[:, 1] - runs[:, 0] > 1]
-        known = [self.weights.get(run, -inf) > -inf for run in _slices(text, runs)]
+        known = [self.weights.get(run, -inf) > -inf for run in slices(text, runs)]
         runs = runs[~np.array(known, bool)]
         unread = np.zeros(len(text), bool)
         unread[ranges(runs[:, 0], runs[:, 1] - runs[:, 0])] = True
         chinese = unread & self.recognizer.reads[codes]
-        self.recognizer.mark(text, codes, _runs_of(chinese), starts)
-        others = _runs_of(unread & ~chinese)
+        self.recognizer.mark(text, codes, runs_of(chinese), starts)
+        others = runs_of(unread & ~chinese)
         starts[ranges(others[:, 0], others[:, 1] - others[:, 0])] = False
         found = []
-        for begin, other in zip(others[:, 0].tolist(), _slices(text, others), strict=True):
+        for begin, other in zip(others[:, 0].tolist(), slices(text, others), strict=True):
             for part in finalseg.re_skip.split(other):
                 found.append(begin)
                 begin += len(part)
@@ -158,7 +176,7 @@ class _Recognizer:
             self.reads[block.start() : block.end()] = True
         self.emissions = np.full((4, 1 << 16), finalseg.MIN_FLOAT)  # it reads nothing beyond U+9FD5
         for row, state in zip(self.emissions, self._STATES, strict=True):
-            row[_codes("".join(finalseg.emit_P[state]))] = list(finalseg.emit_P[state].values())
+            row[codes_of("".join(finalseg.emit_P[state]))] = list(finalseg.emit_P[state].values())
         self.start = np.array([[finalseg.start_P[state]] for state in self._STATES])
         moves = [[finalseg.trans_P[a].get(b, finalseg.MIN_FLOAT) for b in self._STATES] for a in self._STATES]
         self.moves = np.array(moves)[self._BEFORE, np.arange(4)][:, :, None]
@@ -218,7 +236,7 @@ class CutTexts:
 
 
 def cut_texts(texts: Sequence[str], tokenizer: jieba.Tokenizer) -> CutTexts:
-    """Cuts texts as the tokenizer's `cut` does, all together.
+    """Cuts texts as the tokenizer's `cut` does, and by its `uncommon_words`, all together.
 
     Args:
         texts: The texts.
@@ -235,21 +253,3 @@ def cut_texts(texts: Sequence[str], tokenizer: jieba.Tokenizer) -> CutTexts:
     )[which]
     bounds = np.searchsorted(begins, bounds_of([len(text) + 1 for text in texts]))
     return CutTexts(list(index), numbers, bounds, sizes)
-
-
-def _runs_of(mask: np.ndarray) -> np.ndarray:
-    """Returns (n, 2) begins and ends of the runs of True."""
-    return np.flatnonzero(np.diff(mask, prepend=False, append=False)).reshape(-1, 2)
-
-
-def _slices(text: str, spans: np.ndarray) -> list[str]:
-    """Returns text[begin:end] of each of the (n, 2) spans."""
-    return [text[i:j] for i, j in zip(spans[:, 0].tolist(), spans[:, 1].tolist(), strict=True)]
-
-
-def _codes(text: str) -> np.ndarray:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-
-
-def _pair_hash(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return (first * np.uint32(5003) + second) % _PAIR_TABLE

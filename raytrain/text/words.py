@@ -3,24 +3,24 @@
 import functools
 import logging
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import jieba
 import numpy as np
 from jieba import finalseg
 
-from raytrain.errors import CorpusError
 from raytrain.home import home_directory
+from raytrain.text.dictionary import DictionaryWord, finds_uncommon, parse_user_dict
 from raytrain.text.ragged import bounds_of
 from raytrain.text.segmentation import cut_texts
 
 jieba.setLogLevel(logging.WARNING)
 
 PAD_WORD, UNKNOWN_WORD, FIRST_WORD = 0, 1, 2
+_SHOWN_WORDS = 8
+_ROWS_AT_ONCE = 1 << 16  # of vectors that are looked at
 
 
 @functools.lru_cache(maxsize=2)
@@ -33,12 +33,13 @@ def build_segmenter(user_dict: str | None = None) -> jieba.Tokenizer:
 
     Returns:
         The tokenizer; its attribute `words_apart` holds the words of frequency 0, which jieba itself
-        would force apart in every tokenizer of the process.
+        would force apart in every tokenizer of the process, and `uncommon_words` those that its own `cut`
+        never finds, because they hold characters at which it cuts first.
 
     Raises:
         CorpusError: A line that jieba cannot read, with its number.
     """
-    entries = _parse_user_dict(user_dict or "", "words.user_dict")
+    entries = parse_user_dict(user_dict or "")
     segmenter = jieba.Tokenizer()
     segmenter.tmp_dir = _cache_directory()
     if segmenter.tmp_dir is None:
@@ -46,29 +47,15 @@ def build_segmenter(user_dict: str | None = None) -> jieba.Tokenizer:
         segmenter.FREQ, segmenter.total = segmenter.gen_pfdict(segmenter.get_dict_file())
         segmenter.initialized = True
     forced_by_others = set(finalseg.Force_Split_Words)
-    for word, frequency, tag in entries:
-        segmenter.add_word(word, frequency, tag)
+    for entry in entries:
+        segmenter.add_word(entry.word, entry.frequency, entry.tag)
     finalseg.Force_Split_Words.intersection_update(forced_by_others)
-    segmenter.words_apart = frozenset(word for word, frequency, _ in entries if frequency == 0)
+    segmenter.words_apart = frozenset(entry.word for entry in entries if entry.frequency == 0)
+    uncommon = finds_uncommon(user_dict)
+    segmenter.uncommon_words = frozenset(
+        entry.word for entry in entries if uncommon and entry.is_uncommon and entry.frequency != 0
+    )
     return segmenter
-
-
-def _parse_user_dict(text: str, source: str) -> list[tuple[str, int | None, str | None]]:
-    """Returns (word, frequency, part of speech) of each line. Raises CorpusError with every bad one."""
-    entries, problems = [], []
-    for number, line in enumerate(text.splitlines(), start=1):
-        fields = line.strip().lstrip("\ufeff").split()
-        if not fields:
-            continue
-        frequency = next((int(field) for field in fields[1:2] if re.fullmatch("[0-9]+", field)), None)
-        rest = fields[1:] if frequency is None else fields[2:]
-        if len(rest) > 1 or not all(re.fullmatch("[A-Za-z]+", tag) for tag in rest):
-            problems.append(f"line {number}: expected `word [frequency] [tag]`, found {line.strip()!r}")
-            continue
-        entries.append((fields[0], frequency, rest[0] if rest else None))
-    if problems:
-        raise CorpusError(f"{source} cannot be used", problems)
-    return entries
 
 
 def _cache_directory() -> str | None:
@@ -85,16 +72,30 @@ def _cache_directory() -> str | None:
     return str(cache) if os.access(cache, os.W_OK | os.X_OK) else None
 
 
-def read_user_dict(path: str) -> str:
-    """Reads a dictionary file. Raises CorpusError where it is missing, not UTF-8, or jieba cannot read it."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise CorpusError(f"words.user_dict: cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"words.user_dict: {path} is not UTF-8: {error}") from error
-    _parse_user_dict(text, f"words.user_dict: {path}")
-    return text
+def unmade_words(user_dict: str) -> list[DictionaryWord]:
+    """The words of a dictionary that are cut even where they stand alone, though none forces them apart."""
+    words = [word for word in parse_user_dict(user_dict) if word.frequency != 0]
+    cut = cut_texts([word.word for word in words], build_segmenter(user_dict))
+    # A word, and the line end behind it.
+    return [word for word, parts in zip(words, np.diff(cut.bounds).tolist(), strict=True) if parts > 2]
+
+
+def dictionary_notes(user_dict: str | None) -> list[str]:
+    """What a user should know of a dictionary: words that are never found, and lines that are ambiguous."""
+    if user_dict is None:
+        return []
+    notes = [
+        f"words.user_dict, line {word.line}: read as the word {word.word!r}; a frequency behind the first "
+        "word makes the second its tag"
+        for word in parse_user_dict(user_dict)
+        if word.is_guess
+    ]
+    if unmade := unmade_words(user_dict):
+        shown = ", ".join(f"{word.word!r} (line {word.line})" for word in unmade[:_SHOWN_WORDS])
+        more = f" and {len(unmade) - _SHOWN_WORDS:,} more" if len(unmade) > _SHOWN_WORDS else ""
+        why = "their parts are more frequent; leave out their frequency, or give a higher one"
+        notes.append(f"words.user_dict: never found, even alone: {shown}{more}: {why}")
+    return notes
 
 
 @dataclass(frozen=True)

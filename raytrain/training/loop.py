@@ -28,6 +28,10 @@ PREFETCHED = 2  # batches laid out while a step runs
 SYNC_SECONDS = 0.25  # a GPU is kept busy while nobody asks for the loss
 PREDICTED = 64  # valid rows of a forward pass
 ADVICE = "lower train.learning_rate or train.clip_norm"
+STATES_ADVICE = (
+    "the frozen encoder's hidden states in the cache hold NaN or infinity: their file is damaged; delete the "
+    "folder hidden_states of the cache, or cache.directory where that is set, to compute them again"
+)
 
 
 StepCallback = Callable[[int, int, float], None]
@@ -285,10 +289,14 @@ class FoldTraining:
     def _check_loss(self, total: float, number: int, num_steps: int, on_step: StepCallback | None) -> None:
         if not np.isfinite(total):
             raise RaytrainError(
-                f"the loss is not finite in epoch {self.epoch + 1}, by step {number}; {ADVICE}"
+                f"the loss is not finite in epoch {self.epoch + 1}, by step {number}; {self._advice()}"
             )
         if on_step is not None:
             on_step(number, num_steps, total / number)
+
+    def _advice(self) -> str:
+        """What to do about a number that is not finite."""
+        return ADVICE if self.features.has_finite_states() else STATES_ADVICE
 
     @property
     def _predicted_rows(self) -> int:
@@ -306,7 +314,9 @@ class FoldTraining:
                 self.model, self.features, self.valid_rows, self._predicted_rows
             )
             if not np.isfinite(predicted).all():  # the last update of the epoch may have done it
-                raise RaytrainError(f"the valid rows' logits are not finite in epoch {self.epoch}; {ADVICE}")
+                raise RaytrainError(
+                    f"the valid rows' logits are not finite in epoch {self.epoch}; {self._advice()}"
+                )
             self.predicted = predicted
             return self.objective.score(self.model, self.valid_rows, predicted)
 

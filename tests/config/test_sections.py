@@ -150,7 +150,7 @@ def test_values_are_finite(section, key, value):
     assert {error["loc"][0] for error in errors_of(section, **{key: value})} == {key}
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e300])
 def test_class_weights_are_finite(value):
     assert errors_of(TrainConfig, class_weight={"a": value})
 

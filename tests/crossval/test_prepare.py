@@ -1,9 +1,11 @@
+import re
+
 import numpy as np
 import pytest
 from tiny_run import make_rows, silent_stages, tiny_config, tiny_tag_config, write_csv
 
 from raytrain.config.load import load_config
-from raytrain.crossval.prepare import fusion_settings, prepare_run, read_texts
+from raytrain.crossval.prepare import check_files, fusion_settings, prepare_run, read_texts
 from raytrain.errors import CheckpointError, ConfigError, CorpusError
 from raytrain.fusion.fit import FusionSettings
 from raytrain.storage.directory import Directory
@@ -153,9 +155,35 @@ def test_what_does_not_fit_the_labels_is_told():
     assert settings_of("ensemble.threshold=f1").threshold == "f1"
 
 
-def test_word_vectors_are_looked_at_before_anything_slow(tmp_path):
-    path = tmp_path / "a.vec"
-    path.write_text("1 2\n好 nan 1\n", encoding="utf-8")
-    with pytest.raises(CorpusError, match="line 2, 好"):
-        prepare(tiny_config(tmp_path, model__architecture="textcnn", words__vectors=str(path)))
-    assert prepare(tiny_config(tmp_path, name="other", words__vectors=str(path))).dictionary.text is None
+@pytest.mark.parametrize(
+    ("key", "data", "told"),
+    [
+        ("words.vectors", "1 2\n店 nan 1\n", "line 2, 店: expected 2 finite numbers"),
+        ("words.user_dict", "店 3 n x\n", "line 1: expected `word [frequency] [tag]`"),
+        ("words.keywords", None, "words.keywords: cannot read"),
+        ("data.test", None, "data.test: cannot read"),
+        ("encoder.checkpoint", None, "no such checkpoint"),
+    ],
+)
+def test_what_the_config_names_is_looked_at_before_the_corpus_is_read(tmp_path, monkeypatch, key, data, told):
+    monkeypatch.setattr("raytrain.crossval.prepare.read_texts", lambda *_: pytest.fail("the corpus was read"))
+    named = tmp_path / "named"
+    if data is not None:
+        named.write_text(data, encoding="utf-8")
+    config = tiny_config(tmp_path, model__architecture="textcnn", **{key.replace(".", "__"): named})
+    with pytest.raises((CorpusError, CheckpointError), match=re.escape(told)):
+        prepare(config)
+
+
+def test_all_that_is_wrong_with_what_the_config_names_is_told_at_once(tmp_path):
+    absent = {"words__vectors": tmp_path / "absent.vec", "words__user_dict": tmp_path / "absent.dict"}
+    config = tiny_config(tmp_path, model__architecture="textcnn", encoder__checkpoint="absent", **absent)
+    with pytest.raises(ConfigError) as caught:
+        prepare(config)
+    assert len(caught.value.problems) == 3
+    assert all(f"absent{end}" in str(caught.value) for end in (".vec", ".dict", ":"))
+
+
+def test_files_that_no_head_reads_are_not_looked_at(tmp_path):
+    config = tiny_config(tmp_path, model__architecture="finetune", words__vectors=tmp_path / "absent.vec")
+    check_files(config)

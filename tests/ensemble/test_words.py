@@ -16,6 +16,7 @@ from raytrain.ensemble.manifest import (
 from raytrain.ensemble.words import ArtifactWords, read_words
 from raytrain.errors import ArtifactError
 from raytrain.storage.directory import Directory
+from raytrain.text.dictionary import finds_uncommon
 
 LABELS = ["好", "坏", "无关"]
 WORDS = ["停水", "早餐"]
@@ -26,13 +27,14 @@ def read(tmp_path):
     """Reads the words of an artifact whose file of some kind has this content."""
     directory = Directory(tmp_path)
 
-    def make(rows=4, **contents):
+    def make(rows=4, version=8, **contents):
         contents = {"vocabulary": json.dumps(WORDS).encode()} | contents
         for kind, data in contents.items():
             directory.write_bytes(f"words/{kind}", data)
         words = {kind: f"words/{kind}" for kind in contents if kind != "keywords"}
         keywords = "words/keywords" if "keywords" in contents else None
         manifest = Manifest.model_construct(
+            schema_version=version,
             labels=LABELS,
             words=WordsEntry(**words),
             architectures={
@@ -95,3 +97,10 @@ def test_damaged_files_are_refused(read, contents, said):
     with pytest.raises(ArtifactError) as caught:
         read(**contents)
     assert caught.match(said) or any(said in problem for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize(("version", "is_found"), [(7, False), (8, True)])
+def test_texts_are_cut_by_a_dictionary_as_when_the_artifact_was_made(read, version, is_found):
+    text = read(version=version, user_dict="玛丽·居里 9\n".encode()).user_dict
+    assert finds_uncommon(text) == is_found
+    assert read(version=version, user_dict="停水 9\n".encode()).user_dict == "停水 9\n"

@@ -118,8 +118,10 @@ def test_words_that_a_person_chose_are_written_once(run):
         (SHARED, 1),
         (keyword_shared(), 2),
         (replace(SHARED, characters={"天": np.ones(3, np.float32)}), 3),
+        (replace(SHARED, user_dict="石景山 3\n"), 1),
+        (replace(SHARED, user_dict="玛丽·居里 3\n"), 8),
     ],
-    ids=["plain", "keywords", "characters"],
+    ids=["plain", "keywords", "characters", "dictionary", "dictionary of uncommon words"],
 )
 def test_the_version_is_the_oldest_that_reads_it(run, shared, version):
     keywords = np.array([0, 1, -1], np.int16) if shared.keywords else None

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_run import silent_stages
 
-from raytrain.errors import TimeBudgetError
+from raytrain.errors import CheckpointError, TimeBudgetError
 from raytrain.folds import frozen
 from raytrain.folds.frozen import _CHUNK_TOKENS, EncoderSource, _chunk_by_length, _lay, write_states
 from raytrain.storage.cache import map_array
@@ -207,3 +207,10 @@ def test_a_chunk_is_marked_once_its_states_are_there(tmp_path, table, encode, mo
     encode.until, encode.then = 3, look
     encode(table, tmp_path / "a.npy")
     assert marks == [[1, 1, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_states_that_are_not_finite_are_refused_and_not_kept(tmp_path, table, encode, monkeypatch, bad):
+    monkeypatch.setattr(frozen, "_encode", lambda *_: iter([(0, np.full((max(LENGTHS), 2), bad))]))
+    with pytest.raises(CheckpointError, match=r"expected finite numbers.*cache\.max_gb=0"):
+        encode(table, tmp_path / "a.npy")

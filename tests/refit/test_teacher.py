@@ -98,3 +98,16 @@ def test_of_pairs_both_texts_are_there(tmp_path, asked):
     taught = ask_ensemble(Artifact(OOF), str(path), ["t", "u"], Directory(tmp_path), "a.parquet", None)
     assert taught.texts == (["天", "人"], ["一", "四"])
     np.testing.assert_allclose(taught.proba[:, 0], [0.1, 0.4])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.5, 2.0])
+def test_a_word_that_is_no_probability_is_refused(tmp_path, bad):
+    with pytest.raises(ArtifactError, match=r"from 0 to 1, found .* in row 1"):
+        read_oof(Artifact(OOF | {"proba_1": [bad, np.nan]}), CORPUS)
+    path = tmp_path / "new.csv"
+    path.write_text("t\n天\n", encoding="utf-8")
+    Directory(tmp_path).write_bytes(
+        "a.parquet", parquet_bytes(pa.table({"proba_0": [bad], "proba_1": [bad]}))
+    )
+    with pytest.raises(ArtifactError, match=r"a\.parquet is damaged: expected .*delete it"):
+        ask_ensemble(Artifact(OOF), str(path), ["t"], Directory(tmp_path), "a.parquet", None)

@@ -99,13 +99,18 @@ def test_a_single_architecture_has_its_own_columns_where_the_whole_says_somethin
     assert table["textcnn_proba_真"].to_pylist() == PROBA[:, 1].tolist()
 
 
-@pytest.mark.parametrize("wrong", [np.nan, np.inf, -0.1, 1.5, "0.5"])
-def test_what_is_no_probability_is_refused(wrong):
-    column = pa.array(["0.5", wrong] if isinstance(wrong, str) else [0.5, wrong])
-    with pytest.raises(ValueError, match="expected probabilities"):
-        proba_of(pa.table({"proba_a": column, "proba_b": pa.array([0.5, 0.5])}), ["a", "b"])
+def test_probabilities_are_read_and_rows_that_no_fold_covered_stay_nan():
+    table = pa.table({"proba_a": [0.0, np.nan, None], "proba_b": [1.0 + 1e-7, np.nan, None]})
+    np.testing.assert_allclose(proba_of(table, "ab"), [[0, 1], [np.nan] * 2, [np.nan] * 2], atol=1e-6)
 
 
-def test_rows_that_no_fold_covered_are_nan_as_a_whole():
-    columns = {"proba_a": pa.array([np.nan, 1.0]), "proba_b": pa.array([np.nan, 0.0])}
-    assert np.array_equal(proba_of(pa.table(columns), ["a", "b"]), [[np.nan] * 2, [1, 0]], equal_nan=True)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, -0.01, 1.01, None])
+def test_what_is_no_probability_is_told_with_its_row(bad):
+    with pytest.raises(ValueError, match=r"found 0.5, .* in row 2"):
+        proba_of(pa.table({"proba_a": [0.0, 0.5], "proba_b": [1.0, bad]}), "ab")
+
+
+@pytest.mark.parametrize("column", [["0.5"], [1], [[0.5]]])
+def test_columns_of_anything_else_are_told(column):
+    with pytest.raises(ValueError, match="expected probabilities in proba_b"):
+        proba_of(pa.table({"proba_a": [0.5], "proba_b": column}), "ab")

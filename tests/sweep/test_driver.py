@@ -163,3 +163,13 @@ def test_without_trials_nothing_is_written(config_of, tmp_path):
     sweep = Directory(tmp_path / "sweep")
     _sum_up(sweep, config_of(), [], START, silent_console())
     assert sweep.files() == []
+
+
+def test_files_and_bounds_are_looked_at_before_the_corpus_is_read(config_of, tmp_path, monkeypatch):
+    monkeypatch.setattr("raytrain.crossval.prepare.read_texts", lambda *_: pytest.fail("the corpus was read"))
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("1 2\n店 nan 1\n", encoding="utf-8")
+    space = {"words.vectors": [str(tmp_path / "a.txt"), str(tmp_path / "b.txt")]}
+    told = "\n".join(refusal(config_of({**space, "model.architecture": ["textcnn"]})))
+    assert "a.txt" in told and "b.txt" in told and "line 2, 店: " in told
+    assert "finite" in "\n".join(refusal(config_of({"train.dropout": {"uniform": [0, float("inf")]}})))

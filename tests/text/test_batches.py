@@ -221,3 +221,13 @@ def test_keyword_counts_follow_their_rows(ragged):
     batch = FeatureRows(table, keyword_counts=counts).collate(np.array([2, 0]))
     assert batch["keyword_counts"].tolist() == [[4, 5], [0, 1]]
     assert "keyword_counts" not in FeatureRows(table).collate(np.array([2, 0]))
+
+
+@pytest.mark.parametrize(("at", "bad"), [(0, np.nan), (4, np.inf), (2, 1.0)])
+def test_hidden_states_that_are_not_finite_are_found(at, bad, monkeypatch):
+    monkeypatch.setattr("raytrain.text.batches._TOKENS_AT_ONCE", 2)
+    table = pa.table({name: pa.array([[1, 2], [3, 4, 5]], pa.list_(pa.int32())) for name in NAMES})
+    states = np.zeros((5, 3), np.float16)
+    states[at, 1] = bad
+    assert FeatureRows(table, states).has_finite_states() == np.isfinite(bad)
+    assert FeatureRows(table).has_finite_states()

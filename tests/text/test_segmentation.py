@@ -5,10 +5,11 @@ from pathlib import Path
 import jieba
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jieba import finalseg
 
+from raytrain.text.dictionary import CUT_AS_JIEBA
 from raytrain.text.segmentation import Cutter, cut_texts
 from raytrain.text.words import build_segmenter
 
@@ -74,6 +75,8 @@ def test_cut_of_odd_texts_is_jieba_s(plain, text):
 @settings(max_examples=500)
 @given(text=odd_texts)
 def test_cut_with_a_user_dictionary_is_jieba_s(with_user_dict, text):
+    """Where no word stands that holds a character at which jieba cuts first."""
+    assume("好，的" not in text)
     segmenter, cutter = with_user_dict
     assert cut(cutter, text) == jieba_words(segmenter, text)
 
@@ -153,3 +156,51 @@ def test_cut_of_real_posts_is_jieba_s(plain):
     with RUMORS.open(encoding="utf-8", newline="") as file:
         text = "\n".join(row["text"] for row in csv.DictReader(file))
     assert cut(cutter, text) == jieba_words(segmenter, text)
+
+
+UNCOMMON = (
+    "玛丽·居里",
+    "《三体》",
+    "β受体阻滞剂",
+    "C/C++",
+    "leap motion",
+    "Edu Trust认证",
+    "·甲",
+    "甲·乙·丙",
+)
+
+
+@pytest.fixture(scope="module")
+def with_uncommon_words():
+    segmenter = build_segmenter("".join(f"{word} 9999 nz\r\n" for word in UNCOMMON))
+    return segmenter, Cutter(segmenter)
+
+
+@pytest.mark.parametrize("word", UNCOMMON)
+def test_a_word_of_characters_at_which_jieba_cuts_is_found(with_uncommon_words, word):
+    segmenter, cutter = with_uncommon_words
+    assert cut(cutter, f"，{word}。") == ["，", word, "。"]
+    assert word not in jieba_words(segmenter, f"，{word}。")
+    assert cut(cutter, f"，{word[:-1]}。") == jieba_words(segmenter, f"，{word[:-1]}。")
+
+
+@settings(max_examples=300)
+@given(odd_texts, st.lists(st.sampled_from([*UNCOMMON, *"·《》β/ C甲"]), max_size=6))
+def test_texts_without_such_a_word_are_cut_as_by_jieba(with_uncommon_words, text, parts):
+    segmenter, cutter = with_uncommon_words
+    text = "".join(parts[:3]) + text + "".join(parts[3:])
+    words = cut(cutter, text)
+    assert "".join(words) == text
+    if not any(word in text for word in UNCOMMON):
+        assert words == jieba_words(segmenter, text)
+
+
+def test_a_dictionary_of_an_older_artifact_finds_none_of_them(with_uncommon_words):
+    segmenter = build_segmenter(f"{CUT_AS_JIEBA}玛丽·居里 9999\nleap motion\n")
+    assert segmenter.uncommon_words == frozenset() and segmenter.FREQ["leap"] > 0
+    assert cut(Cutter(segmenter), "玛丽·居里") == ["玛丽", "·", "居里"]
+
+
+def test_uncommon_words_that_are_to_be_apart_are_not_found():
+    segmenter = build_segmenter("玛丽·居里 0\n")
+    assert cut(Cutter(segmenter), "玛丽·居里") == ["玛丽", "·", "居里"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from raytrain.errors import CorpusError
 from raytrain.text.words import (
     build_segmenter,
-    read_user_dict,
+    dictionary_notes,
     select_words,
 )
 
@@ -126,17 +126,12 @@ print(*build_segmenter().cut("在石景山等"))
     assert [path.suffix for path in (home / "jieba").iterdir()] == [".cache"]
 
 
-def test_user_dict_file(tmp_path):
-    assert read_user_dict(write(tmp_path / "a.txt", "\ufeff新词 3\n".encode())) == "新词 3\n"
-
-
-@pytest.mark.parametrize("data", [None, "新词".encode("gb18030")])
-def test_unreadable_user_dict_is_named(tmp_path, data):
-    path = tmp_path / "user.txt"
-    if data is not None:
-        path.write_bytes(data)
-    with pytest.raises(CorpusError, match=r"words\.user_dict: .*user\.txt"):
-        read_user_dict(str(path))
+def test_words_that_are_never_found_are_named_with_their_line(small_jieba, no_segmenter_yet):
+    notes = dictionary_notes("玛丽·居里 9\n石万 99\n石景山等 0\n甲乙 90\n丙丁 90\n甲乙丙丁 1\nleap motion\n")
+    assert len(notes) == 2
+    assert notes[0].startswith("words.user_dict, line 7: read as the word 'leap motion'")
+    assert "'甲乙丙丁' (line 6)" in notes[1] and "石万" not in notes[1] and "石景山等" not in notes[1]
+    assert dictionary_notes(None) == dictionary_notes("石景山等你\n") == []
 
 
 def test_words_are_kept_by_count_then_by_themselves():

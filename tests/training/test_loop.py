@@ -504,6 +504,13 @@ def test_a_loss_that_is_not_finite_is_an_error_with_advice(fold, eagerly, batch_
         training.run_epoch()
 
 
+def test_a_loss_of_hidden_states_that_are_not_finite_tells_of_these(fold, eagerly, monkeypatch):
+    training = fold(learning_rate=1e30, encoder_learning_rate=1e30)
+    monkeypatch.setattr(training.features, "has_finite_states", lambda: False)
+    with pytest.raises(RaytrainError, match=r"not finite in epoch 1.*hidden states in the cache"):
+        training.run_epoch()
+
+
 @pytest.mark.parametrize("architecture", ["finetune", "textcnn"])
 def test_a_frozen_encoder_keeps_its_weights_while_the_head_learns(fold, eagerly, architecture):
     training = fold(architecture, train_encoder=False, encoder_learning_rate=0.1, weight_decay=0.1)
