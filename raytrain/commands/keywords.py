@@ -82,6 +82,8 @@ def find_keywords(options: argparse.Namespace) -> None:
         console,
         f"{picture}: {f'not drawn: {why_not}' if why_not else 'the most telling words of each class'}",
     )
+    if not candidates.words and options.min_count > 1:
+        _say(console, f"no word is in {options.min_count} texts or more; --min-count 1 lists all")
     _say(console, f"mark words to keep (x in keep, a label in class); then words.keywords={options.output}")
 
 
@@ -96,9 +98,9 @@ def _count(options: argparse.Namespace, console: "Console") -> "Candidates":
     from raytrain.text.words import read_user_dict
 
     tags = parse_tags(options.pos) if options.pos is not None else []
-    user_dict = read_user_dict(options.user_dict) if options.user_dict else None
+    user_dict = read_user_dict(options.user_dict, "--user-dict") if options.user_dict else None
     columns, label = options.column or ["text"], options.label or "label"
-    sources = [open_source(path, columns, label, options.drop) for path in options.input]
+    sources = [open_source(path, columns, label, options.drop, "--drop {}") for path in options.input]
     if options.label and not any(source.labels for source in sources):
         raise InputError(f"--label: expected a file with the column {label!r}, found none")
     for source in sources:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from raytrain.config.sections import DropKind
 from raytrain.corpus.cells import (
+    DROP,
     check_cells,
     iter_tables,
     named_columns,
@@ -44,6 +45,7 @@ def read_corpus(
     num_folds: int = 2,
     drop: Collection[DropKind] = (),
     time: str | None = None,
+    drop_option: str = DROP,
 ) -> Corpus:
     """Reads labelled texts, one pass over the file, and refuses them unless every row is usable.
 
@@ -59,6 +61,7 @@ def read_corpus(
         num_folds: Each class needs as many rows.
         drop: Kinds of unusable rows to leave out and count. Of rows with one id the first stays.
         time: The column of times, if any, as `corpus.times.read_times` reads it.
+        drop_option: How whoever asked has rows of a kind, `{}`, left out: messages advise it.
 
     Raises:
         CorpusError: With every problem of the file at once.
@@ -71,7 +74,7 @@ def read_corpus(
     times, wrong = read_times(rows.times, time or "")
     rows.problems = told_once(rows.problems + wrong, KIND, lambda problem: "")
     rows.problems = [_ask_columns(problem, path, label) for problem in rows.problems]
-    refuse(f"{path}: these texts cannot be trained on", path, rows.problems, may_drop=True)
+    refuse(f"{path}: these texts cannot be trained on", path, rows.problems, drop_option)
     if times is not None:
         table = table.append_column("time", times)
     labels = _sorted_labels(kept)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from raytrain.config.sections import DropKind
+from raytrain.corpus.cells import DROP
 from raytrain.corpus.labelled import read_corpus
 from raytrain.corpus.unlabelled import count_texts, has_column, iter_texts
 from raytrain.keywords.held import interleave
@@ -34,7 +35,11 @@ class Source:
 
 
 def open_source(
-    path: str, text_columns: Sequence[str], label: str | None, drop: Sequence[DropKind] = ()
+    path: str,
+    text_columns: Sequence[str],
+    label: str | None,
+    drop: Sequence[DropKind] = (),
+    drop_option: str = DROP,
 ) -> Source:
     """Looks through a file of texts, so that all that is wrong with it is known before any is counted.
 
@@ -43,6 +48,7 @@ def open_source(
         text_columns: One column, or two for a text pair.
         label: The label column; a file without it, or None, has no classes.
         drop: Kinds of unusable labelled rows to leave out.
+        drop_option: As of `read_corpus`.
 
     Raises:
         CorpusError: With every problem of the file.
@@ -50,7 +56,7 @@ def open_source(
     if label is None or not has_column(path, label):
         num_rows, _ = count_texts(path, text_columns)
         return Source(path, None, num_rows, lambda: _stream(path, text_columns))
-    corpus = read_corpus(path, text_columns, label, num_folds=1, drop=drop)
+    corpus = read_corpus(path, text_columns, label, num_folds=1, drop=drop, drop_option=drop_option)
     columns = [corpus.table[name].to_pylist() for name in corpus.text_names]
     pairs = columns[1] if len(columns) == 2 else None
     indices = corpus.table["label"].to_numpy()

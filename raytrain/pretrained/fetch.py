@@ -1,5 +1,6 @@
 """Encoder directories by name: fetched once, verified ever after."""
 
+import glob
 import os
 import shutil
 import uuid
@@ -12,6 +13,7 @@ from raytrain.config.hub_address import is_hub_address
 from raytrain.errors import ArchiveError, CheckpointError
 from raytrain.hub.known import HUB
 from raytrain.pretrained.archives import is_archive, unpack
+from raytrain.pretrained.directory import KEY, holds_config
 from raytrain.pretrained.download import discard, download
 from raytrain.pretrained.hub import fetch_hub, is_here, read_hub_address
 from raytrain.pretrained.kept import (
@@ -29,14 +31,15 @@ from raytrain.pretrained.zoo import MINI, ZOO, ZooEntry, nearest_name
 from raytrain.storage.files import hash_file
 
 
-def locate_checkpoint(location: str, console: Console, mirror: str | None = None) -> Path:
+def locate_checkpoint(location: str, console: Console, mirror: str | None = None, key: str = KEY) -> Path:
     """Finds the directory of an encoder; fetches or unpacks it where need be.
 
     Args:
-        location: `mini`, a directory, an archive (.tar.gz, .zip), a name of the zoo or of its part on the
-            Hugging Face hub, or `hf:ORGANISATION/NAME[@REVISION]`. What is here comes first.
-        console: Where the download shows.
+        location: `mini`, a directory, a file of one, an archive (.tar.gz, .zip), a name of the zoo or of its
+            part on the Hugging Face hub, or `hf:ORGANISATION/NAME[@REVISION]`. What is here comes first.
+        console: Where the download shows, and that the directory of a file is taken.
         mirror: As in `fetch`.
+        key: As in `read_encoder`.
 
     Raises:
         CheckpointError: Nothing of that name, or it cannot be fetched, unpacked or verified.
@@ -49,11 +52,13 @@ def locate_checkpoint(location: str, console: Console, mirror: str | None = None
         path = Path(location).expanduser()
         is_directory, is_file = path.is_dir(), path.is_file()
     except (OSError, RuntimeError) as error:
-        raise CheckpointError(f"encoder.checkpoint={location}: cannot be looked at: {error}") from error
+        raise CheckpointError(f"{key}{location}: cannot be looked at: {error}") from error
     if is_directory:
         return path
     if is_file and is_archive(path):
         return _unpack_local(path, console)
+    if is_file or _is_prefix(path):
+        return _directory_of(path, f"{key}{location}", console)
     if location in ZOO:
         return fetch(ZOO[location], console, mirror)
     if location in HUB:
@@ -64,7 +69,24 @@ def locate_checkpoint(location: str, console: Console, mirror: str | None = None
         "hf:ORGANISATION/NAME, a directory, or an archive (.tar.gz, .zip) of one"
         + (f"; did you mean {near}?" if near else "")
     ]
-    raise CheckpointError(f"encoder.checkpoint={location}: no such checkpoint", problems)
+    raise CheckpointError(f"{key}{location}: no such checkpoint", problems)
+
+
+def _is_prefix(path: Path) -> bool:
+    """Whether it names a TensorFlow checkpoint as TensorFlow does, without the endings of its files."""
+    name = glob.escape(path.name)
+    return bool(path.name) and path.parent.is_dir() and any(path.parent.glob(f"{name}.index"))
+
+
+def _directory_of(path: Path, told: str, console: Console) -> Path:
+    """Where a file of an encoder lies. Raises CheckpointError where that is no encoder's directory."""
+    directory = path.parent
+    if not holds_config(directory):
+        problem = f"expected a file of an encoder's directory, found no config json beside it in {directory}"
+        raise CheckpointError(f"{told}: no such checkpoint", [problem])
+    line = f"{told} is a file of an encoder; its directory {directory} is taken"
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return directory
 
 
 def is_fetched(location: str) -> bool:

@@ -85,15 +85,19 @@ def _cache_directory() -> str | None:
     return str(cache) if os.access(cache, os.W_OK | os.X_OK) else None
 
 
-def read_user_dict(path: str) -> str:
-    """Reads a dictionary file. Raises CorpusError where it is missing, not UTF-8, or jieba cannot read it."""
+def read_user_dict(path: str, key: str = "words.user_dict") -> str:
+    """Reads a dictionary file, which `key` names.
+
+    Raises:
+        CorpusError: It is missing, not UTF-8, or jieba cannot read it.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise CorpusError(f"words.user_dict: cannot read {path}: {error.strerror}") from error
+        raise CorpusError(f"{key}: cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise CorpusError(f"words.user_dict: {path} is not UTF-8: {error}") from error
-    _parse_user_dict(text, f"words.user_dict: {path}")
+        raise CorpusError(f"{key}: {path} is not UTF-8: {error}") from error
+    _parse_user_dict(text, f"{key}: {path}")
     return text
 
 

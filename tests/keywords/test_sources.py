@@ -36,6 +36,9 @@ def test_bad_rows_of_a_labelled_file_are_told_before_anything_is_counted(tmp_pat
     with pytest.raises(CorpusError) as caught:
         open_source(str(path), ["text"], "label")
     assert len(caught.value.problems) == 2
+    assert all("data.drop=[" in problem for problem in caught.value.problems)
+    with pytest.raises(CorpusError, match=r"--drop empty_text"):
+        open_source(str(path), ["text"], "label", drop_option="--drop {}")
     assert open_source(str(path), ["text"], None).num_rows == 3
 
 
