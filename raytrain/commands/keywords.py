@@ -7,6 +7,7 @@ from pathlib import Path
 
 from raytrain.commands.shared import AS_PROGRAM, Named, describe, job_console
 from raytrain.config.sections import DropKind
+from raytrain.messages import shell_word
 
 if typing.TYPE_CHECKING:
     from rich.console import Console
@@ -84,7 +85,8 @@ def find_keywords(options: argparse.Namespace) -> None:
     )
     if not candidates.words and options.min_count > 1:
         _say(console, f"no word is in {options.min_count} texts or more; --min-count 1 lists all")
-    _say(console, f"mark words to keep (x in keep, a label in class); then words.keywords={options.output}")
+    key = shell_word(f"words.keywords={options.output}")
+    _say(console, f"mark words to keep (x in keep, a label in class); then {key}")
 
 
 def _count(options: argparse.Namespace, console: "Console") -> "Candidates":

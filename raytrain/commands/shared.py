@@ -14,6 +14,7 @@ from raytrain.config.schema import Config
 from raytrain.config.sections import WholeConfig
 from raytrain.config.validate import describe_keys
 from raytrain.errors import RaytrainError
+from raytrain.messages import shell_word
 
 EXIT_INTERRUPTED = 130
 
@@ -68,7 +69,7 @@ def tell_artifact(kind: str, artifact: str, task: str, console: Console, named: 
     from raytrain.ensemble.files import TEST_OUTPUT
 
     output = f"FILE{Path(TEST_OUTPUT[task]).suffix}"
-    command = f"{named('predict')} --ensemble {artifact} --input FILE --output {output}"
+    command = f"{named('predict')} --ensemble {shell_word(artifact)} --input FILE --output {output}"
     lines = f"{kind}: {artifact}\npredict with: {command}"
     console.print(lines, highlight=False, markup=False, soft_wrap=True)
 
