@@ -2,11 +2,23 @@
 
 import io
 import logging
+import re
+import shlex
 from typing import IO, cast
 
 from rich.console import Console
 
 LOGGER = "raytrain"
+_PLAIN = re.compile(r"[\w@%+=:,./-]+")
+
+
+def shell_word(text: str) -> str:
+    """A word as it is typed in a shell: in quotes where it needs them, which Chinese does not.
+
+    >>> shell_word("runs/运行/ensemble"), shell_word("runs/运行 一")
+    ('runs/运行/ensemble', "'runs/运行 一'")
+    """
+    return text if _PLAIN.fullmatch(text) else shlex.quote(text)
 
 
 class _LogLines(io.TextIOBase):

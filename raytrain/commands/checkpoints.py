@@ -114,7 +114,7 @@ def show(checkpoint: str, console: Console, named: Named) -> None:
     if not is_fetched(checkpoint):
         advice = [f"fetch it first: {named('checkpoints')} fetch {checkpoint}"]
         raise CheckpointError(f"{checkpoint} is not here", advice)
-    directory = locate_checkpoint(checkpoint, console)
+    directory = locate_checkpoint(checkpoint, console, key="")
     from raytrain.devices import hushed_stderr, set_up_tensorflow
 
     with hushed_stderr():

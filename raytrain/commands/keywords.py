@@ -7,6 +7,7 @@ from pathlib import Path
 
 from raytrain.commands.shared import AS_PROGRAM, Named, add_reading, asked_reading, describe, job_console
 from raytrain.config.data import DropKind
+from raytrain.messages import shell_word
 
 if typing.TYPE_CHECKING:
     from rich.console import Console
@@ -84,7 +85,10 @@ def find_keywords(options: argparse.Namespace) -> None:
         console,
         f"{picture}: {f'not drawn: {why_not}' if why_not else 'the most telling words of each class'}",
     )
-    _say(console, f"mark words to keep (x in keep, a label in class); then words.keywords={options.output}")
+    if not candidates.words and options.min_count > 1:
+        _say(console, f"no word is in {options.min_count} texts or more; --min-count 1 lists all")
+    key = shell_word(f"words.keywords={options.output}")
+    _say(console, f"mark words to keep (x in keep, a label in class); then {key}")
 
 
 def _count(options: argparse.Namespace, console: "Console") -> "Candidates":
@@ -99,7 +103,7 @@ def _count(options: argparse.Namespace, console: "Console") -> "Candidates":
     from raytrain.text.words import dictionary_notes
 
     tags = parse_tags(options.pos) if options.pos is not None else []
-    user_dict = read_user_dict(options.user_dict) if options.user_dict else None
+    user_dict = read_user_dict(options.user_dict, "--user-dict") if options.user_dict else None
     for note in dictionary_notes(user_dict):
         _say(console, note.replace("words.user_dict", "--user-dict"))
     columns, label = options.column or ["text"], options.label or "label"

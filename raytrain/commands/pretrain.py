@@ -3,6 +3,7 @@
 from raytrain.commands.shared import AS_PROGRAM, Named, config_parser, describe, job_console
 from raytrain.config.load import read_config
 from raytrain.config.pretraining import PretrainConfig
+from raytrain.messages import shell_word
 
 EXAMPLES = """{pretrain} data.path=posts.txt name=weibo
 {pretrain} data.path=[a.txt.xz,b.csv] encoder.checkpoint=bert_base_zh train.epochs=1
@@ -21,5 +22,6 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
 
     pretrain(config, console)
     where = encoder_location(config)
-    lines = f"encoder: {where}\nuse it with: {named('kfold')} data.path=FILE encoder.checkpoint={where}"
+    start = shell_word(f"encoder.checkpoint={where}")
+    lines = f"encoder: {where}\nuse it with: {named('kfold')} data.path=FILE {start}"
     console.print(lines, highlight=False, markup=False, soft_wrap=True)

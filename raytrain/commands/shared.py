@@ -16,6 +16,7 @@ from raytrain.config.schema import Config
 from raytrain.config.sections import WholeConfig
 from raytrain.config.validate import describe_keys
 from raytrain.errors import RaytrainError
+from raytrain.messages import shell_word
 
 if typing.TYPE_CHECKING:
     from raytrain.files.reading import Reading
@@ -107,7 +108,7 @@ def tell_artifact(kind: str, artifact: str, task: str, console: Console, named: 
     from raytrain.ensemble.apart import TEST_OUTPUT
 
     output = f"FILE{Path(TEST_OUTPUT[task]).suffix}"
-    command = f"{named('predict')} --ensemble {artifact} --input FILE --output {output}"
+    command = f"{named('predict')} --ensemble {shell_word(artifact)} --input FILE --output {output}"
     lines = f"{kind}: {artifact}\npredict with: {command}"
     console.print(lines, highlight=False, markup=False, soft_wrap=True)
 

@@ -3,6 +3,7 @@
 from raytrain.commands.kfold import tell_ensemble, tell_report
 from raytrain.commands.shared import AS_PROGRAM, Named, config_parser, describe, job_console
 from raytrain.config.load import load_config
+from raytrain.messages import shell_word
 
 EXAMPLES = """{sweep} data.path=train.csv name=search sweep.num_trials=20
 {sweep} --config my.yaml sweep.then=kfold
@@ -21,7 +22,7 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     path = f"{config.storage.rstrip('/')}/{config.name}/best.yaml"
     console.print(f"best config: {path}", highlight=False, markup=False, soft_wrap=True)
     if config.sweep.then is None:
-        line = f"train it in full: {named('kfold')} --config {path}"
+        line = f"train it in full: {named('kfold')} --config {shell_word(path)}"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
         return
     from raytrain.crossval.driver import train_run

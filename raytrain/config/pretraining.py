@@ -3,6 +3,7 @@
 from pydantic import Field, field_validator
 
 from raytrain.config.data import FileKeys
+from raytrain.config.names import RunName
 from raytrain.config.sections import CheckpointConfig, Positive, Rate, Section, WholeConfig
 from raytrain.config.training import Compile, Precision
 
@@ -74,7 +75,7 @@ class PretrainCluster(Section):
 
 
 class PretrainConfig(WholeConfig):
-    name: str = Field("pretrain", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="run name")
+    name: RunName = Field("pretrain", description="run name, of a folder; Chinese and blanks may be in it")
     storage: str = Field("runs", description="a directory or a URI that pyarrow.fs opens (s3://, gs://)")
     seed: int = Field(
         42, ge=0, lt=2**31, description="of the order, the masks, dropout and untrained weights"

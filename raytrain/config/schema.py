@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from raytrain.config.data import DataConfig, FoldsConfig
 from raytrain.config.ensemble import EnsembleConfig
+from raytrain.config.names import RunName
 from raytrain.config.sections import (
     CacheConfig,
     ClusterConfig,
@@ -24,7 +25,7 @@ from raytrain.tasks import ARCHITECTURES, SWEEP_METRIC, TASK_METRICS, Task
 
 
 class Config(WholeConfig):
-    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="run name")
+    name: RunName = Field("run", description="run name, of a folder; Chinese and blanks may be in it")
     storage: str = Field("runs", description="a directory or a URI that pyarrow.fs opens (s3://, gs://)")
     seed: int = Field(42, ge=0, lt=2**31 - 10_000, description="fold seed = seed + fold")
     task: Task = Field("classify", description="classify texts, or tag: find spans in them")

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from raytrain.corpus.several_labels import KIND, lone_label, too_many
 from raytrain.errors import CorpusError
-from raytrain.files.encodings import Problem
+from raytrain.files.encodings import DROPPABLE, Problem
 from raytrain.files.reading import AS_FOUND, Reading
 from raytrain.files.tables import iter_rows
 
@@ -119,12 +119,25 @@ def told_once(problems: Sequence[Problem], kind: str, key: Callable[[Problem], s
     return told
 
 
-def refuse(summary: str, path: str | Path, problems: list[Problem], may_drop: bool) -> None:
-    """Raises what is wrong, if anything: first with the whole file, then row by row."""
+def refuse(summary: str, path: str | Path, problems: list[Problem], reading: Reading | None = None) -> None:
+    """Raises what is wrong, if anything: first with the whole file, then row by row.
+
+    Args:
+        summary: What cannot be done.
+        path: The file.
+        problems: What is wrong with it.
+        reading: Where rows may be left out: it tells how to say so.
+    """
     if not problems:
         return
     # Where no row has a column, that is one problem, and nothing else is to be said of it.
     absent = {problem.column for problem in problems if problem.kind == "missing_column"}
     told = [one for one in problems if one.kind == "missing_column" or one.column not in absent]
     told.sort(key=lambda problem: problem.row or 0)
-    raise CorpusError(summary, [problem.line(path, may_drop) for problem in told])
+    raise CorpusError(summary, [problem.line(path) + _remedy(problem, reading) for problem in told])
+
+
+def _remedy(problem: Problem, reading: Reading | None) -> str:
+    if reading is None or problem.kind not in DROPPABLE:
+        return ""
+    return f", or drop such rows with {reading.option('drop', problem.kind)}"

@@ -78,7 +78,7 @@ def read_corpus(
     times, wrong = read_times(rows.times, time or "")
     rows.problems = told_once(rows.problems + wrong, KIND, lambda problem: "")
     rows.problems = [_ask_columns(problem, path, label, reading) for problem in rows.problems]
-    refuse(f"{path}: these texts cannot be trained on", path, rows.problems, may_drop=True)
+    refuse(f"{path}: these texts cannot be trained on", path, rows.problems, reading)
     if times is not None:
         table = table.append_column("time", times)
     labels = _sorted_labels(kept)

@@ -113,7 +113,7 @@ def _columns(path: str | Path, text_columns: Sequence[str], id: str | None) -> d
 
 
 def _refuse_texts(path: str | Path, problems: list[Problem]) -> None:
-    refuse(f"{path}: these texts cannot be predicted", path, problems, may_drop=False)
+    refuse(f"{path}: these texts cannot be predicted", path, problems)
 
 
 def _unlabelled_rows(

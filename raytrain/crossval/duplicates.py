@@ -14,6 +14,7 @@ from raytrain.stages import Stages
 
 DROPPED = "near_duplicate"  # their kind in corpus.json
 _TREATED = {"group": "each group lies in one fold", "drop": "the first row of each stays"}
+_REMEDY = ": suspects.csv of the run lists those that look wrong, for data.labels to correct"
 _IN_TIME = {**_TREATED, "group": "no fold learns from a group that it is judged by"}
 
 
@@ -56,7 +57,7 @@ class Duplicates:
         sizes = self.sizes
         if not len(sizes):
             return ""
-        mixed = f"; {self.num_mixed:,} groups have several labels" if self.num_mixed else ""
+        mixed = f"; {self.num_mixed:,} groups have several labels{_REMEDY}" if self.num_mixed else ""
         return (
             f"folds: {sizes.sum():,} of {len(self.groups):,} rows are near-duplicates of others, in "
             f"{len(sizes):,} groups; {treatment(self.policy, in_time)} "

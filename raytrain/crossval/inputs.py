@@ -226,7 +226,7 @@ def _tell_cut(encoder: EncoderConfig, num_cut: int, num_texts: int, in_pairs: bo
     if encoder.windows > 1:
         read = f"{encoder.windows} windows of {read}"
     elif not in_pairs:
-        advice = "; encoder.windows=4 reads up to four times as much of them"
+        advice = "; a run with encoder.windows=4 reads up to four times as much of them"
     stages.say(f"{num_cut:,} of {num_texts:,} texts are longer than {read} and are cut{advice}")
 
 

@@ -19,7 +19,7 @@ from raytrain.crossval.duplicates import Duplicates, treat_duplicates
 from raytrain.crossval.prepare import read_texts
 from raytrain.errors import ArtifactError, ConfigError, CorpusError, InputError
 from raytrain.folds.result import read_fold_oof
-from raytrain.messages import logging_console
+from raytrain.messages import logging_console, shell_word
 from raytrain.scores.oof import assemble_oof, proba_of, read_oof_table
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
@@ -161,7 +161,8 @@ def suspects_line(run: Directory, told: Mapping[str, Any]) -> str:
 def correction_advice(file: str) -> str:
     """What to do with a file of suspects."""
     first, local = ("copy it here, ", SUSPECTS_FILE) if "://" in file else ("", file)
-    return f"{first}fill in new_label and run again under another name with data.labels={local}"
+    key = shell_word(f"data.labels={local}")
+    return f"{first}fill in new_label and run again under another name with {key}"
 
 
 def must_stay(directory: Directory, name: str = SUSPECTS_FILE) -> bool:

@@ -46,7 +46,8 @@ def open_proba(path: Path, labels: Sequence[int | str]) -> Iterator[WriteProba]:
 
 @contextlib.contextmanager
 def _csv_writer(path: Path, names: Sequence[str]) -> Iterator[WriteProba]:
-    with path.open("w", encoding="utf-8", newline="") as stream:
+    # With a byte order mark: without one spreadsheets take Chinese for another encoding.
+    with path.open("w", encoding="utf-8-sig", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["id", "label", *names])
 

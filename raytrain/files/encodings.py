@@ -47,16 +47,15 @@ class Problem:
     def __str__(self) -> str:
         return self.line()
 
-    def line(self, path: str | Path | None = None, may_drop: bool = False) -> str:
-        """Says all in one line; `may_drop` adds how to leave such rows out, where that is a remedy."""
+    def line(self, path: str | Path | None = None) -> str:
+        """Says all in one line."""
         places = [
             str(path) if path is not None else "",
             f"row {self.row}" if self.row is not None else "",
             f"column {self.column}" if self.column is not None else "",
         ]
         where = ", ".join(place for place in places if place)
-        drop = f", or drop such rows with data.drop=[{self.kind}]" if self.kind in DROPPABLE else ""
-        return f"{where}{': ' if where else ''}{self.message}{drop if may_drop else ''}"
+        return f"{where}{': ' if where else ''}{self.message}"
 
 
 def open_bytes(path: str | Path) -> BinaryIO:

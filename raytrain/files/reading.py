@@ -15,6 +15,9 @@ _SUPERSETS = {
 }
 
 
+_LISTS = ("columns", "drop")
+
+
 @dataclass(frozen=True)
 class Reading:
     """What is known of a file before it is opened.
@@ -58,7 +61,7 @@ class Reading:
         """
         if self.by_flags:
             return f"--{name.replace('_', '-')} {value}".rstrip()
-        return f"data.{name}=[{value}]" if name == "columns" else f"data.{name}={value or 'true'}"
+        return f"data.{name}=[{value}]" if name in _LISTS else f"data.{name}={value or 'true'}"
 
 
 AS_FOUND = Reading()

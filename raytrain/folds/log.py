@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from ray.actor import ActorHandle
 from ray.util.metrics import Gauge
@@ -174,7 +175,8 @@ class FoldReporter:
         self.log = FoldLog(spec.location)
         self._time, self._step = time.monotonic(), 0
         self._trains = False
-        tags = {"run": spec.run.rsplit("/", 1)[-1], "fold": spec.name}
+        # Ray's metrics take no tags but ASCII: other characters are told as in an address.
+        tags = {"run": quote(spec.run.rsplit("/", 1)[-1], safe=" @()+"), "fold": spec.name}
         self._gauges = {
             name: Gauge(f"raytrain_{name}", description, tag_keys=tuple(tags))
             for name, description in (

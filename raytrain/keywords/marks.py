@@ -8,7 +8,7 @@ from typing import Any
 
 from raytrain.errors import CorpusError
 from raytrain.files.encodings import Problem
-from raytrain.files.tables import iter_rows
+from raytrain.files.tables import iter_rows, read_column_names
 from raytrain.keywords.candidates import Candidates
 from raytrain.storage.files import whole_or_not
 
@@ -171,6 +171,10 @@ def read_marks(path: Path) -> dict[str, tuple[str, str]]:
     for _, values in iter_rows(path, (WORD, KEEP, CLASS), problems):
         if len(values) == 3 and (values[KEEP] or values[CLASS]):
             marks[str(values[WORD])] = (str(values[KEEP]), str(values[CLASS]))
+    if [problem.kind for problem in problems] == ["empty_file"] and {WORD, KEEP, CLASS} <= {
+        *read_column_names(path)
+    }:
+        return {}  # no word was found in enough texts
     if problems:
         raise CorpusError(
             f"{path} is there and is not a file of candidates; choose another name",

@@ -14,6 +14,7 @@ from raytrain.pretrained.zoo import MINI
 from raytrain.text.encode import count_tokens
 from raytrain.text.vocab import Vocab, parse_vocab
 
+KEY = "encoder.checkpoint="  # before what names an encoder, in messages of a run
 # Hugging Face's; beside it lie configs of tokenizers, generators and sentence encoders.
 _EXACT_NAME = "config.json"
 
@@ -57,7 +58,7 @@ def spare_rows(encoder: EncoderFiles) -> str:
     return f"the vocabulary has {size:,} tokens and vocab_size is {rows:,}: no text asks for the rows beyond"
 
 
-def read_encoder(location: str, pretrained: bool, maxlen: int) -> EncoderFiles:
+def read_encoder(location: str, pretrained: bool, maxlen: int, key: str = KEY) -> EncoderFiles:
     """Reads an encoder's directory, or the one a folder down from it.
 
     In Google's BERT or ALBERT format it holds *config*.json, vocab*.txt or a SentencePiece *.model, and, if
@@ -68,6 +69,7 @@ def read_encoder(location: str, pretrained: bool, maxlen: int) -> EncoderFiles:
         location: The directory.
         pretrained: Whether its weights are wanted.
         maxlen: Longest text in tokens.
+        key: What messages say before the location; empty where no key of a config names it.
 
     Raises:
         CheckpointError: With everything missing or unfit at once.
@@ -75,7 +77,7 @@ def read_encoder(location: str, pretrained: bool, maxlen: int) -> EncoderFiles:
     directory = Path(location).expanduser()
     if not directory.is_dir():
         raise CheckpointError(
-            f"encoder.checkpoint={location}: no such directory",
+            f"{key}{location}: no such directory",
             ["expected `mini`, or a directory with a config json, a vocabulary and weights"],
         )
     directory = _one_down(directory)
@@ -85,18 +87,23 @@ def read_encoder(location: str, pretrained: bool, maxlen: int) -> EncoderFiles:
     vocab_file = _only(directory, ("vocab*.txt", "*.model"), problems)
     weights_file = find_weights(directory, problems) if pretrained else None
     shards = list(all_files(weights_file, problems)) if weights_file is not None else []
-    if pretrained and weights_file is None:
+    if pretrained and weights_file is None and key:
         problems.append("to start from untrained weights say encoder.pretrained=false")
     vocab = _read_vocab(vocab_file, problems) if vocab_file else []
     if config is not None:
         config = _normalize(config, weights_file)
         problems += unfit_config(config, vocab, maxlen) + unknown_kinds(config, vocab)
     if problems or config is None:
-        raise CheckpointError(f"encoder.checkpoint={location}: {directory} cannot be used", problems)
+        raise CheckpointError(f"{key}{location}: {directory} cannot be used", problems)
     weights = str(weights_file).removesuffix(".index") if weights_file else None
     data = sorted(directory.glob(f"{glob.escape(Path(weights).name)}.data-*")) if weights else []
     files = [path for path in (config_file, vocab_file, weights_file) if path is not None]
     return EncoderFiles(find_kind(config), config, vocab, weights, (*files, *shards, *data))
+
+
+def holds_config(directory: Path) -> bool:
+    """Whether a config lies in a directory, which makes it an encoder's."""
+    return any(directory.glob("*config*.json"))
 
 
 def holds_weights(location: str) -> bool:
@@ -134,12 +141,12 @@ def _names(weights_file: Path, scope: bytes) -> bool:
 
 def _one_down(directory: Path) -> Path:
     """Google's archives hold one folder; the user may name that or the one above it."""
-    if any(directory.glob("*config*.json")):
+    if holds_config(directory):
         return directory
     below = [
         path
         for path in directory.iterdir()
-        if path.is_dir() and path.name != "__MACOSX" and any(path.glob("*config*.json"))
+        if path.is_dir() and path.name != "__MACOSX" and holds_config(path)
     ]
     # sentence-transformers' has a folder for the encoder and others for what stands on it.
     below = [path for path in below if path.name == "0_Transformer"] or below

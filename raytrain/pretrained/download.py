@@ -75,8 +75,8 @@ def download(
 
 def _failure(source: str, reason: str) -> CheckpointError:
     advice = (
-        "where that place cannot be reached, RAYTRAIN_MIRROR or --mirror names another: a base URL, a "
-        "directory or a URI such as s3://bucket/folder that holds the same archives"
+        "where that place cannot be reached, RAYTRAIN_MIRROR (or --mirror of checkpoints fetch) names "
+        "another: a base URL, a directory or a URI such as s3://bucket/folder that holds the same archives"
     )
     return CheckpointError(f"{source}: cannot be fetched: {reason}", [advice])
 

@@ -1,5 +1,6 @@
 """Encoder directories by name: fetched once, verified ever after."""
 
+import glob
 import os
 import shutil
 import uuid
@@ -12,6 +13,7 @@ from raytrain.config.hub_address import HubAddress, is_hub_address
 from raytrain.errors import ArchiveError, CheckpointError
 from raytrain.hub.known import HUB
 from raytrain.pretrained.archives import is_archive, unpack
+from raytrain.pretrained.directory import KEY, holds_config
 from raytrain.pretrained.download import discard, download
 from raytrain.pretrained.hub import fetch_hub, is_here, read_hub_address
 from raytrain.pretrained.kept import (
@@ -29,28 +31,38 @@ from raytrain.pretrained.zoo import MINI, ZOO, ZooEntry, nearest_name
 from raytrain.storage.files import hash_file
 
 
-def locate_checkpoint(location: str, console: Console, mirror: str | None = None) -> Path:
+def locate_checkpoint(location: str, console: Console, mirror: str | None = None, key: str = KEY) -> Path:
     """Finds the directory of an encoder; fetches or unpacks it where need be.
 
     Args:
-        location: `mini`, a directory, an archive (.tar.gz, .zip), a name of the zoo or of its part on the
-            Hugging Face hub, or `hf:ORGANISATION/NAME[@REVISION]`. What is here comes first.
-        console: Where the download shows.
+        location: `mini`, a directory, a file of one, an archive (.tar.gz, .zip), a name of the zoo or of its
+            part on the Hugging Face hub, or `hf:ORGANISATION/NAME[@REVISION]`. What is here comes first.
+        console: Where the download shows, and that the directory of a file is taken.
         mirror: As in `fetch`.
+        key: As in `read_encoder`.
 
     Raises:
         CheckpointError: Nothing of that name, or it cannot be fetched, unpacked or verified.
     """
-    found = find_checkpoint(location)
+    found = find_checkpoint(location, key)
     if isinstance(found, ZooEntry):
         return fetch(found, console, mirror)
     if isinstance(found, HubAddress):
         return fetch_hub(found, console)
-    return found if found.is_dir() else _unpack_local(found, console)
+    if not found.is_dir():
+        return _unpack_local(found, console)
+    if location != "mini" and not Path(location).expanduser().is_dir():
+        line = f"{key}{location} is a file of an encoder; its directory {found} is taken"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return found
 
 
-def find_checkpoint(location: str) -> Path | ZooEntry | HubAddress:
+def find_checkpoint(location: str, key: str = KEY) -> Path | ZooEntry | HubAddress:
     """What a location of `locate_checkpoint` stands for: a directory, an archive, or what can be fetched.
+
+    Args:
+        location: As of `locate_checkpoint`.
+        key: As in `read_encoder`.
 
     Raises:
         CheckpointError: Nothing of that name.
@@ -63,8 +75,10 @@ def find_checkpoint(location: str) -> Path | ZooEntry | HubAddress:
         path = Path(location).expanduser()
         if path.is_dir() or (path.is_file() and is_archive(path)):
             return path
+        if path.is_file() or _is_prefix(path):
+            return _directory_of(path, f"{key}{location}")
     except (OSError, RuntimeError) as error:
-        raise CheckpointError(f"encoder.checkpoint={location}: cannot be looked at: {error}") from error
+        raise CheckpointError(f"{key}{location}: cannot be looked at: {error}") from error
     if location in ZOO:
         return ZOO[location]
     if location in HUB:
@@ -75,7 +89,22 @@ def find_checkpoint(location: str) -> Path | ZooEntry | HubAddress:
         "hf:ORGANISATION/NAME, a directory, or an archive (.tar.gz, .zip) of one"
         + (f"; did you mean {near}?" if near else "")
     ]
-    raise CheckpointError(f"encoder.checkpoint={location}: no such checkpoint", problems)
+    raise CheckpointError(f"{key}{location}: no such checkpoint", problems)
+
+
+def _is_prefix(path: Path) -> bool:
+    """Whether it names a TensorFlow checkpoint as TensorFlow does, without the endings of its files."""
+    name = glob.escape(path.name)
+    return bool(path.name) and path.parent.is_dir() and any(path.parent.glob(f"{name}.index"))
+
+
+def _directory_of(path: Path, told: str) -> Path:
+    """Where a file of an encoder lies. Raises CheckpointError where that is no encoder's directory."""
+    directory = path.parent
+    if not holds_config(directory):
+        problem = f"expected a file of an encoder's directory, found no config json beside it in {directory}"
+        raise CheckpointError(f"{told}: no such checkpoint", [problem])
+    return directory
 
 
 def is_fetched(location: str) -> bool:

@@ -27,7 +27,7 @@ def report_checkpoint(directory: Path, console: Console) -> bool:
     Raises:
         CheckpointError: The directory holds no encoder, or its weights are not readable.
     """
-    encoder = read_encoder(str(directory), holds_weights(str(directory)), maxlen=1)
+    encoder = read_encoder(str(directory), holds_weights(str(directory)), maxlen=1, key="")
     console.print(f"{directory}\n", highlight=False, markup=False, soft_wrap=True)
     console.print(_facts(encoder), "")
     tokenizer_of(encoder.vocab)

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from raytrain.cluster import check_storage, connect
 from raytrain.config.defaults import UNTRAINED_RATE, EncoderStart, encoder_start, trains_encoder
+from raytrain.config.names import trial_name
 from raytrain.config.schema import Config
 from raytrain.config.validate import validate_config
 from raytrain.crossval.directory import check_inputs
@@ -105,7 +106,7 @@ def _check_searched(config: Config) -> None:
 def best_config(config: Config, best: TrialRecord) -> Config:
     """What jobs/kfold.py trains in full: the best trial's config, under a name of this trial's."""
     values = with_point(config, best.point).model_dump(mode="json")
-    return validate_config(values | {"name": f"{config.name}-trial-{best.number:04d}", "sweep": {}})
+    return validate_config(values | {"name": trial_name(config.name, best.number), "sweep": {}})
 
 
 def _point_source(space: SearchSpace, config: Config) -> PointSource:

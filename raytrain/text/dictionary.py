@@ -83,17 +83,21 @@ def _parse_line(number: int, line: str, guesses: bool) -> DictionaryWord | None:
     return DictionaryWord(number, word, None if frequency is None else int(frequency), tag)
 
 
-def read_user_dict(path: str) -> str:
-    """Reads a dictionary file. Raises CorpusError where it is missing, not UTF-8, or jieba cannot read it."""
+def read_user_dict(path: str, key: str = "words.user_dict") -> str:
+    """Reads a dictionary file, which `key` names.
+
+    Raises:
+        CorpusError: It is missing, not UTF-8, or jieba cannot read it.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise CorpusError(f"words.user_dict: cannot read {path}: {error.strerror}") from error
+        raise CorpusError(f"{key}: cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise CorpusError(f"words.user_dict: {path} is not UTF-8: {error}") from error
+        raise CorpusError(f"{key}: {path} is not UTF-8: {error}") from error
     if "\0" in text:
-        raise CorpusError(f"words.user_dict: {path} is no text: it holds zero bytes; save it as UTF-8")
-    parse_user_dict(text, f"words.user_dict: {path}")
+        raise CorpusError(f"{key}: {path} is no text: it holds zero bytes; save it as UTF-8")
+    parse_user_dict(text, f"{key}: {path}")
     return text
 
 

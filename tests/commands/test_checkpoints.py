@@ -180,3 +180,9 @@ def test_what_is_wrong_with_an_encoder_of_the_hub_is_one_message(hub, capsys, ar
     assert run(*arguments) == 2
     said = capsys.readouterr().err
     assert message in said and "Traceback" not in said
+
+
+def test_show_names_no_key_of_a_run(capsys):
+    assert run("show", "albert_bse_zh") == 2
+    said = capsys.readouterr().err
+    assert "error: albert_bse_zh: no such checkpoint" in said and "encoder.checkpoint" not in said

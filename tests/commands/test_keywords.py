@@ -139,3 +139,15 @@ def test_input_and_output_are_asked_for(folder, capsys, missing):
     del given[missing]
     assert run(*next(iter(given.items()))) == 2
     assert f"required: {missing}" in capsys.readouterr().err
+
+
+def test_what_is_advised_is_an_option_of_this_command(folder, drawn, capsys):
+    (folder / "blank.csv").write_text("text,label\n好,1\n坏,0\n,0\n", encoding="utf-8")
+    assert run("--input", "blank.csv", "--output", "out.csv") == 2
+    said = capsys.readouterr().err
+    assert "with --drop empty_text" in said and "data.drop" not in said
+    assert run("--input", "blank.csv", "--drop", "empty_text", "--output", "out.csv") == 0
+    assert "no word is in 2 texts or more; --min-count 1 lists all" in capsys.readouterr().out
+    assert run("--input", "texts.csv", "--user-dict", "absent.txt", "--output", "out.csv") == 2
+    said = capsys.readouterr().err
+    assert "--user-dict: cannot read absent.txt" in said and "words.user_dict" not in said

@@ -96,7 +96,9 @@ def test_the_command_is_that_of_the_task_and_of_the_way_that_was_taken(task, nam
     console = silent_console()
     tell_ensemble(load_config(data__path="a", task=task, storage="[red]x"), console, named)
     said = console.file.getvalue()
-    assert f"predict with: {command} --ensemble [red]x/run/ensemble" in said and said.endswith(f"{output}\n")
+    assert f"predict with: {command} --ensemble '[red]x/run/ensemble'" in said and said.endswith(
+        f"{output}\n"
+    )
 
 
 def test_a_corpus_that_cannot_be_used_is_told_whole(folder, capsys):

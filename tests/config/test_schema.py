@@ -56,7 +56,10 @@ def test_lists_of_a_wrong_length(override, told):
     assert problems_of(override) == [told]
 
 
-@pytest.mark.parametrize("name", ["", "-a", "a/b", "a b", "../a", ".a", "名"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "-a", "a/b", "a\\b", "../a", ".a", "..", " a", "a ", "名.", "a:b", "名" * 67, "a\u200bb"],
+)
 def test_name_is_one_plain_word_of_a_path(name):
     assert problems_of(f"name='{name}'")[0].startswith("name:")
 

@@ -61,7 +61,7 @@ def test_untrained_mini_has_the_corpus_s_characters():
             "seed=1",
             ["好" * 15, *TEXTS],
             None,
-            "1 of 5 texts are longer than encoder.maxlen=16 and are cut; enc",
+            "1 of 5 texts are longer than encoder.maxlen=16 and are cut; a run with enc",
         ),
         (
             "seed=1",

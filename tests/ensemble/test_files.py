@@ -1,3 +1,4 @@
+import codecs
 import csv
 import json
 from types import SimpleNamespace
@@ -18,7 +19,8 @@ IDS = ["甲", "乙", "丙"]
 
 def read_rows(path):
     if path.suffix == ".csv":
-        with path.open(encoding="utf-8", newline="") as stream:
+        assert path.read_bytes().startswith(codecs.BOM_UTF8)  # spreadsheets need it
+        with path.open(encoding="utf-8-sig", newline="") as stream:
             return list(csv.DictReader(stream))
     if path.suffix == ".jsonl":
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -85,13 +85,10 @@ def test_characters_across_chunks_are_decoded(tmp_path, monkeypatch, encoding):
 def test_problem_in_one_line():
     problem = Problem("empty_text", 17, "text", "expected a text, found an empty one; fill it in")
     assert str(problem) == "row 17, column text: expected a text, found an empty one; fill it in"
-    assert problem.line("train.csv", may_drop=True) == (
-        "train.csv, row 17, column text: expected a text, found an empty one; fill it in, "
-        "or drop such rows with data.drop=[empty_text]"
+    assert problem.line("train.csv") == (
+        "train.csv, row 17, column text: expected a text, found an empty one; fill it in"
     )
-    assert Problem("empty_file", None, None, "found nothing").line("a.csv", may_drop=True) == (
-        "a.csv: found nothing"
-    )
+    assert Problem("empty_file", None, None, "found nothing").line("a.csv") == "a.csv: found nothing"
 
 
 TRADITIONAL = "房間很乾淨，服務熱情\n味道奇怪，品質很差，退貨了\n螢幕模糊，價格公道\n"

@@ -174,6 +174,14 @@ def test_every_epoch_counts_its_own_steps_alone(reporter, told, clock):
     assert {event.rate for event in steps_of(told)} == {80.0}
 
 
+def test_a_run_with_a_chinese_name_has_tags_that_metrics_take(tmp_path):
+    place = SimpleNamespace(run="/tmp/runs/运行 一", name="r0-fold-00", location=str(tmp_path))
+    reporter = FoldReporter(place)
+    for gauge in reporter._gauges.values():
+        assert all(value.isascii() for value in gauge._default_tags.values())
+        assert gauge._default_tags["run"] == "%E8%BF%90%E8%A1%8C %E4%B8%80"
+
+
 def test_an_epoch_of_one_word_has_its_rate_too(reporter, told, clock):
     for epoch in range(3):
         clock.now += 0.25

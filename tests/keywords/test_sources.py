@@ -6,6 +6,7 @@ from tiny_run import write_csv
 
 import raytrain.keywords.sources
 from raytrain.errors import CorpusError
+from raytrain.files.reading import Reading
 from raytrain.keywords.sources import Source, chunks_of_sources, open_source, short_names
 from raytrain.text.ragged import chunks_of
 
@@ -36,6 +37,9 @@ def test_bad_rows_of_a_labelled_file_are_told_before_anything_is_counted(tmp_pat
     with pytest.raises(CorpusError) as caught:
         open_source(str(path), ["text"], "label")
     assert len(caught.value.problems) == 2
+    assert all("data.drop=[" in problem for problem in caught.value.problems)
+    with pytest.raises(CorpusError, match=r"--drop empty_text"):
+        open_source(str(path), ["text"], "label", reading=Reading(by_flags=True))
     assert open_source(str(path), ["text"], None).num_rows == 3
 
 

@@ -178,6 +178,29 @@ def test_a_directory_is_a_checkpoint_as_it_is(tmp_path):
     assert locate_checkpoint(str(tmp_path), QUIET) == tmp_path
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["bert_config.json", "vocab.txt", "bert_model.ckpt", "bert_model.ckpt.index", "bert_model.ckpt.meta"],
+)
+def test_of_a_file_of_an_encoder_its_directory_is_taken_and_that_is_told(tmp_path, name):
+    folder = tmp_path / "BERT 中文"
+    folder.mkdir()
+    for file in ("bert_config.json", "vocab.txt", "bert_model.ckpt.index", "bert_model.ckpt.meta"):
+        (folder / file).write_bytes(b"{}")
+    said = Console(file=io.StringIO(), width=20)
+    assert locate_checkpoint(str(folder / name), said) == folder
+    told = f"encoder.checkpoint={folder / name} is a file of an encoder; its directory {folder} is taken\n"
+    assert said.file.getvalue() == told
+    locate_checkpoint(str(folder / name), said, key="")
+    assert said.file.getvalue() == told + told.removeprefix("encoder.checkpoint=")
+
+
+def test_a_file_beside_no_config_is_no_encoder(tmp_path):
+    (tmp_path / "train.csv").write_text("text,label\n")
+    message = refused(locate_checkpoint, str(tmp_path / "train.csv"), QUIET)
+    assert "no such checkpoint" in message and f"no config json beside it in {tmp_path}" in message
+
+
 def test_an_archive_is_unpacked_once(mirror):
     directory = locate_checkpoint(str(mirror / BASE.archive), QUIET)
     assert read_all(directory) == FILES

@@ -248,7 +248,7 @@ def test_pairs_of_three_classes_with_groups_repeats_and_a_test_file(local_ray, t
     folds = [fold["name"].split("/")[1] for fold in summary["architectures"]["finetune"]["folds"]]
     assert folds == ["r0-fold-00", "r0-fold-01", "r1-fold-00", "r1-fold-01"]
     assert predict_test(str(tmp_path / "runs" / "tiny"), config, silent_stages()) == PredictedRows(7, 7, 0)
-    with (tmp_path / "runs" / "tiny" / "predictions.csv").open(encoding="utf-8") as stream:
+    with (tmp_path / "runs" / "tiny" / "predictions.csv").open(encoding="utf-8-sig") as stream:
         predicted = list(csv.DictReader(stream))
     assert [row["id"] for row in predicted] == [row["id"] for row in unlabelled]
     assert list(predicted[0]) == ["id", "label", "proba_a", "proba_b", "proba_c"]

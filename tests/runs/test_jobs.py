@@ -113,7 +113,7 @@ def test_interrupted_and_killed_run_goes_on_to_the_same_result(tmp_path):
         *("--input", str(tmp_path / "corpus.csv"), "--output", str(output)),
     )
     assert predicted.returncode == 0, predicted.stderr
-    with output.open(encoding="utf-8") as stream:
+    with output.open(encoding="utf-8-sig") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["id"] for row in rows] == [f"row-{number}" for number in range(48)]
 

@@ -95,7 +95,7 @@ def test_new_texts_are_predicted_alike_by_every_road(run):
     proba = predictor.predict_proba(texts_of(NEW))
     alone = np.concatenate([predictor.predict_proba([text]) for text in texts_of(NEW)])
     np.testing.assert_allclose(alone, proba, atol=2e-3)
-    with (path / "predictions.csv").open(encoding="utf-8", newline="") as stream:
+    with (path / "predictions.csv").open(encoding="utf-8-sig", newline="") as stream:
         told = list(csv.DictReader(stream))
     assert [row["id"] for row in told] == [row["id"] for row in NEW]
     np.testing.assert_allclose([float(row["proba_b"]) for row in told], proba[:, 1], atol=1e-4)
