@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from raytrain.errors import ArtifactError, CheckpointError
 from raytrain.kinds import KINDS
 from raytrain.storage.files import whole_or_not
-from raytrain.text.vocab import Vocab, vocab_file
+from raytrain.text.tokenizer_files import CONFIG
+from raytrain.text.vocab import LOWERED, Vocab, tokenizer_config, vocab_file
 
 keras = tf.keras
 
@@ -151,6 +152,8 @@ def save_encoder(
             (unfinished / f"{kind}_config.json").write_text(f"{text}\n", encoding="utf-8")
             name, data = vocab_file(vocab)
             (unfinished / name).write_bytes(data)
+            if vocab.folding != LOWERED:  # which Google leaves to whoever reads it
+                (unfinished / CONFIG).write_text(f"{json.dumps(tokenizer_config(vocab))}\n", encoding="utf-8")
             tf.raw_ops.SaveV2(
                 prefix=str(unfinished / f"{kind}_model.ckpt"),
                 tensor_names=list(variables),
