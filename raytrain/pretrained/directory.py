@@ -12,7 +12,7 @@ from raytrain.pretrained.config import unfit_config, unknown_kinds
 from raytrain.pretrained.weight_files import all_files, find_weights, has_weights
 from raytrain.pretrained.zoo import MINI
 from raytrain.text.encode import count_tokens
-from raytrain.text.tokenizer_files import CONFIG, read_vocab
+from raytrain.text.tokenizer_files import CONFIG, WHOLE, read_vocab
 from raytrain.text.vocab import Vocab
 
 # Hugging Face's; beside it lie configs of tokenizers, generators and sentence encoders.
@@ -63,8 +63,8 @@ def read_encoder(location: str, pretrained: bool, maxlen: int) -> EncoderFiles:
     """Reads an encoder's directory, or the one a folder down from it.
 
     In Google's BERT or ALBERT format it holds *config*.json, vocab*.txt or a SentencePiece *.model, and, if
-    `pretrained`, *.ckpt*.index with its data; in Hugging Face's, config.json, vocab.txt or spiece.model, and
-    weights by a name of `weight_files.ORDER`.
+    `pretrained`, *.ckpt*.index with its data; in Hugging Face's, config.json, vocab.txt, spiece.model or
+    tokenizer.json, and weights by a name of `weight_files.ORDER`.
 
     Args:
         location: The directory.
@@ -85,7 +85,7 @@ def read_encoder(location: str, pretrained: bool, maxlen: int) -> EncoderFiles:
     notes: list[str] = []
     config_file = _only(directory, ("*config*.json",), problems)
     config = _read_json(config_file, problems)
-    vocab_file = _only(directory, ("vocab*.txt", "*.model"), problems)
+    vocab_file = _find_vocab(directory, problems)
     weights_file = find_weights(directory, problems) if pretrained else None
     shards = list(all_files(weights_file, problems)) if weights_file is not None else []
     if pretrained and weights_file is None:
@@ -162,6 +162,14 @@ def _only(directory: Path, patterns: tuple[str, ...], problems: list[str]) -> Pa
         problems.append(f"expected one file {' or '.join(patterns)}, found {names}")
         return None
     return found[0]
+
+
+def _find_vocab(directory: Path, problems: list[str]) -> Path | None:
+    """A vocabulary by itself, and where there is none a tokenizer.json, which holds one."""
+    names = ("vocab*.txt", "*.model")
+    if any(path for name in names for path in directory.glob(name)):
+        return _only(directory, names, problems)
+    return _only(directory, (*names, WHOLE), problems)
 
 
 def _none(directory: Path) -> str:

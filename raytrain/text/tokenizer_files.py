@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from raytrain.text.tokenizer_json import parse_tokenizer
 from raytrain.text.vocab import Folding, Vocab, parse_vocab
 
 CONFIG = "tokenizer_config.json"
 WHOLE = "tokenizer.json"
+_MOST_BYTES = 256 << 20  # it is read whole
 _IS_CASED = re.compile(r"^(?!\[.*\]$)(?!<.*>$).*[A-Z]")
 _IS_SMALL = re.compile(r"^(?:##)?[a-z]")
 _FEW_CASED = 0.02
@@ -35,16 +37,18 @@ def read_vocab(path: Path, problems: list[str], notes: list[str]) -> Vocab:
     texts are lower-cased, unless it is said otherwise.
 
     Args:
-        path: A vocab.txt or the *.model of SentencePiece.
+        path: A vocab.txt, the *.model of SentencePiece, or a tokenizer.json, which holds a vocabulary, too.
         problems: Takes what cannot be read.
         notes: Takes what a person is to know.
     """
+    config = _read_object(path.parent / CONFIG, problems) or {}
+    if path.name == WHOLE:
+        return _read_whole(path, config, problems, notes)
     try:
         tokens = parse_vocab(path.name, path.read_bytes()).tokens
     except (OSError, UnicodeDecodeError) as error:
         problems.append(f"{path.name}: not readable as UTF-8: {error}")
         return Vocab(())
-    config = _read_object(path.parent / CONFIG, problems) or {}
     if isinstance(tokens, bytes):
         return Vocab(tokens, _folding_of_pieces(config, problems))
     whole = _read_object(path.parent / WHOLE, []) or {}
@@ -52,11 +56,25 @@ def read_vocab(path: Path, problems: list[str], notes: list[str]) -> Vocab:
     return Vocab(tokens, find_folding(tokens, config, normalizer, problems, notes))
 
 
+def _read_whole(path: Path, config: dict[str, Any], problems: list[str], notes: list[str]) -> Vocab:
+    whole = _read_object(path, problems)
+    if whole is None:
+        return Vocab(())
+    unfit: list[str] = []
+    tokens = parse_tokenizer(whole, unfit)
+    problems += [f"{path.name}: {problem}" for problem in unfit]
+    if not tokens:
+        return Vocab(())
+    return Vocab(tokens, find_folding(tokens, config, whole.get("normalizer"), problems, notes))
+
+
 def _read_object(path: Path, problems: list[str]) -> dict[str, Any] | None:
     """A JSON object; None where there is no file, or another content."""
     if not path.is_file():
         return None
     try:
+        if (size := path.stat().st_size) > _MOST_BYTES:
+            raise ValueError(f"expected {_MOST_BYTES:,} bytes at most, found {size:,}")
         value = json.loads(path.read_bytes())
         if not isinstance(value, dict):
             raise ValueError(f"expected an object, found a {type(value).__name__}")

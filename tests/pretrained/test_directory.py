@@ -294,3 +294,24 @@ def test_what_is_wrong_of_the_tokenizer_comes_with_all_else(tmp_path):
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": 3}')
     text = "\n".join(problems_of(tmp_path))
     assert "do_lower_case, found 3" in text and "hidden_size 9" in text
+
+
+def test_a_tokenizer_json_alone_has_the_vocabulary(tmp_path):
+    write_encoder(tmp_path)
+    vocab = {token: number for number, token in enumerate(VOCAB)}
+    whole = {
+        "normalizer": {"type": "BertNormalizer", "lowercase": True},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "model": {"type": "WordPiece", "vocab": vocab},
+    }
+    (tmp_path / "tokenizer.json").write_text(json.dumps(whole))
+    beside = read_encoder(str(tmp_path), True, 16)
+    assert "tokenizer.json" not in {path.name for path in beside.files}
+    (tmp_path / "vocab.txt").unlink()
+    alone = read_encoder(str(tmp_path), True, 16)
+    assert alone.vocab == beside.vocab == Vocab(VOCAB)
+    assert "tokenizer.json" in {path.name for path in alone.files}
+    (tmp_path / "tokenizer.json").write_text(json.dumps({**whole, "model": {"type": "BPE", "vocab": vocab}}))
+    assert any("found 'BPE'" in problem for problem in problems_of(tmp_path))
+    (tmp_path / "tokenizer.json").unlink()
+    assert "expected one file vocab*.txt or *.model or tokenizer.json, found none" in problems_of(tmp_path)
