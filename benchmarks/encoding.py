@@ -24,6 +24,7 @@ from raytrain.corpus.example import generate_posts
 from raytrain.crossval.inputs import encode_on_ray
 from raytrain.stages import Stages
 from raytrain.text.encode import EncodedTexts, encode_texts
+from raytrain.text.vocab import Vocab
 from raytrain.text.wordpiece import build_vocab
 from raytrain.text.words import build_segmenter
 
@@ -92,14 +93,14 @@ def run_all(texts: list[str], vocab: list[str], repeats: int) -> dict[str, dict[
     """
     tokenizer = Tokenizer({token: index for index, token in enumerate(vocab)}, do_lower_case=True)
     segmenter = build_segmenter()
-    encode_texts(texts[:100], None, vocab, MAXLEN, True)  # loads the dictionary
+    encode_texts(texts[:100], None, Vocab(vocab), MAXLEN, True)  # loads the dictionary
 
     def on_ray() -> EncodedTexts:
-        return encode_on_ray(texts, None, vocab, MAXLEN, True, None, Stages(Console()))
+        return encode_on_ray(texts, None, Vocab(vocab), MAXLEN, True, None, Stages(Console()))
 
     ways: dict[str, tuple[Callable[[], object], Callable[[], float]]] = {
         PLAIN: (lambda: plain_loop(texts, tokenizer, segmenter), time.process_time),
-        "encode_texts": (lambda: encode_texts(texts, None, vocab, MAXLEN, True), time.process_time),
+        "encode_texts": (lambda: encode_texts(texts, None, Vocab(vocab), MAXLEN, True), time.process_time),
         "encode_on_ray": (on_ray, cpu_with_children),
     }
     taken: dict[str, dict[str, list[float]]] = {name: {"cpu": [], "wall": []} for name in ways}
@@ -117,7 +118,7 @@ def check_equal(texts: list[str], vocab: list[str]) -> None:
     tokenizer = Tokenizer({token: index for index, token in enumerate(vocab)}, do_lower_case=True)
     texts = [text for text in texts if len(tokenizer.tokenize(text)) <= MAXLEN]
     tokens, segments, words, _ = plain_loop(texts, tokenizer, build_segmenter())
-    encoded = encode_texts(texts, None, vocab, MAXLEN, True)
+    encoded = encode_texts(texts, None, Vocab(vocab), MAXLEN, True)
     pairs = {"token ids": (tokens, encoded.token_ids), "segment ids": (segments, encoded.segment_ids)}
     for name, (plain, ours) in pairs.items():
         if not np.array_equal(np.concatenate(plain), ours):

@@ -47,7 +47,8 @@ class PlainPredictor:
         if (encoder.truncate, encoder.windows) != ("head", 1):
             raise ValueError("expected an ensemble with encoder.truncate=head and encoder.windows=1")
         vocab = parse_vocab(ensemble.encoder.vocab, ensemble.read(ensemble.encoder.vocab))
-        self._tokenizer = Tokenizer({token: number for number, token in enumerate(vocab)}, do_lower_case=True)
+        ids = {token: number for number, token in enumerate(vocab.tokens)}
+        self._tokenizer = Tokenizer(ids, do_lower_case=True)
         self._maxlen, self._batch_size = encoder.maxlen, batch_size
         words = manifest.words
 

@@ -27,6 +27,7 @@ from raytrain.pretraining.masking import mask_batch
 from raytrain.pretraining.model import MaskedLanguageModel, TokenTelling
 from raytrain.pretraining.pieces import BEGINS, special_ids
 from raytrain.pretraining.settings import PretrainSettings
+from raytrain.text.vocab import parse_vocab
 from raytrain.training.step import TrainStep
 
 HERE = Path(__file__).parent
@@ -35,8 +36,7 @@ HERE = Path(__file__).parent
 def build_step(directory: Path, options: argparse.Namespace) -> Callable[[], float]:
     """An update on a full batch that is always the same; masks are drawn anew every time, as in a run."""
     config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    vocab = (directory / "vocab.txt").read_text(encoding="utf-8").rstrip("\n").split("\n")
-    special = special_ids(vocab)
+    special = special_ids(parse_vocab("vocab.txt", (directory / "vocab.txt").read_bytes()))
     settings = PretrainSettings(1000, options.batch_size, 1e-4, 0.1, 0.01, 1.0, 100, 100)
     model = MaskedLanguageModel("albert" if "embedding_size" in config else "bert", config, 0)
     # Of an objective a step reads what it is to learn, and no more.

@@ -19,6 +19,7 @@ from raytrain.fusion.rule import FusionRule
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.splits.folds import Folds
 from raytrain.storage.directory import Directory
+from raytrain.text.vocab import Vocab
 
 LABELS = ["假", "真"]
 TAGS = ["O", "B-X", "I-X"]
@@ -26,7 +27,7 @@ VOCAB = ["[PAD]", "[UNK]", "天", "\u2028", "好"]
 WORDS = ["天气", "好"]
 OOF = pa.table({"id": ["a", "b"], "fold": pa.array([0, 1], pa.int32()), "proba_真": [0.25, 0.75]})
 SHARED = Shared(
-    encoder=EncoderFiles("albert", {"hidden_size": 8, "hidden_act": "gelu_new"}, VOCAB, None),
+    encoder=EncoderFiles("albert", {"hidden_size": 8, "hidden_act": "gelu_new"}, Vocab(VOCAB), None),
     features=pa.table({}),
     user_dict="天气 9\n",
     vocabulary=WORDS,

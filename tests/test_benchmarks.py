@@ -23,6 +23,7 @@ from rich.console import Console
 from tiny_run import make_rows, write_csv, write_encoder
 
 from raytrain.text.encode import build_features, encode_texts
+from raytrain.text.vocab import Vocab
 from raytrain.text.words import select_words
 
 ROOT = Path(__file__).parents[1]
@@ -38,7 +39,7 @@ def encode_both(texts, vocab, maxlen):
 
     tokenizer = Tokenizer({token: number for number, token in enumerate(vocab)}, do_lower_case=True)
     encoded, index = encode_corpus(texts, tokenizer, maxlen, with_words=True)
-    ours = encode_texts(texts, None, vocab, maxlen, with_words=True)
+    ours = encode_texts(texts, None, Vocab(vocab), maxlen, with_words=True)
     features = build_features(ours, select_words(ours.counts, 2))
     return encoded, index, features
 

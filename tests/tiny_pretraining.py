@@ -9,6 +9,7 @@ from raytrain.pretraining.lines import Texts
 from raytrain.pretraining.packing import pack
 from raytrain.pretraining.pieces import SpecialIds, encode_lines, special_ids
 from raytrain.pretraining.settings import MaskSettings, PretrainSettings
+from raytrain.text.vocab import Vocab
 
 SENTENCES = [
     "网传明天停水，快转给家人",
@@ -32,11 +33,11 @@ def texts_from(lines: list[str]) -> Texts:
 
 
 def special() -> SpecialIds:
-    return special_ids(VOCAB)
+    return special_ids(Vocab(VOCAB))
 
 
 def packed(lines: list[str], length: int = 32, with_words: bool = True) -> np.ndarray:
-    bounds, tokens = encode_lines(lines, VOCAB, with_words)
+    bounds, tokens = encode_lines(lines, Vocab(VOCAB), with_words)
     return pack([tokens[bounds[i] : bounds[i + 1]] for i in range(len(lines))], length, special())
 
 

@@ -89,8 +89,8 @@ def _test_tables(data: DataConfig) -> Iterator[pa.Table]:
 
 def hash_vocab(encoder: EncoderFiles) -> str:
     """Of a vocabulary that no file holds: an untrained mini's is counted in the texts."""
-    vocab = encoder.vocab
-    data = vocab if isinstance(vocab, bytes) else "\n".join(vocab).encode("utf-8", "surrogatepass")
+    tokens = encoder.vocab.tokens
+    data = tokens if isinstance(tokens, bytes) else "\n".join(tokens).encode("utf-8", "surrogatepass")
     return hashlib.sha256(data).hexdigest()
 
 

@@ -57,7 +57,7 @@ def find_encoder(config: Config, corpus: Corpus, console: Console) -> EncoderFil
         CheckpointError: There is none of that name, or it cannot be fetched or used.
     """
     if not config.model.has_networks:
-        return untrained_mini([], config.encoder.maxlen)  # nobody reads it: nothing is fetched
+        return untrained_mini(Vocab(()), config.encoder.maxlen)  # nobody reads it: nothing is fetched
     return find_start(config.encoder, corpus.all_texts, console)
 
 

@@ -13,6 +13,7 @@ from raytrain.fusion.rule import FusionRule, member_name, read_rule
 from raytrain.kinds import KINDS
 from raytrain.storage.files import is_inside
 from raytrain.tasks import ARCHITECTURES, Architecture, Pooling, Task, reads_encoder
+from raytrain.text.vocab import Folding
 
 # 1: classifiers without keywords and vectors of characters, 2: with keywords, 3: with these vectors, and
 # taggers, 4: with n-grams, and no encoder where there are only they; all are still written of such.
@@ -66,11 +67,24 @@ class ArchitectureEntry(_Entry):
     folds: list[FoldFile] = Field(min_length=1)
 
 
+class FoldingEntry(_Entry):
+    """Of `text.vocab.Folding`; artifacts from before it was written are of lower-cased texts."""
+
+    lower: bool = True
+    strip_accents: bool = True
+    splits_chinese: bool = True
+
+    @property
+    def folding(self) -> Folding:
+        return Folding(self.lower, self.strip_accents, self.splits_chinese)
+
+
 class EncoderEntry(_Entry):
     kind: str
     config: str
     vocab: str
     weights: str | None = None
+    folding: FoldingEntry = Field(default_factory=FoldingEntry)
 
     @field_validator("kind")
     @classmethod

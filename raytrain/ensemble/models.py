@@ -41,9 +41,9 @@ KEPT_BYTES = 4 << 30  # larger ensembles are read anew for every chunk of texts
 
 
 def _read_vocab(ensemble: Ensemble) -> Vocab:
-    name = ensemble.encoder.vocab
+    name, folding = ensemble.encoder.vocab, ensemble.encoder.folding.folding
     try:
-        return parse_vocab(name, ensemble.read(name))
+        return parse_vocab(name, ensemble.read(name), folding)
     except UnicodeDecodeError as error:
         raise ArtifactError(f"{name}: not UTF-8: {error}") from error
 

@@ -1,6 +1,7 @@
 """Gathering committed folds into an artifact."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +20,7 @@ from raytrain.stages import Stage
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes, parquet_bytes, sha256
 from raytrain.text.dictionary import finds_uncommon
-from raytrain.text.vocab import vocab_file
+from raytrain.text.vocab import LOWERED, vocab_file
 
 ENSEMBLE = "ensemble"  # where a run's artifact lies in its directory
 # What the manifest tells of each fold: how it ended and where it ran.
@@ -105,7 +106,8 @@ def _schema_version(
     """The oldest that has all that is written."""
     if finds_uncommon(shared.user_dict):
         return WHOLE_WORDS
-    if any(spec.is_network for spec in specs) and shared.encoder.kind not in ("bert", "albert"):
+    is_other = shared.encoder.kind not in ("bert", "albert") or shared.encoder.vocab.folding != LOWERED
+    if is_other and any(spec.is_network for spec in specs):
         return 7
     if rule is not None:
         return 6
@@ -122,13 +124,15 @@ def _schema_version(
 def _add_encoder(
     add: Callable[[str, bytes], str], shared: Shared, weights: Mapping[str, np.ndarray] | None
 ) -> dict[str, Any]:
-    """Config and vocabulary; the weights once, where they are frozen; whence it was fetched."""
+    """Config, vocabulary, its folding; the weights once, where they are frozen; whence it was fetched."""
     name, data = vocab_file(shared.encoder.vocab)
+    folding = shared.encoder.vocab.folding
     return {
         "kind": shared.encoder.kind,
         "config": add("encoder/config.json", json_bytes(shared.encoder.config)),
         "vocab": add(f"encoder/{name}", data),
         "weights": None if weights is None else add("encoder/weights.safetensors", save_weights(weights)),
+        **({} if folding == LOWERED else {"folding": asdict(folding)}),
         **({} if shared.encoder.origin is None else {"origin": shared.encoder.origin}),
     }
 

@@ -1,8 +1,10 @@
 """What went wrong with the Hugging Face hub, and what to do about it."""
 
 import errno
+import traceback
 from pathlib import Path
 
+import raytrain
 from raytrain.config.hub_address import HubAddress
 from raytrain.errors import CheckpointError
 from raytrain.hub.known import nearest_repository
@@ -32,6 +34,12 @@ def tell_failure(error: Exception, address: HubAddress, endpoint: str, cache: Pa
         endpoint: The hub's address.
         cache: Where its files were to lie.
     """
+    if _is_unforeseen(error):
+        return _unforeseen(error, address)
+    return _tell_foreseen(error, address, endpoint, cache)
+
+
+def _tell_foreseen(error: Exception, address: HubAddress, endpoint: str, cache: Path) -> CheckpointError:
     from huggingface_hub import errors
 
     place = f"{address}: {endpoint}/{address.repository}"
@@ -65,6 +73,35 @@ def tell_failure(error: Exception, address: HubAddress, endpoint: str, cache: Pa
         return CheckpointError(f"{address}: {cache} cannot be used: {reason}", [advice])
     reason = f"HTTP {status}" if status is not None else _first_line(error)
     return CheckpointError(f"{address}: {endpoint} cannot be reached: {reason}", [_OTHER_HUB])
+
+
+def _is_unforeseen(error: Exception) -> bool:
+    """Whether neither the network, the disk nor what the hub answered explains it: a fault of a program.
+
+    What is raised within raytrain, such as by a call with a wrong argument, is of raytrain whatever its type.
+    """
+    from huggingface_hub import errors
+
+    names = {kind.__name__ for kind in type(error).__mro__}  # httpx's, as in `_is_of_the_connection`
+    if isinstance(error, OSError) or names & {"HfHubHTTPError", "HTTPError", "InvalidURL"}:
+        return False
+    if _place(error).startswith(f"{Path(raytrain.__file__).parent}/"):
+        return True
+    is_of_an_answer = errors.FileMetadataError | ValueError | KeyError | TypeError | AttributeError
+    return not isinstance(error, is_of_an_answer)
+
+
+def _unforeseen(error: Exception, address: HubAddress) -> CheckpointError:
+    place = f" at {where}" if (where := _place(error)) else ""
+    told = f"{type(error).__name__}{place}: {_first_line(error)}"
+    advice = "this is no fault of the network: please report it with this message, or give a directory"
+    return CheckpointError(f"{address}: cannot be fetched: unforeseen {told}", [advice])
+
+
+def _place(error: Exception) -> str:
+    """The file and the line where it was raised; nothing where it was not."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 
 def _no_repository(place: str, address: HubAddress, endpoint: str) -> CheckpointError:

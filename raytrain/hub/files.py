@@ -12,7 +12,8 @@ from raytrain.hub.client import HubClient, Listing
 from raytrain.tensors.open import INDEX, shard_names
 
 CONFIG = "config.json"
-_VOCABULARIES = ("vocab.txt", "tokenizer.json", "tokenizer_config.json")
+_VOCABULARIES = ("vocab.txt", "tokenizer.json")
+_BESIDE = "tokenizer_config.json"  # it tells how texts are read for a vocabulary
 _SENTENCEPIECE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.model")
 # What a config or a vocabulary has at most: they are read whole.
 _MOST_SMALL_BYTES = 256 << 20
@@ -66,7 +67,7 @@ class Download:
             beside = [name for name in files if "/" not in name and not name.startswith(".")]
             found = ", ".join(sorted(beside)[:20]) or "no file"
             problems.append(f"expected weights as {', '.join(self._order)}; found {found}")
-        small = [CONFIG, *sorted(vocabularies)]
+        small = [CONFIG, *sorted([*vocabularies, *([_BESIDE] if _BESIDE in files else [])])]
         problems += [
             f"{name}: expected {_MOST_SMALL_BYTES:,} bytes at most, found {files[name].size:,}"
             for name in small

@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from raytrain.errors import ArtifactError, CheckpointError
 from raytrain.kinds import KINDS
 from raytrain.storage.files import whole_or_not
-from raytrain.text.vocab import Vocab, vocab_file
+from raytrain.text.tokenizer_files import CONFIG
+from raytrain.text.vocab import LOWERED, Vocab, tokenizer_config, vocab_file
 
 keras = tf.keras
 
@@ -30,6 +31,8 @@ _READ_ERRORS = (
     KeyError,
 )
 _SLOTS = re.compile(r"/(adam|lamb)_[mv](_\d+)?$|/(Adam|LAMB)(_\d+)?$")
+# Of kinds of which a config may leave out a part that the checkpoint has, as transformers does.
+_LEFT_OUT = {"ernie": ("bert/embeddings/task_type_embeddings",)}
 _NUMBER = re.compile(r"encoder\.Transformer-(\d+)-")
 
 
@@ -66,7 +69,7 @@ def compare_weights(transformer: BERT, weights: Weights) -> tuple[list[str], lis
     Returns:
         Everything that keeps it from being loaded, a line each: variables that are missing, of another
         shape, or left over although they belong to an encoder. And the names of variables that no encoder
-        reads: pooler, language model, the optimizer's.
+        reads: pooler, language model, the optimizer's, an ERNIE's tasks where its config leaves them out.
     """
     expected = {name: tuple(variable.shape) for name, variable in named_variables(transformer).items()}
     problems = []
@@ -79,7 +82,9 @@ def compare_weights(transformer: BERT, weights: Weights) -> tuple[list[str], lis
     surplus = [
         name
         for name in left
-        if name.startswith(("bert/encoder/", "bert/embeddings/")) and not _SLOTS.search(name)
+        if name.startswith(("bert/encoder/", "bert/embeddings/"))
+        and not _SLOTS.search(name)
+        and name not in _LEFT_OUT.get(transformer.kind, ())
     ]
     problems += [
         f"{name}, shape {weights.shapes[name]}: the config's encoder has no such" for name in surplus
@@ -151,6 +156,8 @@ def save_encoder(
             (unfinished / f"{kind}_config.json").write_text(f"{text}\n", encoding="utf-8")
             name, data = vocab_file(vocab)
             (unfinished / name).write_bytes(data)
+            if vocab.folding != LOWERED:  # which Google leaves to whoever reads it
+                (unfinished / CONFIG).write_text(f"{json.dumps(tokenizer_config(vocab))}\n", encoding="utf-8")
             tf.raw_ops.SaveV2(
                 prefix=str(unfinished / f"{kind}_model.ckpt"),
                 tensor_names=list(variables),

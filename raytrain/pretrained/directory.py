@@ -12,7 +12,8 @@ from raytrain.pretrained.config import unfit_config, unknown_kinds
 from raytrain.pretrained.weight_files import all_files, find_weights, has_weights
 from raytrain.pretrained.zoo import MINI
 from raytrain.text.encode import count_tokens
-from raytrain.text.vocab import Vocab, parse_vocab
+from raytrain.text.tokenizer_files import CONFIG, WHOLE, read_vocab
+from raytrain.text.vocab import Vocab
 
 KEY = "encoder.checkpoint="  # before what names an encoder, in messages of a run
 # Hugging Face's; beside it lie configs of tokenizers, generators and sentence encoders.
@@ -27,11 +28,12 @@ class EncoderFiles:
         kind: A key of `kinds.KINDS`, as `kinds.find_kind` finds it in the config.
         config: Google's config json, as a dict; its `hidden_act`, `gelu` where there is none, is one of
             `ACTIVATIONS`, in which `gelu` is the exact function and `gelu_new` the formula with tanh.
-        vocab: WordPiece's tokens, or the bytes of a SentencePiece model.
+        vocab: WordPiece's tokens, or a SentencePiece model, and how texts are folded for it.
         weights: Prefix of a TensorFlow checkpoint, a file that `tensors.open` reads, or None for an untrained
             encoder.
         files: All that was read or will be.
         origin: Of one that was fetched, whence: `source`, `sha256`, and of the hub `revision`.
+        notes: What a person is to know of how it was read, a line each.
     """
 
     kind: str
@@ -40,30 +42,30 @@ class EncoderFiles:
     weights: str | None
     files: tuple[Path, ...] = ()
     origin: dict[str, str] | None = None
+    notes: tuple[str, ...] = ()
 
 
-def untrained_mini(vocab: list[str], maxlen: int) -> EncoderFiles:
+def untrained_mini(vocab: Vocab, maxlen: int) -> EncoderFiles:
     """The shape of the encoder that comes with the package, untrained, over another vocabulary."""
     mini = read_encoder(str(MINI), False, 0)
     positions = max(maxlen, mini.config["max_position_embeddings"])
-    config = {**mini.config, "vocab_size": len(vocab), "max_position_embeddings": positions}
+    config = {**mini.config, "vocab_size": count_tokens(vocab), "max_position_embeddings": positions}
     return replace(mini, config=config, vocab=vocab, files=())
 
 
-def spare_rows(encoder: EncoderFiles) -> str:
-    """What to say where the vocabulary is shorter than the embedding; nothing where it is as long."""
+def read_notes(encoder: EncoderFiles) -> list[str]:
+    """What a person is to know of how an encoder was read, and of a vocabulary shorter than the embedding."""
     size, rows = count_tokens(encoder.vocab), encoder.config["vocab_size"]
-    if size >= rows:
-        return ""
-    return f"the vocabulary has {size:,} tokens and vocab_size is {rows:,}: no text asks for the rows beyond"
+    spare = f"the vocabulary has {size:,} tokens and vocab_size is {rows:,}: no text asks for the rows beyond"
+    return [*encoder.notes, *([spare] if size < rows else [])]
 
 
 def read_encoder(location: str, pretrained: bool, maxlen: int, key: str = KEY) -> EncoderFiles:
     """Reads an encoder's directory, or the one a folder down from it.
 
     In Google's BERT or ALBERT format it holds *config*.json, vocab*.txt or a SentencePiece *.model, and, if
-    `pretrained`, *.ckpt*.index with its data; in Hugging Face's, config.json, vocab.txt or spiece.model, and
-    weights by a name of `weight_files.ORDER`.
+    `pretrained`, *.ckpt*.index with its data; in Hugging Face's, config.json, vocab.txt, spiece.model or
+    tokenizer.json, and weights by a name of `weight_files.ORDER`.
 
     Args:
         location: The directory.
@@ -82,14 +84,15 @@ def read_encoder(location: str, pretrained: bool, maxlen: int, key: str = KEY) -
         )
     directory = _one_down(directory)
     problems: list[str] = []
+    notes: list[str] = []
     config_file = _only(directory, ("*config*.json",), problems)
     config = _read_json(config_file, problems)
-    vocab_file = _only(directory, ("vocab*.txt", "*.model"), problems)
+    vocab_file = _find_vocab(directory, problems)
     weights_file = find_weights(directory, problems) if pretrained else None
     shards = list(all_files(weights_file, problems)) if weights_file is not None else []
     if pretrained and weights_file is None and key:
         problems.append("to start from untrained weights say encoder.pretrained=false")
-    vocab = _read_vocab(vocab_file, problems) if vocab_file else []
+    vocab = read_vocab(vocab_file, problems, notes) if vocab_file else Vocab(())
     if config is not None:
         config = _normalize(config, weights_file)
         problems += unfit_config(config, vocab, maxlen) + unknown_kinds(config, vocab)
@@ -98,7 +101,8 @@ def read_encoder(location: str, pretrained: bool, maxlen: int, key: str = KEY) -
     weights = str(weights_file).removesuffix(".index") if weights_file else None
     data = sorted(directory.glob(f"{glob.escape(Path(weights).name)}.data-*")) if weights else []
     files = [path for path in (config_file, vocab_file, weights_file) if path is not None]
-    return EncoderFiles(find_kind(config), config, vocab, weights, (*files, *shards, *data))
+    files += [*shards, *data]
+    return EncoderFiles(find_kind(config), config, vocab, weights, tuple(files), notes=tuple(notes))
 
 
 def holds_config(directory: Path) -> bool:
@@ -157,6 +161,7 @@ def _only(directory: Path, patterns: tuple[str, ...], problems: list[str]) -> Pa
     """The one file of any of these names; a file that is named exactly so, if several are."""
     found = sorted({path for pattern in patterns for path in directory.glob(pattern)})
     found = [path for path in found if path.is_file() and not path.name.startswith("._")]  # macOS has these
+    found = [path for path in found if path.name != CONFIG]
     if exact := [path for path in found if path.name == _EXACT_NAME]:
         return exact[0]
     if len(found) != 1:
@@ -164,6 +169,14 @@ def _only(directory: Path, patterns: tuple[str, ...], problems: list[str]) -> Pa
         problems.append(f"expected one file {' or '.join(patterns)}, found {names}")
         return None
     return found[0]
+
+
+def _find_vocab(directory: Path, problems: list[str]) -> Path | None:
+    """A vocabulary by itself, and where there is none a tokenizer.json, which holds one."""
+    names = ("vocab*.txt", "*.model")
+    if any(path for name in names for path in directory.glob(name)):
+        return _only(directory, names, problems)
+    return _only(directory, (*names, WHOLE), problems)
 
 
 def _none(directory: Path) -> str:
@@ -186,11 +199,3 @@ def _read_json(path: Path | None, problems: list[str]) -> dict[str, Any] | None:
         problems.append(f"{path.name}: expected a JSON object, found a {type(config).__name__}")
         return None
     return config
-
-
-def _read_vocab(path: Path, problems: list[str]) -> Vocab:
-    try:
-        return parse_vocab(path.name, path.read_bytes())
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"{path.name}: not readable as UTF-8: {error}")
-        return []

@@ -13,7 +13,7 @@ from raytrain.network.encoders import build_transformer
 from raytrain.network.layers import DropoutSeed
 from raytrain.network.weights import Weights, compare_weights, load_weights, named_variables
 from raytrain.pretrained.cost import cost_lines
-from raytrain.pretrained.directory import EncoderFiles, holds_weights, read_encoder, spare_rows
+from raytrain.pretrained.directory import EncoderFiles, holds_weights, read_encoder, read_notes
 from raytrain.pretrained.weights import open_weights
 from raytrain.text.encode import count_tokens, tokenizer_of
 
@@ -68,10 +68,11 @@ def _facts(encoder: EncoderFiles) -> Table:
     for key, value in encoder.config.items():
         table.add_row(Text(key), Text(str(value)))
     size = f"{count_tokens(encoder.vocab):,}"
-    is_pieces = isinstance(encoder.vocab, bytes)
-    table.add_row("tokenizer", f"SentencePiece, {size} pieces" if is_pieces else f"WordPiece, {size} tokens")
-    if spare := spare_rows(encoder):
-        table.add_row("", spare)
+    is_pieces, kept = isinstance(encoder.vocab.tokens, bytes), str(encoder.vocab.folding)
+    told = f"SentencePiece, {size} pieces" if is_pieces else f"WordPiece, {size} tokens"
+    table.add_row("tokenizer", f"{told}, {kept} kept" if kept else told)
+    for note in read_notes(encoder):
+        table.add_row("", note)
     return table
 
 

@@ -3,17 +3,19 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from raytrain.config.sections import CheckpointConfig
 from raytrain.errors import ConfigError
-from raytrain.pretrained.directory import EncoderFiles, read_encoder, spare_rows, untrained_mini
+from raytrain.pretrained.directory import EncoderFiles, read_encoder, read_notes, untrained_mini
 from raytrain.pretrained.fetch import find_checkpoint, locate_checkpoint
 from raytrain.pretrained.kept import find_origin
 from raytrain.storage.files import hash_file
+from raytrain.text.vocab import LOWERED, Vocab
 from raytrain.text.wordpiece import build_vocab
 
 
@@ -25,17 +27,17 @@ def find_start(
     Args:
         config: Of the encoder.
         read_texts: Gives the texts of which an untrained mini has its vocabulary.
-        console: Where a download is told, and a vocabulary shorter than the embedding.
+        console: Where a download is told, and what `read_notes` tells.
 
     Raises:
         CheckpointError: There is none of that name, or it cannot be fetched or used.
     """
     if config.checkpoint == "mini" and not config.pretrained:
-        return untrained_mini(build_vocab(read_texts()), config.maxlen)
+        return untrained_mini(Vocab(build_vocab(read_texts())), config.maxlen)
     directory = locate_checkpoint(config.checkpoint, console)
     encoder = read_encoder(str(directory), config.pretrained, config.maxlen)
-    if spare := spare_rows(encoder):
-        console.print(f"encoder.checkpoint={config.checkpoint}: {spare}", markup=False, highlight=False)
+    for note in read_notes(encoder):
+        console.print(f"encoder.checkpoint={config.checkpoint}: {note}", markup=False, highlight=False)
     return replace(encoder, origin=find_origin(directory))
 
 
@@ -53,8 +55,11 @@ def check_start(config: CheckpointConfig) -> None:
 
 
 def hash_encoder(encoder: EncoderFiles) -> str:
-    """Of the whole files, because the ends of two weights may be alike, and of how their config is read."""
-    digest = hashlib.sha256(json.dumps([encoder.kind, encoder.config], sort_keys=True).encode())
+    """Of the whole files, because the ends of two weights may be alike, and of how they are read."""
+    read: list[Any] = [encoder.kind, encoder.config]
+    if encoder.vocab.folding != LOWERED:  # runs that were begun before foldings were read go on
+        read.append(asdict(encoder.vocab.folding))
+    digest = hashlib.sha256(json.dumps(read, sort_keys=True).encode())
     for path in encoder.files:
         digest.update(hash_input("encoder.checkpoint", Path(path)).encode())
     return digest.hexdigest()

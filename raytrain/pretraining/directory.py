@@ -18,7 +18,8 @@ from raytrain.pretrained.names import hugging_face_name, is_turned
 from raytrain.pretraining.settings import PretrainSpec
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes
-from raytrain.text.vocab import Vocab, vocab_file
+from raytrain.text.tokenizer_files import CONFIG
+from raytrain.text.vocab import Vocab, tokenizer_config, vocab_file
 
 if TYPE_CHECKING:
     from raytrain.pretraining.model import MaskedLanguageModel
@@ -46,7 +47,7 @@ def write_encoders(run: Directory, model: "MaskedLanguageModel", vocab: Vocab) -
 
 
 def write_hugging_face(directory: Path, model: "MaskedLanguageModel", vocab: Vocab) -> None:
-    """config.json, the vocabulary and model.safetensors, as transformers' BertForMaskedLM has them.
+    """config.json, a vocabulary, its config and model.safetensors, as transformers' BertForMaskedLM has them.
 
     Args:
         directory: A new directory.
@@ -59,8 +60,7 @@ def write_hugging_face(directory: Path, model: "MaskedLanguageModel", vocab: Voc
     _write_json(directory / "config.json", hugging_face_config(model.kind, model.config))
     name, data = vocab_file(vocab)
     (directory / name).write_bytes(data)
-    kind = "BertTokenizer" if name == "vocab.txt" else "AlbertTokenizer"
-    _write_json(directory / "tokenizer_config.json", {"do_lower_case": True, "tokenizer_class": kind})
+    _write_json(directory / CONFIG, tokenizer_config(vocab))
     arrays = read_variables(model.variables_by_name())
     turned = {
         hugging_face_name(model.kind, name): np.ascontiguousarray(array.T if is_turned(name) else array)

@@ -68,8 +68,8 @@ def special_ids(vocab: Vocab) -> SpecialIds:
         raise CheckpointError("the vocabulary cannot be pre-trained with", [problem])
     never = np.unique([0, *(number for number in found.values() if number is not None)])
     drawn = np.setdiff1d(np.arange(count_tokens(vocab)), never)
-    if not isinstance(vocab, bytes):  # places that Google left for others
-        drawn = drawn[[not vocab[number].startswith("[unused") for number in drawn]]
+    if not isinstance(tokens := vocab.tokens, bytes):  # places that Google left for others
+        drawn = drawn[[not tokens[number].startswith("[unused") for number in drawn]]
     return SpecialIds(cls, sep, mask, never, drawn if len(drawn) else never)
 
 

@@ -13,7 +13,7 @@ from raytrain.text.ragged import bounds_of, ranges
 from raytrain.text.rows import KeptEnds, choose_ends, cut_rows, most_tokens, truncated_lengths
 from raytrain.text.sentencepiece import SentencePieceTokenizer
 from raytrain.text.vocab import Vocab
-from raytrain.text.wordpiece import Tokens, WordPieceTokenizer, build_tokenizer
+from raytrain.text.wordpiece import Tokens, WordPieceTokenizer
 from raytrain.text.words import FIRST_WORD, UNKNOWN_WORD, SegmentedTexts, build_segmenter, segment_texts
 
 # Below this many texts other processes cost more than they save: each loads jieba's dictionary anew.
@@ -22,22 +22,18 @@ PARALLEL_TEXTS = 100_000
 
 def tokenizer_of(vocab: Vocab) -> WordPieceTokenizer | SentencePieceTokenizer:
     """WordPiece or SentencePiece. Raises CheckpointError where a special token is missing."""
-    if isinstance(vocab, bytes):
-        return SentencePieceTokenizer(vocab)
-    return WordPieceTokenizer(build_tokenizer(vocab))
+    if isinstance(vocab.tokens, bytes):
+        return SentencePieceTokenizer(vocab.tokens, vocab.folding)
+    return WordPieceTokenizer(vocab)
 
 
 def count_tokens(vocab: Vocab) -> int:
     """How many ids a vocabulary has. Raises CheckpointError where it is no SentencePiece model."""
-    return len(SentencePieceTokenizer(vocab)) if isinstance(vocab, bytes) else len(vocab)
+    tokens = vocab.tokens
+    return len(SentencePieceTokenizer(tokens)) if isinstance(tokens, bytes) else len(tokens)
 
 
-_tokenizer = functools.lru_cache(maxsize=2)(tokenizer_of)  # as for `text.segmentation.cutter_of`
-
-
-def shared_tokenizer(vocab: Vocab) -> WordPieceTokenizer | SentencePieceTokenizer:
-    """`tokenizer_of`, built once in a process."""
-    return _tokenizer(vocab if isinstance(vocab, bytes) else tuple(vocab))
+shared_tokenizer = functools.lru_cache(maxsize=2)(tokenizer_of)  # as for `text.segmentation.cutter_of`
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,7 @@ def encode_texts(
     Args:
         texts: The texts.
         pairs: The second texts, or None.
-        vocab: The encoder's vocabulary; which tokenizer reads it, follows from its type.
+        vocab: The encoder's vocabulary, by whose folding the texts are read.
         maxlen: Longest row in tokens.
         with_words: Whether to segment by jieba and give each token the id of the word that covers
             its first character.

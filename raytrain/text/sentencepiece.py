@@ -1,4 +1,4 @@
-"""SentencePiece with character offsets, as ALBERT v1 and v2 were trained: lower case, without accents."""
+"""SentencePiece with character offsets, as ALBERT reads it."""
 
 import functools
 import unicodedata
@@ -10,23 +10,27 @@ from sentencepiece import SentencePieceProcessor
 
 from raytrain.errors import CheckpointError
 from raytrain.text.ragged import bounds_of
+from raytrain.text.vocab import LOWERED, Folding
 from raytrain.text.wordpiece import Tokens
 
 _BLANK = "▁"  # SentencePiece writes a space so
+_DOTTED = "İ"  # whose lower case is two characters
 PAD, SPECIAL_PIECES = "<pad>", ("[CLS]", "[SEP]")
 
 
 class SentencePieceTokenizer:
-    """Tokenizes as ALBERT's tokenization.py does with do_lower_case (github.com/google-research/albert).
+    """Tokenizes as ALBERT's tokenization.py does (github.com/google-research/albert).
 
     Args:
         model: A serialized SentencePiece model, such as 30k-clean.model.
+        folding: What becomes of a text before; ALBERT v1 and v2 were trained on texts in lower case.
 
     Raises:
         CheckpointError: It is none, or lacks a special piece.
     """
 
-    def __init__(self, model: bytes):
+    def __init__(self, model: bytes, folding: Folding = LOWERED):
+        self._folding = folding
         self._processor = SentencePieceProcessor()
         try:
             self._processor.LoadFromSerializedProto(model)
@@ -50,7 +54,7 @@ class SentencePieceTokenizer:
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         """Gives the tokens of the texts, without special ones; offsets are those of the texts as given."""
-        folded = [fold(text) for text in texts]
+        folded = [fold(text, self._folding) for text in texts]
         encoded = self._processor.encode(
             [text for text, _ in folded], return_type="offset_mapping", num_threads=1
         )
@@ -86,8 +90,8 @@ class SentencePieceTokenizer:
             begin += size
 
 
-def fold(text: str) -> tuple[str, list[int]]:
-    """Blanks to single spaces, compatibility decomposition, accents out, lower case.
+def fold(text: str, folding: Folding = LOWERED) -> tuple[str, list[int]]:
+    """Blanks to single spaces; compatibility decomposition without accents and lower case, where asked for.
 
     Returns:
         The folded text, and for each of its characters, and for its end, the place in `text`.
@@ -103,12 +107,14 @@ def fold(text: str) -> tuple[str, list[int]]:
             folded.append(" ")
             origin.append(blank)
         blank = -1
-        kept = _decompose(char)
+        kept = _decompose(char) if folding.strip_accents else char
+        if folding.lower and kept == _DOTTED:
+            kept = kept.lower()
         folded.append(kept)
         origin.extend([place] * len(kept))
-    # Of the whole, because a capital sigma's lower case depends on what follows. What would change the
-    # length, a dot above İ, is an accent and out by now.
-    return "".join(folded).lower(), [*origin, len(text)]
+    # Of the whole, because a capital sigma's lower case depends on what follows; nothing but İ grows by it.
+    whole = "".join(folded)
+    return whole.lower() if folding.lower else whole, [*origin, len(text)]
 
 
 @functools.lru_cache(maxsize=1 << 16)

@@ -126,7 +126,7 @@ def encode_windows(
 
     Args:
         texts: The texts.
-        vocab: The encoder's vocabulary; which tokenizer reads it, follows from its type.
+        vocab: The encoder's vocabulary, by whose folding the texts are read.
         maxlen: Longest row in tokens.
         with_words: Whether to give each token the id of the word that covers its first character.
         user_dict: Text of a jieba dictionary.

@@ -1,4 +1,4 @@
-"""WordPiece with character offsets, equal to bert4keras's Tokenizer, without importing TensorFlow."""
+"""WordPiece with character offsets, equal to transformers' BertTokenizer."""
 
 import re
 from collections import Counter
@@ -7,23 +7,27 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
-from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
 
 from raytrain.errors import CheckpointError
 from raytrain.text.ragged import bounds_of, integers, number, ranges
-from raytrain.text.vocab import SPECIAL_TOKENS
+from raytrain.text.vocab import SPECIAL_TOKENS, Vocab
 
-# The blocks that BERT's tokenizer sets apart as single characters (google-research/bert, tokenization.py).
+# The blocks that BERT's tokenizer sets apart as single characters (google-research/bert, tokenization.py), as
+# the library has them: there the first 256 characters of extension E are none of them.
 _CJK = (
     "\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f"
-    "\U0002b820-\U0002ceaf\uf900-\ufaff\U0002f800-\U0002fa1f"
+    "\U0002b920-\U0002ceaf\uf900-\ufaff\U0002f800-\U0002fa1f"
 )
 _IS_CJK = re.compile(f"[{_CJK}]")
 
 # Where BERT's tokenizer surely splits, whatever stands beside. Each of these decomposes to itself or another.
-_SPLIT = rf"!-/:-@\[-`{{-~，。！？、：；（）《》【】“”‘’…—{_CJK}"
-_PIECE = re.compile(rf"[{_SPLIT} \n\r\t]|[^{_SPLIT} \n\r\t]+")
+_PUNCTUATION = r"!-/:-@\[-`{-~，。！？、：；（）《》【】“”‘’…—"
+_PIECE, _PIECE_BESIDE_CHINESE = (
+    re.compile(rf"[{split} \n\r\t]|[^{split} \n\r\t]+") for split in (_PUNCTUATION, _PUNCTUATION + _CJK)
+)
+_LONGEST_WORD = 100  # what is longer is unknown
 
 
 @dataclass(frozen=True)
@@ -43,47 +47,45 @@ class Tokens:
     ends: np.ndarray
 
 
-def build_tokenizer(vocab: Sequence[str]) -> Tokenizer:
-    """Builds a lower-casing WordPiece tokenizer; token i of `vocab` has id i.
+def build_tokenizer(vocab: Vocab) -> Tokenizer:
+    """Builds a WordPiece tokenizer; token i of the vocabulary has id i.
 
-    The steps are those of bert4keras's `Tokenizer(do_lower_case=True)`, one rule each: lower case,
-    decompose, blanks to spaces, accents and control characters out, then single CJK characters and
-    punctuation. The library's own BERT normalizer differs on private-use and unassigned characters.
+    Special tokens are not looked for in a text: one that holds `[SEP]` holds a word in brackets, as with
+    `split_special_tokens=True` of transformers.
 
     Raises:
         CheckpointError: The vocabulary lacks one of [PAD], [UNK], [CLS], [SEP].
     """
-    ids = {token: index for index, token in enumerate(vocab)}
+    ids = {token: index for index, token in enumerate(_tokens(vocab))}
     missing = [token for token in SPECIAL_TOKENS[:4] if token not in ids]
     if missing:
         raise CheckpointError(
             "the vocabulary cannot be used",
-            [f"expected the token {token}, one a line; found {len(vocab)} others" for token in missing],
+            [f"expected the token {token}, one a line; found {len(ids)} others" for token in missing],
         )
-    # bert4keras gives up on words beyond 200 characters.
-    tokenizer = Tokenizer(WordPiece(ids, unk_token="[UNK]", max_input_chars_per_word=200))
-    tokenizer.normalizer = normalizers.Sequence(
-        [
-            normalizers.Lowercase(),
-            normalizers.NFD(),
-            normalizers.Replace(Regex(r"[\n\r\t\p{Z}]"), " "),
-            normalizers.Replace(Regex(r"[\p{Mn}\p{Cc}\p{Cf}\ufffd]"), ""),
-        ]
+    tokenizer = Tokenizer(WordPiece(ids, unk_token="[UNK]", max_input_chars_per_word=_LONGEST_WORD))
+    tokenizer.normalizer = normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=vocab.folding.splits_chinese,
+        strip_accents=vocab.folding.strip_accents,
+        lowercase=vocab.folding.lower,
     )
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(" ", "removed"),
-            pre_tokenizers.Split(Regex(rf"[!-/:-@\[-`{{-~\p{{P}}{_CJK}]"), "isolated"),
-        ]
-    )
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return tokenizer
+
+
+def _tokens(vocab: Vocab) -> Sequence[str]:
+    if isinstance(vocab.tokens, bytes):
+        raise TypeError("expected WordPiece's tokens, found a SentencePiece model")
+    return vocab.tokens
 
 
 class WordPieceTokenizer:
     """Tokenizes many texts at once with a tokenizer of `build_tokenizer`."""
 
-    def __init__(self, tokenizer: Tokenizer):
-        self._tokenizer = tokenizer
+    def __init__(self, vocab: Vocab):
+        self._tokenizer = build_tokenizer(vocab)
+        self._piece = _PIECE_BESIDE_CHINESE if vocab.folding.splits_chinese else _PIECE
 
     def token_to_id(self, token: str) -> int | None:
         """The number of a token, or None."""
@@ -95,7 +97,7 @@ class WordPieceTokenizer:
 
         Each distinct character or word is read once: texts consist of few thousands of them.
         """
-        found = _PIECE.findall("\n".join(texts))
+        found = self._piece.findall("\n".join(texts))
         pieces, which = number(found)
         encodings = [self._tokenizer.encode(piece, add_special_tokens=False) for piece in pieces]
         sizes = integers(map(len, encodings))
@@ -122,7 +124,7 @@ def build_vocab(texts: Iterable[str], min_count: int = 2, word_count: int = 5) -
     Returns:
         The special tokens, then tokens by falling count; ties by the token itself.
     """
-    splitter = build_tokenizer(SPECIAL_TOKENS)
+    splitter = build_tokenizer(Vocab(SPECIAL_TOKENS))
     words: Counter[str] = Counter()
     for text in texts:
         pieces = splitter.pre_tokenizer.pre_tokenize_str(splitter.normalizer.normalize_str(text))

@@ -32,7 +32,7 @@ def trained(monkeypatch, tmp_path):
         calls.append({"config": own, "identity": identity, "texts": list(texts.lines())})
         config = {**encoder.config, "model_type": encoder.kind}
         (place / "encoder").write_bytes("config.json", json_bytes(config))
-        (place / "encoder").write_bytes("vocab.txt", ("\n".join(encoder.vocab) + "\n").encode())
+        (place / "encoder").write_bytes("vocab.txt", ("\n".join(encoder.vocab.tokens) + "\n").encode())
         (place / "encoder").write_bytes("model.safetensors", b"weights")
         from tiny_pretraining import settings
 
@@ -70,7 +70,7 @@ def test_it_learns_of_all_texts_and_begins_where_the_config_says(trained, tmp_pa
     [call] = trained
     assert len(call["texts"]) == 49 and call["texts"][-1] == CHARACTERS[0]
     assert call["config"].encoder.maxlen == 32 and call["config"].cluster.workers == 1
-    assert found.weights.endswith("model.safetensors") and list(found.vocab) == VOCAB
+    assert found.weights.endswith("model.safetensors") and list(found.vocab.tokens) == VOCAB
     assert "perplexity 30.00 → 20.00" in said and "49 texts" in said
     [own] = (tmp_path / "runs" / "tiny" / FOLDER).iterdir()
     assert sorted(path.name for path in own.iterdir()) == ["encoder", "pretraining.json"]

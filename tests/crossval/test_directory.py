@@ -23,6 +23,7 @@ from raytrain.errors import ArtifactError, ConfigError, CorpusError, StorageErro
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import hash_file, json_bytes
+from raytrain.text.vocab import Vocab
 
 NUM_ROWS = 12
 CORPUS = Corpus(
@@ -52,7 +53,7 @@ def run(tmp_path):
     return Directory(tmp_path / "runs" / "甲")
 
 
-ENCODER = EncoderFiles("albert", {}, [], None)
+ENCODER = EncoderFiles("albert", {}, Vocab(()), None)
 
 
 def begin(run, *overrides, corpus=CORPUS, encoder=ENCODER):
@@ -193,14 +194,14 @@ def test_encoders_that_differ_in_the_middle_alone_are_two(run, tmp_path):
 def test_another_reading_of_a_config_is_another_encoder(run, tmp_path):
     path = tmp_path / "vocab.txt"
     path.write_bytes(b"")
-    begin(run, encoder=EncoderFiles("albert", {"hidden_act": "gelu"}, [], None, (path,)))
-    other = EncoderFiles("albert", {"hidden_act": "gelu_new"}, [], None, (path,))
+    begin(run, encoder=EncoderFiles("albert", {"hidden_act": "gelu"}, Vocab(()), None, (path,)))
+    other = EncoderFiles("albert", {"hidden_act": "gelu_new"}, Vocab(()), None, (path,))
     assert problems_of(run, encoder=other)[0].startswith("encoder.checkpoint:")
 
 
 def test_a_finished_run_does_not_look_for_its_encoder(run, tmp_path):
     (tmp_path / "vocab.txt").write_bytes(b"")
-    begin(run, encoder=EncoderFiles("albert", {}, [], None, (tmp_path / "vocab.txt",)))
+    begin(run, encoder=EncoderFiles("albert", {}, Vocab(()), None, (tmp_path / "vocab.txt",)))
     check_inputs(run, config_of(), CORPUS, encoder=None)
 
 

@@ -43,15 +43,15 @@ def shared(*overrides, corpus=None):
 
 def test_mini_is_pretrained_unless_it_is_asked_to_be_untrained():
     encoder = find_encoder(config_of(), corpus_of(), silent_console())
-    assert encoder.weights and "今" in encoder.vocab
+    assert encoder.weights and "今" in encoder.vocab.tokens
 
 
 def test_untrained_mini_has_the_corpus_s_characters():
     config = config_of("encoder.pretrained=false")
     encoder = find_encoder(config, corpus_of(pairs=["地"] * 4), silent_console())
     assert encoder.weights is None
-    assert {"天", "气", "好", "地"} <= set(encoder.vocab)
-    assert "今" not in encoder.vocab  # once only
+    assert {"天", "气", "好", "地"} <= set(encoder.vocab.tokens)
+    assert "今" not in encoder.vocab.tokens  # once only
 
 
 @pytest.mark.parametrize(

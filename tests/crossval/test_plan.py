@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from raytrain.text.vocab import Vocab
 from raytrain.config.defaults import CRF_LEARNING_RATE
 from raytrain.config.load import load_config
 from raytrain.corpus.corpus import Corpus
@@ -50,7 +51,7 @@ def corpus_of(**changes):
 
 
 def shared_of(weights=None, **changes):
-    encoder = EncoderFiles("bert", SHAPE, VOCAB, weights)
+    encoder = EncoderFiles("bert", SHAPE, Vocab(VOCAB), weights)
     return replace(Shared(encoder, pa.table({}), None, None, None, {}), **changes)
 
 
@@ -67,7 +68,7 @@ def tag_plan_of(*overrides, run="/runs/甲", **changes):
     texts, tags = [text for text, _ in TAGGED], [own for _, own in TAGGED]
     columns = {"id": pa.array(range(len(texts)), pa.int64()), "text": texts}
     columns["tags"] = pa.array(tags, pa.list_(pa.int32()))
-    encoded, windows = encode_windows(texts, VOCAB, 6, with_words=False)
+    encoded, windows = encode_windows(texts, Vocab(VOCAB), 6, with_words=False)
     config = load_config(None, ["task=tag", "data.path=a.bio", "folds.num_folds=2", *overrides])
     return replace(
         plan_of(run=run),

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from committed_run import LABELS, SHARED, TAGS, CommittedRun
 
+from raytrain.text.vocab import Vocab
 from raytrain.ensemble.load import build_predictor, check_keras, load
 from raytrain.ensemble.models import Predictor, Tagger
 from raytrain.errors import ArtifactError, RaytrainError
@@ -20,7 +21,7 @@ from raytrain.pretrained.directory import EncoderFiles
 
 
 def shared_of(config, vocab, **changes):
-    return replace(SHARED, encoder=EncoderFiles("albert", config, vocab, None), **changes)
+    return replace(SHARED, encoder=EncoderFiles("albert", config, Vocab(vocab), None), **changes)
 
 
 @pytest.fixture(scope="module")

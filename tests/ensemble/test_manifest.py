@@ -345,3 +345,8 @@ def test_a_rule_that_does_not_fit_is_refused(change, said):
 @pytest.mark.parametrize("rule", [3, [], "mean"])
 def test_what_is_no_rule_is_refused(rule):
     assert "fusion" in problems_of(lambda manifest: manifest.update(fusion=rule))[0]
+
+
+@pytest.mark.parametrize("value", [None, "cased", {"lower": "no"}, {"strip_accents": 0}])
+def test_a_folding_is_true_or_false(value):
+    assert "folding" in problems_of(lambda manifest: manifest["encoder"].update(folding=value))[0]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
+from raytrain.text.vocab import Vocab
 from raytrain.text.batches import FeatureRows
 from raytrain.devices import set_precision
 from raytrain.ensemble.artifact import load_ensemble
@@ -89,7 +90,9 @@ class Artifact:
     def expected(self, texts, pairs=None):
         """Mean over architectures of the mean over their models, each text predicted by itself."""
         reading = {"truncate": "head", "windows": 1} | self.manifest["config"]["encoder"]
-        encoded = encode_texts(texts, pairs, self.vocab, with_words=True, user_dict=USER_DICT, **reading)
+        encoded = encode_texts(
+            texts, pairs, Vocab(self.vocab), with_words=True, user_dict=USER_DICT, **reading
+        )
         features = FeatureRows(build_features(encoded, self.words))
 
         def of_text(model, text):
@@ -107,7 +110,7 @@ class Artifact:
 
 @pytest.fixture(scope="module")
 def new_artifact(encoder_config, vocab, sentences):
-    words = sorted(set(encode_texts(sentences, None, vocab, MAXLEN, True, USER_DICT).words))[::2]
+    words = sorted(set(encode_texts(sentences, None, Vocab(vocab), MAXLEN, True, USER_DICT).words))[::2]
 
     def make(directory, **architectures):
         config = encoder_config("albert") | {"max_position_embeddings": MAXLEN}
@@ -285,7 +288,7 @@ def test_new_words_are_read_as_the_mean_of_their_characters(new_artifact, tmp_pa
     """As if the vocabulary had held them, with the rows that training would have begun with."""
     artifact = new_artifact(tmp_path, textcnn=True, rnn_cnn=False)
     without = Predictor(artifact.open()).predict_proba(sentences)
-    words = encode_texts(sentences, None, artifact.vocab, MAXLEN, True, USER_DICT).words
+    words = encode_texts(sentences, None, Vocab(artifact.vocab), MAXLEN, True, USER_DICT).words
     new = [word for word in words if word not in set(artifact.words)]
     characters = sorted({char for word in new[1:] for char in word} - set(new[0]))
     vectors = np.random.default_rng(5).normal(0, 0.3, (len(characters), 4)).astype(np.float32)
@@ -316,3 +319,16 @@ def test_weights_of_fewer_words_than_there_are_are_refused(damaged, artifact, se
     ensemble = damaged(name, save(weights))
     with pytest.raises(ArtifactError, match=rf"{name}: .*expected shape"):
         Predictor(ensemble).predict_proba(sentences)
+
+
+def test_texts_are_folded_as_the_manifest_says(new_artifact, vocab, tmp_path, sentences):
+    """With capitals kept, one of them is unknown; an artifact that says nothing is of lower-cased texts."""
+    artifact = new_artifact(tmp_path, finetune=True)
+    artifact.add("encoder/vocab.txt", "".join(f"{token}\n" for token in [*vocab[:-1], "a"]).encode())
+    texts = [sentences[0] + end for end in ("a", "A")]
+    first, second = Predictor(artifact.open()).predict_proba(texts)
+    np.testing.assert_array_equal(first, second)
+    artifact.manifest["encoder"]["folding"] = {"lower": False, "strip_accents": False}
+    kept = Predictor(artifact.open()).predict_proba(texts)
+    np.testing.assert_array_equal(kept[0], first)
+    assert (kept[1] != first).any()

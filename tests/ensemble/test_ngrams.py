@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from committed_run import LABELS, SHARED, CommittedRun
 
+from raytrain.text.vocab import Vocab
 from raytrain.ensemble.load import load
 from raytrain.ensemble.ngrams import NgramPredictor
 from raytrain.errors import ArtifactError
@@ -146,7 +147,7 @@ def test_a_network_beside_ngrams_has_its_say(encoder_config, vocab, sentences, t
     model = build_model("finetune", "albert", config, 2, (1, 1), train_encoder=True, dropout=0.0, seed=1)
     weights = read_variables(head_variables(model) | encoder_variables(model))
     shared = replace(
-        SHARED, encoder=EncoderFiles("albert", config, vocab, None), vocabulary=None, user_dict=None
+        SHARED, encoder=EncoderFiles("albert", config, Vocab(vocab), None), vocabulary=None, user_dict=None
     )
     said, rule = {}, FusionRule({"finetune/r0": 0.2, "tfidf/r0": 0.8}, "logits", None, 0.5)
     for name, parts in {"network": 1, "both": 3, "ruled": 3}.items():

@@ -20,6 +20,7 @@ from raytrain.ngrams.tfidf import fit_classifier
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import read_parquet, sha256
+from raytrain.text.vocab import LOWERED, Folding, Vocab
 
 HELD = HeldWords(["谣言", "官方", "转发"], np.zeros(0, np.int64), np.zeros(3, np.int64))
 
@@ -220,7 +221,7 @@ def test_without_words_the_manifest_has_none(run):
 
 def test_a_sentencepiece_model_is_kept_as_its_bytes(run):
     run.commit("finetune", 0)
-    encoder = EncoderFiles("albert", {}, tiny_model(), None)
+    encoder = EncoderFiles("albert", {}, Vocab(tiny_model()), None)
     assert run.write(replace(SHARED, encoder=encoder))["encoder"]["vocab"] == "encoder/spiece.model"
     assert run.open().read("encoder/spiece.model") == tiny_model()
 
@@ -280,3 +281,15 @@ def test_an_ensemble_that_is_cut_short_is_none(run):
             run.directory, config, SHARED, LABELS, run.specs, records, summary, OOF, None, silent_stage()
         )
     assert not (run.directory / "ensemble").exists("manifest.json")
+
+
+def test_a_folding_that_is_not_the_usual_one_is_written_and_takes_a_newer_raytrain(run):
+    run.commit("finetune", 0)
+    usual = run.write()
+    assert usual["schema_version"] < 7 and "folding" not in usual["encoder"]
+    assert run.open().encoder.folding.folding == LOWERED
+    cased = replace(SHARED.encoder, vocab=Vocab(VOCAB, Folding(False, True)))
+    manifest = run.write(replace(SHARED, encoder=cased))
+    assert manifest["schema_version"] == 7
+    assert manifest["encoder"]["folding"] == {"lower": False, "strip_accents": True, "splits_chinese": True}
+    assert run.open().encoder.folding.folding == Folding(False, True)

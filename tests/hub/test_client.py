@@ -180,10 +180,21 @@ def test_a_ref_says_to_others_where_the_branch_was(hub, monkeypatch):
         (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
         (PermissionError(errno.EACCES, "Permission denied"), "cannot be used: Permission denied"),
         (ConnectionResetError("reset"), "cannot be reached: reset"),
-        (RuntimeError(""), "cannot be reached: RuntimeError"),
+        (RuntimeError("lost"), "cannot be fetched: unforeseen RuntimeError: lost"),
+        (AssertionError(), "cannot be fetched: unforeseen AssertionError: AssertionError"),
+        (ZeroDivisionError("by zero"), "unforeseen ZeroDivisionError"),
     ],
 )
 def test_what_the_system_says_is_told_with_advice(tmp_path, error, told):
     found = tell_failure(error, HubAddress("org", "encoder"), "http://127.0.0.1:9", tmp_path)
     assert told in str(found) and found.problems
     assert is_passing(error) is isinstance(error, ConnectionError)
+
+
+def test_a_wrong_call_of_ours_is_told_with_its_line(hub, monkeypatch):
+    one = client()
+    with monkeypatch.context() as broken:
+        broken.setattr("raytrain.hub.client._counting", lambda: None)  # which is called with one
+        message = refused(one.fetch, COMMIT, "config.json", lambda done: None)
+    assert "unforeseen TypeError at " in message and "raytrain/hub/client.py:" in message
+    assert "no fault of the network" in message and "cannot be reached" not in message

@@ -21,7 +21,7 @@ from encoder_checkpoints import (
 from reference_encoder import hidden_states
 
 from raytrain.errors import CheckpointError
-from raytrain.text.vocab import SPECIAL_TOKENS
+from raytrain.text.vocab import SPECIAL_TOKENS, Vocab
 from raytrain.network.encoders import build_transformer
 from raytrain.network.layers import DropoutSeed
 from raytrain.network.weights import (
@@ -310,10 +310,10 @@ def test_a_saved_encoder_is_read_bit_for_bit(encoder_config, vocab, tmp_path, ki
 
         config["vocab_size"] = len(SentencePieceTokenizer(own))
     saved = transformer_of(kind, config, seed=3)
-    save_encoder(tmp_path / "saved", saved, config, own)
+    save_encoder(tmp_path / "saved", saved, config, Vocab(own))
     encoder, transformer, unread = load_directory(tmp_path / "saved")
     assert unread == []
-    assert (encoder.kind, encoder.vocab) == (kind, own)
+    assert (encoder.kind, encoder.vocab) == (kind, Vocab(own))
     assert {key: encoder.config[key] for key in config} == config
     for name, variable in named_variables(transformer).items():
         np.testing.assert_array_equal(variable.numpy(), named_variables(saved)[name].numpy(), err_msg=name)
@@ -324,7 +324,7 @@ def test_saving_never_replaces_a_directory(encoder_config, tmp_path):
     (tmp_path / "saved").mkdir()
     config = encoder_config("albert")
     with pytest.raises(CheckpointError, match="exists already"):
-        save_encoder(tmp_path / "saved", transformer_of("albert", config), config, SPECIAL_TOKENS)
+        save_encoder(tmp_path / "saved", transformer_of("albert", config), config, Vocab(SPECIAL_TOKENS))
     assert [path.name for path in tmp_path.iterdir()] == ["saved"]
 
 

@@ -9,7 +9,7 @@ from raytrain.errors import CheckpointError
 from raytrain.pretrained.directory import read_encoder, untrained_mini
 from raytrain.pretrained.zoo import MINI
 from raytrain.text.sentencepiece import SentencePieceTokenizer
-from raytrain.text.vocab import SPECIAL_TOKENS
+from raytrain.text.vocab import SPECIAL_TOKENS, Folding, Vocab
 
 REAL = Path(__file__).parents[3] / "shared/checkpoints/albert_tiny_zh"
 VOCAB = [*SPECIAL_TOKENS, "天", "气", "好"]
@@ -43,7 +43,7 @@ def problems_of(directory, pretrained=True, maxlen=16):
 
 def test_directory_reads(tmp_path):
     encoder = read_encoder(str(write_encoder(tmp_path / "bert")), pretrained=True, maxlen=16)
-    assert (encoder.kind, encoder.config, encoder.vocab) == ("bert", CONFIG, VOCAB)
+    assert (encoder.kind, encoder.config, encoder.vocab) == ("bert", CONFIG, Vocab(VOCAB))
     assert encoder.weights == str(tmp_path / "bert/bert_model.ckpt")
 
 
@@ -55,7 +55,7 @@ def test_albert_is_known_by_its_config(tmp_path, changes):
 def test_untrained_encoder_needs_no_weights(tmp_path):
     encoder = read_encoder(str(write_encoder(tmp_path, weights=False)), pretrained=False, maxlen=16)
     assert encoder.weights is None
-    assert encoder.vocab == VOCAB
+    assert encoder.vocab == Vocab(VOCAB)
 
 
 def test_untrained_encoder_leaves_weights_that_are_there(tmp_path):
@@ -84,7 +84,7 @@ def test_names_of_googles_albert_archives(tmp_path):
 def test_home_is_expanded(tmp_path, monkeypatch):
     write_encoder(tmp_path / "bert")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert read_encoder("~/bert", True, 16).vocab == VOCAB
+    assert read_encoder("~/bert", True, 16).vocab == Vocab(VOCAB)
 
 
 def test_missing_directory_says_what_is_expected(tmp_path):
@@ -142,7 +142,7 @@ def write_hugging_face(directory, **changes):
 
 def test_hugging_faces_directory_reads(tmp_path):
     encoder = read_encoder(str(write_hugging_face(tmp_path)), True, 16)
-    assert (encoder.kind, encoder.vocab) == ("bert", VOCAB)
+    assert (encoder.kind, encoder.vocab) == ("bert", Vocab(VOCAB))
     assert encoder.weights == str(tmp_path / "model.safetensors")
     assert {path.name for path in encoder.files} == {"config.json", "vocab.txt", "model.safetensors"}
 
@@ -205,7 +205,7 @@ def test_sentencepiece_is_read_as_bytes(tmp_path):
     (tmp_path / "vocab.txt").unlink()
     (tmp_path / "30k-clean.model").write_bytes(tiny_model())
     (tmp_path / "30k-clean.vocab").write_text("the same for people")
-    assert read_encoder(str(tmp_path), True, 16).vocab == tiny_model()
+    assert read_encoder(str(tmp_path), True, 16).vocab == Vocab(tiny_model())
 
 
 def test_a_sentencepiece_model_of_another_size_is_told(tmp_path):
@@ -227,8 +227,8 @@ def test_of_the_first_albert_zh_the_embedding_is_as_wide_as_the_layers(tmp_path)
 
 
 def test_untrained_mini_fits_the_vocabulary_and_the_texts():
-    encoder = untrained_mini(VOCAB, maxlen=600)
-    assert (encoder.kind, encoder.vocab, encoder.weights) == ("albert", VOCAB, None)
+    encoder = untrained_mini(Vocab(VOCAB), maxlen=600)
+    assert (encoder.kind, encoder.vocab, encoder.weights) == ("albert", Vocab(VOCAB), None)
     assert encoder.config["vocab_size"] == len(VOCAB)
     assert encoder.config["max_position_embeddings"] == 600
 
@@ -238,11 +238,11 @@ def test_mini_comes_with_the_package():
     assert (mini.kind, mini.config["num_hidden_layers"], mini.config["hidden_size"]) == ("albert", 4, 312)
     assert mini.weights == str(MINI / "model.safetensors")
     assert {path.name for path in mini.files} == {path.name for path in MINI.iterdir()}
-    assert len(mini.vocab) == mini.config["vocab_size"] == 7892
+    assert len(mini.vocab.tokens) == mini.config["vocab_size"] == 7892
 
 
 def test_untrained_mini_is_an_encoder_that_can_be_read_back(tmp_path):
-    mini = untrained_mini(VOCAB, maxlen=32)
+    mini = untrained_mini(Vocab(VOCAB), maxlen=32)
     write_encoder(tmp_path, weights=False, **mini.config)
     assert dataclasses.replace(read_encoder(str(tmp_path), False, 32), files=()) == mini
 
@@ -252,8 +252,8 @@ def test_shape_and_vocabulary_of_a_real_checkpoint():
     encoder = read_encoder(str(REAL), pretrained=False, maxlen=512)
     assert encoder.kind == "albert"
     assert encoder.config["hidden_size"] == 312
-    assert len(encoder.vocab) == encoder.config["vocab_size"] == 21128
-    assert [encoder.vocab[i] for i in (0, 100, 101, 102, 103)] == list(SPECIAL_TOKENS)
+    assert len(encoder.vocab.tokens) == encoder.config["vocab_size"] == 21128
+    assert [encoder.vocab.tokens[i] for i in (0, 100, 101, 102, 103)] == list(SPECIAL_TOKENS)
 
 
 def test_directories_below_are_named_where_there_are_several(tmp_path):
@@ -277,3 +277,41 @@ def test_shards_are_among_the_files_that_are_hashed(tmp_path):
     (directory / "pytorch_model.bin.index.json").write_text('{"weight_map": {"x": "a.bin"}}')
     encoder = read_encoder(str(directory), pretrained=True, maxlen=16)
     assert [path.name for path in encoder.files][-2:] == ["pytorch_model.bin.index.json", "a.bin"]
+
+
+def test_a_config_of_the_tokenizer_is_read_and_is_no_encoder_s(tmp_path):
+    write_encoder(tmp_path, vocab=[*SPECIAL_TOKENS, "天", "Ab", "ab"])
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    encoder = read_encoder(str(tmp_path), True, 16)
+    assert encoder.vocab.folding == Folding(False, False)
+    assert "tokenizer_config.json" not in {path.name for path in encoder.files}
+    (tmp_path / "bert_config.json").unlink()
+    assert any("found none" in problem for problem in problems_of(tmp_path))
+
+
+def test_what_is_wrong_of_the_tokenizer_comes_with_all_else(tmp_path):
+    write_encoder(tmp_path, hidden_size=9)
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": 3}')
+    text = "\n".join(problems_of(tmp_path))
+    assert "do_lower_case, found 3" in text and "hidden_size 9" in text
+
+
+def test_a_tokenizer_json_alone_has_the_vocabulary(tmp_path):
+    write_encoder(tmp_path)
+    vocab = {token: number for number, token in enumerate(VOCAB)}
+    whole = {
+        "normalizer": {"type": "BertNormalizer", "lowercase": True},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "model": {"type": "WordPiece", "vocab": vocab},
+    }
+    (tmp_path / "tokenizer.json").write_text(json.dumps(whole))
+    beside = read_encoder(str(tmp_path), True, 16)
+    assert "tokenizer.json" not in {path.name for path in beside.files}
+    (tmp_path / "vocab.txt").unlink()
+    alone = read_encoder(str(tmp_path), True, 16)
+    assert alone.vocab == beside.vocab == Vocab(VOCAB)
+    assert "tokenizer.json" in {path.name for path in alone.files}
+    (tmp_path / "tokenizer.json").write_text(json.dumps({**whole, "model": {"type": "BPE", "vocab": vocab}}))
+    assert any("found 'BPE'" in problem for problem in problems_of(tmp_path))
+    (tmp_path / "tokenizer.json").unlink()
+    assert "expected one file vocab*.txt or *.model or tokenizer.json, found none" in problems_of(tmp_path)

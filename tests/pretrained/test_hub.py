@@ -5,6 +5,9 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -325,3 +328,45 @@ def test_nothing_of_the_hub_is_imported_before_it_is_needed():
     )
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def assert_whole(hub, home, directories):
+    """One checkpoint, fetched once, with nothing half done beside it."""
+    [directory] = {*directories}
+    assert contents(directory) == FILES and directory == home / "hf--org--encoder"
+    record = json.loads((home / "hf--org--encoder.json").read_text())
+    assert record["revision"] == COMMIT and set(record["files"]) == set(FILES)
+    left = {path.name for path in home.iterdir()}
+    assert left - {"hf--org--encoder.lock"} == {"hf--org--encoder", "hf--org--encoder.json"}
+    bodies = [path for method, path, _ in hub.requests if method == "GET" and path.startswith("/cdn/")]
+    assert len(bodies) == 1
+
+
+def test_threads_that_fetch_the_same_end_with_one_whole_checkpoint(hub, home):
+    begin = threading.Barrier(4)
+
+    def fetch(_):
+        begin.wait()
+        return fetched()[0]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert_whole(hub, home, list(pool.map(fetch, range(4))))
+
+
+def test_processes_that_fetch_the_same_end_with_one_whole_checkpoint(hub, home):
+    script = (
+        "from rich.console import Console\n"
+        "from raytrain.pretrained.hub import fetch_hub, read_hub_address\n"
+        "print(fetch_hub(read_hub_address('hf:org/encoder'), Console(stderr=True)))"
+    )
+    command = [sys.executable, "-c", script]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    answers = [process.communicate()[0].strip() for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0]
+    assert_whole(hub, home, [Path(answer) for answer in answers])
+
+
+def test_a_config_of_a_tokenizer_is_no_vocabulary(hub):
+    files = {"config.json": b"{}", "tokenizer_config.json": b"{}", "model.safetensors": WEIGHTS}
+    hub.repositories["org/encoder"][COMMIT] = files
+    assert "expected vocab.txt, tokenizer.json or a *.model of SentencePiece, found none" in refused()

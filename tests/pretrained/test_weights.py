@@ -406,3 +406,25 @@ def test_a_real_encoder_in_other_files_is_the_same(tmp_path, form):
     expected = transformer_of(original.kind, original.config)
     load_weights(expected, open_weights(original.kind, original.weights))
     np.testing.assert_array_equal(run(transformer), run(expected))
+
+
+@pytest.mark.parametrize("said", [{}, {"use_task_id": False}])
+def test_an_ernie_whose_config_leaves_out_its_tasks_loads_without_them(encoder_config, vocab, tmp_path, said):
+    """As in transformers, where `use_task_id` is false unless it is said."""
+    config = {key: value for key, value in encoder_config("ernie").items() if key != "use_task_id"} | said
+    arrays = random_arrays(transformer_of("ernie", config))
+    tasks = draw({"bert/embeddings/task_type_embeddings": (3, 8)})
+    encoder, transformer, unread = load_directory(
+        write_directory(tmp_path / "x", config, vocab, arrays | tasks)
+    )
+    assert (encoder.kind, unread) == ("ernie", list(tasks))
+    for name, variable in named_variables(transformer).items():
+        np.testing.assert_array_equal(variable.numpy(), arrays[name], err_msg=name)
+
+
+def test_a_bert_has_no_tasks_to_leave_out(encoder_config, vocab, tmp_path):
+    config = encoder_config("bert")
+    arrays = random_arrays(transformer_of("bert", config))
+    tasks = draw({"bert/embeddings/task_type_embeddings": (3, 8)})
+    with pytest.raises(CheckpointError, match="task_type_embeddings"):
+        load_directory(write_directory(tmp_path / "x", config, vocab, arrays | tasks))

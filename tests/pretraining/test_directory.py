@@ -12,6 +12,7 @@ from encoder_checkpoints import KINDS, draw, load_directory, run
 from safetensors import safe_open
 from tiny_pretraining import VOCAB, encoder_config, settings
 
+from raytrain.text.vocab import Folding, Vocab
 from raytrain.errors import ArtifactError, CheckpointError
 from raytrain.kinds import KINDS as KINDS_TABLE
 from raytrain.pretrained.directory import read_encoder
@@ -44,7 +45,7 @@ def model_of(kind):
 def written(request, tmp_path_factory):
     directory = tmp_path_factory.mktemp("run")
     model, arrays = model_of(request.param)
-    write_encoders(Directory(directory), model, VOCAB)
+    write_encoders(Directory(directory), model, Vocab(VOCAB))
     return directory, model, arrays
 
 
@@ -52,7 +53,7 @@ def written(request, tmp_path_factory):
 def test_read_back_it_has_the_same_hidden_states(written, layout):
     directory, model, _ = written
     encoder, transformer, unread = load_directory(directory / layout)
-    assert encoder.kind == model.kind and list(encoder.vocab) == VOCAB
+    assert encoder.kind == model.kind and encoder.vocab == Vocab(VOCAB)
     np.testing.assert_array_equal(run(transformer), run(model.transformer))
     assert sorted(unread) == sorted(model.head.variables_by_name())
 
@@ -122,6 +123,16 @@ def test_what_hugging_face_asks_of_a_config_is_said(written):
     assert {key: config[key] for key in model.config} == model.config
 
 
+@pytest.mark.parametrize("parts", [(False, False), (True, False), (False, True, False)])
+def test_how_texts_are_folded_is_written_with_the_vocabulary(tmp_path, parts):
+    folding = Folding(*parts)
+    write_encoders(Directory(tmp_path), model_of("bert")[0], Vocab(VOCAB, folding))
+    for layout in (ENCODER, GOOGLE):
+        assert read_encoder(str(tmp_path / layout), True, 32).vocab == Vocab(VOCAB, folding)
+    said = json.loads((tmp_path / ENCODER / "tokenizer_config.json").read_text())
+    assert (said["do_lower_case"], said["tokenizer_class"]) == (folding.lower, "BertTokenizer")
+
+
 def test_a_config_without_rates_and_epsilon_is_completed():
     config = {"hidden_size": 8, "hidden_dropout_prob": None, "dtype": "float16", "transformers_version": "5"}
     said = hugging_face_config("albert", config)
@@ -131,7 +142,7 @@ def test_a_config_without_rates_and_epsilon_is_completed():
 
 def test_a_second_writing_takes_the_place_of_the_first(written):
     directory, model, _ = written
-    write_encoders(Directory(directory), model, VOCAB)
+    write_encoders(Directory(directory), model, Vocab(VOCAB))
     assert {path.name for path in directory.iterdir()} == {ENCODER, GOOGLE}
 
 

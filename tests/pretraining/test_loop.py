@@ -10,6 +10,7 @@ from encoder_checkpoints import KINDS
 from tiny_pretraining import VOCAB, encoder_config, make_lines, settings, special, texts_from
 from tiny_run import silent_stage
 
+from raytrain.text.vocab import Vocab
 from raytrain.devices import set_precision
 from raytrain.errors import RaytrainError
 from raytrain.pretraining.lines import HeldBack
@@ -23,7 +24,7 @@ from raytrain.storage.directory import Directory
 @pytest.fixture(scope="module")
 def sequences(tmp_path_factory):
     directory, lines = Directory(tmp_path_factory.mktemp("sequences")), make_lines(80)
-    held, encoding = HeldBack(0.2, 1000, len(lines)), Encoding(VOCAB, special(), 32, with_words=True)
+    held, encoding = HeldBack(0.2, 1000, len(lines)), Encoding(Vocab(VOCAB), special(), 32, with_words=True)
     write_sequences(directory, "this", texts_from(lines), held, encoding, silent_stage(), 32 * 8)
     return Sequences(directory, 0)
 

@@ -12,8 +12,9 @@ from raytrain.pretraining.pieces import BEGINS, Encoding
 from raytrain.pretraining.sequences import INDEX, Sequences, read_index, shard_name, write_sequences
 from raytrain.stages import Stage
 from raytrain.storage.directory import Directory
+from raytrain.text.vocab import Vocab
 
-ENCODING = Encoding(VOCAB, special(), 32, with_words=True)
+ENCODING = Encoding(Vocab(VOCAB), special(), 32, with_words=True)
 
 
 def write(directory, lines, share=0.0, identity="this", **options):

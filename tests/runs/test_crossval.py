@@ -33,6 +33,7 @@ from raytrain.ensemble.files import PredictedRows
 from raytrain.errors import ArtifactError, ClusterError, ConfigError, FoldError
 from raytrain.folds.hidden_states import HiddenStates
 from raytrain.text.sentencepiece import SentencePieceTokenizer
+from raytrain.text.vocab import Vocab
 
 pytestmark = pytest.mark.slow
 
@@ -347,7 +348,7 @@ def write_archive(path, kind, config, vocab):
     from raytrain.network.weights import save_encoder
 
     folder = path.parent / "unpacked" / path.name
-    save_encoder(folder, build_transformer("albert", config, 7, DropoutSeed()), config, vocab)
+    save_encoder(folder, build_transformer("albert", config, 7, DropoutSeed()), config, Vocab(vocab))
     shutil.make_archive(str(path), kind, folder.parent, folder.name)
 
 

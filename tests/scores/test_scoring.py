@@ -11,6 +11,7 @@ from raytrain.scores.oof import assemble_oof, mean_oof, oof_table, score_oof
 from raytrain.scores.scoring import SCORINGS, ClassScoring, TagScoring
 from raytrain.storage.files import parquet_bytes, read_parquet
 from raytrain.tasks import ARCHITECTURES, TASK_METRICS
+from raytrain.text.vocab import Vocab
 from raytrain.text.windows import encode_windows, tag_windows
 
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"我在北京大学"]
@@ -21,7 +22,7 @@ TAGS = [0, 0, 1, 2, 1, 2, 0, 0, 0, 0, 0, 0]
 
 @pytest.fixture(scope="module")
 def scoring():
-    windows = encode_windows(TEXTS, VOCAB, 16, with_words=False)[1]
+    windows = encode_windows(TEXTS, Vocab(VOCAB), 16, with_words=False)[1]
     return TagScoring(NAMES, tag_windows(windows, np.array(TAGS, np.int32), NAMES))
 
 
@@ -110,7 +111,7 @@ def test_perfect_emissions_have_perfect_scores(scoring):
 
 def test_a_text_without_characters_has_no_tags_and_costs_no_other_its_own():
     texts = ["我在", "", "北京"]
-    windows = encode_windows(texts, VOCAB, 16, with_words=False)[1]
+    windows = encode_windows(texts, Vocab(VOCAB), 16, with_words=False)[1]
     own = TagScoring(NAMES, tag_windows(windows, np.array([0, 0, 1, 2], np.int32), NAMES))
     emissions = [9.0 * np.eye(3)[[0, 0]], np.zeros((0, 3)), 9.0 * np.eye(3)[[1, 2]]]
     table = pa.table({"row": [0, 1, 2], "emissions": [part.reshape(-1) for part in emissions]})

@@ -6,6 +6,7 @@ from raytrain.scores import tagging
 from raytrain.scores.decoding import Transitions, best_tags, no_transitions, weigh
 from raytrain.scores.tagging import find_and_count, find_tagged, transitions_of
 from raytrain.text.ragged import bounds_of
+from raytrain.text.vocab import Vocab
 from raytrain.text.windows import encode_windows, tag_windows
 
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"我在北京大学见了他", "2019", "covid"]
@@ -15,7 +16,7 @@ TEXTS = ["我在 北京大学", "", "他2019见covid了"]
 
 @pytest.fixture(scope="module")
 def windows():
-    return encode_windows(TEXTS, VOCAB, 6, with_words=False)[1]
+    return encode_windows(TEXTS, Vocab(VOCAB), 6, with_words=False)[1]
 
 
 def sure_of(tags, scale=9.0):

@@ -20,6 +20,7 @@ from raytrain.storage.directory import Directory
 from raytrain.sweep import trial
 from raytrain.sweep.space import with_point
 from raytrain.sweep.trial import TrialBasis, fold_report, input_key, run_trial, trial_specs
+from raytrain.text.vocab import Vocab
 
 CORPUS = Corpus(
     pa.table(
@@ -43,7 +44,7 @@ SHAPE = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 2, "voc
 def basis(tmp_path):
     def make(*overrides, weights=None):
         config = config_of("folds.num_folds=4", *overrides)
-        encoder = EncoderFiles("bert", SHAPE, [], weights)
+        encoder = EncoderFiles("bert", SHAPE, Vocab(()), weights)
         shared = Shared(encoder, pa.table({}), None, ["停水"], np.zeros((3, 6), np.float32), {})
         folds = Folds(np.array([[0, 1, 2, 3, 0, 1, 2, 3]]))
         plan = Plan(Directory(tmp_path / "run"), config, CORPUS, folds, shared, None, {}, "weights", {})

@@ -13,7 +13,7 @@ from sentencepiece_model import tiny_model
 
 from raytrain.text.encode import build_features, encode_texts, join_encoded
 from raytrain.text.rows import cut_rows, most_tokens, truncated_lengths
-from raytrain.text.vocab import SPECIAL_TOKENS
+from raytrain.text.vocab import SPECIAL_TOKENS, Folding, Vocab
 from raytrain.text.wordpiece import build_tokenizer
 from raytrain.text.words import FIRST_WORD, UNKNOWN_WORD, build_segmenter
 
@@ -41,7 +41,7 @@ short_texts = st.text("中国人我爱年天气很好，! 2019ab😀\u200b", max
 
 
 def encode(texts, pairs=None, maxlen=32, with_words=True, user_dict=None, truncate="head", windows=1):
-    return encode_texts(texts, pairs, VOCAB, maxlen, with_words, user_dict, truncate, windows)
+    return encode_texts(texts, pairs, Vocab(VOCAB), maxlen, with_words, user_dict, truncate, windows)
 
 
 def words_of(text, **kwargs):
@@ -240,7 +240,8 @@ def test_a_long_text_keeps_its_ends_with_the_words_that_they_have_in_the_whole(t
 def test_pieces_of_sentencepiece_keep_their_words_too(text, truncate):
     """Some of them share a character, some stand for none."""
     whole, cut = (
-        rows_of(encode_texts([text], None, tiny_model(), maxlen, True, None, truncate)) for maxlen in (99, 9)
+        rows_of(encode_texts([text], None, Vocab(tiny_model()), maxlen, True, None, truncate))
+        for maxlen in (99, 9)
     )
     places = kept_places(len(whole[0]) - 2, 7, truncate)
     assert cut[0][1:-1] == [whole[0][1 + place] for place in places]
@@ -341,7 +342,7 @@ def cut_alone(segmenter, text):
 
 def encode_one_by_one(texts, pairs, maxlen, user_dict):
     """Ids, words and counts by a plain loop over texts, tokens and jieba's words."""
-    tokenizer, segmenter = build_tokenizer(VOCAB), build_segmenter(user_dict)
+    tokenizer, segmenter = build_tokenizer(Vocab(VOCAB)), build_segmenter(user_dict)
     rows, index, counts = [], {}, Counter()
     for parts in zip(texts, pairs, strict=True) if pairs else zip(texts, strict=True):
         encodings = [tokenizer.encode(part, add_special_tokens=False) for part in parts]
@@ -421,3 +422,13 @@ def test_features_without_words_have_padding_for_words():
 def test_features_are_typed_as_written():
     table = build_features(encode(["中国"]), [])
     assert [str(field.type.value_type) for field in table.schema] == ["int32", "int8", "int32"]
+
+
+def test_the_words_are_the_same_whatever_the_tokens_case():
+    """Words have a vocabulary of their own, in lower case."""
+    texts, own = ["OK天气很好ok", "中国OK"], [*VOCAB, "OK"]
+    lowered = encode_texts(texts, None, Vocab(own), 32, True)
+    kept = encode_texts(texts, None, Vocab(own, Folding(False, False)), 32, True)
+    assert kept.token_ids[1] == own.index("OK") and lowered.token_ids[1] == own.index("ok")
+    assert kept.words == lowered.words and "ok" in kept.words
+    np.testing.assert_array_equal(kept.word_ids, lowered.word_ids)

@@ -1,4 +1,5 @@
 import io
+import itertools
 import unicodedata
 
 import numpy as np
@@ -10,6 +11,7 @@ from sentencepiece_model import ENGLISH, tiny_model
 
 from raytrain.errors import CheckpointError
 from raytrain.text.sentencepiece import SentencePieceTokenizer, fold
+from raytrain.text.vocab import Folding
 
 TEXTS = [
     *ENGLISH,
@@ -148,3 +150,23 @@ def test_missing_special_pieces_are_listed():
     with pytest.raises(CheckpointError) as caught:
         SentencePieceTokenizer(model.getvalue())
     assert len(caught.value.problems) == 3
+
+
+@pytest.mark.parametrize("folding", [Folding(*parts) for parts in itertools.product((True, False), repeat=2)])
+@given(text=st.text(max_size=9) | st.text("aİΣé e\u0301\u3000ﬁ店", max_size=9))
+def test_what_is_not_folded_is_kept_and_every_character_has_its_place(folding, text):
+    """As transformers' AlbertTokenizer: `keep_accents`, `do_lower_case`."""
+    folded, origin = fold(text, folding)
+    expected = " ".join(text.split())
+    if folding.strip_accents:
+        expected = unicodedata.normalize("NFKD", expected)
+        expected = "".join(char for char in expected if not unicodedata.combining(char))
+    assert folded == (expected.lower() if folding.lower else expected)
+    assert len(origin) == len(folded) + 1 and origin == sorted(origin)
+    assert set(origin) <= set(range(len(text) + 1))
+
+
+def test_a_model_with_capitals_gives_other_pieces(tokenizer):
+    kept = SentencePieceTokenizer(tiny_model(), Folding(False, False))
+    assert kept.tokenize(["the shop"]).ids.tolist() == tokenizer.tokenize(["The shop"]).ids.tolist()
+    assert kept.tokenize(["The shop"]).ids.tolist() != tokenizer.tokenize(["The shop"]).ids.tolist()

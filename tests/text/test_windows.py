@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from raytrain.corpus.tags import find_spans
 from raytrain.text.encode import encode_texts
 from raytrain.text.ragged import bounds_of
+from raytrain.text.vocab import Vocab
 from raytrain.text.windows import cut_windows, encode_windows, tag_windows
 from raytrain.text.wordpiece import Tokens
 
@@ -100,8 +101,8 @@ def test_some_texts_windows_join_to_these_texts():
 
 def test_short_texts_are_encoded_as_a_classifier_has_them():
     texts = ["我在北京大学", "", "他covid了"]
-    encoded, windows = encode_windows(texts, VOCAB, 16, with_words=True)
-    expected = encode_texts(texts, None, VOCAB, 16, with_words=True)
+    encoded, windows = encode_windows(texts, Vocab(VOCAB), 16, with_words=True)
+    expected = encode_texts(texts, None, Vocab(VOCAB), 16, with_words=True)
     for name in ("offsets", "token_ids", "segment_ids", "word_ids"):
         np.testing.assert_array_equal(getattr(encoded, name), getattr(expected, name))
     assert encoded.words == expected.words and encoded.counts == expected.counts
@@ -110,8 +111,8 @@ def test_short_texts_are_encoded_as_a_classifier_has_them():
 
 def test_each_window_is_a_row_with_its_own_tokens_and_their_words():
     text = "我在北京大学见了他" * 3
-    encoded, windows = encode_windows([text, "我"], VOCAB, 8, with_words=True)
-    whole = encode_texts([text], None, VOCAB, 64, with_words=True)
+    encoded, windows = encode_windows([text, "我"], Vocab(VOCAB), 8, with_words=True)
+    whole = encode_texts([text], None, Vocab(VOCAB), 64, with_words=True)
     assert len(windows) == len(encoded.offsets) - 1 > 4
     for number, (row, first, size) in enumerate(
         zip(windows.rows, windows.firsts, windows.sizes, strict=True)
@@ -130,7 +131,7 @@ def tagged(text, spans):
     for start, end, kind in spans:
         tags[start:end] = 2 * kind + 2
         tags[start] -= 1
-    _, windows = encode_windows([text], VOCAB, 64, with_words=False)
+    _, windows = encode_windows([text], Vocab(VOCAB), 64, with_words=False)
     return tag_windows(windows, tags, NAMES)
 
 

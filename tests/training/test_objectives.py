@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 
 from plain_settings import plain_settings
 
+from raytrain.text.vocab import Vocab
 from raytrain.text.batches import FeatureRows
 from raytrain.scores.classes import score_proba
 from raytrain.scores.decoding import no_transitions, weigh
@@ -33,7 +34,7 @@ TRAIN_TEXTS = 12
 def corpus(vocab, sentences):
     """Texts of one to three windows in which 停水 is a place, as features and tagged windows."""
     texts = [*sentences, "停水", "网传停水，停水了", *sentences[::-1], "停水的消息", "明天停水"]
-    encoded, windows = encode_windows(texts, vocab, 12, with_words=True)
+    encoded, windows = encode_windows(texts, Vocab(vocab), 12, with_words=True)
     tags = np.concatenate([np.zeros(len(text), np.int32) for text in texts])
     joined = "\n".join(texts)
     for place in (i for i in range(len(joined)) if joined.startswith("停水", i)):

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from plain_settings import plain_settings
 
+from raytrain.text.vocab import Vocab
 from raytrain.text.batches import FeatureRows
 from raytrain.devices import set_precision
 from raytrain.text.encode import build_features
@@ -44,7 +45,7 @@ def corpus(vocab):
             text[place : place + 2], tag[place : place + 2] = characters[:2], [1, 2]
         texts.append("".join(text))
         tags.append(tag)
-    encoded, windows = encode_windows(texts, vocab, 20, with_words=True)
+    encoded, windows = encode_windows(texts, Vocab(vocab), 20, with_words=True)
     return build_features(encoded, []), tag_windows(windows, np.concatenate(tags), TAGS)
 
 

@@ -1,0 +1,133 @@
+"""A vocabulary's files as others wrote them, and what files beside it say of how texts are folded for it."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from raytrain.text.tokenizer_json import parse_tokenizer
+from raytrain.text.vocab import Folding, Vocab, parse_vocab
+
+CONFIG = "tokenizer_config.json"
+WHOLE = "tokenizer.json"
+_MOST_BYTES = 256 << 20  # it is read whole
+_IS_CASED = re.compile(r"^(?!\[.*\]$)(?!<.*>$).*[A-Z]")
+_IS_SMALL = re.compile(r"^(?:##)?[a-z]")
+_FEW_CASED = 0.02
+# The names of a folding's parts in a tokenizer_config.json and in a tokenizer.json's normalizer.
+_IN_CONFIG = {
+    "lower": "do_lower_case",
+    "strip_accents": "strip_accents",
+    "splits_chinese": "tokenize_chinese_chars",
+}
+_IN_NORMALIZER = {
+    "lower": "lowercase",
+    "strip_accents": "strip_accents",
+    "splits_chinese": "handle_chinese_chars",
+}
+
+
+def read_vocab(path: Path, problems: list[str], notes: list[str]) -> Vocab:
+    """Reads a vocabulary and its folding.
+
+    The folding is that of transformers' BertTokenizer: `do_lower_case`, `strip_accents` and
+    `tokenize_chinese_chars` of a tokenizer_config.json beside it. Where that says no `do_lower_case`, a
+    tokenizer.json's normalizer is asked, and where nothing is said, texts are lower-cased. Accents go where
+    texts are lower-cased, unless it is said otherwise.
+
+    Args:
+        path: A vocab.txt, the *.model of SentencePiece, or a tokenizer.json, which holds a vocabulary, too.
+        problems: Takes what cannot be read.
+        notes: Takes what a person is to know.
+    """
+    config = _read_object(path.parent / CONFIG, problems) or {}
+    if path.name == WHOLE:
+        return _read_whole(path, config, problems, notes)
+    try:
+        tokens = parse_vocab(path.name, path.read_bytes()).tokens
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{path.name}: not readable as UTF-8: {error}")
+        return Vocab(())
+    if isinstance(tokens, bytes):
+        return Vocab(tokens, _folding_of_pieces(config, problems))
+    whole = _read_object(path.parent / WHOLE, []) or {}
+    normalizer = whole.get("normalizer")
+    return Vocab(tokens, find_folding(tokens, config, normalizer, problems, notes))
+
+
+def _read_whole(path: Path, config: dict[str, Any], problems: list[str], notes: list[str]) -> Vocab:
+    whole = _read_object(path, problems)
+    if whole is None:
+        return Vocab(())
+    unfit: list[str] = []
+    tokens = parse_tokenizer(whole, unfit)
+    problems += [f"{path.name}: {problem}" for problem in unfit]
+    if not tokens:
+        return Vocab(())
+    return Vocab(tokens, find_folding(tokens, config, whole.get("normalizer"), problems, notes))
+
+
+def _read_object(path: Path, problems: list[str]) -> dict[str, Any] | None:
+    """A JSON object; None where there is no file, or another content."""
+    if not path.is_file():
+        return None
+    try:
+        if (size := path.stat().st_size) > _MOST_BYTES:
+            raise ValueError(f"expected {_MOST_BYTES:,} bytes at most, found {size:,}")
+        value = json.loads(path.read_bytes())
+        if not isinstance(value, dict):
+            raise ValueError(f"expected an object, found a {type(value).__name__}")
+    except (OSError, ValueError, RecursionError) as error:
+        problems.append(f"{path.name}: not readable as JSON: {error}")
+        return None
+    return value
+
+
+def find_folding(
+    tokens: Sequence[str], config: dict[str, Any], normalizer: Any, problems: list[str], notes: list[str]
+) -> Folding:
+    """The folding of a WordPiece vocabulary.
+
+    Args:
+        tokens: The vocabulary.
+        config: Of a tokenizer_config.json.
+        normalizer: Of a tokenizer.json.
+        problems: Takes what cannot be meant.
+        notes: Takes what a person is to know.
+    """
+    said: dict[str, bool] = {}
+    if config.get("do_lower_case") is None and isinstance(normalizer, dict):
+        said = _said(normalizer, _IN_NORMALIZER, f"{WHOLE}: normalizer", problems)
+    said |= _said(config, _IN_CONFIG, CONFIG, problems)
+    cased = sum(_IS_CASED.search(token) is not None for token in tokens)
+    if "lower" not in said and cased > _FEW_CASED * len(tokens):
+        problems.append(
+            f"expected do_lower_case in {CONFIG}, found none beside a vocabulary with {cased:,} tokens with "
+            f'capitals; write {{"do_lower_case": false}} there if it was trained on texts with capitals'
+        )
+    if said.get("lower") is False and not cased and any(map(_IS_SMALL.search, tokens)):
+        # Hugging Face's config of the lower-cased bert-base-chinese says so.
+        notes.append(
+            "do_lower_case is false, but the vocabulary has small letters and no capitals: texts are "
+            "lower-cased, else every word with a capital were unknown"
+        )
+        said = {key: value for key, value in said.items() if key == "splits_chinese"}
+    lower = said.get("lower", True)
+    return Folding(lower, said.get("strip_accents", lower), said.get("splits_chinese", True))
+
+
+def _folding_of_pieces(config: dict[str, Any], problems: list[str]) -> Folding:
+    """Of SentencePiece: as transformers' AlbertTokenizer."""
+    names = {"lower": "do_lower_case", "keeps": "keep_accents"}
+    said = _said(config, names, CONFIG, problems)
+    return Folding(said.get("lower", True), not said.get("keeps", False))
+
+
+def _said(values: dict[str, Any], names: dict[str, str], where: str, problems: list[str]) -> dict[str, bool]:
+    """What is said by these names; null is not said."""
+    said = {key: values[name] for key, name in names.items() if values.get(name) is not None}
+    for key, value in said.items():
+        if not isinstance(value, bool):
+            problems.append(f"{where}: expected true or false as {names[key]}, found {value!r}")
+    return {key: value for key, value in said.items() if isinstance(value, bool)}
