@@ -12,9 +12,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from raytrain.config.as_typed import keep_typed, keep_typed_overrides
 from raytrain.config.pretraining import PretrainConfig
 from raytrain.config.schema import Config
-from raytrain.config.typed_keys import keep_keys, keep_override_keys
+from raytrain.config.sections import WholeConfig
 from raytrain.config.validate import Kind, validate_config
 from raytrain.errors import ConfigError, StorageError
 
@@ -73,10 +74,11 @@ def read_config(
     """
     check_overrides(overrides)
     try:
-        base = _read_yaml(path) if path is not None else OmegaConf.create()
+        base = _read_yaml(path, kind) if path is not None else OmegaConf.create()
         if not OmegaConf.is_dict(base):
             raise ConfigError(f"{path}: expected a mapping of config keys, found a list or a value")
-        merged = OmegaConf.merge(base, OmegaConf.from_dotlist(keep_override_keys(overrides)))
+        typed = keep_typed_overrides(overrides, kind.text_keys())
+        merged = OmegaConf.merge(base, OmegaConf.from_dotlist(typed))
         for key, value in (values or {}).items():
             OmegaConf.update(merged, key.replace("__", "."), _plain(value))
         whole = OmegaConf.to_container(merged, resolve=True)
@@ -107,7 +109,8 @@ def override_config(config: Config, overrides: Sequence[str]) -> Config:
     check_overrides(overrides)
     try:
         base = OmegaConf.create(config.model_dump(mode="json"))
-        merged = OmegaConf.merge(base, OmegaConf.from_dotlist(keep_override_keys(overrides)))
+        typed = keep_typed_overrides(overrides, config.text_keys())
+        merged = OmegaConf.merge(base, OmegaConf.from_dotlist(typed))
         whole = OmegaConf.to_container(merged)  # unresolved: it may be others', and would read what is here
     except (YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
         raise ConfigError(f"the command line: not valid overrides: {error}") from error
@@ -141,18 +144,20 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _read_yaml(path: str | Path) -> DictConfig | ListConfig:
+def _read_yaml(path: str | Path, kind: type[WholeConfig]) -> DictConfig | ListConfig:
     if "://" not in str(path):
-        return OmegaConf.load(io.StringIO(keep_keys(Path(path).read_text(encoding="utf-8-sig"))))
+        text = Path(path).read_text(encoding="utf-8-sig")
+        return OmegaConf.load(io.StringIO(keep_typed(text, kind.text_keys())))
     from raytrain.storage.directory import Directory  # pyarrow, only where it is needed
 
     directory, _, name = str(path).rpartition("/")
-    return OmegaConf.create(keep_keys(Directory(directory).read_bytes(name).decode("utf-8-sig")))
+    text = Directory(directory).read_bytes(name).decode("utf-8-sig")
+    return OmegaConf.create(keep_typed(text, kind.text_keys()))
 
 
 def touches_data(overrides: Sequence[str]) -> bool:
     """Whether any override, however written, sets a key of `data`."""
     try:
-        return "data" in OmegaConf.from_dotlist(keep_override_keys(overrides))
+        return "data" in OmegaConf.from_dotlist(keep_typed_overrides(overrides))
     except (YAMLError, OmegaConfBaseException, ValueError, TypeError):
         return True  # load_config will say what is wrong with them

@@ -1,6 +1,8 @@
 """The sections of a config: each key's type, range, default and meaning."""
 
-from typing import Annotated, Any, Literal
+import types
+import typing
+from typing import Annotated, Any, Literal, Union
 
 from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -23,6 +25,18 @@ def yaml_value(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _taken_types(annotation: Any) -> set[Any]:
+    """The types of the values that an annotation takes, and of those in its lists."""
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Literal:
+        return {type(value) for value in parts}
+    if origin is Annotated:
+        return _taken_types(parts[0])
+    if origin in (Union, types.UnionType, list):
+        return {taken for part in parts for taken in _taken_types(part)}
+    return {annotation}
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
 
@@ -38,6 +52,15 @@ class WholeConfig(Section):
             for name, field in cls.model_fields.items()
             if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
         }
+
+    @classmethod
+    def text_keys(cls) -> frozenset[str]:
+        """The dotted keys whose values, or those in whose lists, are strings and nothing else."""
+        sections = cls.sections()
+        fields = {name: field.annotation for name, field in cls.model_fields.items() if name not in sections}
+        for name, section in sections.items():
+            fields |= {f"{name}.{key}": field.annotation for key, field in section.model_fields.items()}
+        return frozenset(key for key, taken in fields.items() if _taken_types(taken) - {type(None)} == {str})
 
     def flat(self) -> dict[str, Any]:
         """Returns every value under its dotted key, in the order of the config."""

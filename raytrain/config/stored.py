@@ -5,12 +5,12 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
+from raytrain.config.as_typed import keep_typed
 from raytrain.config.keys import FORMER_VALUES, FREE_KEYS, binding_keys
 from raytrain.config.load import override_config
 from raytrain.config.pretraining import PretrainConfig
 from raytrain.config.schema import Config
 from raytrain.config.sections import WholeConfig
-from raytrain.config.typed_keys import keep_keys
 from raytrain.config.validate import Kind, validate_config
 from raytrain.errors import ArtifactError, ConfigError
 from raytrain.storage.directory import Directory
@@ -87,7 +87,7 @@ def _is_of(kind: type[WholeConfig], text: bytes) -> bool:
 
 
 def _read(text: bytes, kind: type[Kind]) -> Kind:
-    values = OmegaConf.create(keep_keys(text.decode()))
+    values = OmegaConf.create(keep_typed(text.decode(), kind.text_keys()))
     for key, value in FORMER_VALUES.items() if kind is Config else ():
         if OmegaConf.select(values, key) is None:
             OmegaConf.update(values, key, value)

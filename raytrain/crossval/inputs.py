@@ -28,10 +28,10 @@ from raytrain.text.dictionary import read_user_dict
 from raytrain.text.encode import PARALLEL_TEXTS, EncodedTexts, build_features, encode_texts, join_encoded
 from raytrain.text.ragged import chunks_of
 from raytrain.text.rows import TextRows
-from raytrain.text.vectors import build_embedding, read_vectors
+from raytrain.text.vectors import read_vectors
 from raytrain.text.vocab import Vocab
 from raytrain.text.windows import encode_windows
-from raytrain.text.words import select_words
+from raytrain.text.words import build_embedding, select_words
 
 _CHUNK = 10_000
 _MANY_CUT = 0.05  # share of the texts from which on it is told that they are cut

@@ -1,4 +1,4 @@
-"""Rows of unequal length laid end to end."""
+"""Rows of unequal length laid end to end, and texts as arrays of their characters."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
@@ -53,3 +53,18 @@ def chunks_of(texts: Sequence[str], max_characters: int = 200_000) -> Iterator[s
         characters += len(text) + 1
     if start < len(texts):
         yield slice(start, len(texts))
+
+
+def runs_of(mask: np.ndarray) -> np.ndarray:
+    """Returns (n, 2) begins and ends of the runs of True."""
+    return np.flatnonzero(np.diff(mask, prepend=False, append=False)).reshape(-1, 2)
+
+
+def slices(text: str, spans: np.ndarray) -> list[str]:
+    """Returns text[begin:end] of each of the (n, 2) spans."""
+    return [text[i:j] for i, j in zip(spans[:, 0].tolist(), spans[:, 1].tolist(), strict=True)]
+
+
+def codes_of(text: str) -> np.ndarray:
+    """(len(text),) uint32, the code point of each character."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)

@@ -16,11 +16,11 @@ import jieba
 import numpy as np
 from jieba import finalseg
 
-from raytrain.text.characters import PAIR_TABLE, codes_of, pair_hash, runs_of, slices
-from raytrain.text.ragged import bounds_of, integers, number, ranges
+from raytrain.text.ragged import bounds_of, codes_of, integers, number, ranges, runs_of, slices
 
 _LINE_END = 10
 _EVERY_CHARACTER = "".join(map(chr, range(sys.maxunicode + 1)))
+PAIR_TABLE = 1 << 22
 
 
 class Cutter:
@@ -253,3 +253,8 @@ def cut_texts(texts: Sequence[str], tokenizer: jieba.Tokenizer) -> CutTexts:
     )[which]
     bounds = np.searchsorted(begins, bounds_of([len(text) + 1 for text in texts]))
     return CutTexts(list(index), numbers, bounds, sizes)
+
+
+def pair_hash(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Numbers below `PAIR_TABLE` of pairs of code points; two pairs may share one."""
+    return (first * np.uint32(5003) + second) % PAIR_TABLE

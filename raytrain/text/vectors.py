@@ -10,7 +10,6 @@ import numpy as np
 
 from raytrain.errors import SHOWN_PROBLEMS, CorpusError, printable
 from raytrain.files.encodings import CHUNK_BYTES, READ_ERRORS, open_bytes
-from raytrain.text.words import FIRST_WORD, PAD_WORD
 
 MOST_DIM = 1 << 16
 LONGEST_LINE = 1 << 22  # bytes; MOST_DIM numbers and a word fit
@@ -240,35 +239,3 @@ def vector_of(word: str, known: Mapping[str, np.ndarray]) -> np.ndarray | None:
         return known[word]
     characters = [known[char] for char in word if char in known]
     return np.mean(characters, axis=0) if characters else None
-
-
-def build_embedding(
-    words: Sequence[str], dim: int, seed: int, vectors: Vectors | None = None
-) -> tuple[np.ndarray, dict[str, int]]:
-    """Builds the first value of the word embedding.
-
-    A word without a vector takes the mean of its characters' vectors; where those are missing too
-    (and for the unknown word) the row is drawn uniformly from ±0.05, Keras's own default.
-
-    Args:
-        words: The word vocabulary; word i has id i + 2.
-        dim: Size of a row where there are no vectors.
-        seed: For the drawn rows.
-        vectors: Pretrained vectors, or None.
-
-    Returns:
-        (len(words) + 2, dim) float32 with zeros for padding, and the coverage: how many words took
-        their `own` vector, their `characters`' mean, or `none`.
-    """
-    dim = vectors.dim if vectors else dim
-    rng = np.random.default_rng(seed)
-    embedding = rng.uniform(-0.05, 0.05, (len(words) + FIRST_WORD, dim)).astype(np.float32)
-    embedding[PAD_WORD] = 0
-    coverage = {"own": 0, "characters": 0, "none": 0}
-    known = vectors.by_word if vectors else {}
-    for row, word in enumerate(words, start=FIRST_WORD):
-        vector = vector_of(word, known)
-        if vector is not None:
-            embedding[row] = vector
-        coverage["none" if vector is None else "own" if word in known else "characters"] += 1
-    return embedding, coverage

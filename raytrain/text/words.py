@@ -15,6 +15,7 @@ from raytrain.home import home_directory
 from raytrain.text.dictionary import DictionaryWord, finds_uncommon, parse_user_dict
 from raytrain.text.ragged import bounds_of
 from raytrain.text.segmentation import cut_texts
+from raytrain.text.vectors import Vectors, vector_of
 
 jieba.setLogLevel(logging.WARNING)
 
@@ -156,3 +157,35 @@ def select_words(counts: Counter[str], min_count: int, has_vector: Iterable[str]
     known = set(has_vector)
     kept = [word for word, count in counts.items() if count >= min_count or word in known]
     return sorted(kept, key=lambda word: (-counts[word], word))
+
+
+def build_embedding(
+    words: Sequence[str], dim: int, seed: int, vectors: Vectors | None = None
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Builds the first value of the word embedding.
+
+    A word without a vector takes the mean of its characters' vectors; where those are missing too
+    (and for the unknown word) the row is drawn uniformly from ±0.05, Keras's own default.
+
+    Args:
+        words: The word vocabulary; word i has id i + 2.
+        dim: Size of a row where there are no vectors.
+        seed: For the drawn rows.
+        vectors: Pretrained vectors, or None.
+
+    Returns:
+        (len(words) + 2, dim) float32 with zeros for padding, and the coverage: how many words took
+        their `own` vector, their `characters`' mean, or `none`.
+    """
+    dim = vectors.dim if vectors else dim
+    rng = np.random.default_rng(seed)
+    embedding = rng.uniform(-0.05, 0.05, (len(words) + FIRST_WORD, dim)).astype(np.float32)
+    embedding[PAD_WORD] = 0
+    coverage = {"own": 0, "characters": 0, "none": 0}
+    known = vectors.by_word if vectors else {}
+    for row, word in enumerate(words, start=FIRST_WORD):
+        vector = vector_of(word, known)
+        if vector is not None:
+            embedding[row] = vector
+        coverage["none" if vector is None else "own" if word in known else "characters"] += 1
+    return embedding, coverage

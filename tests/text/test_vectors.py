@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raytrain.errors import CorpusError
-from raytrain.text.vectors import Vectors, build_embedding, check_vectors, read_vectors
+from raytrain.text.vectors import Vectors, check_vectors, read_vectors
+from raytrain.text.words import build_embedding
 
 VECTORS = {"好吃": [1.0, 0.0, 0.5], "好": [0.0, 1.0, 0.25], "店": [-1.0, 2.0, 0.0]}
 text_lines = [f"{len(VECTORS)} 3", *(f"{word} {' '.join(map(str, row))}" for word, row in VECTORS.items())]

@@ -3,10 +3,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raytrain.config.as_typed import keep_typed
 from raytrain.config.load import load_config, override_config
 from raytrain.config.schema import Config
 from raytrain.config.stored import load_stored
-from raytrain.config.typed_keys import keep_keys
 from raytrain.errors import ConfigError
 from raytrain.storage.directory import Directory
 
@@ -68,18 +68,50 @@ def test_a_stored_config_has_the_same_labels(tmp_path_factory, weights):
     "text", ["a: 1\n# b\nc: [yes, 1e-3, 'no', ${a}]\n", "", "x", "a: [", "1", "{a.b: 2}"]
 )
 def test_what_has_no_doubtful_key_stays_as_it_is(text):
-    assert keep_keys(text) == text
+    assert keep_typed(text) == text
 
 
 def test_values_stay_what_they_are():
     text = "1: yes\nb: &x {no: [1e-3, 01, null, 2020-01-01, '1', \"2\"]}\nc: *x\n"
-    kept = yaml.safe_load(keep_keys(text))
+    kept = yaml.safe_load(keep_typed(text))
     assert kept == {"1": True, "b": {"no": yaml.safe_load(text)["b"][False]}, "c": kept["b"]}
+
+
+TEXTS = [text for text in TYPED if text not in ("null", "~")]
+
+
+@pytest.mark.parametrize(
+    "key", ["data.label", "data.id", "folds.group", "encoder.checkpoint", "words.vectors", "storage"]
+)
+def test_values_that_are_texts_are_what_was_typed(tmp_path, key):
+    section, _, leaf = key.rpartition(".")
+    path = tmp_path / "a.yaml"
+    for text in TEXTS:
+        lines = ["data:", "  path: a.csv", *([f"{section}:"] if section not in ("", "data") else [])]
+        lines.append(f"  {leaf}: {text}" if section else f"{leaf}: {text}")
+        path.write_text("\n".join(lines), encoding="utf-8")
+        for config in (load(f"{key}={text}"), override_config(load(), [f"{key}={text}"]), load_config(path)):
+            assert config.flat()[key] == text
+
+
+def test_lists_of_texts_are_what_was_typed():
+    config = load("data.text=[on, 1.0]", "data.labels=[01, no]", "name=2024")
+    assert (config.data.text, config.data.labels, config.name) == (["on", "1.0"], ["01", "no"], "2024")
+
+
+def test_nothing_is_no_text():
+    config = load("data.id=null", "folds.group=~", "data.label='null'")
+    assert (config.data.id, config.folds.group, config.data.label) == (None, None, "null")
+
+
+def test_other_values_are_none(tmp_path):
+    config = load("train.compile=yes", "baseline=no", "cluster.gpus_per_fold=1", "sweep.space={a: [1, yes]}")
+    assert (config.train.compile, config.baseline, config.cluster.gpus_per_fold) == (True, False, 1)
 
 
 def test_aliases_are_looked_at_once():
     lines = ["a0: &a0 {1: x}"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 40)]
-    assert keep_keys("\n".join(lines)).count("'1'") == 1
+    assert keep_typed("\n".join(lines)).count("'1'") == 1
 
 
 @pytest.mark.parametrize(
