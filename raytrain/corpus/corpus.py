@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raytrain.corpus.cells import TEXTS
 from raytrain.corpus.tags import Spans, find_spans, type_names
@@ -90,6 +91,14 @@ class Corpus:
         held[spans.rows, spans.types] = True
         return held
 
+    def copies(self) -> tuple[int, int]:
+        """How many rows have a text (or pair) that an earlier row has already; texts with several labels."""
+        has_labels = "label" in self.table.column_names
+        asked = [("label", "count_distinct")] if has_labels else []
+        texts = self.table.group_by(self.text_names).aggregate(asked)
+        mixed = int(pc.sum(pc.greater(texts["label_count_distinct"], 1)).as_py() or 0) if has_labels else 0
+        return self.num_rows - texts.num_rows, mixed
+
     def _labels_told(self) -> list[dict[str, Any]]:
         if "label" in self.table.column_names:
             counts = {
@@ -113,7 +122,7 @@ class Corpus:
             "sha256": self.sha256,
             "rows": self.num_rows,
             "labels": self._labels_told(),
-            "duplicate_texts": self.num_rows - self.table.group_by(self.text_names).aggregate([]).num_rows,
+            "duplicate_texts": self.copies()[0],
             "dropped": dict(self.dropped),
             **changed,
         }

@@ -14,6 +14,7 @@ from raytrain.config.stored import check_config
 from raytrain.crossval.baselines import Comparison, finish_baselines, has_easier_folds, start_baselines
 from raytrain.crossval.by_time import time_lines
 from raytrain.crossval.directory import check_inputs, read_summary
+from raytrain.crossval.duplicates import copies_line
 from raytrain.crossval.plan import Plan, build_specs, load_plan
 from raytrain.crossval.prepare import prepare_run, read_texts
 from raytrain.crossval.results import write_results
@@ -138,6 +139,7 @@ def announce(plan: Plan, console: Console) -> None:
     lines += [f"  {line}" for line in corpus.reading]
     lines += [f"  dropped {count:,} rows: {kind}" for kind, count in corpus.dropped.items()]
     lines += _changed_lines(plan)
+    lines += filter(None, [copies_line(corpus)])
     if plan.duplicates is not None:
         lines += filter(None, [plan.duplicates.line(plan.config.folds.time is not None)])
     lines += time_lines(plan)

@@ -14,7 +14,7 @@ from raytrain.stages import Stages
 
 DROPPED = "near_duplicate"  # their kind in corpus.json
 _TREATED = {"group": "each group lies in one fold", "drop": "the first row of each stays"}
-_REMEDY = ": suspects.csv of the run lists those that look wrong, for data.labels to correct"
+_LISTED = "suspects.csv of the run lists those that look wrong, for data.labels to correct"
 _IN_TIME = {**_TREATED, "group": "no fold learns from a group that it is judged by"}
 
 
@@ -57,7 +57,7 @@ class Duplicates:
         sizes = self.sizes
         if not len(sizes):
             return ""
-        mixed = f"; {self.num_mixed:,} groups have several labels{_REMEDY}" if self.num_mixed else ""
+        mixed = f"; {self.num_mixed:,} groups have several labels: {_LISTED}" if self.num_mixed else ""
         return (
             f"folds: {sizes.sum():,} of {len(self.groups):,} rows are near-duplicates of others, in "
             f"{len(sizes):,} groups; {treatment(self.policy, in_time)} "
@@ -69,6 +69,17 @@ class Duplicates:
         sizes = self.sizes
         told = {"policy": self.policy, "rows": int(sizes.sum()), "groups": len(sizes)}
         return told if self.num_mixed is None else {**told, "groups_of_several_labels": self.num_mixed}
+
+
+def copies_line(corpus: Corpus) -> str:
+    """One line of exact copies and of those that disagree, whatever becomes of them; empty where none is."""
+    count, mixed = corpus.copies()
+    if not count:
+        return ""
+    rows = "1 row has" if count == 1 else f"{count:,} rows have"
+    conflict = f", and {mixed:,} texts have several labels" if mixed else ""
+    remedy = f"; {_LISTED}" if mixed else "; folds.duplicates=drop keeps one of each"
+    return f"  {rows} the very text of an earlier row{conflict}{remedy}"
 
 
 def treat_duplicates(config: Config, corpus: Corpus, stages: Stages) -> tuple[Corpus, Duplicates | None]:

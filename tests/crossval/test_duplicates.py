@@ -6,7 +6,7 @@ from text_files import write, write_csv
 from tiny_run import silent_console, silent_stages
 
 from raytrain.config.load import load_config
-from raytrain.crossval.duplicates import Duplicates, treat_duplicates
+from raytrain.crossval.duplicates import Duplicates, copies_line, treat_duplicates
 from raytrain.crossval.prepare import read_texts
 from raytrain.errors import CorpusError, TimeBudgetError
 from raytrain.stages import Stages
@@ -105,3 +105,24 @@ def test_the_time_budget_ends_it(path):
 def test_thousands_are_told_with_commas():
     groups = np.zeros(3000, int)
     assert Duplicates("group", groups, None).line().startswith("folds: 3,000 of 3,000 rows are near-dup")
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([("甲", 0), ("甲 ", 0)], ""),
+        (
+            [("甲", 0), ("甲", 0)],
+            "  1 row has the very text of an earlier row; folds.duplicates=drop",
+        ),
+        (
+            [("甲", 0), ("甲", 1), ("乙", 1), ("乙", 1), ("乙", 0)],
+            "  3 rows have the very text of an earlier row, and 2 texts have several labels; suspects.csv",
+        ),
+    ],
+)
+def test_exact_copies_are_told_and_how_many_disagree(tmp_path, rows, told):
+    path = write_csv(tmp_path / "a.csv", [*rows, ("丙", 0), ("丁", 1), ("戊", 1)])
+    config = load_config(None, [f"data.path={path}", "folds.num_folds=2", "folds.duplicates=keep"])
+    line = copies_line(read_texts(config, silent_stages()))
+    assert line.startswith(told) and bool(line) == bool(told)
