@@ -133,6 +133,7 @@ def refuse(summary: str, path: str | Path, problems: list[Problem], reading: Rea
     # Where no row has a column, that is one problem, and nothing else is to be said of it.
     absent = {problem.column for problem in problems if problem.kind == "missing_column"}
     told = [one for one in problems if one.kind == "missing_column" or one.column not in absent]
+    told = [one for one in told if one.kind == "separator"] or told  # the others come of it
     told.sort(key=lambda problem: problem.row or 0)
     raise CorpusError(summary, [problem.line(path) + _remedy(problem, reading) for problem in told])
 

@@ -17,6 +17,7 @@ from raytrain.corpus.cells import (
 )
 from raytrain.errors import CorpusError
 from raytrain.files.encodings import Problem
+from raytrain.files.reading import AS_FOUND, Reading
 
 COLUMNS = {"id": "编号", "text": "标题", "label": "类别"}
 
@@ -208,11 +209,18 @@ def test_a_column_that_no_row_has_is_one_problem():
     assert told == ["a.csv, column text: no such column", "a.csv, row 2, column label: missing"]
 
 
-@pytest.mark.parametrize("drop", [None, "data.drop=[{}]", "--drop {}"])
-def test_leaving_rows_out_is_advised_where_that_is_a_remedy(drop):
+@pytest.mark.parametrize(
+    ("reading", "drop"),
+    [
+        (None, ""),
+        (AS_FOUND, "data.drop=[empty_text]"),
+        (Reading(by_flags=True), "--drop empty_text"),
+    ],
+)
+def test_leaving_rows_out_is_advised_where_that_is_a_remedy(reading, drop):
     problems = [Problem("empty_text", 1, "text", "x"), Problem("wrong_type", 1, "text", "y")]
-    told = problems_of(problems, drop)
-    advice = "" if drop is None else f", or drop such rows with {drop.format('empty_text')}"
+    told = problems_of(problems, reading)
+    advice = drop and f", or drop such rows with {drop}"
     assert told == [f"a.csv, row 1, column text: x{advice}", "a.csv, row 1, column text: y"]
 
 

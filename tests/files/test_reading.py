@@ -3,6 +3,7 @@
 import pytest
 from text_files import kinds, write_bytes
 
+from raytrain.corpus.labelled import read_corpus
 from raytrain.corpus.unlabelled import count_texts, iter_texts
 from raytrain.errors import CorpusError
 from raytrain.files.reading import AS_FOUND, Reading
@@ -85,6 +86,9 @@ def test_lines_of_fields_are_no_texts_unless_that_is_said(tmp_path):
     path = write_bytes(tmp_path / "a.txt", "好\t1\n坏\t0\n\n")
     with pytest.raises(CorpusError, match="--columns text,label") as caught:
         count_texts(path, ["text"], reading=Reading(by_flags=True))
+    assert len(caught.value.problems) == 1
+    with pytest.raises(CorpusError) as caught:
+        read_corpus(path, ["text"], "label")  # nor is anything said of a missing label or empty lines
     assert len(caught.value.problems) == 1
     assert texts(path, Reading(columns=("text",))) == ["好\t1", "坏\t0", ""]
 
