@@ -71,6 +71,8 @@ def _start_here(options: dict[str, Any]) -> None:
             return
         except (Exception, SystemExit) as error:  # Ray ends the process where its raylet does not answer
             _clear_up()
+            if _is_signal(error):
+                raise
             if attempt == STARTS:
                 reason = str(error).strip() if isinstance(error, Exception) else "it ended the process"
                 found = f"Ray did not start on this machine at {STARTS} attempts: {reason or repr(error)}"
@@ -84,6 +86,11 @@ def _clear_up() -> None:
         ray.shutdown()
 
 
+def _is_signal(error: BaseException) -> bool:
+    """Whether it is what Ray makes of SIGTERM while it starts."""
+    return isinstance(error, SystemExit) and error.code == signal.SIGTERM
+
+
 @contextlib.contextmanager
 def _own_signals() -> Iterator[None]:
     """Gives SIGTERM back to who handled it: Ray takes it, and prints a trace of the stack when it comes."""
@@ -93,8 +100,9 @@ def _own_signals() -> Iterator[None]:
         return
     try:
         yield
-    except SystemExit:  # what Ray makes of the signal while it starts
-        handler(signal.SIGTERM, None)
+    except SystemExit as error:
+        if _is_signal(error):
+            handler(signal.SIGTERM, None)
         raise
     finally:
         signal.signal(signal.SIGTERM, handler)

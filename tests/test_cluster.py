@@ -244,6 +244,17 @@ def test_ray_that_never_starts_here_is_told_in_words(failing, error):
     assert isinstance(error, SystemExit) or BUSY in str(caught.value)
 
 
+def test_a_start_that_is_told_to_end_is_not_begun_again(failing):
+    counts = failing(99, SystemExit(signal.SIGTERM))
+    told, before = [], signal.signal(signal.SIGTERM, lambda *_: told.append("end"))
+    try:
+        with pytest.raises(SystemExit):
+            connect(None)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert counts["starts"] == 1 and told == ["end"]
+
+
 def test_a_cluster_that_does_not_answer_is_asked_once(failing):
     counts = failing(99, ConnectionError("nobody there"))
     with pytest.raises(ClusterError, match="cannot connect to Ray at"):

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from raytrain.corpus.corpus import Corpus
-from raytrain.ensemble import files as files_module
+from raytrain.ensemble import apart as apart_module
 from raytrain.errors import ArtifactError
 from raytrain.refit import teacher as teacher_module
 from raytrain.refit.teacher import ask_ensemble, read_oof
@@ -76,7 +76,7 @@ def asked(monkeypatch):
             values = np.arange(1, len(list(csv.DictReader(stream))) + 1) / 10
         directory.write_bytes(name, parquet_bytes(pa.table({"proba_0": values, "proba_1": 1 - values})))
 
-    assert teacher_module.predict_apart is files_module.predict_apart
+    assert teacher_module.predict_apart is apart_module.predict_apart
     monkeypatch.setattr(teacher_module, "predict_apart", predict)
     return calls
 

@@ -13,7 +13,7 @@ from tiny_run import silent_console, tiny_config
 
 from raytrain.config.load import load_config
 from raytrain.crossval.driver import train_run
-from raytrain.errors import ConfigError, StorageError, SweepError
+from raytrain.errors import ConfigError, InputError, StorageError, SweepError
 from raytrain.sweep import hooks as trial_recorder
 from raytrain.sweep.driver import run_sweep
 
@@ -198,7 +198,7 @@ def test_a_trial_s_class_weights_are_its_own(local_ray, tmp_path):
     ],
 )
 def test_what_trials_would_read_is_looked_at_first(local_ray, tmp_path, space, told):
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(InputError, match=told):
         run_sweep(config_of(tmp_path, model__architecture="textcnn", sweep__space=space), silent_console())
     assert not (tmp_path / "runs" / "tiny" / "sweep.json").exists()
 
