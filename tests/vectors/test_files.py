@@ -25,9 +25,7 @@ def path(tmp_path, monkeypatch):
 
 def run(path, id=None, columns=("text",), **settings):
     output = path.with_name("out.parquet")
-    told = list(
-        write_vectors(embed, str(path), str(output), columns, id, VectorSettings(**settings), reading)
-    )
+    told = list(write_vectors(embed, str(path), str(output), columns, id, VectorSettings(**settings)))
     return told, *read_vectors(output)
 
 
