@@ -29,7 +29,7 @@ AS_PROGRAM: Named = "raytrain {}".format
 AS_SCRIPT: Named = "python jobs/{}.py".format
 COMMANDS = (
     *("kfold", "report", "suspects", "sweep", "predict", "refit", "distill", "keywords", "checkpoints"),
-    "pretrain",
+    *("embed", "pretrain"),
 )
 
 

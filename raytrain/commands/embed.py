@@ -1,0 +1,86 @@
+"""Makes a vector of each text of a file, for search, clustering or one's own models."""
+
+import argparse
+import typing
+from pathlib import Path
+
+from raytrain.commands.shared import AS_PROGRAM, Named, add_reading, asked_reading, describe
+from raytrain.vectors.settings import NumberType, Pooling, VectorSettings
+
+EXAMPLES = """{embed} --encoder mini --input posts.csv --output vectors.parquet
+{embed} --encoder mini --whiten --size 128 --input posts.csv --output vectors.parquet"""
+LEAST_TOKENS = 4  # as of encoder.maxlen
+WHEN_INTERRUPTED = "nothing was written"
+
+
+def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
+    """Parses, makes the vectors, and says what was written."""
+    parser = _parser(named)
+    options = parser.parse_args(arguments)
+    if Path(options.output).suffix != ".parquet":
+        parser.error(f"--output: expected a name that ends in .parquet, found {options.output}")
+    if not Path(options.output).absolute().parent.is_dir():
+        parser.error(f"--output: the folder of {options.output} does not exist; make it first")
+    if options.size is not None and not options.whiten:
+        parser.error("--size: only whitened vectors can be shorter; add --whiten")
+    for name, least in (("size", 1), ("maxlen", LEAST_TOKENS), ("windows", 1), ("batch_size", 1)):
+        if getattr(options, name) is not None and getattr(options, name) < least:
+            parser.error(f"--{name.replace('_', '-')}: expected at least {least}")
+    embed(options)
+
+
+def _parser(named: Named) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=named("embed"),
+        description=describe(__doc__, EXAMPLES, named),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--encoder", required=True, metavar="NAME", help="as encoder.checkpoint")
+    add("--input", required=True, metavar="FILE", help=".csv .tsv .jsonl .parquet .txt, also compressed")
+    add("--output", required=True, metavar="FILE.parquet", help="id and vector of each text, in order")
+    add("--column", action="append", metavar="NAME", help="text column (twice for a pair); default: text")
+    add("--id", metavar="NAME", help="id column; default: the row number")
+    add("--pooling", choices=typing.get_args(Pooling), default="mean", help="of the last layer's positions")
+    add("--whiten", action="store_true", help="uncorrelated and of length 1, by all of the file's vectors")
+    add("--size", type=int, metavar="N", help="of a whitened vector; default: every direction")
+    add("--type", choices=typing.get_args(NumberType), default="float32", help="of the numbers stored")
+    add("--maxlen", type=int, default=128, metavar="N", help="most tokens of a text that are read (128)")
+    add("--windows", type=int, default=1, metavar="N", help="most windows of maxlen of a longer text (1)")
+    add("--batch-size", type=int, metavar="N", help="texts per pass; default: as many as suit the device")
+    add_reading(parser)
+    return parser
+
+
+def embed(options: argparse.Namespace) -> None:
+    """Makes the vectors, and tells how far it is."""
+    from pydantic import ValidationError
+    from rich.console import Console
+
+    from raytrain.config.sections import CheckpointConfig
+    from raytrain.corpus.unlabelled import count_texts
+    from raytrain.errors import ConfigError
+    from raytrain.files.told import reading_lines
+    from raytrain.pretrained.start import find_start
+    from raytrain.stages import Stages
+    from raytrain.vectors.files import write_vectors
+    from raytrain.vectors.load import load_encoder
+
+    columns, reading = options.column or ["text"], asked_reading(options)
+    settings = VectorSettings(options.pooling, options.whiten, options.size, options.type)
+    stages = Stages(Console(stderr=True))
+    num_rows, num_empty = count_texts(options.input, columns, options.id, reading)
+    try:
+        checkpoint = CheckpointConfig(checkpoint=options.encoder, maxlen=options.maxlen)
+    except ValidationError as error:
+        raise ConfigError("--encoder cannot be used", [found["msg"] for found in error.errors()]) from error
+    encoder = find_start(checkpoint, lambda: [], stages.console)
+    model = load_encoder(encoder, options.maxlen, options.pooling, options.windows, options.batch_size)
+    with stages.stage("embedding", num_rows, "texts") as stage:
+        given = (options.input, options.output, columns, options.id, settings, reading)
+        for done in write_vectors(model.embed, *given):
+            stage.advance(done - stage.done)
+    note = f", {num_empty:,} of them with an empty text" if num_empty else ""
+    print(f"{options.output}: {num_rows:,} vectors{note}")
+    for line in reading_lines(options.input, reading):
+        print(f"{options.input}: {line}")

@@ -1,0 +1,1 @@
+"""Texts as vectors: of an encoder, whitened, in a file."""

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+from tiny_run import silent_console
+
+from raytrain.config.sections import CheckpointConfig
+from raytrain.pretrained.start import find_start
+from raytrain.vectors.load import load_encoder
+
+TEXTS = ["今天天气很好", "今天天气不错", "股票大跌", "", "今天天气很好" * 30]
+
+
+@pytest.fixture(scope="module")
+def mini():
+    return find_start(CheckpointConfig(maxlen=64), lambda: [], silent_console())
+
+
+@pytest.fixture(autouse=True)
+def float32(float32_again):
+    """What is built here is built in float32, and so is what other tests build."""
+
+
+@pytest.mark.parametrize("pooling", ["first", "mean"])
+def test_a_text_has_the_same_vector_whatever_stands_beside_it(mini, pooling):
+    model = load_encoder(mini, 64, pooling, precision="float32")
+    together = model.embed(TEXTS)
+    assert together.shape == (5, model.dim) and together.dtype == np.float32 and np.isfinite(together).all()
+    alone = np.concatenate([model.embed([text]) for text in TEXTS])
+    np.testing.assert_allclose(alone, together, atol=2e-5)
+
+
+def test_vectors_are_the_mean_of_the_hidden_states(mini):
+    from raytrain.network.inference import predict_hidden_states
+    from raytrain.text.batches import FeatureRows
+    from raytrain.text.encode import build_features, encode_texts
+
+    model = load_encoder(mini, 64, "mean", precision="float32")
+    features = FeatureRows(build_features(encode_texts(TEXTS, None, mini.vocab, 64, False), []))
+    states = predict_hidden_states(model._model.encoder, features, np.arange(len(TEXTS))).astype(np.float32)
+    parts = np.split(states, np.cumsum(features.lengths)[:-1])
+    means = np.stack([part.mean(axis=0) for part in parts])
+    np.testing.assert_allclose(model.embed(TEXTS), means, rtol=1e-3, atol=2e-3)  # states have half precision
+
+
+def test_likeness_is_told_by_angles(mini):
+    first, second, other = load_encoder(mini, 64, precision="float32").embed(TEXTS[:3])
+    centre = (first + second + other) / 3
+
+    def likeness(one, another):
+        one, another = one - centre, another - centre
+        return one @ another / np.linalg.norm(one) / np.linalg.norm(another)
+
+    assert likeness(first, second) > likeness(first, other)
+
+
+def test_windows_read_more_of_a_long_text(mini):
+    long = "今天天气很好" * 20 + "股票大跌" * 10
+    short, whole = (load_encoder(mini, 64, windows=n, precision="float32").embed([long]) for n in (1, 4))
+    assert np.abs(short - whole).max() > 1e-3
+
+
+def test_no_texts_have_no_vectors(mini):
+    model = load_encoder(mini, 64, precision="float32")
+    assert model.embed([]).shape == (0, model.dim)
+
+
+def test_bfloat16_says_nearly_the_same(mini):
+    exact, rounded = (load_encoder(mini, 64, precision=one).embed(TEXTS) for one in ("float32", "bfloat16"))
+    cosines = (exact * rounded).sum(axis=1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(rounded, axis=1)
+    assert cosines.min() > 0.999
