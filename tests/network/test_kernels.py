@@ -34,13 +34,13 @@ def test_kernels_are_told_apart_by_device_and_type():
     assert not has_card_kernel("StringLower", [])
 
 
-# What stands on an encoder does not depend on its kind.
-@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+# What stands on an encoder does not depend on its kind, and float32's operations are a part of bfloat16's.
 @pytest.mark.parametrize(
-    ("architecture", "kind"),
+    ("architecture", "kind", "precision"),
     [
-        *((name, "bert") for name in ARCHITECTURES),
-        *(("finetune", kind) for kind in ("albert", "ernie", "nezha", "roformer", "roformer_v2")),
+        *((name, "bert", "bfloat16") for name in ARCHITECTURES),
+        *(("finetune", kind, "bfloat16") for kind in ("albert", "ernie", "nezha", "roformer", "roformer_v2")),
+        *((name, "bert", "float32") for name in ("finetune", "rnn_cnn", "bilstm_crf")),
     ],
 )
 def test_every_operation_has_a_kernel_for_cards(build, architecture, kind, precision):
