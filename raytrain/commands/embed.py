@@ -2,9 +2,8 @@
 
 import argparse
 import typing
-from pathlib import Path
 
-from raytrain.commands.shared import AS_PROGRAM, Named, add_reading, asked_reading, describe
+from raytrain.commands.shared import AS_PROGRAM, Named, add_reading, asked_reading, check_output, describe
 from raytrain.vectors.settings import NumberType, Pooling, VectorSettings
 
 EXAMPLES = """{embed} --encoder mini --input posts.csv --output vectors.parquet
@@ -17,10 +16,7 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     """Parses, makes the vectors, and says what was written."""
     parser = _parser(named)
     options = parser.parse_args(arguments)
-    if Path(options.output).suffix != ".parquet":
-        parser.error(f"--output: expected a name that ends in .parquet, found {options.output}")
-    if not Path(options.output).absolute().parent.is_dir():
-        parser.error(f"--output: the folder of {options.output} does not exist; make it first")
+    check_output(parser, options.output, ".parquet")
     if options.size is not None and not options.whiten:
         parser.error("--size: only whitened vectors can be shorter; add --whiten")
     for name, least in (("size", 1), ("maxlen", LEAST_TOKENS), ("windows", 1), ("batch_size", 1)):
@@ -67,7 +63,7 @@ def embed(options: argparse.Namespace) -> None:
     from raytrain.vectors.load import load_encoder
 
     columns, reading = options.column or ["text"], asked_reading(options)
-    settings = VectorSettings(options.pooling, options.whiten, options.size, options.type)
+    settings = VectorSettings(options.whiten, options.size, options.type)
     stages = Stages(Console(stderr=True))
     num_rows, num_empty = count_texts(options.input, columns, options.id, reading)
     try:

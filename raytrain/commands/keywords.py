@@ -5,7 +5,15 @@ import time
 import typing
 from pathlib import Path
 
-from raytrain.commands.shared import AS_PROGRAM, Named, add_reading, asked_reading, describe, job_console
+from raytrain.commands.shared import (
+    AS_PROGRAM,
+    Named,
+    add_reading,
+    asked_reading,
+    check_output,
+    describe,
+    job_console,
+)
 from raytrain.config.data import DropKind
 from raytrain.messages import shell_word
 
@@ -24,10 +32,7 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     """Parses, counts, and says what was written."""
     parser = _parser(named)
     options = parser.parse_args(arguments)
-    if Path(options.output).suffix != ".csv":
-        parser.error(f"--output: expected a name that ends in .csv, found {options.output}")
-    if not Path(options.output).absolute().parent.is_dir():
-        parser.error(f"--output: the folder of {options.output} does not exist; make it first")
+    check_output(parser, options.output, ".csv")
     find_keywords(options)
 
 
@@ -104,8 +109,8 @@ def _count(options: argparse.Namespace, console: "Console") -> "Candidates":
 
     tags = parse_tags(options.pos) if options.pos is not None else []
     user_dict = read_user_dict(options.user_dict, "--user-dict") if options.user_dict else None
-    for note in dictionary_notes(user_dict):
-        _say(console, note.replace("words.user_dict", "--user-dict"))
+    for note in dictionary_notes(user_dict, "--user-dict"):
+        _say(console, note)
     columns, label = options.column or ["text"], options.label or "label"
     sources = [
         open_source(path, columns, label, options.drop, asked_reading(options), options.merge_labels)

@@ -56,6 +56,14 @@ def config_parser(
     return parser
 
 
+def check_output(parser: argparse.ArgumentParser, output: str, suffix: str) -> None:
+    """Ends with a usage error where a file of that suffix cannot be written there."""
+    if Path(output).suffix != suffix:
+        parser.error(f"--output: expected a name that ends in {suffix}, found {output}")
+    if not Path(output).absolute().parent.is_dir():
+        parser.error(f"--output: the folder of {output} does not exist; make it first")
+
+
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of a command that say how its input is read, as `data.encoding` and its like do."""
     add = parser.add_argument

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Union
 
 from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from raytrain.config.hub_address import is_hub_address, parse_hub_address
 from raytrain.tasks import Architecture, Monitor, Pooling, reads_encoder
@@ -54,13 +55,22 @@ class WholeConfig(Section):
         }
 
     @classmethod
+    def keys(cls) -> dict[str, FieldInfo]:
+        """Every dotted key, in the order of the config, and its field."""
+        sections = cls.sections()
+        found: dict[str, FieldInfo] = {}
+        for name, field in cls.model_fields.items():
+            if name in sections:
+                found |= {f"{name}.{key}": leaf for key, leaf in sections[name].model_fields.items()}
+            else:
+                found[name] = field
+        return found
+
+    @classmethod
     def text_keys(cls) -> frozenset[str]:
         """The dotted keys whose values, or those in whose lists, are strings and nothing else."""
-        sections = cls.sections()
-        fields = {name: field.annotation for name, field in cls.model_fields.items() if name not in sections}
-        for name, section in sections.items():
-            fields |= {f"{name}.{key}": field.annotation for key, field in section.model_fields.items()}
-        return frozenset(key for key, taken in fields.items() if _taken_types(taken) - {type(None)} == {str})
+        kinds = {key: _taken_types(field.annotation) - {type(None)} for key, field in cls.keys().items()}
+        return frozenset(key for key, taken in kinds.items() if taken == {str})
 
     def flat(self) -> dict[str, Any]:
         """Returns every value under its dotted key, in the order of the config."""

@@ -126,12 +126,7 @@ def _nearest(name: str, known: Sequence[str]) -> str | None:
 
 def describe_keys(kind: type[WholeConfig] = Config) -> list[tuple[str, str, str]]:
     """Returns (dotted key, default, description) of every key: what --help and docs/config.md show."""
-    sections = kind.sections()
-    rows = []
-    for name, field in kind.model_fields.items():
-        fields = sections[name].model_fields.items() if name in sections else [("", field)]
-        for leaf, info in fields:
-            key = f"{name}.{leaf}" if leaf else name
-            default = "required" if info.is_required() else yaml_value(info.default)
-            rows.append((key, default, info.description or ""))
-    return rows
+    return [
+        (key, "required" if field.is_required() else yaml_value(field.default), field.description or "")
+        for key, field in kind.keys().items()
+    ]

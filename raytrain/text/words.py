@@ -81,12 +81,12 @@ def unmade_words(user_dict: str) -> list[DictionaryWord]:
     return [word for word, parts in zip(words, np.diff(cut.bounds).tolist(), strict=True) if parts > 2]
 
 
-def dictionary_notes(user_dict: str | None) -> list[str]:
-    """What a user should know of a dictionary: words that are never found, and lines that are ambiguous."""
+def dictionary_notes(user_dict: str | None, key: str = "words.user_dict") -> list[str]:
+    """What a user should know of a dictionary, which `key` names: words never found, ambiguous lines."""
     if user_dict is None:
         return []
     notes = [
-        f"words.user_dict, line {word.line}: read as the word {word.word!r}; a frequency behind the first "
+        f"{key}, line {word.line}: read as the word {word.word!r}; a frequency behind the first "
         "word makes the second its tag"
         for word in parse_user_dict(user_dict)
         if word.is_guess
@@ -95,7 +95,7 @@ def dictionary_notes(user_dict: str | None) -> list[str]:
         shown = ", ".join(f"{word.word!r} (line {word.line})" for word in unmade[:_SHOWN_WORDS])
         more = f" and {len(unmade) - _SHOWN_WORDS:,} more" if len(unmade) > _SHOWN_WORDS else ""
         why = "their parts are more frequent; leave out their frequency, or give a higher one"
-        notes.append(f"words.user_dict: never found, even alone: {shown}{more}: {why}")
+        notes.append(f"{key}: never found, even alone: {shown}{more}: {why}")
     return notes
 
 

@@ -12,7 +12,7 @@ from raytrain.corpus.unlabelled import iter_texts
 from raytrain.errors import CorpusError
 from raytrain.files.reading import AS_FOUND, Reading
 from raytrain.storage.files import whole_or_not
-from raytrain.vectors.settings import VectorSettings
+from raytrain.vectors.settings import NumberType, VectorSettings
 from raytrain.vectors.whitening import Moments, Whitening
 
 CHUNK_ROWS = 4096
@@ -46,21 +46,20 @@ def write_vectors(
         CorpusError: The input cannot be used, or holds too few texts that differ to be whitened.
     """
     with whole_or_not(output_path) as unfinished:
-        plain = settings if not settings.whiten else VectorSettings(settings.pooling)
         tables = _vectors(embed, iter_texts(input_path, text_columns, id_column, CHUNK_ROWS, reading))
         if not settings.whiten:
-            yield from _write(tables, unfinished, plain)
+            yield from _write(tables, unfinished, settings.numbers)
             return
         with tempfile.TemporaryDirectory(dir=unfinished.parent, prefix=".vectors.") as folder:
             kept = Path(folder) / "plain.parquet"
-            yield from _write(tables, kept, plain)
+            yield from _write(tables, kept, "float32")
             try:
                 whitening = Whitening.of(_moments_of(kept), settings.size)
             except ValueError as error:
                 problem = f"whitening: {error}; give more texts, or a smaller size"
                 raise CorpusError(f"{input_path}: its vectors cannot be whitened", [problem]) from error
             white = ((ids, whitening(vectors)) for ids, vectors in _read(kept))
-            for _ in _write(white, unfinished, settings):
+            for _ in _write(white, unfinished, settings.numbers):
                 pass
 
 
@@ -70,13 +69,11 @@ def _vectors(embed: Embed, tables: Iterator[pa.Table]) -> Iterator[tuple[pa.Arra
         yield table["id"].combine_chunks(), embed(table["text"].to_pylist(), pairs)
 
 
-def _write(
-    parts: Iterator[tuple[pa.Array, np.ndarray]], path: Path, settings: VectorSettings
-) -> Iterator[int]:
+def _write(parts: Iterator[tuple[pa.Array, np.ndarray]], path: Path, numbers: NumberType) -> Iterator[int]:
     writer, done = None, 0
     try:
         for ids, vectors in parts:
-            flat = pa.array(vectors.astype(settings.numbers).ravel())
+            flat = pa.array(vectors.astype(numbers).ravel())
             columns = {"id": ids, "vector": pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])}
             table = pa.table(columns)
             writer = writer or pq.ParquetWriter(path, table.schema)

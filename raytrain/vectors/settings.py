@@ -9,16 +9,14 @@ NumberType = Literal["float32", "float16"]
 
 @dataclass(frozen=True)
 class VectorSettings:
-    """What a file of vectors is made by.
+    """How a file keeps vectors.
 
     Attributes:
-        pooling: Of an encoder's last layer.
         whiten: Whether the vectors are whitened by all of the file, and of length 1 then.
         size: Of a whitened vector; None keeps every direction.
         numbers: As which they are stored.
     """
 
-    pooling: Pooling = "mean"
     whiten: bool = False
     size: int | None = None
     numbers: NumberType = "float32"
