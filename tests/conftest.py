@@ -119,6 +119,15 @@ def local_ray():
 
 
 @pytest.fixture
+def here(local_ray):
+    """Folds are trained in this process, on one Ray with the runs that train theirs by workers."""
+    from folds_here import trained_here
+
+    with trained_here():
+        yield
+
+
+@pytest.fixture
 def float32_again():
     """Undoes what a test set of precision."""
     from raytrain.devices import set_precision

@@ -10,6 +10,7 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 import ray
+from folds_here import trained_here
 from ray._raylet import GcsClient
 from ray.cluster_utils import Cluster
 from ray.core.generated import autoscaler_pb2
@@ -181,7 +182,8 @@ class StarvedLauncher(launch.FoldLauncher):
 def test_short_memory_is_answered_by_smaller_pieces(cluster, tmp_path, monkeypatch):
     """Without dropout, whose masks depend on the pieces, the outcome is the same."""
     options = {"dropout": 0.0, "train__dropout": 0, "cluster__max_failures": 0}
-    run(tiny_config(tmp_path, name="calm", **options))
+    with trained_here():
+        run(tiny_config(tmp_path, name="calm", **options))
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.setattr(launch, "FoldLauncher", StarvedLauncher)
     _, said = run(tiny_config(tmp_path, name="hungry", **options))

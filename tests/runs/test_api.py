@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from folds_here import trained_here
 from tiny_run import make_rows, make_tagged, tiny_config, tiny_overrides, tiny_tag_config
 
 import raytrain
@@ -71,7 +72,8 @@ def test_a_process_with_keras_3_is_told_what_to_do(tmp_path):
 @pytest.fixture(scope="module")
 def run(local_ray, tmp_path_factory):
     directory = tmp_path_factory.mktemp("api")
-    return raytrain.cross_validate(tiny_config(directory, model__architecture="[finetune,textcnn]"))
+    with trained_here():
+        return raytrain.cross_validate(tiny_config(directory, model__architecture="[finetune,textcnn]"))
 
 
 @pytest.mark.slow
@@ -111,7 +113,7 @@ def test_an_ensemble_predicts_alike_alone_and_from_threads(run):
 
 
 @pytest.mark.slow
-def test_a_run_is_told_looked_through_and_made_into_one_model(run, caplog, capsys):
+def test_a_run_is_told_looked_through_and_made_into_one_model(run, here, caplog, capsys):
     caplog.set_level(logging.INFO, "raytrain")
     assert raytrain.write_report(run.directory, words=False) == f"{run.directory}/report.html"
     suspects = raytrain.list_suspects(run.directory, most=3)
@@ -129,8 +131,7 @@ def test_a_run_is_told_looked_through_and_made_into_one_model(run, caplog, capsy
 
 
 @pytest.mark.slow
-@pytest.mark.long
-def test_a_taggers_ensemble_predicts_spans(local_ray, tmp_path):
+def test_a_taggers_ensemble_predicts_spans(here, tmp_path):
     run = raytrain.cross_validate(tiny_tag_config(tmp_path))
     texts = [text for text, _ in make_tagged(5, seed=7)]
     found = run.predictor().predict(texts)

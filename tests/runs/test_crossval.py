@@ -1,5 +1,6 @@
 """Whole runs on one shared local Ray."""
 
+import contextlib
 import csv
 import json
 import shutil
@@ -12,6 +13,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 import ray
+from folds_here import trained_here
 from one_fold import each_fold_alone
 from sentencepiece_model import ENGLISH, tiny_model
 from tiny_run import (
@@ -56,7 +58,8 @@ def fusion(local_ray, tmp_path_factory):
     directory = tmp_path_factory.mktemp("fusion")
     architectures = "[finetune,textcnn,rnn_cnn]"
     config = tiny_config(directory, model__architecture=architectures, train__epochs=1, baseline="true")
-    return directory, run(config)
+    with trained_here():
+        return directory, run(config)
 
 
 def test_every_row_has_an_oof_prediction_in_corpus_order(reference):
@@ -113,7 +116,7 @@ def test_ensemble_predicts_the_mean_of_its_fold_models(fusion, tmp_path):
         np.testing.assert_allclose(proba[valid, 1], expected, atol=1e-5)
 
 
-def test_folds_after_one_another_in_one_process_equal_folds_in_their_own(reference, tmp_path):
+def test_folds_after_one_another_in_one_process_equal_folds_in_their_own(reference, here, tmp_path):
     run(tiny_config(tmp_path, cluster__max_concurrent_folds=1))
     ids, proba = read_oof(tmp_path / "runs" / "tiny")
     assert ids == reference[2]
@@ -125,7 +128,9 @@ def test_two_workers_per_fold_equal_one(local_ray, tmp_path):
     """Without dropout, whose masks differ by worker, a batch split in two gives the same update."""
     one = tiny_config(tmp_path, name="one", dropout=0.0, train__dropout=0)
     two = tiny_config(tmp_path, name="two", dropout=0.0, train__dropout=0, cluster__workers_per_fold=2)
-    run(one), run(two)
+    run(two)
+    with trained_here():
+        run(one)
     expected = read_oof(tmp_path / "runs" / "one")[1]
     np.testing.assert_allclose(read_oof(tmp_path / "runs" / "two")[1], expected, atol=1e-4)
 
@@ -163,7 +168,8 @@ def kill_worker_after_first_epoch(run_directory):
 def test_killed_worker_changes_nothing(local_ray, tmp_path, folds_per_worker):
     epochs = 6
     options = {"train__epochs": epochs, "cluster__folds_per_worker": folds_per_worker}
-    run(tiny_config(tmp_path, name="calm", **options))
+    with trained_here():
+        run(tiny_config(tmp_path, name="calm", **options))
     killed: list = []
     thread = threading.Thread(
         target=lambda: killed.extend(kill_worker_after_first_epoch(tmp_path / "runs" / "hurt")), daemon=True
@@ -203,7 +209,7 @@ def test_same_name_with_another_config_is_refused(reference):
         run(tiny_config(reference[0], train__batch_size=4))
 
 
-def test_same_name_with_another_corpus_is_refused(local_ray, tmp_path):
+def test_same_name_with_another_corpus_is_refused(here, tmp_path):
     config = tiny_config(tmp_path, model__architecture="tfidf")
     run(config)
     rows = make_rows(48)
@@ -213,7 +219,7 @@ def test_same_name_with_another_corpus_is_refused(local_ray, tmp_path):
         run(config)
 
 
-def test_changed_fold_is_refused(local_ray, tmp_path):
+def test_changed_fold_is_refused(here, tmp_path):
     config = tiny_config(tmp_path, model__architecture="tfidf")
     run(config)
     run_directory = tmp_path / "runs" / "tiny"
@@ -224,8 +230,7 @@ def test_changed_fold_is_refused(local_ray, tmp_path):
         run(config)
 
 
-@pytest.mark.long
-def test_pairs_of_three_classes_with_groups_repeats_and_a_test_file(local_ray, tmp_path):
+def test_pairs_of_three_classes_with_groups_repeats_and_a_test_file(here, tmp_path):
     rows = make_rows(60, num_classes=3)
     for number, row in enumerate(rows):
         row["other"], row["author"] = rows[number - 3]["text"], f"author-{number // 3}"
@@ -268,8 +273,7 @@ def mirror(tmp_path, monkeypatch):
     return tmp_path / "mirror"
 
 
-@pytest.mark.long
-def test_a_frozen_encoder_of_the_zoo_is_stored_once(local_ray, mirror, tmp_path):
+def test_a_frozen_encoder_of_the_zoo_is_stored_once(here, mirror, tmp_path):
     """Named, fetched and unpacked; the fold files hold the head alone."""
     options = {"encoder__checkpoint": "albert_tiny_zh", "encoder__pretrained": "true"}
     run(tiny_config(tmp_path, model__architecture="textcnn", train__epochs=1, **options))
@@ -282,8 +286,7 @@ def test_a_frozen_encoder_of_the_zoo_is_stored_once(local_ray, mirror, tmp_path)
     assert head and not [name for name in head if name.startswith("encoder.")]
 
 
-@pytest.mark.long
-def test_an_english_encoder_trains_and_predicts(local_ray, mirror, tmp_path):
+def test_an_english_encoder_trains_and_predicts(here, mirror, tmp_path):
     """ALBERT v2 and its SentencePiece model; the finished artifact needs neither archive nor cache."""
     rows = [{"id": str(i), "text": ENGLISH[i % 4], "label": "ab"[i % 2]} for i in range(24)]
     write_csv(tmp_path / "corpus.csv", rows)
@@ -311,7 +314,8 @@ def frozen(local_ray, tmp_path_factory):
             cache__max_gb=max_gb,
         )
         console = silent_console()
-        train_run(config, console)
+        with contextlib.nullcontext() if name == "cold" else trained_here():
+            train_run(config, console)
         probabilities[name] = read_oof(directory / "runs" / name)[1]
         lines[name] = console.file.getvalue()
     return directory, probabilities, lines

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from folds_here import trained_here
 from one_fold import each_fold_alone
 from rich.console import Console
 from tiny_run import CHARACTERS, read_oof, tiny_config, write_csv
@@ -55,7 +56,8 @@ def train(directory, **options):
 
 @pytest.fixture(scope="module")
 def run(local_ray, tmp_path_factory):
-    return train(tmp_path_factory.mktemp("dead"))
+    with trained_here():
+        return train(tmp_path_factory.mktemp("dead"))
 
 
 @pytest.fixture(scope="module")

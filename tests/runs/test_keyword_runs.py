@@ -6,6 +6,7 @@ import jieba
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from folds_here import trained_here
 from jieba import finalseg
 from one_fold import each_fold_alone
 from tiny_run import make_rows, silent_console, tiny_config
@@ -28,7 +29,8 @@ def chosen(local_ray, tmp_path_factory):
     directory = tmp_path_factory.mktemp("chosen")
     options = {"model__architecture": "[finetune,textcnn,rnn_cnn]", "train__epochs": 1}
     config = tiny_config(directory, words__keywords="auto", words__num_keywords=5, **options)
-    return directory, config, train_run(config, silent_console())
+    with trained_here():
+        return directory, config, train_run(config, silent_console())
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,8 @@ def given(local_ray, tmp_path_factory):
     lines = [f"{word},x,{'ab'[number % 2]}" for number, word in enumerate(words)]
     (directory / "kept.csv").write_text("\n".join(["word,keep,class", *lines, ""]), encoding="utf-8")
     config = tiny_config(directory, words__keywords=directory / "kept.csv", train__epochs=1)
-    train_run(config, silent_console())
+    with trained_here():
+        train_run(config, silent_console())
     return directory, words
 
 

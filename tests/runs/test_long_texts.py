@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from folds_here import trained_here
 from one_fold import each_fold_alone
 from tiny_run import make_rows, silent_console, tiny_config, write_csv
 
@@ -39,7 +40,8 @@ def run(local_ray, tmp_path_factory):
         data__test=write_csv(directory / "new.csv", NEW),
         baseline="true",
     )
-    summary = train_run(config, silent_console())
+    with trained_here():
+        summary = train_run(config, silent_console())
     return directory, Path(config.storage) / config.name, summary
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from folds_here import trained_here
 from one_fold import each_fold_alone
 from runs.test_jobs import ROOT, command, environment
 from tiny_run import make_rows, silent_console, tiny_config, tiny_overrides, write_csv
@@ -34,7 +35,8 @@ def mixed(local_ray, tmp_path_factory):
         train__epochs=1,
         baseline="true",
     )
-    return config, train_run(config, silent_console())
+    with trained_here():
+        return config, train_run(config, silent_console())
 
 
 def run_of(config):
@@ -81,7 +83,7 @@ def test_the_whole_ensemble_predicts_the_mean_of_both(mixed):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_a_run_that_goes_on_keeps_the_folds_that_are_committed(mixed):
+def test_a_run_that_goes_on_keeps_the_folds_that_are_committed(mixed, here):
     config, summary = mixed
     run = Path(config.storage) / config.name
     kept = run / "folds" / "tfidf" / "r0-fold-00" / "result" / "result.json"
@@ -95,7 +97,7 @@ def test_a_run_that_goes_on_keeps_the_folds_that_are_committed(mixed):
     assert log == ["start", "epoch", "committed"]
 
 
-def test_other_keys_of_the_ensemble_make_it_anew_of_the_same_folds(mixed):
+def test_other_keys_of_the_ensemble_make_it_anew_of_the_same_folds(mixed, here):
     """It then predicts by its rule, in both its parts, and what it decides is written."""
     config, summary = mixed
     run = Path(config.storage) / config.name
@@ -129,8 +131,10 @@ def test_other_keys_of_the_ensemble_make_it_anew_of_the_same_folds(mixed):
 def test_two_workers_of_a_fold_agree(local_ray, tmp_path):
     config = tiny_config(tmp_path, model__architecture="tfidf", cluster__workers_per_fold=2)
     one = tiny_config(tmp_path, name="one", model__architecture="tfidf")
-    scores = [train_run(each, silent_console())["architectures"]["tfidf"]["oof"] for each in (config, one)]
-    assert scores[0] == scores[1]
+    shared = train_run(config, silent_console())
+    with trained_here():
+        alone = train_run(one, silent_console())
+    assert shared["architectures"]["tfidf"]["oof"] == alone["architectures"]["tfidf"]["oof"]
 
 
 @pytest.mark.long
@@ -173,7 +177,7 @@ def test_the_report_names_the_scores_and_the_words_that_moved_the_ensemble(mixed
     assert "not shown" not in page
 
 
-def test_what_near_duplicates_move_the_score_by_is_shown_also_later(tmp_path):
+def test_what_near_duplicates_move_the_score_by_is_shown_also_later(here, tmp_path):
     """Each text stands there twice: a fold that has learned the one knows the other."""
     rows = make_rows(40, seed=3)
     for number, row in enumerate(rows):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from folds_here import trained_here
 from one_fold import each_fold_alone
 from runs.test_jobs import ROOT, command, environment
 from tiny_run import (
@@ -62,14 +63,16 @@ def run(local_ray, tmp_path_factory):
         train__select="best",
         **LEARNS,
     )
-    train_run(config, silent_console())
+    with trained_here():
+        train_run(config, silent_console())
     return Path(config.storage) / config.name
 
 
 @pytest.fixture(scope="module")
 def refit(run):
     console = silent_console()
-    return refit_run(str(run), None, [], console).metrics, console.file.getvalue(), run / "refit"
+    with trained_here():
+        return refit_run(str(run), None, [], console).metrics, console.file.getvalue(), run / "refit"
 
 
 def test_a_refit_has_one_model_of_each_architecture_which_learned_as_long_as_the_folds(run, refit):
@@ -126,7 +129,7 @@ def test_another_corpus_is_refused(run, tmp_path):
     assert not (tmp_path / "refit").exists()
 
 
-def test_a_student_learns_the_ensembles_word_and_predicts(run, tmp_path):
+def test_a_student_learns_the_ensembles_word_and_predicts(run, here, tmp_path):
     texts = write_csv(tmp_path / "new.csv", [{"content": row["text"]} for row in make_rows(60, seed=9)])
     encoder = write_encoder(tmp_path / "student")
     own = [f"encoder.checkpoint={encoder}", "encoder.pretrained=false", "train.epochs=8"]
@@ -153,9 +156,8 @@ def test_a_student_learns_the_ensembles_word_and_predicts(run, tmp_path):
     assert raised.value.problems[0].startswith("--texts:")
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_frozen_pretrained_student_reads_its_encoders_output(run, tmp_path, precision):
+def test_a_frozen_pretrained_student_reads_its_encoders_output(run, here, tmp_path, precision):
     own = ["train.epochs=2", f"train.precision={precision}"]
     summary = distill_run(str(run), None, None, str(tmp_path / "student"), own, silent_console()).metrics
     assert summary["taught"]["unlabelled_texts"] == 0
@@ -166,8 +168,7 @@ def test_a_frozen_pretrained_student_reads_its_encoders_output(run, tmp_path, pr
     assert np.isfinite(predict(tmp_path / "student")).all()
 
 
-@pytest.mark.long
-def test_a_tagger_is_refitted_and_not_distilled(local_ray, tmp_path):
+def test_a_tagger_is_refitted_and_not_distilled(here, tmp_path):
     config = tiny_tag_config(tmp_path, model__architecture="crf")
     train_run(config, silent_console())
     run = Path(config.storage) / config.name

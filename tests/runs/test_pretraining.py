@@ -148,7 +148,7 @@ def test_two_workers_learn_what_one_does(local_ray, tmp_path):
         assert own["perplexity"] == pytest.approx(other["perplexity"], rel=1e-3)
 
 
-def test_a_run_starts_from_it(whole, tmp_path):
+def test_a_run_starts_from_it(whole, here, tmp_path):
     _, config, _, _ = whole
     summary = train_run(
         tiny_config(
@@ -163,7 +163,7 @@ def test_a_run_starts_from_it(whole, tmp_path):
     assert summary["rows"] == 48
 
 
-def test_a_run_adapts_its_encoder_once_and_the_next_takes_it_from_the_cache(local_ray, tmp_path, monkeypatch):
+def test_a_run_adapts_its_encoder_once_and_the_next_takes_it_from_the_cache(here, tmp_path, monkeypatch):
     monkeypatch.setenv("RAYTRAIN_HOME", str(tmp_path / "home"))
     options = {
         "encoder__adapt": "true",

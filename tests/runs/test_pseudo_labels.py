@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow.csv
 import pytest
+from folds_here import trained_here
 from tiny_run import make_rows, silent_console, tiny_config, write_csv
 
 from raytrain.crossval.driver import train_run
@@ -27,7 +28,8 @@ def run(local_ray, tmp_path_factory):
         train__epochs=6,
         data__test=test,
     )
-    summary = train_run(config, silent_console())
+    with trained_here():
+        summary = train_run(config, silent_console())
     return config, Path(config.storage) / config.name, summary
 
 

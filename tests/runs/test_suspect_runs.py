@@ -31,7 +31,7 @@ def fill_in(path, target):
     return {row["id"] for row in rows if row["label"] != row["new_label"]}
 
 
-def test_flipped_labels_are_listed_first_and_given_back(local_ray, tmp_path):
+def test_flipped_labels_are_listed_first_and_given_back(here, tmp_path):
     rows = true_rows()
     for number in FLIPPED:
         rows[number]["label"] = "ab"[rows[number]["label"] == "a"]

@@ -90,7 +90,7 @@ def test_what_a_sweep_leaves(calm):
 
 
 @pytest.mark.long
-def test_a_trial_s_folds_are_those_of_the_run(calm):
+def test_a_trial_s_folds_are_those_of_the_run(calm, here):
     """The best config, trained in full, scores on its first folds what the trial did."""
     _, config, best, _ = calm
     summary = train_run(best, silent_console())

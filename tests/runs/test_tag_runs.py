@@ -1,5 +1,6 @@
 """Whole runs of taggers on one shared local Ray."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from folds_here import trained_here
 from one_fold import each_fold_alone
 from tiny_run import CHARACTERS, make_tagged, silent_console, silent_stages, tiny_tag_config, write_bio
 
@@ -36,7 +38,8 @@ def reference(local_ray, tmp_path_factory):
         words__vectors=directory / "characters.vec",
     )
     console = silent_console()
-    return directory, config, train_run(config, console), console.file.getvalue()
+    with trained_here():
+        return directory, config, train_run(config, console), console.file.getvalue()
 
 
 def read_oof(directory):
@@ -136,8 +139,7 @@ def test_the_report_names_the_scores_and_shows_the_spans(reference):
     assert 'id="types"' in page and 'class="span' in page and "not shown" not in page
 
 
-@pytest.mark.long
-def test_run_with_a_frozen_encoder_groups_and_repeats(local_ray, tmp_path):
+def test_run_with_a_frozen_encoder_groups_and_repeats(here, tmp_path):
     """The encoder's output comes from the cache; texts of one author are in one fold."""
     rows = [
         {
@@ -192,7 +194,8 @@ def test_two_workers_per_fold_equal_one(local_ray, tmp_path):
     found = {}
     for name, workers in (("one", 1), ("two", 2)):
         config = tiny_tag_config(tmp_path, name=name, cluster__workers_per_fold=workers, **options)
-        summary = train_run(config, silent_console())
+        with contextlib.nullcontext() if workers == 2 else trained_here():
+            summary = train_run(config, silent_console())
         found[name] = summary["ensemble"]["oof"]
     assert found["two"] == pytest.approx(found["one"], abs=1e-3)
     assert found["one"]["log_loss"] < 1.5

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from folds_here import trained_here
 from tiny_run import make_rows, silent_console, tiny_config, write_csv
 
 from raytrain.crossval.driver import train_run
@@ -31,7 +32,8 @@ def time_config(directory, **overrides):
 def done(local_ray, tmp_path_factory):
     config = time_config(tmp_path_factory.mktemp("time"), folds__compare="true")
     console = silent_console()
-    return config, train_run(config, console), console.file.getvalue()
+    with trained_here():
+        return config, train_run(config, console), console.file.getvalue()
 
 
 def run_of(config):
@@ -90,7 +92,7 @@ def test_random_folds_are_compared_on_the_same_rows(done):
     assert "tfidf_logistic on the same 36 rows" in said
 
 
-def test_a_run_goes_on_with_the_folds_that_it_had(done, tmp_path):
+def test_a_run_goes_on_with_the_folds_that_it_had(done, here, tmp_path):
     config, summary, _ = done
     again = config.model_copy(update={"storage": str(tmp_path / "runs")})
     shutil.copytree(config.storage, again.storage)
@@ -109,7 +111,7 @@ def test_a_run_goes_on_with_the_folds_that_it_had(done, tmp_path):
         train_run(time_config(tmp_path, folds__time="null"), silent_console())
 
 
-def test_a_finished_run_is_compared_later(local_ray, tmp_path):
+def test_a_finished_run_is_compared_later(here, tmp_path):
     first = train_run(time_config(tmp_path), silent_console())
     assert first["compare"] is None
     later = train_run(time_config(tmp_path, folds__compare="true"), silent_console())
