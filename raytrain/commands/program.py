@@ -1,11 +1,10 @@
 """The program `raytrain`: its commands by name, each imported when it runs."""
 
 import difflib
-import importlib
 import sys
 
 import raytrain
-from raytrain.commands.shared import AS_PROGRAM, AS_SCRIPT, COMMANDS, Named, run_job
+from raytrain.commands.shared import AS_PROGRAM, AS_SCRIPT, COMMANDS, Named, command_of, run_job
 
 __all__ = ["AS_SCRIPT", "main", "run_command"]
 
@@ -39,13 +38,12 @@ def run_command(name: str, arguments: list[str], named: Named) -> int:
     Returns:
         Its exit code, as `commands.shared.run_job` tells it.
     """
-    command = importlib.import_module(f"raytrain.commands.{name}")
+    command = command_of(name)
     return run_job(lambda: command.main(arguments, named), command.WHEN_INTERRUPTED)
 
 
 def _help() -> str:
     lines = ["usage: raytrain COMMAND …", "", f"{raytrain.__doc__}", ""]
     for name in COMMANDS:
-        summary = importlib.import_module(f"raytrain.commands.{name}").__doc__
-        lines.append(f"  {name:<12} {summary}")
+        lines.append(f"  {name:<12} {command_of(name).__doc__}")
     return "\n".join([*lines, "", "raytrain COMMAND --help tells what each takes."])

@@ -1,14 +1,13 @@
 """`python -m raytrain.commands.reference` writes docs/config.md and docs/commands.md from the code."""
 
 import contextlib
-import importlib
 import io
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from raytrain.commands.shared import AS_PROGRAM, COMMANDS
+from raytrain.commands.shared import AS_PROGRAM, COMMANDS, command_of
 from raytrain.config.pretraining import PretrainConfig
 from raytrain.config.schema import Config
 from raytrain.config.sections import WholeConfig
@@ -56,7 +55,7 @@ def commands_page() -> str:
 
 
 def _help(name: str) -> str:
-    command = importlib.import_module(f"raytrain.commands.{name}")
+    command = command_of(name)
     printed = io.StringIO()
     with _columns(), contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
         command.main(["--help"], AS_PROGRAM)

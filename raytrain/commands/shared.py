@@ -1,6 +1,7 @@
 """What the commands share: their names, arguments, exit codes, and the last word after Ctrl-C."""
 
 import argparse
+import importlib
 import os
 import signal
 import sys
@@ -27,10 +28,25 @@ EXIT_INTERRUPTED = 130
 Named = Callable[[str], str]
 AS_PROGRAM: Named = "raytrain {}".format
 AS_SCRIPT: Named = "python jobs/{}.py".format
-COMMANDS = (
-    *("kfold", "report", "suspects", "sweep", "predict", "refit", "distill", "keywords", "checkpoints"),
-    *("embed", "pretrain"),
-)
+# To their rooms: commands that train, and commands that ask what was trained.
+COMMANDS = {
+    "kfold": "commands",
+    "report": "asking",
+    "suspects": "asking",
+    "sweep": "commands",
+    "predict": "asking",
+    "refit": "commands",
+    "distill": "commands",
+    "keywords": "commands",
+    "checkpoints": "commands",
+    "embed": "asking",
+    "pretrain": "commands",
+}
+
+
+def command_of(name: str) -> Any:
+    """The module of a command: its docstring says what it does, its `main` does it."""
+    return importlib.import_module(f"raytrain.{COMMANDS[name]}.{name}")
 
 
 def describe(summary: str | None, examples: str, named: Named) -> str:
