@@ -26,7 +26,8 @@ from rich.table import Table
 from settings import default_settings
 
 from raytrain.devices import set_precision, set_up_tensorflow
-from raytrain.network.build import build_head, build_model, input_specs
+from raytrain.network.build import build_model, input_specs
+from raytrain.network.heads import build_head
 from raytrain.training.objectives import Classification, Objective, Tagging
 from raytrain.training.step import TrainStep
 

@@ -33,6 +33,7 @@ NEED_RAY = (
     "tests/keywords/test_candidates.py",
     "tests/crossval/test_inputs.py",
     "tests/test_benchmarks.py",
+    "tests/vectors/test_load.py",
 )
 
 

@@ -19,8 +19,8 @@ ROOMS = [
 MOST_MODULES = 14  # of a room that a stranger still understands
 # Beside the rooms below.
 WITH_TENSORFLOW = {
-    *("ensemble.models", "pretrained.cost", "pretrained.report", "pretrained.weights"),
-    *("pretraining.model", "pretraining.loop", "vectors.encoder"),
+    *("ensemble.models", "ensemble.fold_models", "pretrained.cost", "pretrained.report"),
+    *("pretrained.weights", "pretraining.model", "pretraining.loop", "vectors.encoder"),
 }
 TENSORFLOW_ROOMS = {"network", "training"}
 FREE_OF_IT = {f"training.{name}" for name in ("selection", "settings", "state")}

@@ -6,7 +6,12 @@ import typing
 from raytrain.commands.shared import AS_PROGRAM, Named, add_reading, asked_reading, check_output, describe
 from raytrain.vectors.settings import NumberType, Pooling, VectorSettings
 
+if typing.TYPE_CHECKING:
+    from raytrain.stages import Stages
+    from raytrain.vectors.load import MakesVectors
+
 EXAMPLES = """{embed} --encoder mini --input posts.csv --output vectors.parquet
+{embed} --ensemble runs/mine/ensemble --input posts.csv --output vectors.parquet
 {embed} --encoder mini --whiten --size 128 --input posts.csv --output vectors.parquet"""
 LEAST_TOKENS = 4  # as of encoder.maxlen
 WHEN_INTERRUPTED = "nothing was written"
@@ -19,10 +24,57 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     check_output(parser, options.output, ".parquet")
     if options.size is not None and not options.whiten:
         parser.error("--size: only whitened vectors can be shorter; add --whiten")
+    check_source(parser, options)
+    embed(options)
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of a command that say what makes its vectors."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--encoder", metavar="NAME", help="as encoder.checkpoint")
+    source.add_argument("--ensemble", metavar="DIR", help="a classifier's: what its folds read of a text")
+    add = parser.add_argument
+    add("--pooling", choices=typing.get_args(Pooling), help="of an encoder's last layer (mean)")
+    add("--maxlen", type=int, metavar="N", help="most tokens that an encoder reads of a text (128)")
+    add("--windows", type=int, metavar="N", help="most windows of maxlen of a longer text (1)")
+    add("--batch-size", type=int, metavar="N", help="texts per pass; default: as many as suit the device")
+
+
+def check_source(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Ends with a usage error where numbers are too small, or say how an ensemble reads, which it knows."""
     for name, least in (("size", 1), ("maxlen", LEAST_TOKENS), ("windows", 1), ("batch_size", 1)):
         if getattr(options, name) is not None and getattr(options, name) < least:
             parser.error(f"--{name.replace('_', '-')}: expected at least {least}")
-    embed(options)
+    for name in ("pooling", "maxlen", "windows"):
+        if options.ensemble is not None and getattr(options, name) is not None:
+            parser.error(f"--{name}: an ensemble reads texts as it was trained; leave it out")
+
+
+def open_source(options: argparse.Namespace, stages: "Stages") -> "MakesVectors":
+    """What the flags of `add_source` name. Imports TensorFlow.
+
+    Raises:
+        ArtifactError: The ensemble cannot be used.
+        CheckpointError: The encoder cannot be used.
+        ConfigError: It cannot be named so.
+    """
+    from pydantic import ValidationError
+
+    from raytrain.config.sections import CheckpointConfig
+    from raytrain.errors import ConfigError
+    from raytrain.pretrained.start import find_start
+    from raytrain.vectors.load import load_encoder, load_vectors
+
+    if options.ensemble is not None:
+        return load_vectors(options.ensemble, options.batch_size)
+    maxlen = options.maxlen or 128
+    try:
+        checkpoint = CheckpointConfig(checkpoint=options.encoder, maxlen=maxlen)
+    except ValidationError as error:
+        raise ConfigError("--encoder cannot be used", [found["msg"] for found in error.errors()]) from error
+    encoder = find_start(checkpoint, lambda: [], stages.console)
+    windows = options.windows or 1
+    return load_encoder(encoder, maxlen, options.pooling or "mean", windows, options.batch_size)
 
 
 def _parser(named: Named) -> argparse.ArgumentParser:
@@ -32,46 +84,32 @@ def _parser(named: Named) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--encoder", required=True, metavar="NAME", help="as encoder.checkpoint")
+    add_source(parser)
     add("--input", required=True, metavar="FILE", help=".csv .tsv .jsonl .parquet .txt, also compressed")
     add("--output", required=True, metavar="FILE.parquet", help="id and vector of each text, in order")
     add("--column", action="append", metavar="NAME", help="text column (twice for a pair); default: text")
     add("--id", metavar="NAME", help="id column; default: the row number")
-    add("--pooling", choices=typing.get_args(Pooling), default="mean", help="of the last layer's positions")
     add("--whiten", action="store_true", help="uncorrelated and of length 1, by all of the file's vectors")
     add("--size", type=int, metavar="N", help="of a whitened vector; default: every direction")
     add("--type", choices=typing.get_args(NumberType), default="float32", help="of the numbers stored")
-    add("--maxlen", type=int, default=128, metavar="N", help="most tokens of a text that are read (128)")
-    add("--windows", type=int, default=1, metavar="N", help="most windows of maxlen of a longer text (1)")
-    add("--batch-size", type=int, metavar="N", help="texts per pass; default: as many as suit the device")
     add_reading(parser)
     return parser
 
 
 def embed(options: argparse.Namespace) -> None:
     """Makes the vectors, and tells how far it is."""
-    from pydantic import ValidationError
     from rich.console import Console
 
-    from raytrain.config.sections import CheckpointConfig
     from raytrain.corpus.unlabelled import count_texts
-    from raytrain.errors import ConfigError
     from raytrain.files.told import reading_lines
-    from raytrain.pretrained.start import find_start
     from raytrain.stages import Stages
     from raytrain.vectors.files import write_vectors
-    from raytrain.vectors.load import load_encoder
 
     columns, reading = options.column or ["text"], asked_reading(options)
     settings = VectorSettings(options.whiten, options.size, options.type)
     stages = Stages(Console(stderr=True))
     num_rows, num_empty = count_texts(options.input, columns, options.id, reading)
-    try:
-        checkpoint = CheckpointConfig(checkpoint=options.encoder, maxlen=options.maxlen)
-    except ValidationError as error:
-        raise ConfigError("--encoder cannot be used", [found["msg"] for found in error.errors()]) from error
-    encoder = find_start(checkpoint, lambda: [], stages.console)
-    model = load_encoder(encoder, options.maxlen, options.pooling, options.windows, options.batch_size)
+    model = open_source(options, stages)
     with stages.stage("embedding", num_rows, "texts") as stage:
         given = (options.input, options.output, columns, options.id, settings, reading)
         for done in write_vectors(model.embed, *given):

@@ -123,7 +123,8 @@ def fold_features(spec: FoldSpec, data: FoldData) -> FeatureRows:
 
 def build_initial_model(spec: FoldSpec, data: FoldData) -> Any:
     """The fold's model before its first step; the head alone where the encoder's output is at hand."""
-    from raytrain.network.build import WORD_EMBEDDING, build_head, build_model
+    from raytrain.network.build import build_model
+    from raytrain.network.heads import WORD_EMBEDDING, build_head
     from raytrain.network.weights import assign_variables, encoder_variables, head_variables
 
     if spec.hidden_states is not None:

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from raytrain.network.build import crf_layer
 from raytrain.network.crf import tagging_losses
+from raytrain.network.heads import crf_layer
 from raytrain.network.inference import predict_emissions, predict_logits
 from raytrain.network.weights import head_variables, read_variables
 from raytrain.scores.classes import proba_from_logits, score_proba

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from raytrain.devices import compiles_predictions
-from raytrain.network.build import READS, EncoderWithHead, build_head
+from raytrain.network.build import READS, EncoderWithHead, vector_model
 from raytrain.network.encoders import build_transformer
+from raytrain.network.heads import build_head
 from raytrain.network.inference import predict_logits
 from raytrain.network.layers import DropoutSeed
-from raytrain.network.taps import VECTOR
 from raytrain.network.weights import load_weights
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.pretrained.weights import open_weights
@@ -18,8 +17,6 @@ from raytrain.text.batches import FeatureRows
 from raytrain.text.encode import build_features, encode_texts
 from raytrain.text.rows import TextRows
 from raytrain.vectors.settings import Pooling
-
-keras = tf.keras
 
 
 class EncoderVectors:
@@ -56,9 +53,7 @@ class EncoderVectors:
         if encoder.weights is not None:
             load_weights(transformer, open_weights(encoder.kind, encoder.weights))
         head = build_head("finetune", self.dim, 2, (None, 1), dropout=0.0, seed=0, pooling=pooling)
-        pooled = keras.Model(head.input, head.get_layer(VECTOR).output, name="head")
-        pooled.dropout_seed = head.dropout_seed
-        self._model = EncoderWithHead(transformer.model, pooled, name="vectors")
+        self._model = vector_model(EncoderWithHead(transformer.model, head, name="model"))
 
     def embed(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
         """The vector of each text, or of each pair.

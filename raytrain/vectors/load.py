@@ -1,6 +1,9 @@
-"""An encoder, ready to make vectors in this process."""
+"""An encoder or an ensemble, ready to make vectors in this process."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from raytrain.devices import (
     grow_card_memory,
@@ -9,12 +12,41 @@ from raytrain.devices import (
     quick_imports,
     set_precision,
 )
-from raytrain.ensemble.load import check_keras
+from raytrain.ensemble.artifact import load_ensemble
+from raytrain.ensemble.load import build_predictor, check_keras
+from raytrain.errors import ArtifactError
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.vectors.settings import Pooling
 
 if TYPE_CHECKING:
     from raytrain.vectors.encoder import EncoderVectors
+
+
+class MakesVectors(Protocol):
+    """What gives each text a vector."""
+
+    def embed(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
+        """(len(texts), dim) float32."""
+        ...
+
+
+def load_vectors(ensemble: str, batch_size: int | None = None) -> MakesVectors:
+    """Opens an artifact whose networks give texts vectors, as `ensemble.models.Predictor.embed` does.
+
+    Args:
+        ensemble: Its directory, or its URI.
+        batch_size: Texts per forward pass.
+
+    Raises:
+        ArtifactError: It is none, or one of n-grams alone, or a tagger's.
+    """
+    artifact = load_ensemble(ensemble)
+    if artifact.task == "tag" or not artifact.has_networks:
+        found = "a tagger's" if artifact.task == "tag" else "one of n-grams alone"
+        problem = f"found {found}; make vectors with an encoder"
+        raise ArtifactError(f"{ensemble}: expected a classifier's ensemble with a network", [problem])
+    predictor: MakesVectors = build_predictor(artifact, batch_size)  # type: ignore[assignment]
+    return predictor
 
 
 def load_encoder(

@@ -42,10 +42,25 @@ def test_a_file_gets_its_vectors(folder, capsys):
         (["--maxlen", "3"], "at least 4"),
         (["--encoder", "hf:x"], "--encoder cannot be used"),
         (["--encoder", "absent"], "no such checkpoint"),
+        (["--ensemble", "absent"], "not allowed with argument --encoder"),
         (["--column", "文"], "expected a column of this name"),
         (["--input", "absent.csv"], "absent.csv"),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_read(folder, arguments, told, capsys):
     assert run(*GIVEN, *arguments) == 2
+    assert told in capsys.readouterr().err and not (folder / "out.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "manifest.json"),
+        (["--maxlen", "64"], "an ensemble reads texts as it was trained"),
+        (["--pooling", "first"], "an ensemble reads texts as it was trained"),
+    ],
+)
+def test_an_ensemble_that_is_none_or_is_told_how_to_read(folder, arguments, told, capsys):
+    given = ["--ensemble", str(folder), "--input", "a.csv", "--output", "out.parquet"]
+    assert run(*given, *arguments) == 2
     assert told in capsys.readouterr().err and not (folder / "out.parquet").exists()

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from one_fold import each_fold_alone
 from safetensors.numpy import load, save
 
 from raytrain.text.vocab import Vocab
@@ -13,7 +14,8 @@ from raytrain.ensemble.artifact import load_ensemble
 from raytrain.errors import ArtifactError
 from raytrain.text.encode import build_features, encode_texts
 from raytrain.scores.classes import proba_from_logits
-from raytrain.network.build import WORD_EMBEDDING, build_model
+from raytrain.network.build import build_model
+from raytrain.network.heads import WORD_EMBEDDING
 from raytrain.network.weights import encoder_variables, head_variables, read_variables
 from raytrain.ensemble.models import Predictor
 from raytrain.storage.directory import Directory
@@ -163,6 +165,21 @@ def test_another_pooling_is_that_of_the_fold_models(
     artifact.add_architecture("finetune", train_encoder, pooling)
     found = Predictor(artifact.open(), batch_size=4).predict_proba(sentences)
     np.testing.assert_allclose(found, artifact.expected(sentences), atol=2e-3)
+
+
+def test_vectors_are_those_of_the_folds_side_by_side(artifact, sentences):
+    """On a frozen encoder and a trained one; and no text's depends on its neighbours."""
+    ensemble = artifact.open()
+    found = Predictor(ensemble, batch_size=4).embed(sentences)
+    alone = [Predictor(one).embed(sentences) for _, _, one in each_fold_alone(ensemble)]
+    assert len(alone) == 2 * FOLDS and found.dtype == np.float32
+    np.testing.assert_allclose(found, np.concatenate(alone, axis=1) / np.sqrt(len(alone)), atol=2e-3)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+    cosines = [vectors @ vectors.T for vectors in alone]
+    assert np.std(cosines, axis=0).max() > 1e-4
+    np.testing.assert_allclose(found @ found.T, np.mean(cosines, axis=0), atol=2e-3)
+    one_by_one = np.concatenate([Predictor(ensemble).embed([text]) for text in sentences[:2]])
+    np.testing.assert_allclose(one_by_one, found[:2], atol=2e-3)
 
 
 def test_probabilities_by_the_cards_policy_are_those_of_float32_but_for_rounding(

@@ -17,7 +17,8 @@ from raytrain.folds.log import FoldReporter, read_log
 from raytrain.folds.result import read_fold
 from raytrain.folds.spec import FoldData, ModelSettings
 from raytrain.keywords.held import HeldWords
-from raytrain.network.build import WORD_EMBEDDING, build_model
+from raytrain.network.build import build_model
+from raytrain.network.heads import WORD_EMBEDDING
 from raytrain.network.weights import encoder_variables, head_variables, read_variables
 from raytrain.scores.guess import LEARNS_NOTHING
 from raytrain.splits.folds import Folds

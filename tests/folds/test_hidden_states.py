@@ -19,7 +19,8 @@ from raytrain.folds.frozen import EncoderSource
 from raytrain.folds.hidden_states import HiddenStates, _read_span, cached_hidden_states
 from raytrain.storage.cache import make_room
 from raytrain.network.inference import predict_hidden_states, predict_logits
-from raytrain.network.build import build_head, build_model
+from raytrain.network.build import build_model
+from raytrain.network.heads import build_head
 from raytrain.network.weights import assign_variables, head_variables, read_variables
 
 NUM_WORDS = 20

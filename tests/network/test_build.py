@@ -13,7 +13,8 @@ from raytrain import kinds
 from raytrain.network.encoders import build_transformer
 from raytrain.errors import ArtifactError
 from raytrain.network.layers import DropoutSeed
-from raytrain.network.build import build_head, build_model, input_specs
+from raytrain.network.build import build_model, input_specs
+from raytrain.network.heads import build_head
 from raytrain.network.weights import assign_variables, encoder_variables, head_variables, read_variables
 
 ARCHITECTURES = ("finetune", "textcnn", "rnn_cnn")

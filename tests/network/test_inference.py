@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from raytrain.network import inference
-from raytrain.network.build import build_head, build_model
+from raytrain.network.build import build_model
+from raytrain.network.heads import build_head
 from raytrain.network.encoders import build_transformer
 from raytrain.network.inference import predict_emissions, predict_hidden_states, predict_logits
 from raytrain.network.layers import DropoutSeed

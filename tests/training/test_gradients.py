@@ -9,7 +9,8 @@ import tensorflow as tf
 from plain_settings import plain_settings
 
 from raytrain.devices import set_precision
-from raytrain.network.build import build_head, build_model
+from raytrain.network.build import build_model
+from raytrain.network.heads import build_head
 from raytrain.network.taps import disturbed_tap
 from raytrain.network.weights import learned_variables
 from raytrain.training.adversarial import Attack

@@ -17,7 +17,8 @@ from raytrain.scores.classes import score_proba
 from raytrain.scores.decoding import no_transitions, weigh
 from raytrain.text.encode import build_features
 from raytrain.network.inference import predict_emissions
-from raytrain.network.build import build_model, crf_layer
+from raytrain.network.build import build_model
+from raytrain.network.heads import crf_layer
 from raytrain.network.weights import head_variables, read_variables
 from raytrain.training.objectives import Classification, Tagging
 from raytrain.scores.tagging import find_and_count, transitions_of

@@ -14,7 +14,8 @@ from raytrain.text.batches import FeatureRows
 from raytrain.devices import set_precision
 from raytrain.text.encode import build_features
 from raytrain.network.inference import predict_hidden_states, predict_logits
-from raytrain.network.build import build_head, build_model
+from raytrain.network.build import build_model
+from raytrain.network.heads import build_head
 from raytrain.network.weights import encoder_variables, head_variables, read_variables
 from raytrain.training.objectives import Classification, Tagging
 from raytrain.training.loop import FoldTraining

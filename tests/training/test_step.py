@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from plain_settings import plain_settings
 
-from raytrain.network.build import build_head, build_model, crf_layer
+from raytrain.network.build import build_model
+from raytrain.network.heads import build_head, crf_layer
 from raytrain.training.objectives import Classification
 from raytrain.training.optimizer import BETA_1, BETA_2, EPSILON
 from raytrain.training.step import TrainStep
