@@ -6,9 +6,8 @@ import subprocess
 from unittest import mock
 
 import numpy as np
-import psutil
 import pytest
-from runs.test_jobs import ROOT, command, is_fold
+from runs.test_jobs import ROOT, command
 from s3_server import serve_s3
 from tiny_run import make_rows, read_oof, tiny_overrides, write_csv
 from waiting import wait_until
@@ -75,28 +74,6 @@ def assert_same_oof(run_directory, expected, tmp_path):
     np.testing.assert_allclose(proba, expected[1], atol=1e-6)
 
 
-def test_a_killed_driver_goes_on_and_its_ensemble_predicts(server, expected, tmp_path):
-    overrides = tiny_overrides(tmp_path, storage="s3://bucket/killed", **OPTIONS)
-    run_directory = server.open("s3://bucket/killed/tiny", is_direct=True)
-    with started(overrides) as killed:
-        wait_until(lambda: run_directory.exists(RESULTS[0]))
-        workers = psutil.Process(killed.pid).children(recursive=True)
-        killed.kill()
-    wait_until(lambda: not [worker for worker in workers if worker.is_running() and is_fold(worker)])
-    assert not run_directory.exists(RESULTS[1])
-
-    done = run("kfold.py", *overrides)
-    assert done.returncode == 0, done.stderr
-    assert "kept" in done.stdout
-    assert_same_oof(run_directory, expected, tmp_path)
-
-    output = tmp_path / "predictions.csv"
-    ensemble = ("--ensemble", "s3://bucket/killed/tiny/ensemble")
-    predicted = run("predict.py", *ensemble, "--input", str(tmp_path / "corpus.csv"), "--output", str(output))
-    assert predicted.returncode == 0, predicted.stderr
-    assert len(output.read_text(encoding="utf-8").splitlines()) == 1 + 48
-
-
 def test_an_outage_while_a_fold_trains_changes_nothing(server, expected, tmp_path):
     overrides = tiny_overrides(tmp_path, storage="s3://bucket/outage", **OPTIONS)
     run_directory = server.open("s3://bucket/outage/tiny", is_direct=True)
@@ -109,7 +86,7 @@ def test_an_outage_while_a_fold_trains_changes_nothing(server, expected, tmp_pat
     assert_same_oof(run_directory, expected, tmp_path)
 
 
-def test_a_storage_that_goes_ends_the_run_and_keeps_what_is_committed(server, expected, tmp_path):
+def test_a_storage_that_goes_ends_the_run_and_it_goes_on_later(server, expected, tmp_path):
     overrides = tiny_overrides(tmp_path, storage="s3://bucket/gone", **OPTIONS)
     run_directory = server.open("s3://bucket/gone/tiny", is_direct=True)
     with started(overrides, RAYTRAIN_STORAGE_PATIENCE="3") as job:
@@ -125,6 +102,12 @@ def test_a_storage_that_goes_ends_the_run_and_keeps_what_is_committed(server, ex
     assert done.returncode == 0, done.stderr
     assert "kept" in done.stdout
     assert_same_oof(run_directory, expected, tmp_path)
+
+    output = tmp_path / "predictions.csv"
+    ensemble = ("--ensemble", "s3://bucket/gone/tiny/ensemble")
+    predicted = run("predict.py", *ensemble, "--input", str(tmp_path / "corpus.csv"), "--output", str(output))
+    assert predicted.returncode == 0, predicted.stderr
+    assert len(output.read_text(encoding="utf-8").splitlines()) == 1 + 48
 
 
 def test_predicting_from_a_storage_that_is_gone_is_one_clear_message(server, tmp_path):

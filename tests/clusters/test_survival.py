@@ -272,7 +272,7 @@ def test_metrics_of_the_folds_stand_among_rays(cluster, tmp_path, beside):
         wait_until(all_three)
 
     beside(scrape)
-    run(tiny_config(tmp_path, **LONG | {"train__epochs": 20}))
+    run(tiny_config(tmp_path, **LONG | {"train__epochs": 12}))
     names = {"ray_raytrain_epoch", "ray_raytrain_loss", "ray_raytrain_examples_per_second"}
     assert set(found) == names
     assert all('run="tiny"' in line for line in found.values())

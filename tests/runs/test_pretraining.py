@@ -16,7 +16,7 @@ from waiting import wait_until
 from raytrain.config.load import read_config
 from raytrain.config.pretraining import PretrainConfig
 from raytrain.crossval.driver import train_run
-from raytrain.errors import ConfigError
+from raytrain.errors import ConfigError, TimeBudgetError
 from raytrain.folds.log import read_log
 from raytrain.pretrained.directory import read_encoder
 from raytrain.pretraining.directory import SEQUENCES
@@ -125,10 +125,20 @@ def test_a_killed_worker_changes_nothing(local_ray, tmp_path):
     assert all(np.array_equal(ours[name], others[name]) for name in others)
 
 
+def run_within_budget(directory):
+    """One that learns something but never ends."""
+    for budget in (25, 100):
+        short = config_of(directory, "train.steps=100000", f"cluster.time_budget={budget}", name="short")
+        try:
+            return *run(short), short
+        except TimeBudgetError:  # on a slow machine a worker's start takes that long
+            continue
+    raise AssertionError("it learned nothing")
+
+
 @pytest.mark.long
 def test_the_time_budget_leaves_an_encoder_and_a_later_run_goes_on(local_ray, tmp_path):
-    short = config_of(tmp_path, "train.steps=100000", "cluster.time_budget=60", name="short")
-    stopped, said = run(short)
+    stopped, said, short = run_within_budget(tmp_path)
     assert stopped["stopped_early"] and 0 < stopped["steps"] < 100_000
     assert "the same command goes on" in said and len(weights_of(short)) > 10
     more, said = run(short)

@@ -114,8 +114,7 @@ def test_an_update_is_that_of_the_plain_step_its_masks_among_it(fold, kind, prec
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "precision"), zip(KINDS, PRECISIONS, strict=True))
 def test_updates_lower_the_loss(fold, kind, precision):
     rates = {"learning_rate": 3e-2, "encoder_learning_rate": 5e-3, "schedule": "constant"}
     training = fold(True, kind, precision, **rates)
@@ -224,7 +223,7 @@ def test_a_compiled_fold_learns_what_the_plain_one_learns(fold):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("accumulation", [1, 2])
+@pytest.mark.parametrize("accumulation", [2])
 def test_a_fold_resumed_within_an_epoch_equals_a_calm_one(fold, tmp_path, accumulation):
     options = {"batch_size": 6, "epochs": 1, "accumulation": accumulation}
     calm, broken, resumed = (fold(True, **options) for _ in range(3))
