@@ -43,7 +43,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
 def check_source(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Ends with a usage error where numbers are too small, or say how an ensemble reads, which it knows."""
     for name, least in (("size", 1), ("maxlen", LEAST_TOKENS), ("windows", 1), ("batch_size", 1)):
-        if getattr(options, name) is not None and getattr(options, name) < least:
+        if (given := getattr(options, name, None)) is not None and given < least:
             parser.error(f"--{name.replace('_', '-')}: expected at least {least}")
     for name in ("pooling", "maxlen", "windows"):
         if options.ensemble is not None and getattr(options, name) is not None:

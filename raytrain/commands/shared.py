@@ -40,6 +40,7 @@ COMMANDS = {
     "keywords": "commands",
     "checkpoints": "commands",
     "embed": "asking",
+    "group": "asking",
     "pretrain": "commands",
 }
 

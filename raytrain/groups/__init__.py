@@ -1,0 +1,1 @@
+"""Texts without labels in groups: found, told by their words, drawn."""

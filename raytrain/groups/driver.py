@@ -1,0 +1,105 @@
+"""From texts to groups: their vectors, the space in which they are grouped, the groups as they are told."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from raytrain.errors import CorpusError
+from raytrain.groups.find import Found, Method, find_groups
+from raytrain.groups.space import HeldWords, join_spaces
+from raytrain.groups.tell import Group, tell_groups
+from raytrain.stages import Stages
+from raytrain.vectors.whitening import Moments, Whitening
+
+DIRECTIONS = 64  # of vectors that are kept: the rest is noise to k-means, and time
+CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class GroupSettings:
+    """How texts are grouped.
+
+    Attributes:
+        method: As of `groups.find.find_groups`, and so the next two.
+        num_groups: Of k-means.
+        least_size: Of HDBSCAN.
+        words: Whether the words that texts hold have a say beside their vectors.
+        whiten: Whether the vectors' directions are made equally wide: of an encoder as it was pretrained.
+        seed: Of what is drawn.
+    """
+
+    method: Method = "kmeans"
+    num_groups: int | None = None
+    least_size: int | None = None
+    words: bool = True
+    whiten: bool = True
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """Texts in groups.
+
+    Attributes:
+        vectors: (num_texts, dim) float32 in which they were grouped.
+        found: Which group each is in.
+        groups: What each group is, the largest first.
+    """
+
+    vectors: np.ndarray
+    found: Found
+    groups: list[Group]
+
+
+def group_texts(
+    texts: Sequence[str],
+    embed: Callable[[Sequence[str]], np.ndarray],
+    settings: GroupSettings,
+    stages: Stages,
+) -> Grouped:
+    """Groups texts, and tells each group.
+
+    Args:
+        texts: Two or more.
+        embed: Gives (n, dim) vectors of texts.
+        settings: How.
+        stages: Where progress is told.
+
+    Raises:
+        CorpusError: There are too few texts that differ.
+    """
+    vectors = _embed(texts, embed, settings.whiten, stages)
+    with stages.stage("cutting words", len(texts), "texts") as stage:
+        held = HeldWords(texts)
+        space = join_spaces([vectors, *([held.vectors(settings.seed)] if settings.words else [])])
+        stage.advance(len(texts))
+    try:
+        with stages.stage("grouping"):
+            given = settings.method, settings.num_groups, settings.least_size, settings.seed
+            found = find_groups(space, *given)
+    except ValueError as error:
+        raise CorpusError("these texts cannot be grouped", [str(error)]) from error
+    return Grouped(space, found, tell_groups(texts, held, found))
+
+
+def _embed(
+    texts: Sequence[str], embed: Callable[[Sequence[str]], np.ndarray], whiten: bool, stages: Stages
+) -> np.ndarray:
+    """(num_texts, up to `DIRECTIONS`) float32 of length 1: the widest directions of the texts' vectors."""
+    parts: list[np.ndarray] = []
+    moments: Moments | None = None
+    with stages.stage("embedding", len(texts), "texts") as stage:
+        for first in range(0, len(texts), CHUNK):
+            vectors = embed(texts[first : first + CHUNK])
+            moments = moments or Moments(vectors.shape[1])
+            moments.add(vectors)
+            parts.append(vectors.astype(np.float16))  # of an ensemble a text has thousands of numbers
+            stage.advance(len(vectors))
+    assert moments is not None
+    try:
+        white = Whitening.of(moments, None, whiten)
+    except ValueError as error:
+        raise CorpusError("these texts cannot be grouped", [f"their vectors: {error}"]) from error
+    white = Whitening(white.mean, white.kernel[:, :DIRECTIONS])
+    return np.concatenate([white(part) for part in parts])
