@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,7 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from raytrain.groups.tell import Group
-from raytrain.keywords.report import NO_FONT, find_chinese_font
+from raytrain.keywords.report import NO_FONT, drawing_with, find_chinese_font
 
 MOST_POINTS = 2000  # more are neither told apart by the eye nor laid out in a minute
 LEAST_FOR_TSNE = 10
@@ -73,7 +72,7 @@ def draw_groups(
     font = find_chinese_font()
     if font is None:
         return NO_FONT
-    with matplotlib.rc_context({"font.family": [font, "DejaVu Sans"], "svg.fonttype": "path"}):
+    with drawing_with(font):
         figure = Figure(figsize=(9, 7), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots()

@@ -1,6 +1,8 @@
 """What a person sees of candidates for keywords: tables of the most telling words, and a picture."""
 
-from collections.abc import Sequence
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +76,26 @@ def draw_candidates(candidates: Candidates, path: str | Path, num_words: int = 2
     font = find_chinese_font()
     if font is None:
         return NO_FONT
-    # Outlines in SVG, since whoever looks at it may lack the font.
-    settings: dict[Any, Any] = {"font.family": [font, "DejaVu Sans"], "svg.fonttype": "path"}
-    with matplotlib.rc_context(settings):
+    with drawing_with(font):
         figure = _draw(candidates, num_words)
         FigureCanvasAgg(figure)
         figure.savefig(path, dpi=130)
     return None
+
+
+@contextlib.contextmanager
+def drawing_with(font: str) -> Iterator[None]:
+    """Draws with a font of `find_chinese_font`, and says nothing of the weights that it lacks."""
+    # Outlines in SVG, since whoever looks at it may lack the font.
+    settings: dict[Any, Any] = {"font.family": [font, "DejaVu Sans"], "svg.fonttype": "path"}
+    logger = logging.getLogger("matplotlib.font_manager")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with matplotlib.rc_context(settings):
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _draw(candidates: Candidates, num_words: int) -> Figure:
