@@ -59,12 +59,14 @@ class Whitening:
     kernel: np.ndarray
 
     @classmethod
-    def of(cls, moments: Moments, size: int | None = None) -> "Whitening":
+    def of(cls, moments: Moments, size: int | None = None, held: float = 0.0) -> "Whitening":
         """Fits it.
 
         Args:
             moments: Of the vectors.
             size: Of a whitened vector; None keeps every direction in which the vectors differ.
+            held: So many times the mean variance is added to each direction's, so that those in which the
+                vectors hardly differ are not stretched to noise; of few vectors most are such.
 
         Raises:
             ValueError: They differ in less directions than `size`.
@@ -76,7 +78,8 @@ class Whitening:
             wanted = f"{size} directions" if size else "a direction"
             raise ValueError(f"expected vectors that differ in {wanted}, found {rank}")
         kept = size or rank
-        return cls(moments.mean, directions[:, :kept] / np.sqrt(variances[:kept]))
+        widths = np.sqrt(variances[:kept] + held * max(variances.mean(), 0))
+        return cls(moments.mean, directions[:, :kept] / widths)
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
         """(n, dim) vectors → (n, size) float32 of length 1 each; a vector that is the mean stays 0."""
