@@ -24,6 +24,7 @@ if typing.TYPE_CHECKING:
     from raytrain.stages import Stages
 
 EXAMPLES = """{match} --query posts.csv --candidates answers.csv --candidate-id id --output matches.csv
+{match} --query posts.csv --candidates answers.csv --encoder mini --output matches.csv
 {match} --query posts.csv --candidates answers.csv --ensemble runs/pairs/ensemble --output matches.csv"""
 WHEN_INTERRUPTED = "nothing was written"
 FIRST = ("vectors", "words", "both")
@@ -41,9 +42,10 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     for name, least in LEAST.items():
         if getattr(options, name) is not None and getattr(options, name) < least:
             parser.error(f"--{name.replace('_', '-')}: expected at least {least}")
+    options.first = options.first or ("words" if options.encoder is None else "both")
     for name, default in OF_VECTORS.items():
         if options.first == "words" and getattr(options, name) is not None:
-            parser.error(f"--{name}: of vectors, which --first words does without")
+            parser.error(f"--{name}: of vectors; add --first both, or vectors")
         setattr(options, name, default if getattr(options, name) is None else getattr(options, name))
     if options.label is not None and options.ensemble is None:
         parser.error("--label: of an ensemble; give --ensemble too")
@@ -63,7 +65,7 @@ def _parser(named: Named) -> argparse.ArgumentParser:
     add("--candidates", required=True, metavar="FILE", help="of the same formats: what is matched with")
     add("--output", required=True, metavar="FILE", help=".csv .jsonl .parquet: a row a match, best first")
     add("--top", type=int, default=5, metavar="N", help="candidates of each query that are written (5)")
-    add("--first", choices=FIRST, default="both", help="what finds them: default both, their ranks fused")
+    add("--first", choices=FIRST, help="what finds them; default: words, both with --encoder")
     add("--encoder", metavar="NAME", help="of the vectors, as encoder.checkpoint; default: mini")
     add("--ensemble", metavar="DIR", help="a classifier of pairs, query first, which orders what was found")
     add("--rerank", type=int, default=50, metavar="N", help="candidates of each query that it judges (50)")
@@ -104,7 +106,7 @@ def match(options: argparse.Namespace) -> None:
     print(f"{options.output}: {len(queries.texts):,} queries, {len(candidates.texts):,} candidates")
     for path, texts in ((options.query, queries), (options.candidates, candidates)):
         if texts.num_empty:
-            print(f"{path}: {texts.num_empty:,} texts are empty")
+            print(f"{path}: {len(texts.texts):,} texts, {texts.num_empty:,} of them empty")
         for line in reading_lines(path, asked_reading(options)):
             print(f"{path}: {line}")
     if measures is not None:

@@ -35,7 +35,6 @@ GIVEN = [
     "--output",
     "out.csv",
 ]
-WORDS = [*GIVEN, "--first", "words"]
 
 
 @pytest.fixture(autouse=True)
@@ -71,13 +70,13 @@ def written(folder):
 
 
 def test_questions_find_their_answers_by_vectors_and_words(folder, capsys):
-    assert run(*GIVEN, "--truth", "answer", "--top", "2", "--maxlen", "16") == 0
+    assert run(*GIVEN, "--truth", "answer", "--top", "2", "--encoder", "mini", "--maxlen", "16") == 0
     rows = written(folder)
     assert [row["query_id"] for row in rows] == [id for id, *_ in QUERIES for _ in range(2)]
     assert [row["candidate_id"] for row in rows][:6:2] == ["a1", "a2", "a3"]
     assert rows[0]["query"] == "退款多久到账" and rows[0]["candidate"] == "退款三天内到账"
     told = capsys.readouterr().out.splitlines()
-    assert told[:2] == ["out.csv: 4 queries, 6 candidates", "q.csv: 1 texts are empty"]
+    assert told[:2] == ["out.csv: 4 queries, 6 candidates", "q.csv: 4 texts, 1 of them empty"]
     assert told[2].strip() == "the right candidate, of 3 queries"
     assert told[3].split() == ["stage", "recall@1", "recall@2", "recall@50", "MRR"]
     assert [line.split()[0] for line in told[4:]] == ["vectors", "words", "both"]
@@ -86,12 +85,12 @@ def test_questions_find_their_answers_by_vectors_and_words(folder, capsys):
 
 def test_what_was_found_is_ordered_by_an_ensemble_of_pairs(folder, judge, capsys):
     arguments = ["--ensemble", judge, "--label", "真", "--top", "3", "--truth", "answer"]
-    assert run(*WORDS, *arguments) == 0
+    assert run(*GIVEN, *arguments) == 0
     rows = [row for row in written(folder) if row["query_id"] == "q2"]
     assert [row["candidate_id"] for row in rows] == ["a4", "a6", "a2"]
     assert float(rows[0]["score"]) > 0.99 and float(rows[2]["score"]) == 0.5
     assert "reranked" in capsys.readouterr().out
-    assert run(*WORDS, "--ensemble", judge, "--label", "真", "--top", "1", "--rerank", "1") == 0
+    assert run(*GIVEN, "--ensemble", judge, "--label", "真", "--top", "1", "--rerank", "1") == 0
     assert written(folder)[1]["candidate_id"] == "a2"
 
 
@@ -104,8 +103,8 @@ def test_what_was_found_is_ordered_by_an_ensemble_of_pairs(folder, judge, capsys
         (["--batch-size", "0"], "--batch-size: expected at least 1"),
         (["--label", "1"], "give --ensemble too"),
         (["--ensemble", "e", "--rerank", "3"], "--rerank: expected at least --top, 5; found 3"),
-        (["--first", "words", "--encoder", "mini"], "--first words does without"),
-        (["--first", "words", "--no-whiten"], "--whiten: of vectors"),
+        (["--first", "words", "--encoder", "mini"], "--encoder: of vectors; add --first both"),
+        (["--no-whiten"], "--whiten: of vectors"),
         (["--encoder", "hf:x"], "--encoder: it cannot be used"),
     ],
 )
@@ -126,7 +125,7 @@ def test_all_that_is_wrong_is_told_at_once(folder, capsys):
 
 
 def test_the_label_of_a_match_is_asked_for_and_the_truth_looked_up(folder, judge, capsys):
-    assert run(*WORDS[:6], "--output", "out.csv", "--ensemble", judge, "--truth", "answer") == 2
+    assert run(*GIVEN[:6], *GIVEN[8:], "--ensemble", judge, "--truth", "answer") == 2
     told = capsys.readouterr().err
     assert "no candidate has: 'a1', 'a2', 'a3'" in told and "the ensemble has 假, 真" in told
 
@@ -137,5 +136,5 @@ def test_an_ensemble_of_single_texts_is_refused(folder, tmp_path_factory, capsys
         "tfidf", 0, weights=NgramClassifier([], np.zeros(0), np.zeros((1, 0)), np.zeros(1)).arrays()
     )
     single.write()
-    assert run(*WORDS, "--ensemble", single.ensemble) == 2
+    assert run(*GIVEN, "--ensemble", single.ensemble) == 2
     assert "expected a classifier of pairs" in capsys.readouterr().err
