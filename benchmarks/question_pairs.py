@@ -10,13 +10,15 @@ are of the other six, so that no question's answer has been seen with a question
 import argparse
 import csv
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 SENTENCES = Path(__file__).with_suffix(".txt")
-HELD_APART = 4  # intents of each domain's ten that are asked and never trained on
+INTENTS, THINGS = 10, 6  # of each domain
+HELD_APART = 4  # intents of a domain that are asked and never trained on
 FROM_ANSWERS = 0.5  # how often a question names the thing as its answer does
 BEFORE = ("", "", "", "请问", "你好，", "在吗，", "麻烦问下", "那个，")
 BEHIND = ("", "", "", "？", "呢", "，谢谢", "，急", "啊？")
@@ -65,25 +67,27 @@ def is_held_apart(question: Question) -> bool:
     return int(question.intent.rpartition("-")[2]) < HELD_APART
 
 
-def make_pairs(answers: dict[str, str], questions: Sequence[Question], rng: Random) -> list[Row]:
-    """Of each question its answer and two wrong ones: another thing's or another intent's, and any other.
+def make_pairs(answers: dict[str, str], questions: Sequence[Question]) -> list[Row]:
+    """Of each question its answer and two wrong ones: another thing's, and another intent's of the thing.
 
-    Only answers of intents that are not held apart are among them.
+    Only answers of intents that are not held apart are among them, all of the question's domain. Each
+    answer is wrong twice as often as it is right: which one it is must not tell its label.
 
     Returns:
-        Rows of question, answer, 1 or 0, and the question's intent.
+        Rows of question, answer, 1 or 0, and the question's domain, by which folds are to be grouped.
     """
     rows: list[Row] = []
-    trained = [question for question in questions if not is_held_apart(question)]
-    known = sorted({question.answer for question in trained})
-    for question in trained:
+    asked: Counter[str] = Counter()
+    for question in questions:
+        if is_held_apart(question):
+            continue
         domain, number, thing = question.answer.split("-")
-        others = [key for key in known if key != question.answer]
-        other_thing = [key for key in others if key.startswith(f"{domain}-{number}-")]
-        other_intent = [key for key in others if key.startswith(domain) and key.endswith(f"-{thing}")]
-        wrong = [rng.choice(keys) for keys in (rng.choice([other_thing, other_intent]), others)]
+        turn = asked[question.answer] = asked[question.answer] + 1  # the wordings of an answer take turns
+        other_thing = (int(thing) + turn) % THINGS
+        other_intent = HELD_APART + (int(number) - HELD_APART + turn) % (INTENTS - HELD_APART)
+        wrong = (f"{domain}-{number}-{other_thing}", f"{domain}-{other_intent}-{thing}")
         for key, label in [(question.answer, "1"), *((key, "0") for key in wrong)]:
-            rows.append((question.text, answers[key], label, question.intent))
+            rows.append((question.text, answers[key], label, domain))
     return rows
 
 
@@ -96,8 +100,8 @@ def write_files(folder: Path, seed: int = 0) -> None:
     queries = [(f"q{number}", one.text, one.answer) for number, one in enumerate(asked)]
     _write(folder / "query.csv", ("id", "text", "answer"), queries)
     _write(folder / "candidates.csv", ("id", "text"), answers.items())
-    pairs = make_pairs(answers, questions, rng)
-    _write(folder / "pairs.csv", ("query", "candidate", "label", "intent"), pairs)
+    pairs = make_pairs(answers, questions)
+    _write(folder / "pairs.csv", ("query", "candidate", "label", "domain"), pairs)
 
 
 def _write(path: Path, header: Row, rows: Iterable[Row]) -> None:
