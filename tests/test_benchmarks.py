@@ -1,5 +1,6 @@
 """The benchmarks' peers do the same work as ours, and their figures are sums of what was measured."""
 
+import csv
 import json
 import math
 import os
@@ -18,6 +19,7 @@ import numpy as np
 import one_model
 import processes
 import pytest
+import question_pairs
 from loop import Batches, encode_corpus, word_ids
 from rich.console import Console
 from tiny_run import make_rows, write_csv, write_encoder
@@ -292,3 +294,18 @@ def test_of_each_label_the_same_share_is_held_out_by_the_seed():
     assert held[:50].sum() == 10 and held[50:].sum() == 2
     np.testing.assert_array_equal(held, one_model.split_rows(labels, 0.2, seed=3))
     assert (held != one_model.split_rows(labels, 0.2, seed=4)).any()
+
+
+def test_questions_have_answers_and_pairs_know_none_of_those_held_apart(tmp_path):
+    question_pairs.write_files(tmp_path)
+    tables = {
+        name: list(csv.DictReader((tmp_path / f"{name}.csv").read_text(encoding="utf-8").splitlines()))
+        for name in ("query", "candidates", "pairs")
+    }
+    answers = {row["id"]: row["text"] for row in tables["candidates"]}
+    assert len(answers) == 360 == len(set(answers.values())) and len(tables["query"]) == 576
+    held = {answers[row["answer"]] for row in tables["query"]}
+    assert len(held) == 144 and not held & {row["candidate"] for row in tables["pairs"]}
+    right = [row for row in tables["pairs"] if row["label"] == "1"]
+    assert len(right) == 864 and len(tables["pairs"]) == 3 * 864
+    assert not any("{" in row["text"] for row in [*tables["query"], *tables["candidates"]])

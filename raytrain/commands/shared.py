@@ -41,6 +41,7 @@ COMMANDS = {
     "checkpoints": "commands",
     "embed": "asking",
     "group": "asking",
+    "match": "asking",
     "pretrain": "commands",
 }
 
@@ -73,10 +74,10 @@ def config_parser(
     return parser
 
 
-def check_output(parser: argparse.ArgumentParser, output: str, suffix: str) -> None:
-    """Ends with a usage error where a file of that suffix cannot be written there."""
-    if Path(output).suffix != suffix:
-        parser.error(f"--output: expected a name that ends in {suffix}, found {output}")
+def check_output(parser: argparse.ArgumentParser, output: str, *suffixes: str) -> None:
+    """Ends with a usage error where a file of one of these suffixes cannot be written there."""
+    if Path(output).suffix not in suffixes:
+        parser.error(f"--output: expected a name that ends in {', '.join(suffixes)}, found {output}")
     if not Path(output).absolute().parent.is_dir():
         parser.error(f"--output: the folder of {output} does not exist; make it first")
 

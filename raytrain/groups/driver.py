@@ -1,5 +1,6 @@
 """From texts to groups: their vectors, the space in which they are grouped, the groups as they are told."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -98,7 +99,7 @@ def _embed(
             stage.advance(len(vectors))
     assert moments is not None
     try:
-        white = Whitening.of(moments, None, whiten)
+        white = Whitening.of(moments, None, 0.0 if whiten else math.inf)
     except ValueError as error:
         raise CorpusError("these texts cannot be grouped", [f"their vectors: {error}"]) from error
     white = Whitening(white.mean, white.kernel[:, :DIRECTIONS])

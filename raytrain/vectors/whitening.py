@@ -5,6 +5,7 @@ cosine. Whitening turns and stretches them by the eigenvectors of their covarian
 alone say nearly as much.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,14 +60,15 @@ class Whitening:
     kernel: np.ndarray
 
     @classmethod
-    def of(cls, moments: Moments, size: int | None = None, stretch: bool = True) -> "Whitening":
+    def of(cls, moments: Moments, size: int | None = None, held: float = 0.0) -> "Whitening":
         """Fits it.
 
         Args:
             moments: Of the vectors.
             size: Of a whitened vector; None keeps every direction in which the vectors differ.
-            stretch: False leaves directions as wide as they are, and only turns them: what an ensemble
-                has learned lies in the widest.
+            held: So many times the mean variance is added to each direction's, so that those in which the
+                vectors hardly differ are not stretched to noise; of few vectors most are such. Infinity leaves directions as wide
+                as they are: what an ensemble has learned lies in the widest.
 
         Raises:
             ValueError: They differ in less directions than `size`.
@@ -78,7 +80,9 @@ class Whitening:
             wanted = f"{size} directions" if size else "a direction"
             raise ValueError(f"expected vectors that differ in {wanted}, found {rank}")
         kept = size or rank
-        widths = np.sqrt(variances[:kept]) if stretch else 1.0
+        if math.isinf(held):
+            return cls(moments.mean, directions[:, :kept])
+        widths = np.sqrt(variances[:kept] + held * max(variances.mean(), 0))
         return cls(moments.mean, directions[:, :kept] / widths)
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:

@@ -59,3 +59,11 @@ def test_too_few_vectors_are_told(rows, size):
 def test_a_vector_that_is_the_mean_stays_zero():
     whitening = Whitening.of(moments_of(drawn(0)))
     assert whitening(whitening.mean[None]).tolist() == [[0] * 6]
+
+
+def test_held_directions_are_less_stretched_than_others():
+    moments = moments_of(drawn(0))
+    plain, held = Whitening.of(moments), Whitening.of(moments, held=1.0)
+    stretched = np.linalg.norm(plain.kernel, axis=0), np.linalg.norm(held.kernel, axis=0)
+    mean = np.trace(moments.covariance) / 6
+    np.testing.assert_allclose(stretched[1] ** -2, stretched[0] ** -2 + mean)

@@ -1,0 +1,45 @@
+import pytest
+from text_files import write, write_csv, write_jsonl
+
+from raytrain.errors import ConfigError, CorpusError, InputError
+from raytrain.matching.texts import Problems, Texts, check_truth, read_texts
+
+
+def test_texts_are_read_with_ids_and_right_candidates(tmp_path):
+    rows = [{"问": "甲", "号": 7, "答": 3}, {"问": " ", "号": 8, "答": None}]
+    texts = read_texts(write_jsonl(tmp_path / "q.jsonl", rows), "问", "号", "答")
+    assert texts == Texts(["7", "8"], ["甲", " "], ["3", ""]) and texts.num_empty == 1
+    plain = read_texts(write(tmp_path / "c.txt", "天\n地\n"), "text")
+    assert plain == Texts([0, 1], ["天", "地"], None)
+
+
+def test_what_is_wrong_with_a_file_is_told(tmp_path):
+    path = write_csv(tmp_path / "q.csv", [("a", "b")])
+    with pytest.raises(CorpusError) as caught:
+        read_texts(path, "问", truth="答")
+    assert len(caught.value.problems) == 2
+    with pytest.raises(CorpusError, match="BIO"):
+        read_texts(tmp_path / "q.bio", "text", truth="答")
+
+
+@pytest.mark.parametrize(
+    ("right", "told"),
+    [(["", ""], "found none"), (["0", "5"], "no candidate has: '5'"), ([*"123456789"], "4 more")],
+)
+def test_right_candidates_must_be_there(right, told):
+    queries = Texts([*range(len(right))], ["问"] * len(right), right)
+    with pytest.raises(CorpusError, match=told):
+        check_truth(queries, Texts([0], ["答"]), "q.csv", "答")
+    check_truth(Texts([0], ["问"], ["0"]), Texts([0], ["答"]), "q.csv", "答")
+
+
+def test_problems_are_told_together():
+    problems = Problems()
+    problems.refuse("nothing")
+    with problems.of():
+        raise CorpusError("x", ["q.csv: one", "q.csv: two"])
+    with problems.of("--label"):
+        raise ConfigError("wrong", ["why"])
+    with pytest.raises(InputError) as caught:
+        problems.refuse("nothing can be matched")
+    assert caught.value.problems == ["q.csv: one", "q.csv: two", "--label: wrong; why"]
