@@ -41,6 +41,7 @@ COMMANDS = {
     "checkpoints": "commands",
     "embed": "asking",
     "pretrain": "commands",
+    "serve": "asking",
 }
 
 
