@@ -13,17 +13,24 @@ class Metrics:
     """Counts of one ingress, from its start."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        own = {"registry": self._registry, "namespace": "raytrain"}
-        self._requests = Counter("requests", "Requests answered, in whatever way.", ["path", "status"], **own)
-        self._errors = Counter("errors", "Requests that failed here, not by the client.", ["path"], **own)
-        self._refused = Counter("refused", "Requests turned away before a model.", ["reason"], **own)
+        own = self._registry = CollectorRegistry()
+
+        def counter(name: str, meaning: str, *labels: str) -> Counter:
+            return Counter(f"raytrain_{name}", meaning, labels, registry=own)
+
+        self._requests = counter("requests", "Requests answered, in whatever way.", "path", "status")
+        self._errors = counter("errors", "Requests that failed here, not by the client.", "path")
+        self._refused = counter("refused", "Requests turned away before a model.", "reason")
+        self._texts = counter("texts", "Texts predicted.", "ensemble")
+        self._again = counter("asked_again", "Questions asked again as a replica was lost.")
         self._latency = Histogram(
-            "latency_seconds", "From a request's headers to its answer.", ["path"], buckets=BUCKETS, **own
+            "raytrain_latency_seconds",
+            "From a request's headers to its answer.",
+            ["path"],
+            buckets=BUCKETS,
+            registry=own,
         )
-        self._texts = Counter("texts", "Texts predicted.", ["ensemble"], **own)
-        self._again = Counter("asked_again", "Questions asked again as a replica was lost.", **own)
-        self._in_flight = Gauge("in_flight", "Requests that are being answered.", **own)
+        self._in_flight = Gauge("raytrain_in_flight", "Requests that are being answered.", registry=own)
 
     def began(self) -> None:
         self._in_flight.inc()

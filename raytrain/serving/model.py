@@ -77,7 +77,8 @@ def load_model(location: str, on_card: bool) -> Model:
         predictor: Any = build_predictor(ensemble, None)
     config = ensemble.manifest.config
     tags = ensemble.task == "tag"
-    labels = _span_types(ensemble.labels) if tags else tuple(ensemble.labels)
+    labels: tuple[int | str, ...] = tuple(ensemble.labels)
+    labels = _span_types(labels) if tags else labels
     facts = Facts(ensemble.task, labels, len(config.data.text_columns) > 1, version)
     predict = _span_rows(predictor) if tags else _label_rows(predictor)
     predict([WARM_TEXT], [WARM_TEXT] if facts.pairs else None)
@@ -87,7 +88,7 @@ def load_model(location: str, on_card: bool) -> Model:
     return Model(facts, batcher, predictor, lambda text: list(segmenter.cut(text)))
 
 
-def _span_types(labels: Sequence[Any]) -> tuple[str, ...]:
+def _span_types(labels: Sequence[int | str]) -> tuple[str, ...]:
     from raytrain.corpus.tags import type_names
 
     return tuple(type_names([str(label) for label in labels]))

@@ -16,7 +16,7 @@ class Replica:
         on_card: Whether it owns a GPU, or a share of one.
     """
 
-    async def __init__(self, location: str, threads: int, on_card: bool):
+    async def __init__(self, location: str, threads: int, on_card: bool):  # type: ignore[misc]
         def load(place: str) -> Model:
             return _load(place, threads, on_card)
 

@@ -1,5 +1,6 @@
 """Serve is begun on Ray, watched, and ended once all is answered."""
 
+import logging
 import os
 import socket
 import time
@@ -11,6 +12,7 @@ from ray.serve.api import RunTarget
 from ray.serve.config import ProxyLocation
 
 from raytrain.cluster import connect
+from raytrain.devices import hushed_stderr
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.errors import ClusterError, ConfigError
 from raytrain.serving.access import digest_of
@@ -59,11 +61,12 @@ class Running:
         """
         left: int = self._handle.drain.remote(DRAIN_SECONDS).result(timeout_s=2 * DRAIN_SECONDS)
         time.sleep(SENT_SECONDS)
-        if self._is_own:
-            serve.shutdown()
-        else:
-            serve.delete(APPLICATION)
-        ray.shutdown()
+        with hushed_stderr():  # of the controller Ray tells that it is gone
+            if self._is_own:
+                serve.shutdown()
+            else:
+                serve.delete(APPLICATION)
+            ray.shutdown()
         return left
 
 
@@ -86,6 +89,7 @@ def start(settings: ServeSettings, stage: Stage) -> Running:
     connect(None, dashboard=False)
     if is_own:
         _check_room(settings)
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
     serve.start(
         proxy_location=ProxyLocation.HeadOnly,
         http_options={"host": settings.host, "port": settings.port},
@@ -104,8 +108,8 @@ def build_application(settings: ServeSettings) -> serve.Application:
     """Replicas of each ensemble, and the ingress before them."""
     models = {}
     for number, (name, location) in enumerate(settings.ensembles.items()):
-        deployment = serve.deployment(
-            Replica,  # type: ignore[arg-type]
+        deployment: Any = serve.deployment(
+            Replica,
             name=f"model-{number}",
             num_replicas=settings.replicas,
             ray_actor_options={"num_cpus": settings.cpus, "num_gpus": settings.gpus},
@@ -114,16 +118,16 @@ def build_application(settings: ServeSettings) -> serve.Application:
             health_check_period_s=2,
         )
         models[name] = deployment.bind(location, max(1, int(settings.cpus)), settings.gpus > 0)
-    ingress = serve.deployment(
+    ingress: Any = serve.deployment(
         Ingress,
         name="ingress",
         num_replicas=1,  # one queue, and one count of all requests
         ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=HTTP_OF_INGRESS,
     )
-    return ingress.bind(
-        models, settings.limits, None if settings.token is None else digest_of(settings.token)
-    )
+    digest = None if settings.token is None else digest_of(settings.token)
+    application: serve.Application = ingress.bind(models, settings.limits, digest)
+    return application
 
 
 def check_port(host: str, port: int) -> None:
