@@ -80,7 +80,7 @@ class Chromium:
         return json.loads(data[:-1])
 
     def open(self, page: Path | str, width: int, scheme: str = "light") -> None:
-        """Loads a file or an address in a window so wide, by day or by night, and waits until all is there."""
+        """Loads a file or an address in a window so wide, by day or by night, and waits for all of it."""
         self.events.clear()
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self.call("Emulation.setDeviceMetricsOverride", **size)

@@ -14,7 +14,7 @@ PACKAGE = Path(raytrain.__file__).parent
 ROOMS = [
     *("", "storage", "config", "files", "corpus", "splits", "text", "keywords", "scores", "fusion", "ngrams"),
     *("suspects", "tensors", "hub", "network", "training", "pretrained", "folds", "pretraining", "ensemble"),
-    *("vectors", "crossval", "refit", "report", "sweep", "commands", "asking"),
+    *("vectors", "crossval", "refit", "report", "sweep", "serving", "commands", "asking"),
 ]
 MOST_MODULES = 14  # of a room that a stranger still understands
 # Beside the rooms below.
