@@ -1,11 +1,12 @@
 """The process on Ray that speaks HTTP, and passes questions on to the replicas."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from ray import serve
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
 
 from raytrain.errors import InputError
@@ -16,6 +17,7 @@ from raytrain.serving.questions import Limits
 from raytrain.serving.refusals import RefusedError, too_busy
 
 AGAIN_SECONDS = 120.0  # for which a question is asked again where replicas are lost
+PAUSE_SECONDS = 0.1  # before that
 
 Told = TypeVar("Told")
 
@@ -47,16 +49,13 @@ class ServeBackend:
                 return await call()
             except BackPressureError as error:
                 raise too_busy() from error
-            except InputError:
-                raise
-            except (RayActorError, ReplicaUnavailableError) as error:
+            except InputError as error:  # Ray makes it an error of its own beside, with a remote traceback
+                raise getattr(error, "cause", None) or error from None
+            except (RayActorError, ReplicaUnavailableError, DeploymentUnavailableError) as error:
                 if time.monotonic() > end:
                     raise _unavailable() from error
                 self._metrics.asked_again()
-            except (DeploymentUnavailableError, RayError) as error:
-                if isinstance(getattr(error, "cause", None), InputError):
-                    raise error.cause from None  # type: ignore[union-attr]
-                raise
+                await asyncio.sleep(PAUSE_SECONDS)
 
 
 def _unavailable() -> RefusedError:
