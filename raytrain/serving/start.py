@@ -1,5 +1,7 @@
 """Serve is begun on Ray, watched, and ended once all is answered."""
 
+import contextlib
+import io
 import logging
 import os
 import socket
@@ -61,7 +63,8 @@ class Running:
         """
         left: int = self._handle.drain.remote(DRAIN_SECONDS).result(timeout_s=2 * DRAIN_SECONDS)
         time.sleep(SENT_SECONDS)
-        with hushed_stderr():  # of the controller Ray tells that it is gone
+        # Of the controller, which it ends itself, Ray tells on either stream that it is gone.
+        with hushed_stderr(), contextlib.redirect_stdout(io.StringIO()):
             if self._is_own:
                 serve.shutdown()
             else:
