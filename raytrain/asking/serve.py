@@ -70,7 +70,7 @@ def serve(options: argparse.Namespace) -> None:
             ["install it with: pip install 'raytrain[serve]', or make serve"],
         )
     os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")  # read when Serve is imported
-    from raytrain.serving.access import is_loopback, keep_ray_apart, make_token, read_token
+    from raytrain.serving.access import keep_ray_apart
 
     keep_ray_apart()
     from rich.console import Console
@@ -80,11 +80,7 @@ def serve(options: argparse.Namespace) -> None:
     from raytrain.serving.start import start
     from raytrain.stages import Stages
 
-    if options.no_token and not is_loopback(options.host):
-        raise ConfigError(f"--no-token: expected a --host of this machine only, found {options.host}")
-    token = None
-    if not options.no_token:
-        token = read_token(options.token_file) if options.token_file else make_token()
+    token = _token(options)
     settings = ServeSettings(
         name_ensembles(options.ensemble),
         options.host,
@@ -106,3 +102,14 @@ def serve(options: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         left = running.stop()
         print(f"stopped; {f'{left} requests were' if left else 'no request was'} given up", flush=True)
+
+
+def _token(options: argparse.Namespace) -> str | None:
+    """What is asked of clients; None where nothing is."""
+    from raytrain.serving.access import is_loopback, make_token, read_token
+
+    if options.no_token:
+        if not is_loopback(options.host):
+            raise ConfigError(f"--no-token: expected a --host of this machine only, found {options.host}")
+        return None
+    return read_token(options.token_file) if options.token_file else make_token()
