@@ -1,5 +1,5 @@
 # The image of cluster.yaml and kuberay.yaml: the environment of requirements.lock, and raytrain.
-# EXTRAS are targets of the Makefile: gpu (CUDA libraries), aws (for `ray up`); neither where the folds run on CPUs.
+# EXTRAS are targets of the Makefile: gpu (CUDA libraries), aws (for `ray up`), serve; none where the folds run on CPUs.
 #
 #   docker build --build-arg EXTRAS="gpu aws" --tag registry.example.com/raytrain:0.1.0 .
 FROM python:3.11-slim-bookworm
@@ -16,7 +16,7 @@ WORKDIR /home/ray/app
 
 # The environment before the code, so that a change of code installs nothing anew. It is the image's own Python:
 # the login shells in which Ray starts its nodes would not keep a PATH to another.
-COPY Makefile pyproject.toml README.md requirements.lock requirements-gpu.lock requirements-aws.lock ./
+COPY Makefile pyproject.toml README.md requirements.lock requirements-gpu.lock requirements-aws.lock requirements-serve.lock ./
 COPY raytrain/__init__.py raytrain/
 RUN make install ${EXTRAS} VENV=/usr/local
 

@@ -9,7 +9,7 @@ BENCH_LOOP_FOLDS ?= 2
 BENCH_EPOCHS ?= 1
 BENCH_REPEATS ?= 1
 
-.PHONY: install gpu aws kfold test test-long check bench bench-gpu lock clean
+.PHONY: install gpu aws serve kfold test test-long check bench bench-gpu lock clean
 
 install: $(VENV)/.installed
 
@@ -22,8 +22,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	-$(BIN)/python -m compileall -q -j0 $(VENV)/lib > /dev/null
 	touch $@
 
-# Beside the lock: the CUDA libraries that TensorFlow loads; what `ray up` speaks to AWS with.
-gpu aws: install
+# Beside the lock: the CUDA libraries that TensorFlow loads; what `ray up` speaks to AWS with. What Ray Serve needs is in
+# the lock too, for the tests ask it; its own list is for environments that were installed without `dev`.
+gpu aws serve: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps -r requirements-$@.lock
 	-$(BIN)/python -m compileall -q -j0 $(VENV)/lib > /dev/null
 
@@ -57,7 +58,8 @@ bench: install
 bench-gpu: install
 	$(BIN)/python benchmarks/gpu.py $(if $(BENCH_PARTS),--parts $(BENCH_PARTS))
 
-COMPILE := uv pip compile pyproject.toml --extra dev --python-version 3.11 --no-annotate --no-header --quiet
+COMPILE_BARE := uv pip compile pyproject.toml --python-version 3.11 --no-annotate --no-header --quiet
+COMPILE := $(COMPILE_BARE) --extra dev
 
 # Writes requirements.lock anew, and what each extra has beyond it; needs uv.
 lock:
@@ -66,6 +68,11 @@ lock:
 	  cp requirements.lock $$extra.all && $(COMPILE) --extra $$extra --output-file $$extra.all && \
 	  grep -vxFf requirements.lock $$extra.all > requirements-$$extra.lock && rm $$extra.all || exit 1; \
 	done
+	for part in bare.all "serve.all --extra serve"; do \
+	  cp requirements.lock $${part%% *} && $(COMPILE_BARE) --output-file $$part || exit 1; \
+	done
+	grep -vxFf bare.all serve.all > requirements-serve.lock
+	rm bare.all serve.all
 
 clean:
 	rm -rf $(VENV) runs

@@ -22,11 +22,12 @@ _START_ADVICE = (
 )
 
 
-def connect(address: str | None) -> None:
+def connect(address: str | None, dashboard: bool = True) -> None:
     """Connects to the cluster, or starts Ray on this machine with its dashboard on loopback only.
 
     Args:
         address: Of a cluster; None takes RAY_ADDRESS (which a submitted job has set), else local Ray.
+        dashboard: Whether a local Ray has one.
 
     Raises:
         ClusterError: Nothing answers at the address, or what does wants another token; or Ray does not start
@@ -38,7 +39,7 @@ def connect(address: str | None) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "local":
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        options |= {"include_dashboard": True, "dashboard_host": "127.0.0.1"}
+        options |= {"include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}
     elif "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:
         # A submitted job ships its working directory; a plain script ships the package itself.
         options["runtime_env"] = {"py_modules": [str(Path(__file__).parent)]}

@@ -79,13 +79,13 @@ class Chromium:
             data += byte
         return json.loads(data[:-1])
 
-    def open(self, page: Path, width: int, scheme: str = "light") -> None:
-        """Loads a file in a window so wide, by day or by night, and waits until all of it is there."""
+    def open(self, page: Path | str, width: int, scheme: str = "light") -> None:
+        """Loads a file or an address in a window so wide, by day or by night, and waits for all of it."""
         self.events.clear()
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self.call("Emulation.setDeviceMetricsOverride", **size)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        self.call("Page.navigate", url=page.as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._next())
 

@@ -43,6 +43,7 @@ COMMANDS = {
     "group": "asking",
     "match": "asking",
     "pretrain": "commands",
+    "serve": "asking",
 }
 
 

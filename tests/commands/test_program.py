@@ -12,7 +12,10 @@ from raytrain.commands.program import main
 from raytrain.commands.shared import COMMANDS
 
 ROOT = Path(__file__).parents[2]
-OTHERS = ("raytrain/commands/kfold.yaml", "raytrain/report/page.css")
+OTHERS = (
+    *("raytrain/commands/kfold.yaml", "raytrain/report/page.css"),
+    *(f"raytrain/serving/{name}" for name in ("page.css", "page.html", "page.js", "told.js")),
+)
 
 
 def test_help_lists_every_command(capsys):

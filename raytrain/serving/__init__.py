@@ -1,0 +1,1 @@
+"""Ray Serve: predictions over HTTP, and a page for who has no program to ask with."""

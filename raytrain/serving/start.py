@@ -1,0 +1,170 @@
+"""Serve is begun on Ray, watched, and ended once all is answered."""
+
+import contextlib
+import io
+import logging
+import os
+import socket
+import time
+from typing import Any
+
+import ray
+from ray import serve
+from ray.serve.api import RunTarget
+from ray.serve.config import ProxyLocation
+
+from raytrain.cluster import connect
+from raytrain.devices import hushed_stderr
+from raytrain.ensemble.artifact import load_ensemble
+from raytrain.errors import ClusterError, ConfigError
+from raytrain.serving.access import digest_of
+from raytrain.serving.ingress import Ingress
+from raytrain.serving.replica import Replica
+from raytrain.serving.settings import ServeSettings
+from raytrain.stages import Stage
+
+APPLICATION = "raytrain"
+QUESTIONS_OF_REPLICA = 64  # that it has in hand at a time, to make batches of
+HTTP_OF_INGRESS = 4096  # that it holds; beyond `Limits.queued` it refuses them itself
+START_SECONDS = 600.0
+DRAIN_SECONDS = 60.0  # for what is in flight when the service is told to stop
+SENT_SECONDS = 0.5  # for answers on their way through the proxy
+LOOK_SECONDS = 1.0  # between looks at whether Serve is alive
+QUIET = {"enable_access_log": False, "log_level": "WARNING"}
+
+
+class Running:
+    """A service that answers.
+
+    Args:
+        handle: Of its ingress.
+        is_own: Whether Ray was begun for it alone.
+    """
+
+    def __init__(self, handle: Any, is_own: bool):
+        self._handle, self._is_own = handle, is_own
+
+    def watch(self) -> None:
+        """Returns never. Raises ClusterError where Serve is lost."""
+        while True:
+            time.sleep(LOOK_SECONDS)
+            try:
+                found = serve.status().applications
+            except Exception as error:  # whatever Ray makes of its own end
+                raise ClusterError(f"expected Serve to answer, found it gone: {error}") from error
+            if APPLICATION not in found:
+                raise ClusterError("expected the service on this cluster, found that it was deleted")
+
+    def stop(self) -> int:
+        """Answers what is in flight, takes nothing new, and ends.
+
+        Returns:
+            How many requests were given up after `DRAIN_SECONDS`.
+        """
+        left: int = self._handle.drain.remote(DRAIN_SECONDS).result(timeout_s=2 * DRAIN_SECONDS)
+        time.sleep(SENT_SECONDS)
+        # Of the controller, which it ends itself, Ray tells on either stream that it is gone.
+        with hushed_stderr(), contextlib.redirect_stdout(io.StringIO()):
+            if self._is_own:
+                serve.shutdown()
+            else:
+                serve.delete(APPLICATION)
+            ray.shutdown()
+        return left
+
+
+def start(settings: ServeSettings, stage: Stage) -> Running:
+    """Deploys, and returns once requests are answered.
+
+    Args:
+        settings: What is served.
+        stage: Where the waiting is told.
+
+    Raises:
+        InputError: An artifact is damaged; the port is taken; Serve runs on that cluster already, or the
+            cluster is too small; or the replicas do not come up.
+    """
+    for location in settings.ensembles.values():
+        load_ensemble(location)
+    is_own = "RAY_ADDRESS" not in os.environ
+    if is_own:
+        check_port(settings.host, settings.port)
+    connect(None, dashboard=False)
+    if is_own:
+        _check_room(settings)
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    serve.start(
+        proxy_location=ProxyLocation.HeadOnly,
+        http_options={"host": settings.host, "port": settings.port},
+        logging_config=QUIET,
+    )
+    others = serve.status().applications
+    if others:
+        raise ClusterError(f"expected no application of Serve on this cluster, found {', '.join(others)}")
+    target = RunTarget(build_application(settings), APPLICATION, "/", QUIET)
+    [handle] = serve.run_many([target], wait_for_applications_running=False)
+    _wait_until_running(stage)
+    return Running(handle, is_own)
+
+
+def build_application(settings: ServeSettings) -> serve.Application:
+    """Replicas of each ensemble, and the ingress before them."""
+    models = {}
+    for number, (name, location) in enumerate(settings.ensembles.items()):
+        deployment: Any = serve.deployment(
+            Replica,
+            name=f"model-{number}",
+            num_replicas=settings.replicas,
+            ray_actor_options={"num_cpus": settings.cpus, "num_gpus": settings.gpus},
+            max_ongoing_requests=QUESTIONS_OF_REPLICA,
+            max_queued_requests=settings.limits.queued,
+            health_check_period_s=2,
+        )
+        models[name] = deployment.bind(location, max(1, int(settings.cpus)), settings.gpus > 0)
+    ingress: Any = serve.deployment(
+        Ingress,
+        name="ingress",
+        num_replicas=1,  # one queue, and one count of all requests
+        ray_actor_options={"num_cpus": 0},
+        max_ongoing_requests=HTTP_OF_INGRESS,
+    )
+    digest = None if settings.token is None else digest_of(settings.token)
+    application: serve.Application = ingress.bind(models, settings.limits, digest)
+    return application
+
+
+def check_port(host: str, port: int) -> None:
+    """Raises ConfigError where nothing can listen there."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {host}, port {port}: {error.strerror}; give another"
+            ) from error
+
+
+def _check_room(settings: ServeSettings) -> None:
+    """Raises ClusterError where not all replicas have room on this machine."""
+    there, count = ray.cluster_resources(), settings.replicas * len(settings.ensembles)
+    for flag, kind, each in (("cpus", "CPU", settings.cpus), ("gpus", "GPU", settings.gpus)):
+        wanted, found = count * each, there.get(kind, 0)
+        if wanted > found:
+            told = f"expected {wanted:g} {kind}s for {count} replicas of --{flag} {each:g}, found {found:g}"
+            raise ClusterError(f"{told}; ask for fewer replicas, or a smaller --{flag}")
+
+
+def _wait_until_running(stage: Stage) -> None:
+    """Raises ClusterError where the replicas do not come up."""
+    end = time.monotonic() + START_SECONDS
+    while True:
+        found = serve.status().applications[APPLICATION]
+        if found.status == "RUNNING":
+            return
+        if found.status in ("DEPLOY_FAILED", "UNHEALTHY") or time.monotonic() > end:
+            told = [one.message for one in found.deployments.values() if one.message]
+            raise ClusterError(f"the replicas do not come up ({found.status})", told or [found.message])
+        stage.check()
+        time.sleep(0.2)
