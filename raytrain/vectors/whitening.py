@@ -67,8 +67,8 @@ class Whitening:
             moments: Of the vectors.
             size: Of a whitened vector; None keeps every direction in which the vectors differ.
             held: So many times the mean variance is added to each direction's, so that those in which the
-                vectors hardly differ are not stretched to noise; of few vectors most are such. Infinity leaves
-                directions as wide as they are: what an ensemble has learned lies in the widest.
+                vectors hardly differ are not stretched to noise; of few vectors most are such. Infinity
+                leaves directions as wide as they are: what an ensemble has learned lies in the widest.
 
         Raises:
             ValueError: They differ in less directions than `size`.
