@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.preprocessing import normalize
 
 from raytrain.corpus.tags import type_names
 from raytrain.ensemble.artifact import Ensemble
@@ -54,7 +55,7 @@ class Predictor(LabelPredictor, FoldModels):
                 model = self._vector_model(architecture)
                 for _, features, _ in self._folds(architecture, inputs):
                     said = predict_logits(model, features, rows, **self._passes)
-                    parts.append(_of_length_1(text_rows.pool(rows, said)))
+                    parts.append(normalize(text_rows.pool(rows, said)).astype(np.float32))
         return np.concatenate(parts, axis=1) / np.float32(np.sqrt(len(parts)))
 
     def _read(self, texts: Sequence[str], pairs: Sequence[str] | None) -> tuple[TextRows, np.ndarray, Inputs]:
@@ -91,11 +92,6 @@ class Predictor(LabelPredictor, FoldModels):
         if self._ngrams is not None:
             voices |= self._ngrams.voices(texts, pairs)
         return voices
-
-
-def _of_length_1(vectors: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 
 
 class Tagger(FoldModels):

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.preprocessing import normalize
 
 from raytrain.text.segmentation import cut_texts
 from raytrain.text.words import build_segmenter
@@ -48,13 +49,8 @@ class HeldWords:
         if size < 1:
             return np.zeros((self.counts.shape[0], 0), np.float32)
         weighed = TfidfTransformer(sublinear_tf=True).fit_transform(self.counts[:, common])
-        return of_length_1(TruncatedSVD(size, random_state=seed).fit_transform(weighed))
-
-
-def of_length_1(vectors: np.ndarray) -> np.ndarray:
-    """(n, dim) vectors → the same in float32 of length 1 each; one of length 0 stays so."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+        vectors = TruncatedSVD(size, random_state=seed).fit_transform(weighed)
+        return normalize(vectors).astype(np.float32)
 
 
 def join_spaces(parts: Sequence[np.ndarray]) -> np.ndarray:

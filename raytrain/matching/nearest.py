@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from sklearn.preprocessing import normalize
 
 from raytrain.matching.best import Best, Found, best_of, joined
 from raytrain.text.ragged import number
@@ -61,9 +62,7 @@ class VectorSearch:
 
 def to_length_one(vectors: np.ndarray) -> np.ndarray:
     """(n, dim) vectors → float32 of length 1 each; one of zeros stays so."""
-    vectors = vectors.astype(np.float64)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return normalize(vectors.astype(np.float64)).astype(np.float32)
 
 
 def _whitening(vectors: np.ndarray, which: np.ndarray) -> Prepare:
