@@ -14,8 +14,8 @@ PACKAGE = Path(raytrain.__file__).parent
 ROOMS = [
     *("", "storage", "config", "files", "corpus", "splits", "text", "keywords", "scores", "fusion", "ngrams"),
     *("suspects", "tensors", "hub", "network", "training", "pretrained", "folds", "pretraining", "ensemble"),
-    *("vectors", "matching", "crossval", "refit", "report", "sweep", "groups", "serving", "commands"),
-    "asking",
+    *("vectors", "matching", "crossval", "refit", "report", "sweep", "groups", "bulk", "serving"),
+    *("commands", "asking"),
 ]
 MOST_MODULES = 14  # of a room that a stranger still understands
 # Beside the rooms below.

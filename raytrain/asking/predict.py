@@ -4,8 +4,10 @@ import argparse
 
 from raytrain.commands.shared import AS_PROGRAM, Named, add_reading, asked_reading, describe
 
-EXAMPLES = """{predict} --ensemble runs/mine/ensemble --input posts.csv --output predictions.csv"""
-WHEN_INTERRUPTED = "nothing was written"
+EXAMPLES = """{predict} --ensemble runs/mine/ensemble --input posts.csv --output predictions.csv
+{predict} --cluster --ensemble runs/mine/ensemble --input s3://bucket/posts --output s3://bucket/predictions"""
+WHEN_INTERRUPTED = "of a file nothing was written; with --cluster the same command goes on"
+OF_CLUSTER = {"replicas": None, "cpus": 1.0, "gpus": 0.0, "format": None}
 
 
 def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
@@ -43,13 +45,43 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
         metavar="P",
         help="leave rows to a person whose greatest probability is below P: their label stays empty",
     )
+    _add_cluster(parser)
     add_reading(parser)
     options = parser.parse_args(arguments)
     if options.batch_size is not None and options.batch_size < 1:
         parser.error("--batch-size: expected at least 1")
     if options.reject is not None and not 0 < options.reject <= 1:
         parser.error(f"--reject: expected a probability above 0 and up to 1, found {options.reject}")
-    predict(options)
+    _check_cluster(parser, options)
+    (predict_on_cluster if options.cluster else predict)(options)
+
+
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("on the cluster, by Ray Data").add_argument
+    add(
+        "--cluster",
+        action="store_true",
+        help="--input is a file or a directory of files, --output a directory, each local or a URI; the same "
+        "command again goes on where it was",
+    )
+    add("--replicas", type=int, metavar="N", help="processes that predict; default: as many as have room")
+    add("--cpus", type=float, metavar="X", help="CPUs of each (1)")
+    add("--gpus", type=float, metavar="F", help="GPUs of each, or a share of one (0)")
+    add("--format", choices=("csv", "jsonl", "parquet", "bio"), help="default: parquet, of a tagger jsonl")
+
+
+def _check_cluster(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Ends with a usage error where flags do not fit; fills in what was left open."""
+    for name, default in OF_CLUSTER.items():
+        given = getattr(options, name)
+        if given is None:
+            setattr(options, name, default)
+        elif not options.cluster:
+            parser.error(f"--{name}: of --cluster alone")
+        elif name != "format" and not (given > 0 or (name == "gpus" and given == 0)):
+            parser.error(f"--{name}: expected a number above 0, found {given:g}")
+    if options.cluster and options.batch_size is not None:
+        parser.error("--batch-size: not with --cluster, which takes as many as suit the device")
 
 
 def predict(options: argparse.Namespace) -> None:
@@ -77,3 +109,21 @@ def predict(options: argparse.Namespace) -> None:
     print(f"{options.output}: {rows.total:,} rows{note}")
     for line in rows.told:
         print(f"{options.input}: {line}")
+
+
+def predict_on_cluster(options: argparse.Namespace) -> None:
+    """Predicts by Ray Data, and tells how far it is."""
+    from rich.console import Console
+
+    from raytrain.bulk.driver import Workers, ask, predict_all
+    from raytrain.stages import Stages
+
+    suffix = None if options.format is None else f".{options.format}"
+    columns = tuple(options.column) if options.column else None
+    what = (suffix, columns, options.id, options.reject, asked_reading(options))
+    asked, names = ask(options.ensemble, options.input, options.output, *what)
+    workers = Workers(options.replicas, options.cpus, options.gpus)
+    done = predict_all(asked, names, workers, Stages(Console(stderr=True)))
+    kept = f", {done.kept:,} of them before" if done.kept else ""
+    note = f"; {done.num_rejected:,} are left to a person" if options.reject is not None else ""
+    print(f"{options.output}: {done.rows:,} rows of {done.files + done.kept:,} files{kept}{note}")

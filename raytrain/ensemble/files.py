@@ -83,28 +83,25 @@ def predict_file(
     if not Path(output_path).absolute().parent.is_dir():
         raise InputError(f"{output_path}: its folder does not exist; make it first")
     ensemble = load_ensemble(ensemble_location)
-    files = _FILES[ensemble.task]
-    if Path(output_path).suffix not in files.suffixes:
-        expected = ", ".join(files.suffixes)
+    if Path(output_path).suffix not in suffixes_of(ensemble):
+        expected = ", ".join(suffixes_of(ensemble))
         raise InputError(
             f"{output_path}: expected a name ending in {expected} for an ensemble of task={ensemble.task}"
         )
     if reject is not None and ensemble.task != "classify":
         raise InputError(f"reject: expected none for an ensemble of task={ensemble.task}, found {reject}")
-    columns, id_column = _columns(ensemble, input_path, text_columns, id_column, reading)
+    columns, id_column = columns_of(ensemble, input_path, text_columns, id_column, reading)
     num_rows, num_empty = count_texts(input_path, columns, id_column, reading)
     told = tuple(reading_lines(input_path, reading))
 
     with hushed_stderr():  # seconds of TensorFlow, only once all else is known to be well
         if ensemble.has_networks:
             predict_side_by_side()
-        output = files(ensemble, build_predictor(ensemble, batch_size), reject)
+        output = output_of(ensemble, build_predictor(ensemble, batch_size), reject)
     done = 0
     yield PredictedRows(done, num_rows, num_empty)
     with whole_or_not(output_path) as unfinished, output.open(unfinished) as write:
-        # Of long texts fewer: what is laid out of them at once stays as much.
-        most = max(1, CHUNK_ROWS // ensemble.manifest.config.encoder.windows)
-        for table in iter_texts(input_path, columns, id_column, most, reading):
+        for table in iter_texts(input_path, columns, id_column, chunk_rows(ensemble), reading):
             write(table)
             done += table.num_rows
             if done < num_rows:
@@ -165,16 +162,36 @@ class _SpanFiles:
             yield predict
 
 
+def suffixes_of(ensemble: Ensemble) -> tuple[str, ...]:
+    """How the names of files of an ensemble's predictions may end."""
+    return _FILES[ensemble.task].suffixes
+
+
+def output_of(ensemble: Ensemble, predictor: Any, reject: float | None) -> Any:
+    """What predicts tables of texts into files; `open` gives the function, `num_rejected` counts."""
+    return _FILES[ensemble.task](ensemble, predictor, reject)
+
+
+def chunk_rows(ensemble: Ensemble) -> int:
+    """Texts that are predicted at once; of long texts fewer: what is laid out of them stays as much."""
+    return max(1, CHUNK_ROWS // ensemble.manifest.config.encoder.windows)
+
+
 _FILES: dict[str, Any] = {"classify": _ProbaFiles, "tag": _SpanFiles}
 
 
-def _columns(
+def columns_of(
     ensemble: Ensemble,
     input_path: str,
     text_columns: Sequence[str] | None,
     id_column: str | None,
     reading: Reading,
 ) -> tuple[list[str], str | None]:
+    """The text columns and the id column of a file to predict: those that are asked for, or the training's.
+
+    Raises:
+        InputError: As many text columns as the ensemble was trained on are not asked for.
+    """
     data = ensemble.manifest.config.data
     trained = data.text_columns
     columns = list(text_columns or trained)

@@ -1,0 +1,1 @@
+"""Files of any size, predicted on the cluster by Ray Data."""

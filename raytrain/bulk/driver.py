@@ -1,0 +1,202 @@
+"""Predicting many files, or large ones, on the cluster; the same command again goes on where it was."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from raytrain.bulk.inputs import list_inputs, stem_of
+from raytrain.bulk.pieces import PIECE_ROWS, Asked, cut_file
+from raytrain.bulk.record import Record
+from raytrain.bulk.worker import PiecePredictor
+from raytrain.cluster import connect
+from raytrain.ensemble.artifact import load_ensemble
+from raytrain.ensemble.files import suffixes_of
+from raytrain.errors import InputError, RaytrainError
+from raytrain.files.reading import AS_FOUND, Reading
+from raytrain.stages import Stages
+from raytrain.storage.directory import Directory
+from raytrain.storage.files import sha256
+
+BLOCK_BYTES = 8 << 20  # of what Ray Data hands on at once: memory is a few of them for each worker
+
+
+@dataclass(frozen=True)
+class Workers:
+    """What predicts.
+
+    Attributes:
+        count: Processes that hold the ensemble; None is as many as have room.
+        cpus: That each computes on.
+        gpus: Share of a card that each owns.
+    """
+
+    count: int | None = None
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+
+@dataclass
+class Predicted:
+    """What came of it.
+
+    Attributes:
+        files: Predicted now.
+        kept: Predicted before.
+        rows: Of both.
+        num_rejected: Of those predicted now, left to a person.
+    """
+
+    files: int = 0
+    kept: int = 0
+    rows: int = 0
+    num_rejected: int = 0
+
+
+def ask(
+    ensemble: str,
+    inputs: str,
+    output: str,
+    suffix: str | None = None,
+    columns: tuple[str, ...] | None = None,
+    id_column: str | None = None,
+    reject: float | None = None,
+    reading: Reading = AS_FOUND,
+    piece_rows: int = PIECE_ROWS,
+) -> tuple[Asked, list[str]]:
+    """What is asked, and the names of the files, once all of it is known to be there.
+
+    Args:
+        ensemble: The artifact's directory or URI.
+        inputs: A file, or a directory of files, or the URI of either.
+        output: The directory of predictions, or its URI.
+        suffix: Of the files of predictions; None is .parquet of a classifier, .jsonl of a tagger.
+        columns: As of `pieces.Asked`, and so the others.
+
+    Raises:
+        InputError: There is no artifact or no file, or the suffix is none of its.
+    """
+    directory, names = list_inputs(inputs)
+    artifact = load_ensemble(ensemble)
+    possible = suffixes_of(artifact)
+    suffix = suffix or (".parquet" if ".parquet" in possible else ".jsonl")
+    if suffix not in possible:
+        raise InputError(f"--format: expected one of {', '.join(possible)} of this ensemble, found {suffix}")
+    if reject is not None and artifact.task != "classify":
+        raise InputError(f"--reject: expected none for an ensemble of task={artifact.task}")
+    where = Directory(ensemble).location
+    what = suffix, columns, id_column, reject, reading, piece_rows
+    return Asked(where, directory, Directory(output), *what), names
+
+
+def predict_all(asked: Asked, names: list[str], workers: Workers, stages: Stages) -> Predicted:
+    """Predicts files on Ray, and marks each once all of it is predicted.
+
+    Args:
+        asked: Of `ask`.
+        names: Of the files.
+        workers: What predicts.
+        stages: Where progress is told.
+
+    Raises:
+        InputError: A file cannot be read, or the output holds something else; what was predicted before
+            stays.
+    """
+    record = Record(asked.output, _identity(asked))
+    predicted, sizes = Predicted(), {name: int(asked.inputs.size(name) or 0) for name in names}
+    missing = []
+    for name in names:
+        told = record.done(stem_of(name), sizes[name])
+        if told is None:
+            missing.append(name)
+        else:
+            predicted.kept, predicted.rows = predicted.kept + 1, predicted.rows + int(told["rows"])
+    if not missing:
+        return predicted
+    connect(None)
+    rows: dict[str, int] = defaultdict(int)
+    pieces: dict[str, int] = defaultdict(int)
+    ends: dict[str, int] = {}
+    with stages.stage("predicting", unit="rows", kept="what is predicted is kept") as stage:
+        for told in _stream(asked, missing, workers):
+            name = told["file"]
+            rows[name], pieces[name] = rows[name] + told["rows"], pieces[name] + 1
+            predicted.num_rejected += told["num_rejected"]
+            stage.advance(told["rows"])
+            if told["is_last"]:
+                ends[name] = told["piece"] + 1
+            if ends.get(name) == pieces[name]:
+                mark = {"bytes": sizes[name], "rows": rows[name], "pieces": pieces[name]}
+                record.finish(stem_of(name), mark)
+                predicted.files, predicted.rows = predicted.files + 1, predicted.rows + rows[name]
+            stage.check()
+    return predicted
+
+
+def _identity(asked: Asked) -> dict[str, Any]:
+    """What the predictions depend on."""
+    return {
+        "ensemble": sha256(Directory(asked.ensemble).read_bytes("manifest.json")),
+        "columns": None if asked.columns is None else list(asked.columns),
+        "id": asked.id_column,
+        "format": asked.suffix,
+        "reject": asked.reject,
+        "piece_rows": asked.piece_rows,
+    }
+
+
+def _stream(asked: Asked, names: list[str], workers: Workers) -> Iterator[dict[str, Any]]:
+    """What workers tell of each piece, as they come."""
+    import ray.data
+    from ray.data import ActorPoolStrategy, DataContext
+
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.target_max_block_size = BLOCK_BYTES
+    context.raise_original_map_exception = True
+    ensemble = load_ensemble(asked.ensemble)
+
+    def cut(names: pa.Table) -> Iterator[pa.Table]:
+        for name in names["file"].to_pylist():
+            yield from cut_file(asked, ensemble, name)
+
+    count = workers.count or _room(workers)
+    files = ray.data.from_items([{"file": name} for name in names], override_num_blocks=len(names))
+    told = files.map_batches(cut, batch_size=1, batch_format="pyarrow", num_cpus=0.1).map_batches(
+        PiecePredictor,
+        batch_size=1,
+        batch_format="pyarrow",
+        compute=ActorPoolStrategy(size=count),
+        num_cpus=workers.cpus,
+        num_gpus=workers.gpus or None,
+        fn_constructor_args=(asked, max(1, int(workers.cpus)), workers.gpus or None),
+    )
+    try:
+        yield from told.iter_rows()
+    except Exception as error:
+        ours = _own_error(error)
+        if ours is None:
+            raise
+        raise ours from None
+
+
+def _room(workers: Workers) -> int:
+    """How many workers the cluster holds now, at least one."""
+    import ray
+
+    there = ray.cluster_resources()
+    room = (there.get("CPU", 1) - 0.5) // workers.cpus  # the reader of files takes a little
+    if workers.gpus:
+        room = min(room, there.get("GPU", 0) // workers.gpus)
+    return max(1, int(room))
+
+
+def _own_error(error: BaseException) -> RaytrainError | None:
+    """The error of ours inside Ray's, if there is one."""
+    cause: Any = error
+    while (cause := getattr(cause, "cause", None)) is not None:
+        if isinstance(cause, RaytrainError):
+            return cause
+    return None

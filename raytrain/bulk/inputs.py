@@ -1,0 +1,64 @@
+"""What is to be predicted: one file, or those of a directory, on any storage."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from raytrain.errors import InputError
+from raytrain.files.encodings import COMPRESSIONS
+from raytrain.files.tables import FORMATS
+from raytrain.storage.directory import Directory
+
+_PACKED = [f"{suffix}{packed}" for suffix in FORMATS for packed in COMPRESSIONS if suffix != ".parquet"]
+SUFFIXES = (*FORMATS, *_PACKED)
+
+
+def list_inputs(location: str) -> tuple[Directory, list[str]]:
+    """The directory of the files to predict, and their names, sorted.
+
+    Args:
+        location: Of a file, or of a directory, whose files of known suffixes are taken; those that begin
+            with a dot or an underscore are others' marks.
+
+    Raises:
+        InputError: There is none.
+    """
+    parent, _, name = location.rstrip("/").rpartition("/")
+    if name.endswith(SUFFIXES):
+        directory = Directory(parent or ("/" if location.startswith("/") else "."))
+        if directory.size(name) is not None:
+            return directory, [name]
+        raise InputError(f"{location}: expected a file, found none")
+    directory = Directory(location)
+    names = [name for name in directory.names() if name.endswith(SUFFIXES) and name[0] not in "._"]
+    names = [name for name in names if directory.size(name) is not None]
+    if not names:
+        expected = f"expected files of texts ({', '.join(FORMATS)}, also compressed), found none"
+        raise InputError(f"{location}: {expected}")
+    stems = [stem_of(name) for name in names]
+    twice = sorted({name for name in names if stems.count(stem_of(name)) > 1})
+    if twice:
+        raise InputError(
+            f"{location}: expected names that differ before their suffixes, found {', '.join(twice)}"
+        )
+    return directory, names
+
+
+def stem_of(name: str) -> str:
+    """A file's name without its suffixes: of what is made of it."""
+    return name[: len(name) - max(len(suffix) for suffix in SUFFIXES if name.endswith(suffix))]
+
+
+@contextlib.contextmanager
+def on_this_disk(directory: Directory, name: str) -> Iterator[str]:
+    """The path of a file, on this machine: one from elsewhere is copied for as long as the block lasts."""
+    if directory.is_local:
+        yield f"{directory.path}/{name}"
+        return
+    with tempfile.TemporaryDirectory(prefix="raytrain-") as folder:
+        path = Path(folder) / name
+        with directory.open_stream(name) as source, path.open("wb") as target:
+            shutil.copyfileobj(source, target, 8 << 20)
+        yield str(path)
