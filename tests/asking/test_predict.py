@@ -132,3 +132,39 @@ def test_an_output_in_no_folder_is_told(tmp_path, capsys):
         run("--ensemble", str(tmp_path), "--input", "x.csv", "--output", str(tmp_path / "no" / "a.csv")) == 2
     )
     assert "folder does not exist" in capsys.readouterr().err
+
+
+ON_CLUSTER = ["--cluster", "--ensemble", "runs/mine/ensemble", "--input", "posts", "--output", "out"]
+
+
+def test_a_directory_is_predicted_on_the_cluster_as_asked(monkeypatch, capsys):
+    from raytrain.bulk import driver
+
+    calls = []
+    monkeypatch.setattr(driver, "ask", lambda *given: (calls.append(given), ("asked", ["a.csv"]))[1])
+    predicted = driver.Predicted(files=1, kept=2, rows=1200, num_rejected=7)
+    monkeypatch.setattr(
+        driver, "predict_all", lambda asked, names, workers, stages: (calls.append(workers), predicted)[1]
+    )
+    assert run(*ON_CLUSTER, "--format", "csv", "--column", "微博", "--gpus", "0.5", "--reject", "0.6") == 0
+    given = ("runs/mine/ensemble", "posts", "out", ".csv", ("微博",), None, 0.6, Reading(by_flags=True))
+    assert calls == [given, driver.Workers(None, 1.0, 0.5)]
+    said = capsys.readouterr().out
+    assert said == "out: 1,200 rows of 3 files, 2 of them before; 7 are left to a person\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([*GIVEN, "--replicas", "2"], "--replicas: of --cluster alone"),
+        ([*ON_CLUSTER, "--cpus", "0"], "--cpus: expected a number above 0"),
+        ([*ON_CLUSTER, "--gpus", "-1"], "--gpus: expected a number above 0"),
+        ([*ON_CLUSTER, "--batch-size", "8"], "not with --cluster"),
+        ([*ON_CLUSTER, "--format", "xlsx"], "invalid choice"),
+        (ON_CLUSTER, "posts: expected files of texts"),
+    ],
+)
+def test_what_does_not_fit_a_cluster_is_told(arguments, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments) == 2
+    assert told in capsys.readouterr().err
