@@ -135,6 +135,7 @@ def test_a_failing_trial_is_recorded_and_ends_nothing(local_ray, tmp_path):
         train__encoder_learning_rate=0.5,
         sweep__space=space,
         sweep__search="grid",
+        sweep__num_folds=1,
     )
     run_sweep(config, silent_console())
     healthy, failed = table_of(config)
