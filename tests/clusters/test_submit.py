@@ -119,8 +119,6 @@ def test_folds_wait_for_the_machines_of_an_autoscaler(tmp_path):
     (tmp_path / "home").mkdir()
     with start_head(tmp_path / "home", tmp_path, num_cpus=0, machine={"CPU": 1}) as head:
         options = tiny_overrides(tmp_path, train__epochs=1)
-        refused = head.script(*options)
-        assert refused.returncode == 2 and "no fold fits into the cluster" in refused.stderr
         done = head.script(*options, "cluster.autoscaler={nodes: 2, cpus: 1}")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "an autoscaler may add 2 CPU and 0 GPU on 2 nodes" in done.stdout

@@ -144,7 +144,7 @@ def test_a_taggers_ensemble_predicts_spans(here, tmp_path):
 @pytest.mark.long
 def test_a_sweep_gives_the_best_config(local_ray, tmp_path):
     overrides = tiny_overrides(tmp_path, name="search", train__epochs=1)
-    options = {"num_trials": 2, "num_folds": 1, "space": {"train.batch_size": [4, 8]}}
+    options = {"num_trials": 1, "num_folds": 1, "space": {"train.batch_size": [4, 8]}}
     values = {f"sweep__{key}": value for key, value in options.items()}
     best = raytrain.run_sweep(raytrain.load_config(None, overrides, **values))
     assert best.train.batch_size in (4, 8) and best.name != "search"

@@ -164,10 +164,8 @@ def kill_worker_after_first_epoch(run_directory):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("folds_per_worker", ["null", 1])
-def test_killed_worker_changes_nothing(local_ray, tmp_path, folds_per_worker):
-    epochs = 6
-    options = {"train__epochs": epochs, "cluster__folds_per_worker": folds_per_worker}
+def test_killed_worker_changes_nothing(local_ray, tmp_path):
+    options = {"train__epochs": 6}
     with trained_here():
         run(tiny_config(tmp_path, name="calm", **options))
     killed: list = []

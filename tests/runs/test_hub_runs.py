@@ -9,10 +9,10 @@ from tiny_run import read_oof, silent_console, tiny_config
 from raytrain.crossval.driver import train_run
 from raytrain.pretrained.zoo import MINI
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 
-def test_folds_train_on_an_encoder_of_the_hub(local_ray, tmp_path, monkeypatch):
+def test_folds_train_on_an_encoder_of_the_hub(here, tmp_path, monkeypatch):
     monkeypatch.setenv("RAYTRAIN_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     for name in ("HF_HUB_CACHE", "HF_TOKEN", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):

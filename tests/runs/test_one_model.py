@@ -16,7 +16,6 @@ from tiny_run import (
     make_tagged,
     silent_console,
     tiny_config,
-    tiny_overrides,
     tiny_tag_config,
     write_csv,
     write_encoder,
@@ -181,11 +180,9 @@ def test_a_tagger_is_refitted_and_not_distilled(here, tmp_path):
 
 
 @pytest.mark.long
-def test_a_driver_that_is_killed_goes_on_and_ends_as_one_that_was_not(tmp_path):
-    overrides = tiny_overrides(tmp_path, model__architecture="textcnn", train__epochs=4)
-    subprocess.run(
-        command("kfold.py", *overrides), check=True, cwd=ROOT, env=environment(), capture_output=True
-    )
+def test_a_driver_that_is_killed_goes_on_and_ends_as_one_that_was_not(local_ray, tmp_path):
+    with trained_here():
+        train_run(tiny_config(tmp_path, model__architecture="textcnn", train__epochs=4), silent_console())
     run, job = tmp_path / "runs" / "tiny", "refit.py"
     options = [str(run), "train.epochs=40"]
     state = run / "refit-training" / "folds" / "textcnn" / "all"
@@ -194,9 +191,10 @@ def test_a_driver_that_is_killed_goes_on_and_ends_as_one_that_was_not(tmp_path):
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     assert not (run / "refit" / "manifest.json").exists()
-    for more in ([], ["--output", str(tmp_path / "whole")]):
-        done = subprocess.run(command(job, *options, *more), cwd=ROOT, env=environment(), capture_output=True)
-        assert done.returncode == 0, done.stderr
+    done = subprocess.run(command(job, *options), cwd=ROOT, env=environment(), capture_output=True)
+    assert done.returncode == 0, done.stderr
+    with trained_here():
+        refit_run(str(run), str(tmp_path / "whole"), options[1:], silent_console())
     starts = [line["epoch"] for line in read_log(str(state)) if line["event"] == "start"]
     assert len(starts) == 2 and starts[1] > 0
     np.testing.assert_array_equal(predict(run / "refit"), predict(tmp_path / "whole"))
