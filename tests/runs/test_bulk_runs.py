@@ -17,15 +17,17 @@ pytestmark = pytest.mark.slow
 ONE = Workers(count=1, cpus=0.5)
 
 
-@pytest.fixture(scope="module")
-def ensemble(local_ray, tmp_path_factory):
-    """A network and n-grams."""
-    config = tiny_config(
-        tmp_path_factory.mktemp("bulk"), model__architecture="[textcnn,tfidf]", train__epochs=1
-    )
+def trained(directory, architectures):
+    config = tiny_config(directory, model__architecture=architectures, train__epochs=1)
     with trained_here():
         train_run(config, silent_console())
     return f"{config.storage}/{config.name}/ensemble"
+
+
+@pytest.fixture(scope="module")
+def ensemble(local_ray, tmp_path_factory):
+    """Of n-grams, whose workers start quickly."""
+    return trained(tmp_path_factory.mktemp("ngrams"), "tfidf")
 
 
 def write_inputs(folder):
@@ -40,7 +42,8 @@ def predict(ensemble, inputs, output, **options):
     return predict_all(asked, names, ONE, silent_stages())
 
 
-def test_what_comes_out_is_what_the_plain_command_writes(ensemble, tmp_path):
+def test_what_comes_out_is_what_the_plain_command_writes(local_ray, tmp_path):
+    ensemble = trained(tmp_path, "[textcnn,tfidf]")
     inputs, output = write_inputs(tmp_path / "in"), tmp_path / "out"
     done = predict(ensemble, inputs, output)
     assert (done.files, done.kept, done.rows) == (2, 0, 49)
