@@ -2,10 +2,10 @@
 
 import argparse
 
-from raytrain.commands.shared import AS_PROGRAM, Named, add_reading, asked_reading, describe
+from raytrain.commands.shared import AS_PROGRAM, Named, add_reading, asked_reading, check_least, describe
 
 EXAMPLES = """{predict} --ensemble runs/mine/ensemble --input posts.csv --output predictions.csv
-{predict} --cluster --ensemble runs/mine/ensemble --input s3://bucket/posts --output s3://bucket/predictions"""
+{predict} --cluster --ensemble runs/mine/ensemble --input posts --output predictions"""
 WHEN_INTERRUPTED = "of a file nothing was written; with --cluster the same command goes on"
 OF_CLUSTER = {"replicas": None, "cpus": 1.0, "gpus": 0.0, "format": None}
 
@@ -48,8 +48,7 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     _add_cluster(parser)
     add_reading(parser)
     options = parser.parse_args(arguments)
-    if options.batch_size is not None and options.batch_size < 1:
-        parser.error("--batch-size: expected at least 1")
+    check_least(parser, options, batch_size=1)
     if options.reject is not None and not 0 < options.reject <= 1:
         parser.error(f"--reject: expected a probability above 0 and up to 1, found {options.reject}")
     _check_cluster(parser, options)
