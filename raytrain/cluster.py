@@ -128,9 +128,17 @@ def get_result(reference: ray.ObjectRef) -> Any:
     try:
         return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, RaytrainError):
-            raise error.cause from None
-        raise
+        if (ours := own_error(error)) is None:
+            raise
+        raise ours from None
+
+
+def own_error(error: BaseException) -> RaytrainError | None:
+    """The error of ours that Ray wrapped, once or several times; None where there is none."""
+    cause = getattr(error, "cause", None)
+    while cause is not None and not isinstance(cause, RaytrainError):
+        cause = getattr(cause, "cause", None)
+    return cause
 
 
 def check_storage(storage: str) -> None:

@@ -3,10 +3,19 @@
 import argparse
 import typing
 
-from raytrain.commands.shared import AS_PROGRAM, Named, add_reading, asked_reading, check_output, describe
+from raytrain.commands.shared import (
+    AS_PROGRAM,
+    Named,
+    add_reading,
+    asked_reading,
+    check_least,
+    check_output,
+    describe,
+)
 from raytrain.vectors.settings import NumberType, Pooling, VectorSettings
 
 if typing.TYPE_CHECKING:
+    from raytrain.config.sections import CheckpointConfig
     from raytrain.stages import Stages
     from raytrain.vectors.load import MakesVectors
 
@@ -24,6 +33,7 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     check_output(parser, options.output, ".parquet")
     if options.size is not None and not options.whiten:
         parser.error("--size: only whitened vectors can be shorter; add --whiten")
+    check_least(parser, options, size=1)
     check_source(parser, options)
     embed(options)
 
@@ -42,9 +52,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
 
 def check_source(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Ends with a usage error where numbers are too small, or say how an ensemble reads, which it knows."""
-    for name, least in (("size", 1), ("maxlen", LEAST_TOKENS), ("windows", 1), ("batch_size", 1)):
-        if (given := getattr(options, name, None)) is not None and given < least:
-            parser.error(f"--{name.replace('_', '-')}: expected at least {least}")
+    check_least(parser, options, maxlen=LEAST_TOKENS, windows=1, batch_size=1)
     for name in ("pooling", "maxlen", "windows"):
         if options.ensemble is not None and getattr(options, name) is not None:
             parser.error(f"--{name}: an ensemble reads texts as it was trained; leave it out")
@@ -58,23 +66,29 @@ def open_source(options: argparse.Namespace, stages: "Stages") -> "MakesVectors"
         CheckpointError: The encoder cannot be used.
         ConfigError: It cannot be named so.
     """
-    from pydantic import ValidationError
-
-    from raytrain.config.sections import CheckpointConfig
-    from raytrain.errors import ConfigError
     from raytrain.pretrained.start import find_start
     from raytrain.vectors.load import load_encoder, load_vectors
 
     if options.ensemble is not None:
         return load_vectors(options.ensemble, options.batch_size)
     maxlen = options.maxlen or 128
-    try:
-        checkpoint = CheckpointConfig(checkpoint=options.encoder, maxlen=maxlen)
-    except ValidationError as error:
-        raise ConfigError("--encoder cannot be used", [found["msg"] for found in error.errors()]) from error
+    checkpoint = named_checkpoint(options.encoder, maxlen, "--encoder cannot be used")
     encoder = find_start(checkpoint, lambda: [], stages.console)
     windows = options.windows or 1
     return load_encoder(encoder, maxlen, options.pooling or "mean", windows, options.batch_size)
+
+
+def named_checkpoint(encoder: str, maxlen: int, refused: str) -> "CheckpointConfig":
+    """What an encoder's name means. Raises ConfigError, which says `refused`, where it is no name of any."""
+    from pydantic import ValidationError
+
+    from raytrain.config.sections import CheckpointConfig
+    from raytrain.errors import ConfigError
+
+    try:
+        return CheckpointConfig(checkpoint=encoder, maxlen=maxlen)
+    except ValidationError as error:
+        raise ConfigError(refused, [found["msg"] for found in error.errors()]) from error
 
 
 def _parser(named: Named) -> argparse.ArgumentParser:

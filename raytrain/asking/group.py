@@ -5,7 +5,16 @@ import typing
 from pathlib import Path
 
 from raytrain.asking.embed import add_source, check_source, open_source
-from raytrain.commands.shared import AS_PROGRAM, Named, add_reading, asked_reading, check_output, describe
+from raytrain.commands.shared import (
+    AS_PROGRAM,
+    Named,
+    add_reading,
+    asked_reading,
+    check_least,
+    check_output,
+    describe,
+)
+from raytrain.groups.settings import GroupSettings, Method
 
 if typing.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +24,6 @@ if typing.TYPE_CHECKING:
 
 EXAMPLES = """{group} --encoder mini --input posts.csv --output groups.csv
 {group} --ensemble runs/mine/ensemble --groups 12 --input posts.csv --output groups.csv"""
-METHODS = ("kmeans", "hdbscan")
 WHEN_INTERRUPTED = "nothing was written"
 
 
@@ -25,9 +33,7 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     options = parser.parse_args(arguments)
     check_output(parser, options.output, ".csv")
     check_source(parser, options)
-    for name, least in (("groups", 2), ("least_size", 2)):
-        if getattr(options, name) is not None and getattr(options, name) < least:
-            parser.error(f"--{name.replace('_', '-')}: expected at least {least}")
+    check_least(parser, options, groups=2, least_size=2)
     if options.groups is not None and options.method == "hdbscan":
         parser.error("--groups: hdbscan finds how many there are; say --least-size, or take kmeans")
     if options.least_size is not None and options.method == "kmeans":
@@ -52,7 +58,12 @@ def _parser(named: Named) -> argparse.ArgumentParser:
     )
     add("--column", metavar="NAME", default="text", help="text column; default: text")
     add("--id", metavar="NAME", help="id column; default: the row number")
-    add("--method", choices=METHODS, default="kmeans", help="hdbscan leaves texts outside dense places out")
+    add(
+        "--method",
+        choices=typing.get_args(Method),
+        default="kmeans",
+        help="hdbscan leaves texts outside dense places out",
+    )
     add("--groups", type=int, metavar="N", help="of kmeans; default: what halves of the texts agree on most")
     add(
         "--least-size", type=int, metavar="N", help="of hdbscan: texts of a group; default: n/200, 5 at least"
@@ -69,7 +80,7 @@ def group(options: argparse.Namespace) -> None:
 
     from raytrain.corpus.unlabelled import count_texts, iter_texts
     from raytrain.files.told import reading_lines
-    from raytrain.groups.driver import GroupSettings, group_texts
+    from raytrain.groups.driver import group_texts
     from raytrain.groups.files import table_path, write_groups
     from raytrain.stages import Stages
 

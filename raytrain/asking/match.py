@@ -5,11 +5,13 @@ import typing
 from dataclasses import dataclass
 from typing import Any
 
+from raytrain.asking.embed import LEAST_TOKENS, named_checkpoint
 from raytrain.commands.shared import (
     AS_PROGRAM,
     Named,
     add_reading,
     asked_reading,
+    check_least,
     check_output,
     describe,
     job_console,
@@ -29,7 +31,6 @@ EXAMPLES = """{match} --query posts.csv --candidates answers.csv --candidate-id 
 WHEN_INTERRUPTED = "nothing was written"
 FIRST = ("vectors", "words", "both")
 OUTPUTS = (".csv", ".jsonl", ".parquet")
-LEAST = {"top": 1, "rerank": 1, "maxlen": 4, "batch_size": 1}
 # Of vectors alone, and what they are where nothing is said.
 OF_VECTORS: dict[str, Any] = {"encoder": "mini", "maxlen": 128, "whiten": True}
 
@@ -39,9 +40,7 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     parser = _parser(named)
     options = parser.parse_args(arguments)
     check_output(parser, options.output, *OUTPUTS)
-    for name, least in LEAST.items():
-        if getattr(options, name) is not None and getattr(options, name) < least:
-            parser.error(f"--{name.replace('_', '-')}: expected at least {least}")
+    check_least(parser, options, top=1, rerank=1, maxlen=LEAST_TOKENS, batch_size=1)
     options.first = options.first or ("words" if options.encoder is None else "both")
     for name, default in OF_VECTORS.items():
         if options.first == "words" and getattr(options, name) is not None:
@@ -156,16 +155,9 @@ def _checked(options: argparse.Namespace) -> _Given:
 
 
 def _checkpoint(options: argparse.Namespace) -> "CheckpointConfig":
-    from pydantic import ValidationError
-
-    from raytrain.config.sections import CheckpointConfig
-    from raytrain.errors import ConfigError
     from raytrain.pretrained.start import check_start
 
-    try:
-        checkpoint = CheckpointConfig(checkpoint=options.encoder, maxlen=options.maxlen)
-    except ValidationError as error:
-        raise ConfigError("it cannot be used", [found["msg"] for found in error.errors()]) from error
+    checkpoint = named_checkpoint(options.encoder, options.maxlen, "it cannot be used")
     check_start(checkpoint)
     return checkpoint
 

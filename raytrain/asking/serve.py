@@ -5,7 +5,7 @@ import math
 import os
 from importlib.util import find_spec
 
-from raytrain.commands.shared import AS_PROGRAM, Named, describe
+from raytrain.commands.shared import AS_PROGRAM, Named, check_least, describe
 from raytrain.errors import ConfigError
 
 EXAMPLES = """{serve} --ensemble runs/mine/ensemble
@@ -18,9 +18,7 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     """Parses, serves until SIGTERM or Ctrl-C, and answers what is in flight by then."""
     parser = _parser(named)
     options = parser.parse_args(arguments)
-    for name in ("replicas", "max_queued", "max_texts", "max_chars"):
-        if getattr(options, name) < 1:
-            parser.error(f"--{name.replace('_', '-')}: expected at least 1")
+    check_least(parser, options, replicas=1, max_queued=1, max_texts=1, max_chars=1)
     if not 1 <= options.port <= 65535:
         parser.error(f"--port: expected 1 to 65535, found {options.port}")
     if not (math.isfinite(options.cpus) and options.cpus > 0):

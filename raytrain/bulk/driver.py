@@ -11,10 +11,10 @@ from raytrain.bulk.inputs import list_inputs, stem_of
 from raytrain.bulk.pieces import PIECE_ROWS, Asked, cut_file
 from raytrain.bulk.record import Record
 from raytrain.bulk.worker import PiecePredictor
-from raytrain.cluster import connect
+from raytrain.cluster import connect, own_error
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.ensemble.files import suffixes_of
-from raytrain.errors import InputError, RaytrainError
+from raytrain.errors import InputError
 from raytrain.files.reading import AS_FOUND, Reading
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
@@ -176,8 +176,7 @@ def _stream(asked: Asked, names: list[str], workers: Workers) -> Iterator[dict[s
     try:
         yield from told.iter_rows()
     except Exception as error:
-        ours = _own_error(error)
-        if ours is None:
+        if (ours := own_error(error)) is None:
             raise
         raise ours from None
 
@@ -191,12 +190,3 @@ def _room(workers: Workers) -> int:
     if workers.gpus:
         room = min(room, there.get("GPU", 0) // workers.gpus)
     return max(1, int(room))
-
-
-def _own_error(error: BaseException) -> RaytrainError | None:
-    """The error of ours inside Ray's, if there is one."""
-    cause: Any = error
-    while (cause := getattr(cause, "cause", None)) is not None:
-        if isinstance(cause, RaytrainError):
-            return cause
-    return None

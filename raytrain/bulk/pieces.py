@@ -50,7 +50,7 @@ class Asked:
     id_column: str | None
     reject: float | None
     reading: Reading
-    piece_rows: int = PIECE_ROWS
+    piece_rows: int
 
 
 def output_name(stem: str, piece: int, is_alone: bool, suffix: str) -> str:

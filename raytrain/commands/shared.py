@@ -83,6 +83,13 @@ def check_output(parser: argparse.ArgumentParser, output: str, *suffixes: str) -
         parser.error(f"--output: the folder of {output} does not exist; make it first")
 
 
+def check_least(parser: argparse.ArgumentParser, options: argparse.Namespace, **least: int) -> None:
+    """Ends with a usage error where a number that was given is smaller than it may be."""
+    for name, bound in least.items():
+        if (given := getattr(options, name)) is not None and given < bound:
+            parser.error(f"--{name.replace('_', '-')}: expected at least {bound}")
+
+
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of a command that say how its input is read, as `data.encoding` and its like do."""
     add = parser.add_argument

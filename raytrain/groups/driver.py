@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from raytrain.errors import CorpusError
-from raytrain.groups.find import Found, Method, find_groups
+from raytrain.groups.find import Found, find_groups
+from raytrain.groups.settings import GroupSettings
 from raytrain.groups.space import HeldWords, join_spaces
 from raytrain.groups.tell import Group, tell_groups
 from raytrain.stages import Stages
@@ -15,27 +16,6 @@ from raytrain.vectors.whitening import Moments, Whitening
 
 DIRECTIONS = 64  # of vectors that are kept: the rest is noise to k-means, and time
 CHUNK = 4096
-
-
-@dataclass(frozen=True)
-class GroupSettings:
-    """How texts are grouped.
-
-    Attributes:
-        method: As of `groups.find.find_groups`, and so the next two.
-        num_groups: Of k-means.
-        least_size: Of HDBSCAN.
-        words: Whether the words that texts hold have a say beside their vectors.
-        whiten: Whether the vectors' directions are made equally wide: of an encoder as it was pretrained.
-        seed: Of what is drawn.
-    """
-
-    method: Method = "kmeans"
-    num_groups: int | None = None
-    least_size: int | None = None
-    words: bool = True
-    whiten: bool = True
-    seed: int = 0
 
 
 @dataclass(frozen=True)

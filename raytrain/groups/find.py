@@ -1,7 +1,6 @@
 """Groups of vectors: k-means, or the dense places by HDBSCAN; how many there are."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from sklearn.cluster import HDBSCAN, KMeans, MiniBatchKMeans
@@ -9,7 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import NearestNeighbors
 
-Method = Literal["kmeans", "hdbscan"]
+from raytrain.groups.settings import Method
 
 NUMBERS = (2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 30)  # of groups that are tried where none is given
 SPLITS, HALF, JUDGED = 3, 3000, 2000  # pairs of halves, the most texts of each and of those judged

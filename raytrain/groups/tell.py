@@ -7,7 +7,7 @@ import numpy as np
 
 from raytrain.groups.find import Found
 from raytrain.groups.space import HeldWords
-from raytrain.keywords.association import log_odds
+from raytrain.keywords.association import MIN_SCORE, log_odds
 
 NUM_WORDS, NUM_TYPICAL, NUM_ODD = 8, 5, 3
 NAME_WORDS = 3  # that make a group's name
@@ -68,7 +68,7 @@ def _telling_words(held: HeldWords, found: Found) -> list[list[str]]:
     told = []
     for group in range(found.num_groups):
         best = np.argsort(-scores[:, group], kind="stable")[:NUM_WORDS]
-        told.append([held.words[word] for word in best.tolist() if scores[word, group] > 1])
+        told.append([held.words[word] for word in best.tolist() if scores[word, group] > MIN_SCORE])
     return told
 
 

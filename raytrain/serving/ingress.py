@@ -9,6 +9,7 @@ from ray import serve
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
 
+from raytrain.cluster import own_error
 from raytrain.errors import InputError
 from raytrain.serving.answers import Answer, Facts
 from raytrain.serving.app import Service
@@ -50,7 +51,7 @@ class ServeBackend:
             except BackPressureError as error:
                 raise too_busy() from error
             except InputError as error:  # Ray makes it an error of its own beside, with a remote traceback
-                raise getattr(error, "cause", None) or error from None
+                raise own_error(error) or error from None
             except (RayActorError, ReplicaUnavailableError, DeploymentUnavailableError) as error:
                 if time.monotonic() > end:
                     raise _unavailable() from error

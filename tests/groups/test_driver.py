@@ -4,7 +4,8 @@ from sklearn.metrics import adjusted_rand_score
 from tiny_run import silent_stages
 
 from raytrain.errors import CorpusError
-from raytrain.groups.driver import GroupSettings, group_texts
+from raytrain.groups.driver import group_texts
+from raytrain.groups.settings import GroupSettings
 
 TOPICS = ("记者核实消息", "早餐好吃", "明天停水")
 TEXTS = [f"{TOPICS[number % 3]}，第{number}条" for number in range(60)]
