@@ -19,8 +19,9 @@ from raytrain.groups.settings import GroupSettings, Method
 if typing.TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+
     from raytrain.groups.driver import Grouped
-    from raytrain.stages import Stages
 
 EXAMPLES = """{group} --encoder mini --input posts.csv --output groups.csv
 {group} --ensemble runs/mine/ensemble --groups 12 --input posts.csv --output groups.csv"""
@@ -82,6 +83,7 @@ def group(options: argparse.Namespace) -> None:
     from raytrain.files.told import reading_lines
     from raytrain.groups.driver import group_texts
     from raytrain.groups.files import table_path, write_groups
+    from raytrain.groups.picture import choose_points, lay_out
     from raytrain.stages import Stages
 
     stages, reading = Stages(Console(stderr=True)), asked_reading(options)
@@ -99,8 +101,11 @@ def group(options: argparse.Namespace) -> None:
         seed=options.seed,
     )
     grouped = group_texts(texts, model.embed, settings, stages)
+    with stages.stage("laying out"):  # all that is slow comes before anything is written
+        rows = choose_points(grouped.found.groups, grouped.groups, options.seed)
+        places = lay_out(grouped.vectors[rows], options.seed)
     write_groups(options.output, ids, texts, grouped.found, grouped.groups)
-    notes = _draw(options, texts, grouped, stages)
+    notes = _draw(options, texts, grouped, rows, places)
     for line in _told(grouped):
         print(line)
     page = Path(options.output).with_suffix(".html")
@@ -111,20 +116,20 @@ def group(options: argparse.Namespace) -> None:
 
 
 def _draw(
-    options: argparse.Namespace, texts: "Sequence[str]", grouped: "Grouped", stages: "Stages"
+    options: argparse.Namespace,
+    texts: "Sequence[str]",
+    grouped: "Grouped",
+    rows: "np.ndarray",
+    places: "np.ndarray",
 ) -> list[str]:
     """Writes the page and the picture. Returns why there is no picture, if there is none."""
     from raytrain.groups.page import write_page
-    from raytrain.groups.picture import choose_points, draw_groups, lay_out
+    from raytrain.groups.picture import draw_groups
 
-    with stages.stage("drawing"):
-        rows = choose_points(grouped.found.groups, grouped.groups, options.seed)
-        places = lay_out(grouped.vectors[rows], options.seed)
-        output = Path(options.output)
-        name = Path(options.input).name
-        write_page(output.with_suffix(".html"), name, texts, grouped.found, grouped.groups, rows, places)
-        picture = output.with_suffix(".png")
-        note = draw_groups(places, grouped.found.groups[rows], grouped.groups, picture)
+    output, found = Path(options.output), grouped.found
+    page, picture = output.with_suffix(".html"), output.with_suffix(".png")
+    write_page(page, Path(options.input).name, texts, found, grouped.groups, rows, places)
+    note = draw_groups(places, found.groups[rows], grouped.groups, picture)
     return [f"no {picture}: {note}"] if note else []
 
 

@@ -1,6 +1,7 @@
 """What is to be predicted: one file, or those of a directory, on any storage."""
 
 import contextlib
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from raytrain.storage.directory import Directory
 
 _PACKED = [f"{suffix}{packed}" for suffix in FORMATS for packed in COMPRESSIONS if suffix != ".parquet"]
 SUFFIXES = (*FORMATS, *_PACKED)
+_PIECE = re.compile(r"(.+)-\d{5}")  # as `pieces.output_name` names predictions
 
 
 def list_inputs(location: str) -> tuple[Directory, list[str]]:
@@ -39,6 +41,11 @@ def list_inputs(location: str) -> tuple[Directory, list[str]]:
         raise InputError(f"{location}: {expected}")
     stems = [stem_of(name) for name in names]
     twice = sorted({name for name in names if stems.count(stem_of(name)) > 1})
+    pieces = {stem for stem in stems if (piece := _PIECE.fullmatch(stem)) and piece[1] in stems}
+    if pieces:
+        found = ", ".join(name for name in names if stem_of(name) in pieces)
+        expected = "expected no file named as a piece of another"
+        raise InputError(f"{location}: {expected}, found {found}; rename it")
     if twice:
         raise InputError(
             f"{location}: expected names that differ before their suffixes, found {', '.join(twice)}"

@@ -48,6 +48,8 @@ class Predictor(LabelPredictor, FoldModels):
         Returns:
             (len(texts), dim) float32, of length 1 each.
         """
+        if not texts:
+            return self.embed([""], None if pairs is None else [""])[:0]
         with self._lock:
             parts = []
             text_rows, rows, inputs = self._read(texts, pairs)

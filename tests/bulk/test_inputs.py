@@ -39,6 +39,14 @@ def test_names_whose_predictions_would_have_one_name_are_refused(tmp_path):
         list_inputs(str(tmp_path))
 
 
+def test_a_name_that_is_anothers_piece_is_refused(tmp_path):
+    """What is predicted of the one would be taken for a piece of the other."""
+    for name in ("a.csv", "a-00001.csv", "b-00001.csv"):
+        (tmp_path / name).write_text("x", encoding="utf-8")
+    with pytest.raises(InputError, match=r"piece of another, found a-00001\.csv; rename it"):
+        list_inputs(str(tmp_path))
+
+
 def test_stems_are_without_all_suffixes():
     names = ["a.csv", "a.b.jsonl.gz", "x.parquet", "y.ndjson.zst"]
     assert [stem_of(name) for name in names] == ["a", "a.b", "x", "y"]

@@ -178,6 +178,7 @@ def test_vectors_are_those_of_the_folds_side_by_side(artifact, sentences):
     cosines = [vectors @ vectors.T for vectors in alone]
     assert np.std(cosines, axis=0).max() > 1e-4
     np.testing.assert_allclose(found @ found.T, np.mean(cosines, axis=0), atol=2e-3)
+    assert Predictor(ensemble).embed([]).shape == (0, found.shape[1])
     one_by_one = np.concatenate([Predictor(ensemble).embed([text]) for text in sentences[:2]])
     np.testing.assert_allclose(one_by_one, found[:2], atol=2e-3)
 
