@@ -49,7 +49,10 @@ class HeldWords:
         if size < 1:
             return np.zeros((self.counts.shape[0], 0), np.float32)
         weighed = TfidfTransformer(sublinear_tf=True).fit_transform(self.counts[:, common])
-        vectors = TruncatedSVD(size, random_state=seed).fit_transform(weighed)
+        with np.errstate(
+            invalid="ignore", divide="ignore"
+        ):  # of shares that are not read, where all are alike
+            vectors = TruncatedSVD(size, random_state=seed).fit_transform(weighed)
         return normalize(vectors).astype(np.float32)
 
 
