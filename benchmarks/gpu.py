@@ -109,9 +109,10 @@ def shapes(options: argparse.Namespace) -> tuple[str, ...]:
 
 def time_steps(options: argparse.Namespace) -> Iterator[Row]:
     """A fine-tuning step in bfloat16 and float32 (TF32 on a card), as runs train and without XLA."""
+    compiled = ("layers", "no") if options.device == "gpu" else ("no",)  # a CPU's compilations take long
     for shape in shapes(options):
         for precision in ("bfloat16", "float32"):
-            how = ("--precisions", precision, "--compile", "layers", "no")
+            how = ("--precisions", precision, "--compile", *compiled)
             yield from run_step(options, "--shape", shape, *how)
 
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,17 @@ PACKAGES = ("raytrain", "ray", "tensorflow", "tf-keras", "bert4keras", "torch", 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a command did: wall seconds from start to exit, peak memory in MB, exit code and output."""
+    """What a command did: wall seconds from start to exit, peak memory in MB, exit code and output.
+
+    `samples` are (seconds since its start, MB) while it ran.
+    """
 
     seconds: float
     peak_mb: float
     exit_code: int
     stdout: str
     stderr: str
+    samples: list[tuple[float, float]] = field(default_factory=list)
 
     def last_json(self) -> Any:
         return json.loads(self.stdout.strip().split("\n")[-1])
@@ -60,10 +64,10 @@ def run_measured(
     with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
         started = time.monotonic()
         process = subprocess.Popen(command, stdout=stdout, stderr=stderr, cwd=ROOT, env=kept, text=True)
-        peak, timed_out = 0.0, False
+        samples, timed_out = [], False
         try:
             while process.poll() is None and not timed_out:
-                peak = max(peak, tree_megabytes(process.pid))
+                samples.append((round(time.monotonic() - started, 1), round(tree_megabytes(process.pid), 1)))
                 left = SAMPLE_SECONDS if limit is None else limit - (time.monotonic() - started)
                 timed_out = left <= 0
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -78,7 +82,8 @@ def run_measured(
         for stream in (stdout, stderr):
             stream.seek(0)
         code = TIMED_OUT if timed_out else process.returncode
-        return Measured(seconds, peak, code, stdout.read(), stderr.read())
+        peak = max((megabytes for _, megabytes in samples), default=0.0)
+        return Measured(seconds, peak, code, stdout.read(), stderr.read(), samples)
 
 
 def median_seconds(call: Callable[[], Any], repeats: int, warm_ups: int = 2) -> float:

@@ -95,11 +95,10 @@ def cluster(simulated):
 
 @pytest.fixture(scope="module")
 def calm(simulated, tmp_path_factory):
-    """The undisturbed run on the same cluster: its ids and probabilities."""
-    for _ in range(2):
-        simulated.add_node(num_cpus=1)
+    """The undisturbed run: its ids and probabilities."""
     directory = tmp_path_factory.mktemp("calm")
-    run(tiny_config(directory, **LONG))
+    with trained_here():
+        run(tiny_config(directory, **LONG))
     return read_oof(directory / "runs" / "tiny")
 
 
@@ -222,7 +221,7 @@ def test_a_worker_that_dies_while_asked_is_no_problem_of_the_storage(cluster, tm
 
 def run_within_budget(directory, **options):
     """A budget in which the first of two folds, one after another, learns something but never finishes."""
-    for budget in (20, 80, 320):
+    for budget in (40, 160):
         try:
             return run(tiny_config(directory, cluster__time_budget=budget, **options))
         except TimeBudgetError:  # on a slow machine a worker's start takes that long

@@ -85,8 +85,9 @@ def test_checkpoints_are_listed_fetched_and_shown(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.long
 def test_interrupted_and_killed_run_goes_on_to_the_same_result(local_ray, tmp_path):
-    """Ctrl-C after a fold, SIGKILL after one more, to the end; beside it a calm run."""
-    options = {"folds__num_folds": 6, "cluster__max_concurrent_folds": 1}
+    """Ctrl-C after a fold, SIGKILL after one more, to the end without TensorFlow; beside it a calm run."""
+    texts = write_csv(tmp_path / "test.csv", make_rows(5, seed=1))
+    options = {"folds__num_folds": 6, "cluster__max_concurrent_folds": 1, "data__test": texts}
     hurt = tiny_overrides(tmp_path, name="hurt", **options)
     run_directory = tmp_path / "runs" / "hurt"
 
@@ -103,7 +104,7 @@ def test_interrupted_and_killed_run_goes_on_to_the_same_result(local_ray, tmp_pa
     assert not (run_directory / "ensemble" / "manifest.json").exists()
     wait_until(lambda: not [worker for worker in workers if worker.is_running() and is_fold(worker)])
 
-    done = run_job("kfold.py", *hurt)
+    done = run_without_tensorflow("kfold.py", *hurt)
     assert done.returncode == 0, done.stderr
     assert "kept" in done.stdout
     assert f"report: {run_directory}/report.html" in done.stdout
@@ -125,6 +126,22 @@ def test_interrupted_and_killed_run_goes_on_to_the_same_result(local_ray, tmp_pa
     with output.open(encoding="utf-8-sig") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["id"] for row in rows] == [f"row-{number}" for number in range(48)]
+
+
+def run_without_tensorflow(job: str, *arguments: str) -> subprocess.CompletedProcess:
+    """Runs the job in a process that fails at its end if it has imported TensorFlow."""
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = {[job, *arguments]!r}\n"
+        "try:\n"
+        f"    runpy.run_path({str(ROOT / 'jobs' / job)!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    assert end.code == 0, end.code\n"
+        "assert 'ray' in sys.modules and 'tensorflow' not in sys.modules\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment()
+    )
 
 
 def start_until_committed(overrides: list[str], run_directory: Path) -> subprocess.Popen:
@@ -158,25 +175,6 @@ def is_fold(process: psutil.Process) -> bool:
         return "RayTrainWorker" in " ".join(process.cmdline())
     except psutil.NoSuchProcess:
         return False
-
-
-@pytest.mark.slow
-@pytest.mark.long
-def test_driver_never_imports_tensorflow(tmp_path):
-    overrides = tiny_overrides(tmp_path, train__epochs=1, data__test=tmp_path / "corpus.csv")
-    code = (
-        "import runpy, sys\n"
-        f"sys.argv = ['kfold.py', *{overrides!r}]\n"
-        "try:\n"
-        f"    runpy.run_path({str(ROOT / 'jobs' / 'kfold.py')!r}, run_name='__main__')\n"
-        "except SystemExit as end:\n"
-        "    assert end.code == 0, end.code\n"
-        "assert 'ray' in sys.modules and 'tensorflow' not in sys.modules\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment()
-    )
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow

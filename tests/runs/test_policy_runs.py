@@ -1,11 +1,9 @@
 """Whole runs that compute as cards do, on CPUs: bfloat16 by Keras's policy."""
 
-import contextlib
 import json
 
 import numpy as np
 import pytest
-from folds_here import trained_here
 from tiny_run import make_rows, read_oof, silent_console, tiny_config
 
 import raytrain
@@ -31,17 +29,3 @@ def test_a_run_by_policy_gives_an_artifact_that_predicts_by_policy(here, tmp_pat
     assert np.shape(predicted) == (2, 20, 2)
     np.testing.assert_allclose(predicted[0], predicted[1], atol=0.02)
     assert np.abs(predicted[0] - predicted[1]).max() > 1e-6
-
-
-@pytest.mark.slow
-@pytest.mark.long
-def test_two_workers_by_policy_equal_one(local_ray, tmp_path):
-    """Without dropout, whose masks differ by worker, a batch split in two gives the same update."""
-    proba = []
-    for name, workers in (("one", 1), ("two", 2)):
-        options = {"dropout": 0.0, "train__dropout": 0, "train__precision": BY_POLICY}
-        config = tiny_config(tmp_path, name=name, cluster__workers_per_fold=workers, **options)
-        with contextlib.nullcontext() if workers == 2 else trained_here():
-            train_run(config, silent_console())
-        proba.append(read_oof(tmp_path / "runs" / name)[1])
-    np.testing.assert_allclose(proba[1], proba[0], atol=0.03)

@@ -189,13 +189,16 @@ def test_sweep_over_tagging_heads_is_judged_by_f1(local_ray, tmp_path):
 
 @pytest.mark.long
 def test_two_workers_per_fold_equal_one(local_ray, tmp_path):
-    """A batch whose tokens two workers share gives the same update; without dropout, whose masks differ."""
-    options = {"dropout": 0.0, "train__dropout": 0, "train__epochs": 2}
+    """A batch whose tokens two workers share gives the same update; without dropout, whose masks differ.
+
+    By the policy of cards; a classifier's two workers share in float32 (test_crossval).
+    """
+    options = {"dropout": 0.0, "train__dropout": 0, "train__epochs": 2, "train__precision": "bfloat16"}
     found = {}
     for name, workers in (("one", 1), ("two", 2)):
         config = tiny_tag_config(tmp_path, name=name, cluster__workers_per_fold=workers, **options)
         with contextlib.nullcontext() if workers == 2 else trained_here():
             summary = train_run(config, silent_console())
         found[name] = summary["ensemble"]["oof"]
-    assert found["two"] == pytest.approx(found["one"], abs=1e-3)
+    assert found["two"] == pytest.approx(found["one"], abs=0.03)
     assert found["one"]["log_loss"] < 1.5
