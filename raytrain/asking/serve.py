@@ -68,7 +68,7 @@ def serve(options: argparse.Namespace) -> None:
             ["install it with: pip install 'raytrain[serve]', or make serve"],
         )
     os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")  # read when Serve is imported
-    from raytrain.serving.access import keep_ray_apart
+    from raytrain.serving.access import digest_of, keep_ray_apart
 
     keep_ray_apart()
     from rich.console import Console
@@ -81,16 +81,14 @@ def serve(options: argparse.Namespace) -> None:
     token = _token(options)
     settings = ServeSettings(
         name_ensembles(options.ensemble),
-        options.host,
-        options.port,
         options.replicas,
         options.cpus,
         options.gpus,
         Limits(options.max_texts, options.max_chars, options.max_queued),
-        token,
+        None if token is None else digest_of(token),
     )
     with Stages(Console(stderr=True)).stage("starting replicas") as stage:
-        running = start(settings, stage)
+        running = start(settings, options.host, options.port, stage)
     shown = f"[{options.host}]" if ":" in options.host else options.host
     print(f"serving {', '.join(settings.ensembles)} at http://{shown}:{options.port}/", flush=True)
     if token is not None and not options.token_file:

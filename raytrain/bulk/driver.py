@@ -20,6 +20,7 @@ from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import sha256
 
+WORKERS_PER_READER = 8
 BLOCK_BYTES = 8 << 20  # of what Ray Data hands on at once: memory is a few of them for each worker
 
 
@@ -150,7 +151,7 @@ def _identity(asked: Asked) -> dict[str, Any]:
 def _stream(asked: Asked, names: list[str], workers: Workers) -> Iterator[dict[str, Any]]:
     """What workers tell of each piece, as they come."""
     import ray.data
-    from ray.data import ActorPoolStrategy, DataContext
+    from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
 
     context = DataContext.get_current()
     context.enable_progress_bars = False
@@ -164,7 +165,11 @@ def _stream(asked: Asked, names: list[str], workers: Workers) -> Iterator[dict[s
 
     count = workers.count or _room(workers)
     files = ray.data.from_items([{"file": name} for name in names], override_num_blocks=len(names))
-    told = files.map_batches(cut, batch_size=1, batch_format="pyarrow", num_cpus=0.1).map_batches(
+    # Reading costs little beside predicting: it owns no CPU, so that all of them predict, and is kept to few
+    # files at once, whose blocks are what memory holds.
+    readers = TaskPoolStrategy(size=1 + count // WORKERS_PER_READER)
+    cuts = files.map_batches(cut, batch_size=1, batch_format="pyarrow", num_cpus=0, compute=readers)
+    told = cuts.map_batches(
         PiecePredictor,
         batch_size=1,
         batch_format="pyarrow",
@@ -186,7 +191,7 @@ def _room(workers: Workers) -> int:
     import ray
 
     there = ray.cluster_resources()
-    room = (there.get("CPU", 1) - 0.5) // workers.cpus  # the reader of files takes a little
+    room = there.get("CPU", 1) // workers.cpus
     if workers.gpus:
         room = min(room, there.get("GPU", 0) // workers.gpus)
     return max(1, int(room))

@@ -1,11 +1,14 @@
 """What is served, by how many, and under which names."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from raytrain.errors import ConfigError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from raytrain.errors import ConfigError, printable
 from raytrain.serving.questions import Limits
 
 _NAMED = re.compile(r"([\w.-]+)=(.+)")
@@ -17,23 +20,62 @@ class ServeSettings:
 
     Attributes:
         ensembles: Names to absolute directories or URIs.
-        host: Address that is listened on.
-        port: Of it.
         replicas: Of each ensemble.
         cpus: That each of them reserves and computes on.
         gpus: That each of them owns, or a share of one.
         limits: How much one request may ask.
-        token: None: none is asked for.
+        digest: Of the token; None: none is asked for.
     """
 
     ensembles: dict[str, str]
-    host: str
-    port: int
     replicas: int
     cpus: float
     gpus: float
     limits: Limits
-    token: str | None
+    digest: bytes | None
+
+
+class Deployed(BaseModel):
+    """What `args` of a file for `serve deploy` holds. All but the ensembles and the token may be left out.
+
+    The file and Ray's dashboard show it, so it has of the token what recognises it alone, and never none.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    ensembles: dict[str, str] = Field(min_length=1)
+    token_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    replicas: int = Field(1, ge=1)
+    cpus: float = Field(1.0, gt=0)
+    gpus: float = Field(0.0, ge=0)
+    max_texts: int = Field(Limits.texts, ge=1)
+    max_chars: int = Field(Limits.characters, ge=1)
+    max_queued: int = Field(Limits.queued, ge=1)
+
+
+def read_deployed(args: Mapping[str, Any]) -> ServeSettings:
+    """Settings as a file for `serve deploy` tells them.
+
+    Args:
+        args: As `Deployed` has them.
+
+    Raises:
+        ConfigError: What is wrong with them, all at once.
+    """
+    try:
+        told = Deployed.model_validate(dict(args))
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}, found {_shown(one['input'])}"
+            for one in error.errors()
+        ]
+        raise ConfigError("the service's args are not as expected", problems) from error
+    limits = Limits(told.max_texts, told.max_chars, told.max_queued)
+    digest = bytes.fromhex(told.token_sha256)
+    return ServeSettings(told.ensembles, told.replicas, told.cpus, told.gpus, limits, digest)
+
+
+def _shown(value: Any) -> str:
+    return printable(repr(value), 80)
 
 
 def name_ensembles(asked: Sequence[str]) -> dict[str, str]:

@@ -17,10 +17,9 @@ from raytrain.cluster import connect
 from raytrain.devices import hushed_stderr
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.errors import ClusterError, ConfigError
-from raytrain.serving.access import digest_of
 from raytrain.serving.ingress import Ingress
 from raytrain.serving.replica import Replica
-from raytrain.serving.settings import ServeSettings
+from raytrain.serving.settings import ServeSettings, read_deployed
 from raytrain.stages import Stage
 
 APPLICATION = "raytrain"
@@ -73,11 +72,13 @@ class Running:
         return left
 
 
-def start(settings: ServeSettings, stage: Stage) -> Running:
+def start(settings: ServeSettings, host: str, port: int, stage: Stage) -> Running:
     """Deploys, and returns once requests are answered.
 
     Args:
         settings: What is served.
+        host: Address to listen on.
+        port: Of it.
         stage: Where the waiting is told.
 
     Raises:
@@ -88,14 +89,14 @@ def start(settings: ServeSettings, stage: Stage) -> Running:
         load_ensemble(location)
     is_own = "RAY_ADDRESS" not in os.environ
     if is_own:
-        check_port(settings.host, settings.port)
+        check_port(host, port)
     connect(None, dashboard=False)
     if is_own:
         _check_room(settings)
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     serve.start(
         proxy_location=ProxyLocation.HeadOnly,
-        http_options={"host": settings.host, "port": settings.port},
+        http_options={"host": host, "port": port},
         logging_config=QUIET,
     )
     others = serve.status().applications
@@ -128,9 +129,23 @@ def build_application(settings: ServeSettings) -> serve.Application:
         ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=HTTP_OF_INGRESS,
     )
-    digest = None if settings.token is None else digest_of(settings.token)
-    application: serve.Application = ingress.bind(models, settings.limits, digest)
+    application: serve.Application = ingress.bind(models, settings.limits, settings.digest)
     return application
+
+
+def deployed(args: dict[str, Any]) -> serve.Application:
+    """What `import_path` of a file for `serve deploy` names.
+
+    Args:
+        args: As `settings.Deployed` has them.
+
+    Raises:
+        InputError: They are not as expected, or an artifact is not there or damaged; Serve tells it.
+    """
+    settings = read_deployed(args)
+    for location in settings.ensembles.values():
+        load_ensemble(location)
+    return build_application(settings)
 
 
 def check_port(host: str, port: int) -> None:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from raytrain.commands.program import main
+from raytrain.serving.access import digest_of
 from raytrain.serving.questions import Limits
 
 GIVEN = ["--ensemble", "runs/mine/ensemble"]
@@ -28,8 +29,8 @@ def started(monkeypatch):
     def watch():
         raise KeyboardInterrupt
 
-    def start(settings, stage):
-        calls.append(settings)
+    def start(settings, host, port, stage):
+        calls.append((settings, host, port))
         return SimpleNamespace(watch=watch, stop=lambda: left.requests)
 
     monkeypatch.setattr("raytrain.serving.start.start", start)
@@ -50,9 +51,9 @@ def test_the_address_and_a_new_token_are_told_and_the_end(started, capsys):
     assert len({*tokens}) == 2
     assert told.startswith("serving mine at http://127.0.0.1:8000/\n")
     assert told.endswith("stopped; no request was given up\n")
-    [settings, _] = started.calls
-    assert settings.token == tokens[0] and settings.limits == Limits()
-    assert (settings.host, settings.port, settings.replicas) == ("127.0.0.1", 8000, 1)
+    settings, *address = started.calls[0]
+    assert settings.digest == digest_of(tokens[0]) and settings.limits == Limits()
+    assert (address, settings.replicas) == (["127.0.0.1", 8000], 1)
 
 
 def test_all_is_taken_as_asked(started, tmp_path, capsys):
@@ -62,9 +63,9 @@ def test_all_is_taken_as_asked(started, tmp_path, capsys):
     own = ["--host", "::1", "--port", "81", "--replicas", "3", "--cpus", "0.5", "--gpus", "0.25"]
     limits = ["--max-queued", "5", "--max-texts", "6", "--max-chars", "7", "--token-file", str(file)]
     assert run(*GIVEN, "--ensemble", "b=/there", *own, *limits) == 0
-    [settings] = started.calls
-    assert list(settings.ensembles) == ["mine", "b"] and settings.token == "a-token-of-somebody"
-    assert (settings.host, settings.port, settings.replicas) == ("::1", 81, 3)
+    [(settings, *address)] = started.calls
+    assert list(settings.ensembles) == ["mine", "b"] and settings.digest == digest_of("a-token-of-somebody")
+    assert (address, settings.replicas) == (["::1", 81], 3)
     assert (settings.cpus, settings.gpus, settings.limits) == (0.5, 0.25, Limits(6, 7, 5))
     told = capsys.readouterr().out
     assert "http://[::1]:81/" in told and "a-token-of-somebody" not in told
@@ -75,7 +76,7 @@ def test_requests_that_were_given_up_are_told(started, capsys):
     assert run(*GIVEN, "--no-token") == 0
     told = capsys.readouterr().out
     assert "stopped; 2 requests were given up" in told and "token" not in told
-    assert started.calls[0].token is None
+    assert started.calls[0][0].digest is None
 
 
 @pytest.mark.parametrize(

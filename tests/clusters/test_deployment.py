@@ -1,5 +1,6 @@
-"""What runs raytrain on a cluster: cluster.yaml, the image of the Dockerfile, kuberay.yaml, and the locks."""
+"""What runs raytrain on a cluster: cluster.yaml, the image, KubeRay's files, what serves, and the locks."""
 
+import importlib
 import importlib.metadata
 import re
 import shlex
@@ -12,10 +13,14 @@ from packaging.requirements import Requirement
 import raytrain
 from raytrain.commands.shared import config_parser
 from raytrain.config.load import load_config
+from raytrain.errors import ConfigError
+from raytrain.serving.settings import read_deployed
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = (ROOT / "cluster.yaml").read_text(encoding="utf-8")
 KUBERAY = (ROOT / "kuberay.yaml").read_text(encoding="utf-8")
+SERVE = (ROOT / "serve.yaml").read_text(encoding="utf-8")
+KUBERAY_SERVE = (ROOT / "kuberay-serve.yaml").read_text(encoding="utf-8")
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 
 
@@ -40,8 +45,13 @@ def instructions():
     return [tuple(line.split(maxsplit=1)) for line in lines.splitlines() if line.strip()]
 
 
-def ray_containers(ray_job):
-    groups = [ray_job["rayClusterSpec"]["headGroupSpec"], *ray_job["rayClusterSpec"]["workerGroupSpecs"]]
+@pytest.fixture
+def ray_service():
+    return yaml.safe_load(KUBERAY_SERVE)["spec"]
+
+
+def ray_containers(ray_job, cluster="rayClusterSpec"):
+    groups = [ray_job[cluster]["headGroupSpec"], *ray_job[cluster]["workerGroupSpecs"]]
     return [group["template"]["spec"]["containers"][0] for group in groups]
 
 
@@ -90,13 +100,18 @@ def test_jobs_take_the_storage_that_the_cluster_names(cluster, monkeypatch):
     assert config.storage == value and value.startswith("s3://") and CLUSTER.count("s3://") == 1
 
 
-@pytest.mark.parametrize("text", [CLUSTER, KUBERAY], ids=["cluster.yaml", "kuberay.yaml"])
+@pytest.mark.parametrize(
+    "text",
+    [CLUSTER, KUBERAY, SERVE, KUBERAY_SERVE],
+    ids=["cluster.yaml", "kuberay.yaml", "serve.yaml", "kuberay-serve.yaml"],
+)
 def test_no_token_is_written_down(text):
     assert "RAY_AUTH_TOKEN" not in text and not re.search(r"[0-9a-f]{32}", text)
 
 
-def test_image_is_the_same_everywhere_and_of_this_version(cluster, ray_job):
-    images = {container["image"] for container in ray_containers(ray_job)} | {cluster["docker"]["image"]}
+def test_image_is_the_same_everywhere_and_of_this_version(cluster, ray_job, ray_service):
+    containers = ray_containers(ray_job) + ray_containers(ray_service, "rayClusterConfig")
+    images = {container["image"] for container in containers} | {cluster["docker"]["image"]}
     built = re.search(r"--tag (\S+)", (ROOT / "Dockerfile").read_text())[1]
     assert images == {built} and built.endswith(f":{raytrain.__version__}")
 
@@ -179,6 +194,47 @@ def test_parameters_of_ray_start_are_strings_as_kuberay_wants_them(ray_job):
     values = [value for group in groups for value in group["rayStartParams"].values()]
     assert head["rayStartParams"]["num-cpus"] == "0"
     assert all(isinstance(value, str) for value in values)
+
+
+@pytest.mark.parametrize("where", ["serve.yaml", "kuberay-serve.yaml"])
+def test_the_service_is_what_serve_and_raytrain_read(where, ray_service):
+    """All but the digest, which is the user's to set: as it stands, it is refused."""
+    from ray.serve.schema import ServeDeploySchema
+
+    told = yaml.safe_load(SERVE if where == "serve.yaml" else ray_service["serveConfigV2"])
+    [application] = ServeDeploySchema.model_validate(told).applications
+    module, _, name = application.import_path.partition(":")
+    assert callable(getattr(importlib.import_module(module), name))
+    with pytest.raises(ConfigError) as raised:
+        read_deployed(application.args)
+    assert [problem.split(":")[0] for problem in raised.value.problems] == ["token_sha256"]
+    settings = read_deployed(application.args | {"token_sha256": "ab" * 32})
+    assert settings.ensembles == {"mine": "s3://bucket/runs/mine/ensemble"}
+
+
+def test_the_service_listens_on_the_loopback_unless_a_pod_is_round_it(ray_service):
+    assert yaml.safe_load(SERVE)["http_options"] == {"host": "127.0.0.1", "port": 8000}
+    told = yaml.safe_load(ray_service["serveConfigV2"])
+    assert told["http_options"]["host"] == "0.0.0.0"
+    assert ray_service["rayClusterConfig"]["headGroupSpec"]["serviceType"] == "ClusterIP"
+    ports = [
+        {port["name"]: port["containerPort"] for port in container["ports"]}
+        for container in ray_containers(ray_service, "rayClusterConfig")
+    ]
+    assert all(each["serve"] == told["http_options"]["port"] for each in ports)
+
+
+def test_replicas_of_the_service_have_room_on_its_workers(ray_service):
+    cluster, told = ray_service["rayClusterConfig"], yaml.safe_load(ray_service["serveConfigV2"])
+    args = told["applications"][0]["args"]
+    [group] = cluster["workerGroupSpecs"]
+    limits = ray_containers(ray_service, "rayClusterConfig")[1]["resources"]["limits"]
+    assert args["replicas"] * args["gpus"] <= group["replicas"] * int(limits["nvidia.com/gpu"])
+    assert args["replicas"] * args["cpus"] <= group["replicas"] * int(limits["cpu"])
+    assert cluster["rayVersion"] == pinned(LOCK)["ray"]
+    assert cluster["authOptions"] == {"mode": "token", "secretName": "raytrain-token"}
+    values = [cluster["headGroupSpec"]["rayStartParams"], group["rayStartParams"]]
+    assert all(isinstance(value, str) for each in values for value in each.values())
 
 
 def test_gpu_lock_pins_every_cuda_library_that_tensorflow_wants():

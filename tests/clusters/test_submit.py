@@ -1,12 +1,19 @@
 """Jobs on a running cluster, as docs/cluster.md says: by `ray job submit`, and by RAY_ADDRESS."""
 
 import json
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
-from ray_head import start_head
-from tiny_run import tiny_overrides
+import yaml
+from folds_here import trained_here
+from ray_head import RAY, ROOT, free_ports, start_head
+from tiny_run import silent_console, tiny_config, tiny_overrides
 from waiting import wait_until
+
+from raytrain.crossval.driver import train_run
+from raytrain.serving.access import digest_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
@@ -112,6 +119,43 @@ def test_stopped_job_leaves_nothing_behind_and_a_plain_script_goes_on(head, tmp_
     done = head.script(*hurt, RAYTRAIN_STORAGE=str(head.storage))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "kept" in done.stdout and f"ensemble: {run}/ensemble" in done.stdout
+
+
+def test_a_service_is_deployed_by_its_file_and_again_without_a_lost_request(head, tmp_path):
+    """serve.yaml as it stands, but for the ensemble, the token and the port."""
+    with trained_here():
+        train_run(tiny_config(tmp_path), silent_console())
+    told, [port] = yaml.safe_load((ROOT / "serve.yaml").read_text(encoding="utf-8")), free_ports(1)
+    told["http_options"]["port"] = int(port)
+    args = told["applications"][0]["args"]
+    args |= {"ensembles": {"tiny": str(tmp_path / "runs" / "tiny" / "ensemble")}, "cpus": 0.5}
+
+    def deploy(**more):
+        args.update(more)
+        path = tmp_path / "serve.yaml"
+        path.write_text(yaml.safe_dump(told), encoding="utf-8")
+        command = [str(Path(RAY).with_name("serve")), "deploy", "--address", head.job_server, str(path)]
+        done = head.run(*command, RAY_DASHBOARD_ADDRESS=head.job_server)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def ask(token):
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        body = json.dumps({"text": "明天停水"}).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/predict", body, headers)
+        try:
+            return urllib.request.urlopen(request, timeout=60).status
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return None
+
+    deploy(token_sha256=digest_of("first").hex())
+    wait_until(lambda: ask("first") == 200, 120)
+    assert ask("second") == 401
+    deploy(token_sha256=digest_of("second").hex())
+    while (status := ask("second")) != 200:  # another token: the ingress is exchanged under these questions
+        assert status == 401
+    assert ask("first") == 401
 
 
 def test_folds_wait_for_the_machines_of_an_autoscaler(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from raytrain.errors import ConfigError
 from raytrain.serving.questions import MOST_BODY, Limits
-from raytrain.serving.settings import name_ensembles
+from raytrain.serving.settings import ServeSettings, name_ensembles, read_deployed
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,25 @@ def test_two_of_one_name_are_refused():
 def test_a_body_may_hold_what_texts_may_but_not_all_the_memory():
     assert Limits(1, 10).body >= 10 * 6 + 100
     assert Limits(10_000, 1_000_000).body == MOST_BODY
+
+
+def test_args_of_a_file_have_the_defaults_of_the_command():
+    told = read_deployed({"ensembles": {"mine": "s3://bucket/e"}, "token_sha256": "ab" * 32, "max_texts": 9})
+    expected = ServeSettings(
+        {"mine": "s3://bucket/e"}, 1, 1.0, 0.0, Limits(texts=9), bytes.fromhex("ab" * 32)
+    )
+    assert told == expected
+
+
+def test_what_is_wrong_with_args_of_a_file_is_told_at_once():
+    args = {"ensembles": {}, "token_sha256": "TOKEN_SHA256", "replicas": 0, "replica": 2, "cpus": "one"}
+    with pytest.raises(ConfigError) as raised:
+        read_deployed(args)
+    for name in ("ensembles", "token_sha256", "replicas", "replica", "cpus"):
+        assert f"  - {name}: " in str(raised.value)
+    assert len(raised.value.problems) == 5
+
+
+def test_a_file_without_a_token_is_refused():
+    with pytest.raises(ConfigError, match="token_sha256"):
+        read_deployed({"ensembles": {"mine": "/e"}})

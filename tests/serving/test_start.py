@@ -3,12 +3,14 @@ from dataclasses import replace
 
 import pytest
 
-from raytrain.errors import ClusterError, ConfigError
+from raytrain.errors import ClusterError, ConfigError, InputError
 from raytrain.serving import start
+from raytrain.serving.access import digest_of
 from raytrain.serving.questions import Limits
 from raytrain.serving.settings import ServeSettings
 
-SETTINGS = ServeSettings({"a": "/a", "b": "/b"}, "127.0.0.1", 8000, 2, 1.5, 0.0, Limits(), "a token")
+DIGEST = digest_of("a token")
+SETTINGS = ServeSettings({"a": "/a", "b": "/b"}, 2, 1.5, 0.0, Limits(), DIGEST)
 
 
 def test_a_port_that_is_taken_is_told():
@@ -31,5 +33,11 @@ def test_replicas_that_have_no_room_are_told_before_they_are_waited_for(monkeypa
 def test_the_application_knows_the_token_by_its_digest_only():
     application = start.build_application(SETTINGS)
     _, limits, digest = application._bound_deployment.init_args
-    assert limits == Limits() and digest == start.digest_of("a token")
-    assert start.build_application(replace(SETTINGS, token=None))._bound_deployment.init_args[2] is None
+    assert limits == Limits() and digest == DIGEST
+    assert start.build_application(replace(SETTINGS, digest=None))._bound_deployment.init_args[2] is None
+
+
+def test_what_is_deployed_by_a_file_is_looked_at_first(tmp_path):
+    args = {"ensembles": {"mine": str(tmp_path)}, "token_sha256": DIGEST.hex()}
+    with pytest.raises(InputError, match="manifest"):
+        start.deployed(args)
