@@ -40,9 +40,10 @@ class PlainPredictor:
     Args:
         ensemble: Of `ensemble.artifact.load_ensemble`.
         batch_size: Texts per forward pass.
+        most_folds: The first folds that are run; None runs all.
     """
 
-    def __init__(self, ensemble: Ensemble, batch_size: int):
+    def __init__(self, ensemble: Ensemble, batch_size: int, most_folds: int | None = None):
         manifest, encoder = ensemble.manifest, ensemble.manifest.config.encoder
         if (encoder.truncate, encoder.windows) != ("head", 1):
             raise ValueError("expected an ensemble with encoder.truncate=head and encoder.windows=1")
@@ -56,8 +57,9 @@ class PlainPredictor:
         self._with_words = words is not None
         self._index = {word: number for number, word in enumerate(vocabulary, start=2)}
         self._models = {name: _build(ensemble, name) for name in manifest.architectures}
+        self._loaded: dict[str, int] = {}  # which fold's weights stand in each model
         self._weights = {
-            name: [load(ensemble.read(fold.file)) for fold in entry.folds]
+            name: [load(ensemble.read(fold.file)) for fold in entry.folds[:most_folds]]
             for name, entry in manifest.architectures.items()
         }
 
@@ -69,8 +71,10 @@ class PlainPredictor:
         by_architecture = []
         for name, model in self._models.items():
             by_fold = []
-            for weights in self._weights[name]:
-                assign_variables(learned_variables(model), weights, name)
+            for fold, weights in enumerate(self._weights[name]):
+                if self._loaded.get(name) != fold:
+                    assign_variables(learned_variables(model), weights, name)
+                    self._loaded[name] = fold
                 by_fold.append(proba_from_logits(model.predict(batches, verbose=0)))
             by_architecture.append(np.mean(by_fold, axis=0))
         return np.mean(by_architecture, axis=0)

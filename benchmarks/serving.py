@@ -1,4 +1,6 @@
-"""Requests per second and latencies of `raytrain serve`, against one process that calls Keras per request.
+"""Requests per second and latencies of `raytrain serve`, against processes that call Keras per request.
+
+One calls all folds, the other, FastAPI, one model.
 
 python benchmarks/serving.py --ensemble runs/mine/ensemble --clients 1 16 --rates 20 --seconds 30
 python benchmarks/serving.py --ensemble runs/mine/ensemble --clients 8 --soak 60
@@ -20,6 +22,7 @@ import time
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Annotated, Any
 
 import aiohttp
 import numpy as np
@@ -57,6 +60,29 @@ def serve_plainly(ensemble: str, port: int) -> None:
             pass
 
     ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+
+
+def serve_one_model(ensemble: str, port: int) -> None:
+    """FastAPI on uvicorn as its tutorials have it: one model, the first fold's, requests in threads."""
+    import uvicorn
+    from fastapi import Body, FastAPI, Header, HTTPException
+    from plain_prediction import PlainPredictor
+
+    from raytrain.ensemble.artifact import load_ensemble
+
+    predictor, lock = PlainPredictor(load_ensemble(ensemble), 64, most_folds=1), threading.Lock()
+    app = FastAPI()
+
+    @app.post("/predict")
+    def predict(
+        texts: Annotated[list[str], Body(embed=True)], authorization: Annotated[str, Header()] = ""
+    ) -> dict[str, Any]:
+        if authorization != f"Bearer {TOKEN}":
+            raise HTTPException(401)
+        with lock:  # Keras's models are one call's at a time
+            return {"predictions": predictor.predict_proba(texts).tolist()}
+
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
 
 
 @contextlib.contextmanager
@@ -179,8 +205,9 @@ def _commands(options: argparse.Namespace, token: Path, port: int) -> dict[str, 
     serve = ["-m", "raytrain", "serve", "--ensemble", options.ensemble, "--port", str(port)]
     commands = {"raytrain serve": [*serve, "--token-file", str(token), "--max-queued", "4096", *own]}
     if not options.soak:
-        plain = [__file__, "--ensemble", options.ensemble, "--plain", str(port)]
-        commands["Keras per request"] = plain
+        plain = [__file__, "--ensemble", options.ensemble]
+        commands["Keras per request, all folds"] = [*plain, "--plain", str(port)]
+        commands["FastAPI, one model"] = [*plain, "--one", str(port)]
     return {name: [sys.executable, *command] for name, command in commands.items()}
 
 
@@ -200,9 +227,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--soak", type=int, default=0, metavar="MINUTES", help="print memory over time instead")
     add("--output", help="a name for results/NAME.json")
     add("--plain", type=int, metavar="PORT", help=argparse.SUPPRESS)
+    add("--one", type=int, metavar="PORT", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.plain:
-        serve_plainly(options.ensemble, options.plain)
+        return serve_plainly(options.ensemble, options.plain)
+    if options.one:
+        return serve_one_model(options.ensemble, options.one)
     console, found, minutes = Console(), {}, []
     with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

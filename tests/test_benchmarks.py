@@ -205,7 +205,7 @@ def test_the_parts_of_the_gpu_benchmark_print_and_are_written_as_they_end(tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.long
-@pytest.mark.parametrize("architecture", ["rnn_cnn"])
+@pytest.mark.parametrize("architecture", ["textcnn"])
 def test_loop_runs_to_its_json_line(tmp_path, architecture):
     data, encoder = write_csv(tmp_path / "corpus.csv", make_rows(24)), write_encoder(tmp_path / "encoder")
     command = [sys.executable, str(ROOT / "benchmarks" / "loop.py"), "--data", str(data)]
