@@ -22,8 +22,8 @@ from raytrain.config.sections import ClusterConfig
 from raytrain.folds import launch
 from raytrain.folds.attempts import FoldOutcome
 from raytrain.folds.crews import FoldLauncher
+from raytrain.folds.events import Started, Stepped
 from raytrain.folds.launch import Capacity, run_folds
-from raytrain.folds.log import Started, Stepped
 from raytrain.folds.resources import Node, divide_resources
 from raytrain.folds.result import FoldResult
 from raytrain.folds.spec import FoldSpec, ModelSettings, fold_name

@@ -17,9 +17,10 @@ import ray
 from raytrain.devices import set_precision
 from raytrain.ensemble import apart
 from raytrain.ensemble.files import predict_file, tell
-from raytrain.folds import frozen, launch, worker
+from raytrain.folds import launch, worker
 from raytrain.folds.attempts import run_fold
 from raytrain.folds.build import Builder
+from raytrain.hidden_states import encode
 
 
 class _Events:
@@ -50,9 +51,9 @@ def _run(self, waiting):
     return outcomes
 
 
-def _encode(encoder, features, resources, missing, chunks, stage):
-    """As `frozen._encode`."""
-    here = frozen._EncoderWorker(encoder, features, ray.get(encoder.weights), resources.cpus, None)
+def _encode(encoder, features, workers, missing, chunks, stage):
+    """As `encode._encode`."""
+    here = encode._EncoderWorker(encoder, features, ray.get(encoder.weights), workers.cpus, None)
     for number in missing:
         stage.check()
         yield here.encode(int(number), chunks[number])
@@ -74,10 +75,10 @@ def trained_here():
     """Has runs train their folds, encode with a frozen encoder and predict new texts in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch._Launch, "run", _run)
-        patch.setattr(frozen, "_encode", _encode)
+        patch.setattr(encode, "_encode", _encode)
         patch.setattr(apart, "predict_apart", _predict)
         patch.setattr(worker.ray.train, "get_preemption_info", lambda: None)
-        for module in (worker, frozen):
+        for module in (worker, encode):
             patch.setattr(module, "set_up_tensorflow", lambda threads, share, name, **_: set_precision(name))
         try:
             yield

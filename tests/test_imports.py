@@ -13,9 +13,9 @@ PACKAGE = Path(raytrain.__file__).parent
 # The rooms in the order of the data's way: a room imports only rooms before it; "" is the ground floor.
 ROOMS = [
     *("", "storage", "config", "files", "corpus", "splits", "text", "keywords", "scores", "fusion", "ngrams"),
-    *("suspects", "tensors", "hub", "network", "training", "pretrained", "folds", "pretraining", "ensemble"),
-    *("vectors", "matching", "crossval", "refit", "report", "sweep", "groups", "bulk", "serving"),
-    *("commands", "asking"),
+    *("suspects", "tensors", "hub", "network", "training", "pretrained", "hidden_states", "folds"),
+    *("pretraining", "ensemble", "vectors", "matching", "crossval", "refit", "report", "sweep", "groups"),
+    *("bulk", "serving", "commands", "asking"),
 ]
 MOST_MODULES = 14  # of a room that a stranger still understands
 # Beside the rooms below.

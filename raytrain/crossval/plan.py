@@ -27,8 +27,8 @@ from raytrain.crossval.duplicates import Duplicates
 from raytrain.crossval.inputs import read_shared
 from raytrain.crossval.prepare import PreparedRun
 from raytrain.devices import quick_imports
-from raytrain.folds.frozen import EncoderSource
 from raytrain.folds.spec import FoldData, FoldSpec, ModelSettings, Shared, fold_name
+from raytrain.hidden_states.encode import EncoderSource
 from raytrain.ngrams.tfidf import join_texts
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.splits.folds import Folds

@@ -6,7 +6,6 @@ from dataclasses import replace
 from raytrain.crossval.directory import begin_run
 from raytrain.crossval.plan import Plan
 from raytrain.crossval.preflight import check_nodes, learned_bytes, needed_bytes
-from raytrain.folds.hidden_states import HiddenStates, cached_hidden_states
 from raytrain.folds.launch import Capacity, run_folds
 from raytrain.folds.resources import (
     FoldResources,
@@ -18,6 +17,8 @@ from raytrain.folds.resources import (
 from raytrain.folds.result import FoldResult
 from raytrain.folds.spec import FoldSpec
 from raytrain.folds.tracking import tracking
+from raytrain.hidden_states.cache import HiddenStates, cached_hidden_states
+from raytrain.hidden_states.encode import EncodingWorkers
 from raytrain.stages import Stages
 
 
@@ -105,6 +106,5 @@ def frozen_states(
     encoder, cache = plan.encoder_source, plan.config.cache
     if encoder is None or cache.max_gb == 0:
         return contextlib.nullcontext()
-    return cached_hidden_states(
-        encoder, plan.shared.features, resources, cache.directory, cache.max_gb, stages
-    )
+    workers = EncodingWorkers(resources.slots * resources.workers, resources.cpus, resources.gpus)
+    return cached_hidden_states(encoder, plan.shared.features, workers, cache.directory, cache.max_gb, stages)

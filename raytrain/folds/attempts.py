@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from raytrain.errors import RaytrainError, StorageError, WorkerMemoryError
-from raytrain.folds.log import FoldLog, Retried
+from raytrain.folds.events import Retried
+from raytrain.folds.log import FoldLog
 from raytrain.folds.result import FoldResult, clear_checkpoint, read_fold
 from raytrain.folds.spec import FoldSpec
 from raytrain.folds.trainer import causes_of, found_no_room

@@ -14,7 +14,7 @@ from ray.actor import ActorHandle
 
 from raytrain.cluster import quicken_controllers
 from raytrain.folds.attempts import FoldOutcome, run_fold
-from raytrain.folds.log import Event
+from raytrain.folds.events import Event
 from raytrain.folds.resources import FoldResources
 from raytrain.folds.spec import FoldSpec
 from raytrain.folds.trainer import LightTrainer

@@ -14,7 +14,7 @@ from raytrain.cluster import on_this_node
 from raytrain.errors import FoldError, StorageError
 from raytrain.folds.attempts import FoldOutcome
 from raytrain.folds.crews import END_SECONDS, FoldLauncher
-from raytrain.folds.log import EpochEnded, Event, MemoryTaken
+from raytrain.folds.events import EpochEnded, Event, MemoryTaken
 from raytrain.folds.resources import FoldResources
 from raytrain.folds.result import FoldResult
 from raytrain.folds.spec import FoldSpec
@@ -124,6 +124,7 @@ class _Launch:
         self._capacity, self._max_failures = capacity, max_failures
         self._table, self._tracker = table, tracker
         self._launchers: dict[Any, int] = {}  # to the folds that each runs
+        self._asked: dict[Any, ray.ObjectRef] = {}  # launchers to events that they have not handed over yet
         self._running: dict[ray.ObjectRef, tuple[str, Any]] = {}
 
     def run(self, waiting: deque[FoldSpec]) -> dict[str, FoldOutcome]:
@@ -203,8 +204,12 @@ class _Launch:
 
     def _take_events(self, num_left: int) -> None:
         for launcher in self._launchers:
+            reference = self._asked.pop(launcher, None) or launcher.drain.remote()
+            if not ray.wait([reference], timeout=5)[0]:  # on a busy machine: what it hands over is not lost
+                self._asked[launcher] = reference
+                continue
             with contextlib.suppress(ray.exceptions.RayError):  # progress is worth no run's failure
-                for name, event in ray.get(launcher.drain.remote(), timeout=5):
+                for name, event in ray.get(reference):
                     self._take(name, event, num_left)
 
     def _take(self, name: str, event: Event, num_left: int) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import ray
 from ray.actor import ActorHandle
 
-from raytrain.folds.hidden_states import HiddenStates
+from raytrain.hidden_states.cache import HiddenStates
 from raytrain.keywords.held import HeldWords, KeywordInputs
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.splits.folds import UNLABELLED, Folds

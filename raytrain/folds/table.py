@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from raytrain.folds.log import EpochEnded, Event, Labelled, Restarted, Retried, Started, Stepped
+from raytrain.folds.events import EpochEnded, Event, Labelled, Restarted, Retried, Started, Stepped
 from raytrain.stages import LINE_EVERY, clock
 
 STATES = ("waiting", "starting", "training", "committed", "kept", "stopped early", "stopped", "failed")

@@ -14,7 +14,8 @@ import ray.train.collective
 from raytrain.devices import card_memory, quick_imports, set_up_tensorflow
 from raytrain.errors import ClusterError, WorkerMemoryError
 from raytrain.folds.build import Builder, begin_again, begin_round
-from raytrain.folds.log import FoldReporter, Labelled, Restarted, SilentReporter
+from raytrain.folds.events import Labelled, Restarted
+from raytrain.folds.reporter import FoldReporter, SilentReporter
 from raytrain.folds.result import commit_fold, load_checkpoint, save_checkpoint
 from raytrain.folds.spec import FoldSpec
 from raytrain.provenance import describe_worker, processor_name

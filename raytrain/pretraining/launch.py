@@ -16,7 +16,7 @@ from raytrain.config.pretraining import PretrainCluster
 from raytrain.errors import ClusterError, PretrainError, RaytrainError, StorageError
 from raytrain.folds.attempts import Outcome, run_attempts
 from raytrain.folds.crews import END_SECONDS
-from raytrain.folds.log import Event
+from raytrain.folds.events import Event
 from raytrain.folds.resources import WHOLE_CARD, FoldResources, Node, cpu_share, describe_nodes
 from raytrain.folds.result import clear_checkpoint
 from raytrain.folds.trainer import LightTrainer

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from raytrain.folds.log import EpochEnded, Event, Retried, Started, Stepped
+from raytrain.folds.events import EpochEnded, Event, Retried, Started, Stepped
 from raytrain.pretraining.settings import PretrainSpec
 from raytrain.stages import LINE_EVERY, Stages, clock
 

@@ -13,7 +13,7 @@ import ray.train
 
 from raytrain.devices import quick_imports, set_up_tensorflow
 from raytrain.errors import ClusterError, WorkerMemoryError
-from raytrain.folds.log import FoldReporter, SilentReporter
+from raytrain.folds.reporter import FoldReporter, SilentReporter
 from raytrain.folds.result import load_checkpoint, save_checkpoint
 from raytrain.folds.worker import TIME_BUDGET, Watch, tell_steps
 from raytrain.pretraining.directory import SEQUENCES, write_encoders, write_record

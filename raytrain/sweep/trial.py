@@ -14,8 +14,8 @@ from raytrain.crossval.plan import Plan, build_specs
 from raytrain.devices import quick_imports, set_up_tensorflow
 from raytrain.errors import RaytrainError
 from raytrain.folds.build import Builder
-from raytrain.folds.hidden_states import HiddenStates
 from raytrain.folds.spec import FoldSpec
+from raytrain.hidden_states.cache import HiddenStates
 from raytrain.sweep.records import ENDED, TrialRecord
 from raytrain.sweep.space import INPUT_SECTIONS, Point, with_point
 from raytrain.tasks import TASK_METRICS

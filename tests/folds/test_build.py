@@ -13,7 +13,8 @@ from plain_settings import plain_settings, plain_spec
 from raytrain.folds import build as build_module
 from raytrain.folds import worker
 from raytrain.folds.build import Builder, begin_again, build_initial_model, fold_features
-from raytrain.folds.log import FoldReporter, read_log
+from raytrain.folds.log import read_log
+from raytrain.folds.reporter import FoldReporter
 from raytrain.folds.result import read_fold
 from raytrain.folds.spec import FoldData, ModelSettings
 from raytrain.keywords.held import HeldWords
@@ -34,7 +35,7 @@ HELD = HeldWords(["停水", "记者"], np.array([0, 1, 1] + [0] * 10), np.array(
 
 
 class States:
-    """A frozen encoder's output for tokens, as `folds.hidden_states.HiddenStates`."""
+    """A frozen encoder's output for tokens, as `hidden_states.cache.HiddenStates`."""
 
     def __init__(self, values):
         self.values = values

@@ -14,8 +14,8 @@ from tiny_run import silent_console
 from raytrain.errors import FoldError
 from raytrain.folds import launch
 from raytrain.folds.attempts import FoldOutcome
+from raytrain.folds.events import MemoryTaken, Started
 from raytrain.folds.launch import Capacity, run_folds
-from raytrain.folds.log import MemoryTaken, Started
 from raytrain.folds.resources import FoldResources
 from raytrain.folds.result import FoldResult
 from raytrain.training.settings import TrainSettings

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from raytrain.folds import table as table_module
-from raytrain.folds.log import EpochEnded, Restarted, Started, Stepped
+from raytrain.folds.events import EpochEnded, Restarted, Started, Stepped
 from raytrain.folds.table import FoldTable
 from raytrain.stages import LINE_EVERY
 

@@ -7,7 +7,7 @@ import time
 from rich.console import Console
 from tiny_pretraining import settings
 
-from raytrain.folds.log import EpochEnded, Retried, Started, Stepped
+from raytrain.folds.events import EpochEnded, Retried, Started, Stepped
 from raytrain.pretraining.table import PretrainTable, result_lines, result_table
 
 EVALUATED = {"step": 50, "epoch": 0.5, "loss": 3.25, "perplexity": 20.5, "accuracy": 0.345}

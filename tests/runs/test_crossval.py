@@ -33,7 +33,7 @@ from raytrain.ensemble.apart import predict_test
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.ensemble.files import PredictedRows
 from raytrain.errors import ArtifactError, ClusterError, ConfigError, FoldError
-from raytrain.folds.hidden_states import HiddenStates
+from raytrain.hidden_states.cache import HiddenStates
 from raytrain.text.sentencepiece import SentencePieceTokenizer
 from raytrain.text.vocab import Vocab
 
@@ -336,7 +336,7 @@ def test_a_node_without_the_file_copies_it(frozen, tmp_path, monkeypatch):
     [path] = (frozen[0] / "cache").iterdir()
     here = ray.get_runtime_context().get_node_id()
     monkeypatch.setenv("RAYTRAIN_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("raytrain.folds.hidden_states._COPY_BYTES", 1000)
+    monkeypatch.setattr("raytrain.hidden_states.cache._COPY_BYTES", 1000)
     monkeypatch.setattr("pathlib.Path.exists", lambda self: False)  # another node's disk
     copied = HiddenStates(str(path), here).open()
     np.testing.assert_array_equal(copied, np.load(path))

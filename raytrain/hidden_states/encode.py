@@ -17,7 +17,6 @@ from ray.util import ActorPool
 
 from raytrain.devices import compiles_predictions, quick_imports, set_up_tensorflow
 from raytrain.errors import CheckpointError
-from raytrain.folds.resources import FoldResources
 from raytrain.stages import POLL_SECONDS, Stage, Stages
 from raytrain.text.batches import FeatureRows
 
@@ -58,10 +57,25 @@ class EncoderSource:
         return digest.hexdigest()[:32]
 
 
+@dataclass(frozen=True)
+class EncodingWorkers:
+    """What encodes.
+
+    Attributes:
+        count: Processes, as many as folds would run.
+        cpus: Of each; also its TensorFlow threads.
+        gpus: Of each, or a share of one.
+    """
+
+    count: int
+    cpus: int
+    gpus: float
+
+
 def write_states(
-    encoder: EncoderSource, features: pa.Table, resources: FoldResources, stream: IO[bytes], stages: Stages
+    encoder: EncoderSource, features: pa.Table, workers: EncodingWorkers, stream: IO[bytes], stages: Stages
 ) -> None:
-    """Encodes the corpus on as many workers as folds would run, or what an earlier run left of it.
+    """Encodes the corpus, or what an earlier run left of it.
 
     The file grows chunk by chunk. Behind the array, where no reader of .npy looks, stands a byte a chunk: 1
     once its states are on disk.
@@ -69,7 +83,7 @@ def write_states(
     Args:
         encoder: The frozen encoder.
         features: Of `text.encode.build_features`.
-        resources: What a fold takes; encoding uses the same slots.
+        workers: What encodes.
         stream: What an earlier call left behind, or an empty file, open to read and write; takes
             (num_tokens, hidden_size) float16 as .npy.
         stages: Where progress is told.
@@ -89,7 +103,7 @@ def write_states(
         stage.skip(sum(sizes[number] for number in np.flatnonzero(done)))
         laid, saved = [], time.monotonic()
         try:
-            for number, encoded in _encode(encoder, features, resources, missing, chunks, stage):
+            for number, encoded in _encode(encoder, features, workers, missing, chunks, stage):
                 if not np.isfinite(encoded).all():
                     raise CheckpointError("the frozen encoder's hidden states cannot be used", [_NOT_FINITE])
                 _lay(states, rows.offsets, chunks[number], encoded)
@@ -105,21 +119,21 @@ def write_states(
 def _encode(
     encoder: EncoderSource,
     features: pa.Table,
-    resources: FoldResources,
+    workers: EncodingWorkers,
     missing: np.ndarray,
     chunks: list[np.ndarray],
     stage: Stage,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yields the missing chunks' numbers and states, as workers are done with them."""
-    gpus = {"num_gpus": resources.gpus} if resources.gpus else {}
+    gpus = {"num_gpus": workers.gpus} if workers.gpus else {}
     remote: Any = ray.remote(_EncoderWorker)
-    options = remote.options(num_cpus=resources.cpus, **gpus)
-    workers = [
-        options.remote(encoder, features_ref, encoder.weights, resources.cpus, resources.gpus or None)
+    options = remote.options(num_cpus=workers.cpus, **gpus)
+    actors = [
+        options.remote(encoder, features_ref, encoder.weights, workers.cpus, workers.gpus or None)
         for features_ref in [ray.put(features)]
-        for _ in range(min(resources.slots * resources.workers, len(missing)))
+        for _ in range(min(workers.count, len(missing)))
     ]
-    pool: Any = ActorPool(workers)
+    pool: Any = ActorPool(actors)
     for number in missing:
         pool.submit(lambda worker, number: worker.encode.remote(number, chunks[number]), int(number))
     while pool.has_next():

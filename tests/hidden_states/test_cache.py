@@ -15,8 +15,8 @@ import tensorflow as tf
 from tiny_run import silent_stages
 
 from raytrain.text.batches import FeatureRows
-from raytrain.folds.frozen import EncoderSource
-from raytrain.folds.hidden_states import HiddenStates, _read_span, cached_hidden_states
+from raytrain.hidden_states.encode import EncoderSource
+from raytrain.hidden_states.cache import HiddenStates, _read_span, cached_hidden_states
 from raytrain.storage.cache import make_room
 from raytrain.network.inference import predict_hidden_states, predict_logits
 from raytrain.network.build import build_model
@@ -67,8 +67,8 @@ def spans(tmp_path, monkeypatch):
             asked.append(arguments)
         return function(str(folder / Path(path).name), *arguments)
 
-    monkeypatch.setattr("raytrain.folds.hidden_states._ask_node", ask)
-    monkeypatch.setattr("raytrain.folds.hidden_states._COPY_BYTES", 300)
+    monkeypatch.setattr("raytrain.hidden_states.cache._ask_node", ask)
+    monkeypatch.setattr("raytrain.hidden_states.cache._COPY_BYTES", 300)
     return asked
 
 
@@ -211,14 +211,14 @@ def test_without_room_the_fold_reads_a_temporary_copy(tmp_path, spans, monkeypat
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     if obstacle is disk_full:
         monkeypatch.setattr(
-            "raytrain.folds.hidden_states.new_file", lambda path: (_ for _ in ()).throw(OSError(28, "full"))
+            "raytrain.hidden_states.cache.new_file", lambda path: (_ for _ in ()).throw(OSError(28, "full"))
         )
     states = states_elsewhere(*obstacle(cache)).open()
     gc.collect()
     np.testing.assert_array_equal(states, STATES)
     assert names_in(cache) == [] and list(temporary.iterdir()) == []
     [record] = caplog.records
-    assert (record.levelname, record.name) == ("WARNING", "raytrain.folds.hidden_states")
+    assert (record.levelname, record.name) == ("WARNING", "raytrain.hidden_states.cache")
     assert str(cache) in record.getMessage() and "cache.max_gb" in record.getMessage()
     [line] = [line for line in Path("/proc/self/maps").read_text().splitlines() if str(temporary) in line]
     assert line.endswith("(deleted)")

@@ -19,8 +19,7 @@ import pyarrow as pa
 import ray
 
 from raytrain.cluster import on_node
-from raytrain.folds.frozen import EncoderSource, write_states
-from raytrain.folds.resources import FoldResources
+from raytrain.hidden_states.encode import EncoderSource, EncodingWorkers, write_states
 from raytrain.home import home_directory
 from raytrain.stages import POLL_SECONDS, Stage, Stages
 from raytrain.storage.cache import (
@@ -137,7 +136,7 @@ def _cache_directory(directory: str | None) -> Path:
 def cached_hidden_states(
     encoder: EncoderSource,
     features: pa.Table,
-    resources: FoldResources,
+    workers: EncodingWorkers,
     directory: str | None,
     max_gb: float,
     stages: Stages,
@@ -149,7 +148,7 @@ def cached_hidden_states(
     Args:
         encoder: The frozen encoder.
         features: Of `text.encode.build_features`.
-        resources: What a fold takes; encoding uses the same slots.
+        workers: What encodes.
         directory: The cache, on every node that needs one; None takes the user's.
         max_gb: Bound on each node's cache in 10⁹ bytes; the longest unused files give way.
         stages: Where it is told.
@@ -170,7 +169,7 @@ def cached_hidden_states(
     if stream is not None:
         what += ": from the cache"
     else:
-        stream, why_not = _compute(encoder, features, resources, path, size, max_gb, stages)
+        stream, why_not = _compute(encoder, features, workers, path, size, max_gb, stages)
         if stream is None:
             stages.say(f"{what}: {why_not}; every step runs the encoder")
             yield None
@@ -187,7 +186,7 @@ def cached_hidden_states(
 def _compute(
     encoder: EncoderSource,
     features: pa.Table,
-    resources: FoldResources,
+    workers: EncodingWorkers,
     path: Path,
     size: int,
     max_gb: float,
@@ -206,7 +205,7 @@ def _compute(
             if not partial.stat().st_size:
                 partial.unlink()
             return None, why_not
-        write_states(encoder, features, resources, stream, stages)
+        write_states(encoder, features, workers, stream, stages)
         finish_partial(stream, path)
         failed.pop_all()
         return stream, None

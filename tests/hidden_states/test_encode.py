@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tiny_run import silent_stages
 
 from raytrain.errors import CheckpointError, TimeBudgetError
-from raytrain.folds import frozen
-from raytrain.folds.frozen import _CHUNK_TOKENS, EncoderSource, _chunk_by_length, _lay, write_states
+from raytrain.hidden_states import encode as module
+from raytrain.hidden_states.encode import _CHUNK_TOKENS, EncoderSource, _chunk_by_length, _lay, write_states
 from raytrain.storage.cache import map_array
 
 CONFIG = {"hidden_size": 8, "num_hidden_layers": 2}
@@ -132,10 +132,10 @@ NUM_TOKENS = sum(LENGTHS)
 @pytest.fixture
 def encode(monkeypatch):
     """A chunk a row, whose states are each token's number; says which chunks were asked for."""
-    monkeypatch.setattr(frozen, "_CHUNK_TOKENS", 1)
+    monkeypatch.setattr(module, "_CHUNK_TOKENS", 1)
     asked = []
 
-    def tokens(encoder, features, resources, missing, chunks, stage):
+    def tokens(encoder, features, workers, missing, chunks, stage):
         offsets = np.concatenate([[0], np.cumsum(LENGTHS)])
         for number in missing:
             asked.append(int(number))
@@ -153,7 +153,7 @@ def encode(monkeypatch):
             return map_array(stream)
 
     encode.until, encode.then, encode.asked = None, None, asked
-    monkeypatch.setattr(frozen, "_encode", tokens)
+    monkeypatch.setattr(module, "_encode", tokens)
     return encode
 
 
@@ -196,7 +196,7 @@ def test_a_file_of_another_size_begins_anew(tmp_path, table, encode, left):
 
 def test_a_chunk_is_marked_once_its_states_are_there(tmp_path, table, encode, monkeypatch):
     """A driver that is killed loses what lies between two marks and nothing else."""
-    monkeypatch.setattr(frozen, "_KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(module, "_KEEP_SECONDS", 0.0)
     marks = []
 
     def look(stage):
@@ -211,6 +211,6 @@ def test_a_chunk_is_marked_once_its_states_are_there(tmp_path, table, encode, mo
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_states_that_are_not_finite_are_refused_and_not_kept(tmp_path, table, encode, monkeypatch, bad):
-    monkeypatch.setattr(frozen, "_encode", lambda *_: iter([(0, np.full((max(LENGTHS), 2), bad))]))
+    monkeypatch.setattr(module, "_encode", lambda *_: iter([(0, np.full((max(LENGTHS), 2), bad))]))
     with pytest.raises(CheckpointError, match=r"expected finite numbers.*cache\.max_gb=0"):
         encode(table, tmp_path / "a.npy")
