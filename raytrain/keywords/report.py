@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,14 +86,18 @@ def draw_candidates(candidates: Candidates, path: str | Path, num_words: int = 2
 
 @contextlib.contextmanager
 def drawing_with(font: str) -> Iterator[None]:
-    """Draws with a font of `find_chinese_font`, and says nothing of the weights that it lacks."""
+    """Draws with a font of `find_chinese_font`, and says nothing of the weights and characters that it lacks.
+
+    Such a character is drawn as a box.
+    """
     # Outlines in SVG, since whoever looks at it may lack the font.
     settings: dict[Any, Any] = {"font.family": [font, "DejaVu Sans"], "svg.fonttype": "path"}
     logger = logging.getLogger("matplotlib.font_manager")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with matplotlib.rc_context(settings):
+        with matplotlib.rc_context(settings), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
             yield
     finally:
         logger.setLevel(level)

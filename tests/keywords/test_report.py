@@ -53,8 +53,8 @@ def test_table_without_classes_has_counts():
 @pytest.mark.parametrize(("name", "begin"), [("a.png", b"\x89PNG"), ("a.svg", b"<?xml")])
 @pytest.mark.parametrize(
     "candidates",
-    [TWO, candidates_of(["网传"], [], []), candidates_of([], [], [0, 1])],
-    ids=["classes", "none", "no words"],
+    [TWO, candidates_of(["网传"], [], []), candidates_of([], [], [0, 1]), candidates_of(["𠮷野"], [], [])],
+    ids=["classes", "none", "no words", "a character of few fonts"],
 )
 def test_picture_is_drawn(tmp_path, name, begin, candidates, recwarn):
     assert draw_candidates(candidates, tmp_path / name) is None
