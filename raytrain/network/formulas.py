@@ -10,8 +10,10 @@ Shapes: rows are (tokens of all texts, channels).
 Types: products are in the type of their inputs; all else is float32.
 """
 
+import contextlib
+import contextvars
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +23,7 @@ from raytrain.kinds import LEARNED
 
 Gradient = Callable[..., Any]
 Formula = Callable[[tf.Tensor], tuple[tf.Tensor, Gradient]]
+_spells_plainly = contextvars.ContextVar("_spells_plainly", default=False)
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,17 @@ def normalize_rms(inputs: tf.Tensor, epsilon: float) -> tuple[tf.Tensor, Gradien
 
 def fuses() -> bool:
     """Whether operations without a gradient are fused where they are spelled right: by oneDNN, on CPUs."""
-    return not tf.config.get_visible_devices("GPU")
+    return not _spells_plainly.get() and not tf.config.get_visible_devices("GPU")
+
+
+@contextlib.contextmanager
+def plain_spelling() -> Iterator[None]:
+    """Has what is traced in this block be spelled as the formulas are, for others than TensorFlow to read."""
+    token = _spells_plainly.set(True)
+    try:
+        yield
+    finally:
+        _spells_plainly.reset(token)
 
 
 def normalize_fused(inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float) -> tf.Tensor:
