@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from raytrain.config.defaults import reads_words
@@ -48,10 +47,16 @@ class EnsembleGraph(FoldModels):
     Args:
         ensemble: A classifier's, of networks alone, that `exporting.fit.problems_of` has nothing against.
             Keras's policy must be float32.
+
+    Attributes:
+        vocab: The encoder's.
+        words: The artifact's.
+        folds: All folds of all architectures.
     """
 
     def __init__(self, ensemble: Ensemble):
         super().__init__(ensemble)
+        self.vocab, self.words = self._vocab, self._words
         self._config = ensemble.read_json(ensemble.encoder.config)
         self._rule = ensemble.manifest.rule
         self.folds = [fold for name in self._models for fold in self._folds_of(name)]
@@ -114,7 +119,10 @@ class EnsembleGraph(FoldModels):
         """Rounded to half precision, as folds were trained on them and as `predict` keeps them."""
         if self._encoder is None:
             return None
-        return tf.cast(tf.cast(self._states(self._encoder, inputs), tf.float16), tf.float32)
+        states = self._states(self._encoder, inputs)
+        # Of two casts that touch, converters take the pair for none.
+        rounded = tf.reshape(tf.cast(states, tf.float16), [-1, states.shape[-1]])
+        return tf.reshape(tf.cast(rounded, tf.float32), tf.shape(states))
 
     def _states(self, encoder: keras.Model, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         names = ("token_ids", "segment_ids")[: len(encoder.inputs)]
@@ -153,9 +161,3 @@ def _head_of_vectors(head: keras.Model, reads_words: bool) -> keras.Model:
     model = keras.Model(inputs, head.output, name="head")
     model.input_names_in_order = names
     return model
-
-
-def sample_inputs(specs: Mapping[str, tf.TensorSpec]) -> dict[str, np.ndarray]:
-    """One row of [CLS] and [SEP]'s length, to try a function by."""
-    shapes = {name: [1 if size is None else size for size in spec.shape] for name, spec in specs.items()}
-    return {name: np.zeros(shape, specs[name].dtype.as_numpy_dtype) for name, shape in shapes.items()}
