@@ -14,14 +14,15 @@ PACKAGE = Path(raytrain.__file__).parent
 ROOMS = [
     *("", "storage", "config", "files", "corpus", "splits", "text", "keywords", "scores", "fusion", "ngrams"),
     *("suspects", "tensors", "hub", "network", "training", "pretrained", "folds", "pretraining", "ensemble"),
-    *("vectors", "matching", "crossval", "refit", "report", "sweep", "groups", "bulk", "serving"),
-    *("commands", "asking"),
+    *("vectors", "matching", "crossval", "refit", "report", "sweep", "groups", "bulk", "exporting"),
+    *("serving", "commands", "asking"),
 ]
 MOST_MODULES = 14  # of a room that a stranger still understands
 # Beside the rooms below.
 WITH_TENSORFLOW = {
     *("ensemble.models", "ensemble.fold_models", "pretrained.cost", "pretrained.report"),
     *("pretrained.weights", "pretraining.model", "pretraining.loop", "vectors.encoder"),
+    *("exporting.graph", "exporting.fused"),
 }
 TENSORFLOW_ROOMS = {"network", "training"}
 FREE_OF_IT = {f"training.{name}" for name in ("selection", "settings", "state")}

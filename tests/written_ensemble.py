@@ -35,7 +35,9 @@ class WrittenEnsemble:
                 "vocab": self.add(f"encoder/{name}", vocab),
                 "weights": None,
             },
-            "words": {"vocabulary": self.add("words/vocabulary.json", json_bytes([*words]))} if words else None,
+            "words": {"vocabulary": self.add("words/vocabulary.json", json_bytes([*words]))}
+            if words
+            else None,
             "architectures": {},
             "files": self.files,
         }

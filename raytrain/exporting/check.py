@@ -14,8 +14,20 @@ from raytrain.exporting.settings import CheckFile
 
 # Of what an export is tried with where no file is given: short and long, and what tokenizers read otherwise.
 _OWN_TEXTS = (
-    *("网传明天停水，快转给家人", "记者核实后说，停水的消息不是真的", "房间干净，早餐好吃", "店家说今天不开门", ""),
-    *("ＯＫ，3.5万人转发了！！", "Café 的 iPhone15 涨价？", "[SEP]是什么", "😷😱🙏 #求证#", " 空 格\t和\n换行 "),
+    *(
+        "网传明天停水，快转给家人",
+        "记者核实后说，停水的消息不是真的",
+        "房间干净，早餐好吃",
+        "店家说今天不开门",
+        "",
+    ),
+    *(
+        "ＯＫ，3.5万人转发了！！",
+        "Café 的 iPhone15 涨价？",
+        "[SEP]是什么",
+        "😷😱🙏 #求证#",
+        " 空 格\t和\n换行 ",
+    ),
     "警方提醒：先别转发，转发前先看看来源；没有通报，也没有公告，群里说的不能信。" * 6,
 )
 
@@ -72,9 +84,7 @@ def check_texts(ensemble: Ensemble, asked: CheckFile | None) -> CheckTexts:
         found = f"found {len(asked.text_columns)}: {', '.join(asked.text_columns)}"
         raise InputError(f"--column: the ensemble was trained on {len(columns)} text column(s); {found}")
     label = asked.label or str((ensemble.manifest.config.data.model_extra or {}).get("label", "label"))
-    corpus = read_corpus(
-        asked.path, asked.text_columns or columns, label, num_folds=1, reading=asked.reading
-    )
+    corpus = read_corpus(asked.path, asked.text_columns or columns, label, num_folds=1, reading=asked.reading)
     known = {str(name): index for index, name in enumerate(ensemble.labels)}
     unknown = [str(name) for name in corpus.labels if str(name) not in known]
     if unknown:
@@ -123,6 +133,10 @@ def check_table(checks: Sequence[Check]) -> list[str]:
     for check in checks:
         accuracy = "–" if check.accuracy is None else f"{check.accuracy:.4f}"
         size = f"{check.bytes / 1e6:.1f} MB" if check.bytes else "–"
-        rows.append((check.model, size, accuracy, f"{check.difference:.1e}", f"{check.texts_per_second:,.0f}"))
+        rows.append(
+            (check.model, size, accuracy, f"{check.difference:.1e}", f"{check.texts_per_second:,.0f}")
+        )
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]

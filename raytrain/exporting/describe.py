@@ -23,7 +23,7 @@ WORDS, CHARACTERS = "words.json", "characters.npz"
 MEANINGS = {
     "token_ids": "tokens of a row between those of [CLS] and [SEP]; 0 behind its end",
     "segment_ids": "1 on the second text of a pair and its [SEP], else 0",
-    "word_ids": "the word that covers a token's first character, by words.json; 1 where it is unknown or none",
+    "word_ids": "the word on a token's first character, by words.json; 1 where it is unknown or none",
     "new_word_vectors": "of words beyond words.json, the means of their characters' vectors; may have no row",
     "text_of_row": "the text that each row is of, from 0 on; long texts have several rows",
 }

@@ -121,7 +121,9 @@ def _unlike_predict(checks: Sequence[Check]) -> list[str]:
     plain = checks[1]
     if plain.difference <= NUMERICS:
         return []
-    return [f"{plain.model}: a probability differs by {plain.difference:.1e} from predict's, above {NUMERICS:.0e}"]
+    return [
+        f"{plain.model}: a probability differs by {plain.difference:.1e} from predict's, above {NUMERICS:.0e}"
+    ]
 
 
 def _write_weights(ensemble: Ensemble, settings: ExportSettings, folder: Path) -> None:

@@ -7,7 +7,7 @@ from raytrain.config.defaults import reads_words
 from raytrain.ensemble.artifact import Ensemble
 from raytrain.exporting.settings import FORMATS, ExportSettings, missing_packages
 from raytrain.fusion.rule import FusionRule
-from raytrain.tasks import reads_encoder
+from raytrain.tasks import Architecture, reads_encoder
 from raytrain.text.dictionary import finds_uncommon
 
 MOST_BYTES = 2_000_000_000  # of an ONNX file, whose numbers lie in it: protobuf holds 2 GiB
@@ -42,7 +42,9 @@ def _unfit_settings(settings: ExportSettings) -> list[str]:
         problems.append("--check: expected a model that runs, found --format keras-weights: leave it out")
     if missing := missing_packages(settings.format):
         told = f"expected {', '.join(missing)}, found none installed"
-        problems.append(f"--format onnx: {told}; install with: pip install 'raytrain[export]', or make export")
+        problems.append(
+            f"--format onnx: {told}; install with: pip install 'raytrain[export]', or make export"
+        )
     return problems
 
 
@@ -57,7 +59,7 @@ def _unfit_rule(ensemble: Ensemble, taken: Sequence[str]) -> list[str]:
     return []
 
 
-def _unfit_models(ensemble: Ensemble, settings: ExportSettings, taken: Sequence[str]) -> list[str]:
+def _unfit_models(ensemble: Ensemble, settings: ExportSettings, taken: Sequence[Architecture]) -> list[str]:
     networks = [name for name in taken if reads_encoder(name)]
     if not networks:
         return ["expected a network among its architectures, found n-grams alone (tfidf), which are no graph"]
@@ -74,8 +76,8 @@ def _unfit_models(ensemble: Ensemble, settings: ExportSettings, taken: Sequence[
     dictionary = ensemble.manifest.words.user_dict
     if dictionary and any(map(reads_words, networks)) and finds_uncommon(ensemble.read_text(dictionary)):
         problems.append(
-            "words.user_dict holds words with characters at which jieba itself cuts, so that jieba alone does "
-            "not find them; train without these words"
+            "words.user_dict holds words with characters at which jieba cuts, which it does not find alone; "
+            "train without these words"
         )
     sizes = {entry.name: entry.bytes for entry in ensemble.manifest.files}
     files = [fold.file for name in networks for fold in entries[name].folds]
@@ -104,7 +106,11 @@ def chosen(ensemble: Ensemble, settings: ExportSettings) -> Ensemble:
     if rule is not None and rule.stack is None:
         weights = _weights_of(rule, taken)
         total = sum(weights.values())
-        rule = replace(rule, weights={name: weight / total for name, weight in weights.items()}) if total else None
+        rule = (
+            replace(rule, weights={name: weight / total for name, weight in weights.items()})
+            if total
+            else None
+        )
     fusion = None if rule is None else rule.to_dict()
     return Ensemble(ensemble.directory, manifest.model_copy(update={"architectures": own, "fusion": fusion}))
 

@@ -1,6 +1,6 @@
 """From folds' logits to an ensemble's probabilities, in TensorFlow's operations. Imports TensorFlow.
 
-What `scores.classes`, `text.rows` and `fusion.rule` compute with NumPy in float64 is here float32, by the same
+What `scores.classes`, `text.rows` and `fusion.rule` compute with NumPy in float64 is float32 here, by their
 formulas. Shapes: (rows or texts, classes).
 """
 

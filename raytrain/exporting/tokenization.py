@@ -54,7 +54,7 @@ class Reader:
         return [self.labels[index] for index in best]
 
     def batches(self, texts, pairs=None, most_tokens=4096):
-        """Yields which texts stand in a batch, and the model's inputs for them; texts of like length together."""
+        """Yields which texts, of like length, stand in a batch, and the model's inputs for them."""
         rows = self.rows(texts, pairs)
         size = [max(len(row[0]) for row in own) for own in rows]
         order, start = sorted(range(len(rows)), key=lambda text: -size[text]), 0
@@ -93,7 +93,13 @@ class Reader:
         most = min(len(first), max(room - len(second), room // 2))  # on a tie the first loses
         first = keep_ends(first, most, truncate)
         second = keep_ends(second, min(len(second), room - most), truncate)
-        ids = [self._cls, *(token[0] for token in first), self._sep, *(token[0] for token in second), self._sep]
+        ids = [
+            self._cls,
+            *(token[0] for token in first),
+            self._sep,
+            *(token[0] for token in second),
+            self._sep,
+        ]
         segments = [0] * (len(first) + 2) + [1] * (len(second) + 1)
         words = [None, *self._words_of(text, first), None, *self._words_of(pair, second), None]
         return ids, segments, words
