@@ -42,7 +42,7 @@ import pathlib
 import h5py
 
 here = pathlib.Path(__file__).parent
-for path in sorted(here.rglob("*.weights.h5")):
+for path in sorted(here.rglob("*.h5")):
     with h5py.File(path) as file:
         for layer in file.attrs["layer_names"]:
             arrays = [file[layer][name] for name in file[layer].attrs["weight_names"]]

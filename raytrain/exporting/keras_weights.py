@@ -10,7 +10,7 @@ import numpy as np
 from raytrain.ensemble.artifact import Ensemble
 from raytrain.errors import ArtifactError
 
-SUFFIX = ".weights.h5"
+SUFFIX = ".h5"  # of .weights.h5 Keras expects another layout, which it cannot read by name
 _NAME = re.compile(r"(?P<part>encoder\.)?(?P<layer>[A-Za-z0-9_-]+)\.(?P<place>[0-9]+)\.(?P<leaf>[a-z_]+)")
 
 

@@ -21,7 +21,9 @@ WORDS = ["停水快转", "房间", "干净", "服务", "热情", "iphone"]
 ODD = st.text(
     st.one_of(
         st.characters(exclude_categories=["Cs"]),
-        st.sampled_from("网传明天停水快转给家人早餐好吃，。！ \t\n\r　aBcdeÉİſßΣσς１２[]#é㐀𠀀👍\x00\u200b\ufffd"),
+        st.sampled_from(
+            "网传明天停水快转给家人早餐好吃，。！ \t\n\r　aBcdeÉİſßΣσς１２[]#é㐀𠀀👍\x00\u200b\ufffd"
+        ),
     ),
     max_size=60,
 )
