@@ -58,7 +58,7 @@ class WrittenEnsemble:
         name = self.add("words/characters.safetensors", save(arrays))
         self.manifest["words"]["characters"] = name
 
-    def add_architecture(self, name, train_encoder, pooling="first", folds=2, repeats=1):
+    def add_architecture(self, name, train_encoder, pooling="first", folds=2, repeats=1, noise=0.15):
         """Folds of one architecture, each with other weights, but for a frozen encoder's."""
         num_labels, embedding = len(self.manifest["labels"]), (len(self.words) + 2, 4)
         arguments = {"train_encoder": train_encoder, "embedding": [*embedding], "pooling": pooling}
@@ -72,13 +72,17 @@ class WrittenEnsemble:
             head, encoder = head_variables(model), encoder_variables(model)
             rng = np.random.default_rng(seed)
             for variable in (head | encoder).values():
-                variable.assign_add(rng.normal(0, 0.15, variable.shape))
+                variable.assign_add(rng.normal(0, noise, variable.shape))
             if not train_encoder:
-                frozen = frozen or read_variables(encoder)
-                self.manifest["encoder"]["weights"] = self.add("encoder/weights.safetensors", save(frozen))
+                frozen = frozen or self.freeze(read_variables(encoder))
             weights = read_variables(head | encoder if train_encoder else head)
             file = self.add(f"{name}/r{repeat}-fold-0{fold}.safetensors", save(weights))
             entry["folds"].append({"file": file, "fold": int(fold), "repeat": int(repeat)})
+
+    def freeze(self, weights):
+        """Makes these the encoder of all architectures that freeze it. Returns them."""
+        self.manifest["encoder"]["weights"] = self.add("encoder/weights.safetensors", save(weights))
+        return weights
 
     def write(self):
         """Writes the manifest. Returns the ensemble's directory."""

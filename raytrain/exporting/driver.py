@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,41 +142,40 @@ def _write_weights(ensemble: Ensemble, settings: ExportSettings, folder: Path) -
 def _write_model(
     ensemble: Ensemble, settings: ExportSettings, folder: Path, texts: CheckTexts, stages: Stages
 ) -> list[Check]:
-    """A model that runs, and what was found of it beside predict."""
+    """A model that runs, what stands beside it, and what was found of it beside predict."""
     ensemble = _in_float32(ensemble)
     check_keras()
     name = MODELS[settings.format]
+    models = [name, formats.INT8] if settings.int8 else [name]
     with stages.stage("building the graph"), hushed_stderr(), _float32_policy():
         from raytrain.exporting.graph import EnsembleGraph
 
         graph = EnsembleGraph(ensemble)
-        tokenizer, files = tokenizer_files(graph.vocab)
-        words = None
-        if graph.reads_words:
-            words, own = words_files(graph.words)
-            files |= own
-        inputs = describe_inputs(graph.specs)
     with stages.stage(f"writing {name}"), hushed_stderr(), _float32_policy():
         write = formats.write_onnx if settings.format == "onnx" else formats.write_saved_model
         write(graph, folder / name)
-    models = [name]
     if settings.int8:
-        with stages.stage("quantizing"):
+        with stages.stage(f"writing {formats.INT8}"):
             formats.write_int8(folder / name, folder / formats.INT8)
-            models.append(formats.INT8)
-    shape = ["texts", len(ensemble.labels)]
-    outputs = [{"name": "proba", "dtype": "float32", "shape": shape, "meaning": "of each label, in order"}]
-    told = {"model": name, "tokenizer": tokenizer, "words": words, "inputs": inputs, "outputs": outputs}
-    if settings.int8:
-        told["int8"] = formats.INT8
-    _finish(ensemble, settings, folder, told, files)
+    told, files = _tell_graph(graph, len(ensemble.labels))
+    described = _finish(ensemble, settings, folder, {"model": name, "models": models, **told}, files)
     with stages.stage("checking", len(models) + 1, "models") as stage:
         checks = _check(ensemble, folder, models, texts, stage.advance)
-    description = folder / DESCRIPTION
-    described = json.loads(description.read_bytes())
     described["checks"] = {"texts": len(texts.texts), "found": [check.to_dict() for check in checks]}
-    description.write_bytes(json_bytes(described))
+    (folder / DESCRIPTION).write_bytes(json_bytes(described))
     return checks
+
+
+def _tell_graph(graph: Any, num_labels: int) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """What export.json says of what a graph reads and gives; and the files of its tokenizer and words."""
+    tokenizer, files = tokenizer_files(graph.vocab)
+    words = None
+    if graph.reads_words:
+        words, own = words_files(graph.words)
+        files |= own
+    proba = {"name": "proba", "dtype": "float32", "shape": ["texts", num_labels]}
+    told = {"tokenizer": tokenizer, "words": words, "inputs": describe_inputs(graph.specs)}
+    return told | {"outputs": [proba | {"meaning": "of each label, in their order"}]}, files
 
 
 def _finish(
@@ -186,8 +184,8 @@ def _finish(
     folder: Path,
     told: dict[str, Any],
     files: dict[str, bytes],
-) -> None:
-    """Writes what stands beside the model, export.json last."""
+) -> dict[str, Any]:
+    """Writes what stands beside the model, export.json last. Returns what it holds."""
     pairs = len(ensemble.manifest.config.data.text_columns) > 1
     files["example.py"] = example_of(settings.format, str(told.get("model", "")), pairs).encode()
     if settings.has_graph:
@@ -196,6 +194,7 @@ def _finish(
         (folder / name).write_bytes(data)
     described = describe(ensemble, settings, told) | {"files": list_files(folder)}
     (folder / DESCRIPTION).write_bytes(json_bytes(described))
+    return described
 
 
 def _check(
@@ -208,11 +207,7 @@ def _check(
     def decide(proba: np.ndarray) -> np.ndarray:
         return predictor.decide(proba)
 
-    sizes = {entry.name: entry.bytes for entry in ensemble.manifest.files}
-    named = [fold.file for entry in ensemble.manifest.architectures.values() for fold in entry.folds]
-    named += [ensemble.encoder.weights] if ensemble.encoder.weights else []
-    own = sum(sizes[name] for name in named)
-    first, expected = judge("predict", own, predictor.predict_proba, decide, texts)
+    first, expected = judge("predict", _size_of(ensemble), predictor.predict_proba, decide, texts)
     checks = [first]
     advance(1)
     reader = tokenization.Reader(folder)
@@ -226,6 +221,13 @@ def _check(
         checks.append(judge(name, formats.size_of(path), predict, decide, texts, expected)[0])
         advance(1)
     return checks
+
+
+def _size_of(ensemble: Ensemble) -> int:
+    """Bytes of its weights."""
+    folds = [fold for entry in ensemble.manifest.architectures.values() for fold in entry.folds]
+    names = {fold.file for fold in folds} | {ensemble.encoder.weights}
+    return sum(entry.bytes for entry in ensemble.manifest.files if entry.name in names)
 
 
 def _in_float32(ensemble: Ensemble) -> Ensemble:

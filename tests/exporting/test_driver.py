@@ -116,6 +116,7 @@ def test_eight_bits_are_smaller_and_told(exported):
     assert 1e-4 < said.checks[2].difference < 0.2
     assert said.checks[2].bytes == (output / "model.int8.onnx").stat().st_size
     described = json.loads((output / "export.json").read_bytes())
+    assert described["models"] == ["model.onnx", "model.int8.onnx"]
     assert described["checks"]["found"] == [check.to_dict() for check in said.checks]
 
 
