@@ -80,7 +80,7 @@ def test_ids_are_the_encoders(new_reader, folding, truncate, windows):
     reader = new_reader(vocab, 9, truncate, windows)
 
     @given(st.lists(ODD, min_size=1, max_size=4))
-    @settings(max_examples=60)
+    @settings(max_examples=40)
     def check(texts):
         encoded = encode_texts(texts, None, vocab, 9, False, truncate=truncate, windows=windows)
         same_rows(reader, texts, None, encoded)
@@ -94,7 +94,7 @@ def test_ids_of_pairs_are_the_encoders(new_reader, truncate):
     reader = new_reader(vocab, 12, truncate, pairs=True)
 
     @given(st.lists(st.tuples(ODD, ODD), min_size=1, max_size=3))
-    @settings(max_examples=60)
+    @settings(max_examples=40)
     def check(rows):
         texts, pairs = ([row[place] for row in rows] for place in (0, 1))
         encoded = encode_texts(texts, pairs, vocab, 12, False, truncate=truncate)
@@ -109,7 +109,7 @@ def test_ids_of_sentencepiece_are_the_encoders(new_reader):
     some = st.sampled_from([*ENGLISH, "1,200,", "x35, ", "İ Σς É", "  "])
 
     @given(st.lists(st.one_of(ODD, st.lists(some).map("".join)), min_size=1, max_size=3))
-    @settings(max_examples=60)
+    @settings(max_examples=40)
     def check(texts):
         same_rows(reader, texts, None, encode_texts(texts, None, vocab, 16, False))
 
@@ -123,7 +123,7 @@ def test_words_are_the_encoders_and_new_ones_have_their_characters_vectors(new_r
     reader = new_reader(vocab, 10, truncate, windows, words=words)
 
     @given(st.lists(ODD, min_size=1, max_size=3))
-    @settings(max_examples=80)
+    @settings(max_examples=40)
     def check(texts):
         encoded = encode_texts(texts, None, vocab, 10, True, DICTIONARY, truncate, windows)
         new, rows = words.lay_new(encoded.words)
