@@ -57,8 +57,8 @@ def fused(new_ensemble, tmp_path_factory):
     """A frozen ALBERT, heads with words beside heads without, windows, a rule with costs."""
     ensemble = new_ensemble(tmp_path_factory.mktemp("fused"), windows=2, truncate="head_tail")
     ensemble.add_characters({char: np.random.default_rng(ord(char)).normal(0, 0.3, 4) for char in "停水热情"})
-    ensemble.add_architecture("textcnn", False, repeats=2)
-    ensemble.add_architecture("finetune", False, pooling="mean", folds=1)
+    ensemble.add_architecture("textcnn", False, folds=1, repeats=2)
+    ensemble.add_architecture("finetune", False, pooling="mean")
     weights = {"textcnn/r0": 0.5, "textcnn/r1": 0.2, "finetune/r0": 0.3}
     costs = np.array([[0, 1, 1], [9, 0, 1], [5, 1, 0]])
     ensemble.manifest["fusion"] = FusionRule(weights, "logits", None, 0.8, costs).to_dict()
@@ -68,8 +68,11 @@ def fused(new_ensemble, tmp_path_factory):
 @pytest.fixture(scope="module")
 def exported(fused, tmp_path_factory):
     """The folder of its ONNX, in eight bits, too; and what was said of it."""
-    output = tmp_path_factory.mktemp("out") / "onnx"
-    return output, export(fused, output, ExportSettings("onnx", int8=True))
+    folder = tmp_path_factory.mktemp("out")
+    rows = [f"{text},{label}" for text, label in zip(TEXTS, "好坏好坏好坏", strict=True) if text]
+    (folder / "labelled.csv").write_text("\n".join(["body,kind", *rows]), encoding="utf-8")
+    check = CheckFile(str(folder / "labelled.csv"), ["body"], "kind")
+    return folder / "onnx", export(fused, folder / "onnx", ExportSettings("onnx", int8=True, check=check))
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +101,7 @@ def test_one_frozen_encoder_serves_all_folds(exported):
     sizes = [tuple(array.dims) for array in model.graph.initializer]
     [tokens] = {size for size in sizes if size[-1:] == (6,) and size[0] > 20}
     assert sizes.count(tokens) == 1
-    assert [node.op_type for node in model.graph.node].count("Softmax") >= 5  # of each fold's head
+    assert [node.op_type for node in model.graph.node].count("Softmax") >= 4  # of each fold's head
 
 
 def test_the_example_runs_without_raytrain(fused, exported):
@@ -109,14 +112,18 @@ def test_the_example_runs_without_raytrain(fused, exported):
     assert len((exported[0] / "example.py").read_text(encoding="utf-8").splitlines()) <= 12
 
 
-def test_eight_bits_are_smaller_and_told(exported):
+def test_eight_bits_are_smaller_and_told(fused, exported):
     output, said = exported
+    predicted = load(fused).predict([text for text in TEXTS if text])
+    hits = sum(label == own for label, own in zip(predicted, "好坏坏好坏", strict=True))
+    assert [check.accuracy for check in said.checks[:2]] == [hits / 5, hits / 5]
     names = [check.model for check in said.checks]
     assert names == ["predict", "model.onnx", "model.int8.onnx"]
     assert 1e-4 < said.checks[2].difference < 0.2
     assert said.checks[2].bytes == (output / "model.int8.onnx").stat().st_size
     described = json.loads((output / "export.json").read_bytes())
     assert described["models"] == ["model.onnx", "model.int8.onnx"]
+    assert described["checks"]["texts"] == 5
     assert described["checks"]["found"] == [check.to_dict() for check in said.checks]
 
 
@@ -133,7 +140,7 @@ def test_an_export_describes_itself(fused, exported):
         "new_word_vectors": ("float32", [None, 4]),
         "text_of_row": ("int32", [None]),
     }
-    assert described["architectures"]["textcnn"] == {"folds": 4, "encoder": "frozen", "pooling": "first"}
+    assert described["architectures"]["textcnn"] == {"folds": 2, "encoder": "frozen", "pooling": "first"}
     assert described["fusion"]["temperature"] == 0.8 and described["costs"][1] == [9, 0, 1]
     assert described["tokenizer"]["special"]["[CLS]"] == 2
     assert {*described["files"], "export.json"} == {*said.files}
@@ -161,9 +168,9 @@ def test_a_saved_model_of_encoders_that_trained(trained, tmp_path):
 def test_weights_alone_lie_under_their_layers(fused, trained, tmp_path):
     said = export(fused, tmp_path / "frozen", ExportSettings("keras-weights"))
     assert said.checks == [] and "encoder.h5" in said.files
-    assert "textcnn/r1-fold-01.head.h5" in said.files
-    stored = load_file(f"{fused}/textcnn/r1-fold-01.safetensors")
-    with h5py.File(tmp_path / "frozen" / "textcnn" / "r1-fold-01.head.h5") as file:
+    assert "textcnn/r1-fold-00.head.h5" in said.files
+    stored = load_file(f"{fused}/textcnn/r1-fold-00.safetensors")
+    with h5py.File(tmp_path / "frozen" / "textcnn" / "r1-fold-00.head.h5") as file:
         group = file["convolution"]
         arrays = [group[name][()] for name in group.attrs["weight_names"]]
     np.testing.assert_array_equal(arrays[0], stored["convolution.0.kernel"])
