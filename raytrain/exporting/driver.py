@@ -78,15 +78,7 @@ def export(
     """
     stages = stages or Stages(Console(file=io.StringIO()))
     whole = load_ensemble(ensemble)
-    problems = _unfit_output(Path(output)) + problems_of(whole, settings)
-    texts = None
-    if settings.has_graph:
-        try:
-            texts = check_texts(whole, settings.check)
-        except InputError as error:
-            problems += [error.summary, *error.problems]
-    if problems:
-        raise InputError(f"{ensemble}: it cannot be exported so", problems)
+    texts = _check_asked(whole, Path(output), settings)
     own = chosen(whole, settings)
     notes = _notes(whole, own)
     with whole_or_not(output) as folder:
@@ -99,6 +91,20 @@ def export(
             notes += _unlike_predict(checks)
         files = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
     return Exported(str(output), files, checks, notes)
+
+
+def _check_asked(ensemble: Ensemble, output: Path, settings: ExportSettings) -> CheckTexts | None:
+    """What the export is tried with; None of weights alone. Raises InputError with all that is wrong."""
+    problems = _unfit_output(output) + problems_of(ensemble, settings)
+    texts = None
+    if settings.has_graph:
+        try:
+            texts = check_texts(ensemble, settings.check)
+        except InputError as error:
+            problems += [error.summary, *error.problems]
+    if problems:
+        raise InputError(f"{ensemble.directory}: it cannot be exported so", problems)
+    return texts
 
 
 def _unfit_output(output: Path) -> list[str]:
