@@ -16,7 +16,7 @@ WORKDIR /home/ray/app
 
 # The environment before the code, so that a change of code installs nothing anew. It is the image's own Python:
 # the login shells in which Ray starts its nodes would not keep a PATH to another.
-COPY Makefile pyproject.toml README.md requirements.lock requirements-gpu.lock requirements-aws.lock requirements-serve.lock ./
+COPY Makefile pyproject.toml README.md requirements.lock requirements-gpu.lock requirements-aws.lock requirements-serve.lock requirements-export.lock ./
 COPY raytrain/__init__.py raytrain/
 RUN make install ${EXTRAS} VENV=/usr/local
 

@@ -9,7 +9,7 @@ BENCH_LOOP_FOLDS ?= 2
 BENCH_EPOCHS ?= 1
 BENCH_REPEATS ?= 1
 
-.PHONY: install gpu aws serve kfold test test-long check bench bench-gpu lock clean
+.PHONY: install gpu aws serve export kfold test test-long check bench bench-gpu lock clean
 
 install: $(VENV)/.installed
 
@@ -23,8 +23,8 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	touch $@
 
 # Beside the lock: the CUDA libraries that TensorFlow loads; what `ray up` speaks to AWS with. What Ray Serve needs is in
-# the lock too, for the tests ask it; its own list is for environments that were installed without `dev`.
-gpu aws serve: install
+# the lock too, for the tests ask it, and what exports; their own lists are for environments without `dev`.
+gpu aws serve export: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps -r requirements-$@.lock
 	-$(BIN)/python -m compileall -q -j0 $(VENV)/lib > /dev/null
 
@@ -68,11 +68,11 @@ lock:
 	  cp requirements.lock $$extra.all && $(COMPILE) --extra $$extra --output-file $$extra.all && \
 	  grep -vxFf requirements.lock $$extra.all > requirements-$$extra.lock && rm $$extra.all || exit 1; \
 	done
-	for part in bare.all "serve.all --extra serve"; do \
+	for part in bare.all "serve.all --extra serve" "export.all --extra export"; do \
 	  cp requirements.lock $${part%% *} && $(COMPILE_BARE) --output-file $$part || exit 1; \
 	done
-	grep -vxFf bare.all serve.all > requirements-serve.lock
-	rm bare.all serve.all
+	for extra in serve export; do grep -vxFf bare.all $$extra.all > requirements-$$extra.lock || exit 1; done
+	rm bare.all serve.all export.all
 
 clean:
 	rm -rf $(VENV) runs

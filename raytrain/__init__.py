@@ -21,10 +21,13 @@ warnings.filterwarnings("ignore", message="pkg_resources is deprecated", module=
 
 __version__ = "0.1.0"
 __all__ = [
+    "CheckFile",
+    "ExportSettings",
     "OneModel",
     "Run",
     "cross_validate",
     "distill_run",
+    "export",
     "list_suspects",
     "load",
     "load_config",
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from raytrain.crossval.run import Run, cross_validate
     from raytrain.crossval.suspects import list_suspects
     from raytrain.ensemble.load import load
+    from raytrain.exporting.driver import export
+    from raytrain.exporting.settings import CheckFile, ExportSettings
     from raytrain.pretraining.driver import pretrain
     from raytrain.refit.distill import distill_run
     from raytrain.refit.driver import refit_run
@@ -55,6 +60,9 @@ _PUBLIC = {
     "cross_validate": "raytrain.crossval.run",
     "list_suspects": "raytrain.crossval.suspects",
     "load": "raytrain.ensemble.load",
+    "export": "raytrain.exporting.driver",
+    "CheckFile": "raytrain.exporting.settings",
+    "ExportSettings": "raytrain.exporting.settings",
     "pretrain": "raytrain.pretraining.driver",
     "distill_run": "raytrain.refit.distill",
     "refit_run": "raytrain.refit.driver",

@@ -15,13 +15,14 @@ ROOMS = [
     *("", "storage", "config", "files", "corpus", "splits", "text", "keywords", "scores", "fusion", "ngrams"),
     *("suspects", "tensors", "hub", "network", "training", "pretrained", "hidden_states", "folds"),
     *("pretraining", "ensemble", "vectors", "matching", "crossval", "refit", "report", "sweep", "groups"),
-    *("bulk", "serving", "commands", "asking"),
+    *("bulk", "exporting", "serving", "commands", "asking"),
 ]
 MOST_MODULES = 14  # of a room that a stranger still understands
 # Beside the rooms below.
 WITH_TENSORFLOW = {
     *("ensemble.models", "ensemble.fold_models", "pretrained.cost", "pretrained.report"),
     *("pretrained.weights", "pretraining.model", "pretraining.loop", "vectors.encoder"),
+    *("exporting.graph", "exporting.fused"),
 }
 TENSORFLOW_ROOMS = {"network", "training"}
 FREE_OF_IT = {f"training.{name}" for name in ("selection", "settings", "state")}

@@ -44,6 +44,7 @@ COMMANDS = {
     "match": "asking",
     "pretrain": "commands",
     "serve": "asking",
+    "export": "asking",
 }
 
 

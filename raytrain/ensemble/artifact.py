@@ -13,6 +13,7 @@ from raytrain.errors import ArtifactError
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import sha256
 from raytrain.tasks import reads_encoder
+from raytrain.text.vocab import Vocab, parse_vocab
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,15 @@ def load_ensemble(location: str) -> Ensemble:
     if problems or parsed is None:
         raise ArtifactError(f"{location}: the ensemble is damaged", problems)
     return Ensemble(directory, parsed)
+
+
+def read_vocab(ensemble: Ensemble) -> Vocab:
+    """The encoder's vocabulary. Raises ArtifactError where it is not UTF-8."""
+    name, folding = ensemble.encoder.vocab, ensemble.encoder.folding.folding
+    try:
+        return parse_vocab(name, ensemble.read(name), folding)
+    except UnicodeDecodeError as error:
+        raise ArtifactError(f"{name}: not UTF-8: {error}") from error
 
 
 def _verify(directory: Directory, entry: FileEntry) -> str | None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from raytrain.config.defaults import reads_words
 from raytrain.devices import compiles_predictions
-from raytrain.ensemble.artifact import Ensemble
+from raytrain.ensemble.artifact import Ensemble, read_vocab
 from raytrain.ensemble.words import read_words
 from raytrain.errors import ArtifactError
 from raytrain.keywords.held import HeldWords
@@ -25,19 +25,10 @@ from raytrain.pretrained.config import unfit_config
 from raytrain.tasks import reads_encoder
 from raytrain.text.batches import FeatureRows
 from raytrain.text.encode import EncodedTexts, build_features
-from raytrain.text.vocab import Vocab, parse_vocab
 
 keras = tf.keras
 
 KEPT_BYTES = 4 << 30  # larger ensembles are read anew for every chunk of texts
-
-
-def _read_vocab(ensemble: Ensemble) -> Vocab:
-    name, folding = ensemble.encoder.vocab, ensemble.encoder.folding.folding
-    try:
-        return parse_vocab(name, ensemble.read(name), folding)
-    except UnicodeDecodeError as error:
-        raise ArtifactError(f"{name}: not UTF-8: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -79,7 +70,7 @@ class FoldModels:
         self._ensemble = ensemble
         self._passes: dict[str, Any] = {"batch_size": batch_size, "compiled": compiles_predictions()}
         self._lock = threading.Lock()  # the folds' weights are laid into one model in turn
-        self._vocab = _read_vocab(ensemble)
+        self._vocab = read_vocab(ensemble)
         self._reading = manifest.config.encoder
         self._words = read_words(ensemble)
         self._kept: dict[str, dict[str, np.ndarray]] = {}

@@ -10,8 +10,10 @@ Shapes: rows are (tokens of all texts, channels).
 Types: products are in the type of their inputs; all else is float32.
 """
 
+import contextlib
+import contextvars
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +23,7 @@ from raytrain.kinds import LEARNED
 
 Gradient = Callable[..., Any]
 Formula = Callable[[tf.Tensor], tuple[tf.Tensor, Gradient]]
+_spells_plainly = contextvars.ContextVar("_spells_plainly", default=False)
 
 
 @dataclass(frozen=True)
@@ -138,11 +141,28 @@ def normalize_rms(inputs: tf.Tensor, epsilon: float) -> tuple[tf.Tensor, Gradien
 
 def fuses() -> bool:
     """Whether operations without a gradient are fused where they are spelled right: by oneDNN, on CPUs."""
-    return not tf.config.get_visible_devices("GPU")
+    return _spells_plainly.get() or not tf.config.get_visible_devices("GPU")
+
+
+@contextlib.contextmanager
+def plain_spelling() -> Iterator[None]:
+    """Has norms without a gradient, traced in this block, be spelled as ONNX's converters know them.
+
+    They find LayerNorm, and fuse it, in these operations alone; the batch norm of oneDNN means none to them.
+    """
+    token = _spells_plainly.set(True)
+    try:
+        yield
+    finally:
+        _spells_plainly.reset(token)
 
 
 def normalize_fused(inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float) -> tf.Tensor:
     """`normalize` without a gradient, as a batch norm of a row a channel: to oneDNN one operation."""
+    if _spells_plainly.get():
+        centred = inputs - tf.reduce_mean(inputs, -1, keepdims=True)
+        variance = tf.reduce_mean(tf.pow(centred, 2.0), -1, keepdims=True)
+        return centred / tf.sqrt(variance + epsilon) * gamma + beta
     shape = tf.shape(inputs)
     num_rows = tf.reduce_prod(shape[:-1])
     normal = tf.raw_ops.FusedBatchNormV3(

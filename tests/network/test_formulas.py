@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raytrain.network.attention import attend
-from raytrain.network.formulas import activation, drop, gelu, gelu_tanh, linear, normalize
+from raytrain.network.formulas import (
+    activation,
+    drop,
+    gelu,
+    gelu_tanh,
+    linear,
+    normalize,
+    normalize_fused,
+    plain_spelling,
+)
 
 
 def differentiable(formula):
@@ -130,3 +139,14 @@ def test_xla_draws_the_masks_that_tensorflow_draws(rate):
     plain = drop(inputs, rate, key)[0]
     compiled = tf.function(lambda x: drop(x, rate, key)[0], jit_compile=True)(inputs)
     np.testing.assert_allclose(compiled, plain, rtol=1e-6)
+
+
+def test_a_norm_spelled_for_converters_is_the_same_without_a_batch_norm():
+    values, gamma, beta = (tf.constant(array, tf.float32) for array in draw(0, (7, 12), (12,), (12,)))
+    run = tf.function(lambda: normalize_fused(values, gamma, beta, 1e-12), autograph=False)
+    with plain_spelling():
+        spelled = run.get_concrete_function()
+    np.testing.assert_allclose(spelled(), normalize(values, gamma, beta, 1e-12)[0], atol=1e-5)
+    kinds = {node.op for node in spelled.graph.as_graph_def().node}
+    assert "FusedBatchNormV3" not in kinds
+    np.testing.assert_allclose(normalize_fused(values, gamma, beta, 1e-12), spelled(), atol=1e-5)
