@@ -57,7 +57,10 @@ _OF_ELECTRA = {
     "electra/": "bert/",
 }
 _NUMBER = r"(?P<n>\d+)"
-
+# Before an encoder's own modules: what a file calls it, or nothing.
+_ENCODER_PART = re.compile(
+    rf"(?:(?:{'|'.join(MODEL_TYPES)})\.)?(?=(?:embeddings|embeddings_project|encoder)\.)"
+)
 
 _KERAS_PATH = re.compile(rf"(?:.*/)?(?P<path>(?:{'|'.join(MODEL_TYPES)})/(?:embeddings|encoder)\w*/.+)")
 
@@ -80,10 +83,11 @@ def google_name(kind: str, name: str) -> str:
 
     Args:
         kind: A key of `kinds.KINDS`.
-        name: As in model.safetensors, of the bare encoder or under a task's model.
+        name: As in model.safetensors, of the bare encoder or under a task's model; conversions of later
+            kinds call the encoder `bert`, too.
     """
-    bare = name.startswith(("embeddings.", "embeddings_project.", "encoder."))
-    full = f"{KINDS[kind].model_type}.{name}" if bare else name
+    found = _ENCODER_PART.match(name)
+    full = f"{KINDS[kind].model_type}.{name[found.end() :]}" if found else name
     if full.endswith(_UNNAMED) or ".decoder." in full or full == "generator_lm_head.weight":
         return name
     for path, scope in _SCOPES[kind].items():

@@ -76,6 +76,13 @@ def test_a_bare_encoders_names_are_known_too(kind, hugging_face, google):
         assert google_name(kind, hugging_face.removeprefix(prefix)) == google
 
 
+@pytest.mark.parametrize(("kind", "hugging_face", "google"), ALL)
+def test_an_encoder_may_be_called_bert_in_the_file_whatever_its_kind(kind, hugging_face, google):
+    prefix = f"{KINDS[kind].model_type}."
+    if hugging_face.startswith(prefix):
+        assert google_name(kind, f"bert.{hugging_face.removeprefix(prefix)}") == google
+
+
 @pytest.mark.parametrize("kind", PAIRS)
 @pytest.mark.parametrize(
     "name",
