@@ -86,7 +86,7 @@ def test_an_outage_while_a_fold_trains_changes_nothing(server, expected, tmp_pat
     assert_same_oof(run_directory, expected, tmp_path)
 
 
-def test_a_storage_that_goes_ends_the_run_and_it_goes_on_later(server, expected, tmp_path):
+def test_a_storage_that_goes_ends_the_run_and_it_goes_on_and_predicts_later(server, expected, tmp_path):
     overrides = tiny_overrides(tmp_path, storage="s3://bucket/gone", **OPTIONS)
     run_directory = server.open("s3://bucket/gone/tiny", is_direct=True)
     with started(overrides, RAYTRAIN_STORAGE_PATIENCE="3") as job:
@@ -108,6 +108,16 @@ def test_a_storage_that_goes_ends_the_run_and_it_goes_on_later(server, expected,
     predicted = run("predict.py", *ensemble, "--input", str(tmp_path / "corpus.csv"), "--output", str(output))
     assert predicted.returncode == 0, predicted.stderr
     assert len(output.read_text(encoding="utf-8").splitlines()) == 1 + 48
+
+    posts = server.open("s3://bucket/posts", is_direct=True)
+    posts.write_bytes("all.csv", (tmp_path / "corpus.csv").read_bytes())
+    many = ("--cluster", "--input", "s3://bucket/posts", "--output", "s3://bucket/many", "--format", "csv")
+    with server.proxy.outage(refusals=3):
+        predicted = run("predict.py", *ensemble, *many)
+    assert predicted.returncode == 0, predicted.stderr
+    assert "s3://bucket/many: 48 rows of 1 files" in predicted.stdout
+    written = server.open("s3://bucket/many", is_direct=True).read_bytes("all.csv")
+    assert written == output.read_bytes()
 
 
 def test_predicting_from_a_storage_that_is_gone_is_one_clear_message(server, tmp_path):
