@@ -23,8 +23,9 @@ from rich.table import Table
 from raytrain.cluster import connect
 from raytrain.config.load import load_config
 from raytrain.config.schema import Config
-from raytrain.crossval.plan import build_specs, load_plan
+from raytrain.crossval.plan import load_plan
 from raytrain.crossval.prepare import prepare_run
+from raytrain.crossval.specs import build_specs
 from raytrain.crossval.train import hidden_states_of, prepare_cluster
 from raytrain.errors import RaytrainError
 from raytrain.folds.launch import run_folds

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from raytrain.corpus.example import generate_posts
-from raytrain.crossval.inputs import encode_on_ray
+from raytrain.crossval.encode import encode_on_ray
 from raytrain.stages import Stages
 from raytrain.text.encode import EncodedTexts, encode_texts
 from raytrain.text.vocab import Vocab

@@ -14,13 +14,13 @@ from raytrain.config.sections import AUTO
 from raytrain.config.stored import check_hashes
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.duplicates import join_groups
-from raytrain.crossval.duplicates import Duplicates
 from raytrain.errors import ArtifactError, ConfigError, CorpusError
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.pretrained.start import hash_encoder, hash_input
 from raytrain.scores.tables import is_complete
 from raytrain.splits.assign import assign_folds
 from raytrain.splits.by_time import assign_by_time, check_by_time
+from raytrain.splits.duplicates import Duplicates
 from raytrain.splits.folds import Folds, read_folds, write_folds
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes

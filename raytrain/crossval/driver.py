@@ -12,12 +12,11 @@ from raytrain.config.ensemble import EnsembleConfig
 from raytrain.config.schema import Config
 from raytrain.config.stored import check_config
 from raytrain.crossval.baselines import Comparison, finish_baselines, has_easier_folds, start_baselines
-from raytrain.crossval.by_time import time_lines
 from raytrain.crossval.directory import check_inputs, read_summary
-from raytrain.crossval.duplicates import copies_line
-from raytrain.crossval.plan import Plan, build_specs, load_plan
+from raytrain.crossval.plan import Plan, load_plan
 from raytrain.crossval.prepare import prepare_run, read_texts
-from raytrain.crossval.results import write_results
+from raytrain.crossval.results import time_lines, write_results
+from raytrain.crossval.specs import build_specs
 from raytrain.crossval.suspects import suspects_line, write_suspects
 from raytrain.crossval.train import prepare_cluster, train_missing
 from raytrain.ensemble.apart import TEST_OUTPUT, predict_test
@@ -35,6 +34,7 @@ from raytrain.scores.tables import (
     type_table,
 )
 from raytrain.scores.tagging import count_inexpressible
+from raytrain.splits.duplicates import copies_line
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes

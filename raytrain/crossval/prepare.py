@@ -14,7 +14,6 @@ from raytrain.corpus.labelled import read_corpus
 from raytrain.corpus.tagged import read_tagged_corpus
 from raytrain.corpus.unlabelled import count_texts
 from raytrain.crossval.directory import check_inputs, find_folds
-from raytrain.crossval.duplicates import Duplicates, treat_duplicates
 from raytrain.crossval.inputs import Dictionary, class_weights, find_encoder, read_dictionary
 from raytrain.errors import ConfigError, CorpusError, InputError
 from raytrain.files.reading import Reading
@@ -24,6 +23,7 @@ from raytrain.fusion.fit import FusionSettings
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.pretrained.start import check_start
 from raytrain.pretraining.pieces import special_ids
+from raytrain.splits.duplicates import Duplicates, treat_duplicates
 from raytrain.splits.folds import Folds
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory

@@ -15,12 +15,12 @@ from raytrain.config.stored import check_hashes, load_stored
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.duplicates import find_equal
 from raytrain.crossval.directory import hash_labels, read_summary
-from raytrain.crossval.duplicates import Duplicates, treat_duplicates
 from raytrain.crossval.prepare import read_texts
 from raytrain.errors import ArtifactError, ConfigError, CorpusError, InputError
 from raytrain.folds.result import read_fold_oof
 from raytrain.messages import logging_console, shell_word
 from raytrain.scores.oof import assemble_oof, proba_of, read_oof_table
+from raytrain.splits.duplicates import Duplicates, treat_duplicates
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.suspects.corrections import count_marked

@@ -8,10 +8,10 @@ import ray
 
 from raytrain.config.schema import Config
 from raytrain.crossval.directory import check_inputs, find_folds
-from raytrain.crossval.duplicates import treat_duplicates
 from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary
-from raytrain.crossval.plan import Plan, build_specs
+from raytrain.crossval.plan import Plan
 from raytrain.crossval.prepare import PreparedRun, check_files, read_texts
+from raytrain.crossval.specs import build_specs
 from raytrain.crossval.train import prepare_cluster, train_missing
 from raytrain.ensemble.write import write_ensemble
 from raytrain.errors import TimeBudgetError
@@ -20,6 +20,7 @@ from raytrain.folds.spec import FoldData, FoldSpec
 from raytrain.fusion.rule import FusionRule
 from raytrain.refit.finished import FinishedRun
 from raytrain.refit.place import Place
+from raytrain.splits.duplicates import treat_duplicates
 from raytrain.splits.folds import learn_all
 from raytrain.stages import Stages
 

@@ -5,9 +5,9 @@ import io
 import itertools
 from collections.abc import Sequence
 
-from raytrain.crossval.duplicates import treatment
 from raytrain.report.facts import Facts
 from raytrain.report.markup import Child, Markup, element, paragraph, table, told
+from raytrain.splits.duplicates import treatment
 
 SUSPECTS = "suspects.csv"
 MOST_SUSPECTS, MOST_COLUMNS, MOST_CHARACTERS = 10, 10, 200

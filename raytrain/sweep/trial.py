@@ -10,7 +10,8 @@ from ray import tune
 
 from raytrain.config.schema import Config
 from raytrain.crossval.inputs import class_weights
-from raytrain.crossval.plan import Plan, build_specs
+from raytrain.crossval.plan import Plan
+from raytrain.crossval.specs import build_specs
 from raytrain.devices import quick_imports, set_up_tensorflow
 from raytrain.errors import RaytrainError
 from raytrain.folds.build import Builder

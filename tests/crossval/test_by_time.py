@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 from crossval.test_plan import LABELS, NUM_ROWS, corpus_of, keywords_of, plan_of, shared_of
 
-from raytrain.crossval.by_time import time_lines, time_summary
-from raytrain.crossval.plan import Plan, build_specs
+from raytrain.crossval.plan import Plan
+from raytrain.crossval.results import time_lines, time_summary
+from raytrain.crossval.specs import build_specs
 from raytrain.splits.folds import NO_FOLD, UNLABELLED, Folds
 
 VALID = np.array([[0, NO_FOLD, 0, NO_FOLD, 1, NO_FOLD, 1, NO_FOLD]], np.int32)

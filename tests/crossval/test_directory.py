@@ -18,9 +18,9 @@ from raytrain.crossval.directory import (
     identify,
     read_summary,
 )
-from raytrain.crossval.duplicates import Duplicates
 from raytrain.errors import ArtifactError, ConfigError, CorpusError, StorageError
 from raytrain.pretrained.directory import EncoderFiles
+from raytrain.splits.duplicates import Duplicates
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import hash_file, json_bytes
 from raytrain.text.vocab import Vocab

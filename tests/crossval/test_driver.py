@@ -25,9 +25,9 @@ from tiny_run import make_rows, tiny_config, write_csv
 from raytrain.crossval import driver
 from raytrain.crossval import train as train_module
 from raytrain.crossval.driver import announce, train_run
-from raytrain.crossval.duplicates import Duplicates
-from raytrain.crossval.plan import build_specs, load_plan
+from raytrain.crossval.plan import load_plan
 from raytrain.crossval.prepare import prepare_run
+from raytrain.crossval.specs import build_specs
 from raytrain.crossval.train import frozen_states
 from raytrain.errors import (
     ArtifactError,
@@ -38,6 +38,7 @@ from raytrain.errors import (
     TimeBudgetError,
 )
 from raytrain.folds.result import read_fold
+from raytrain.splits.duplicates import Duplicates
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.text.rows import TextRows

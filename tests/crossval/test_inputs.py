@@ -7,7 +7,8 @@ from tiny_run import silent_console, silent_stages
 
 from raytrain.config.load import load_config
 from raytrain.corpus.corpus import Corpus
-from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary, read_shared
+from raytrain.crossval.encode import read_shared
+from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary
 from raytrain.errors import CheckpointError, ConfigError, CorpusError
 from raytrain.stages import Stages
 from raytrain.text.encode import encode_texts
@@ -219,7 +220,7 @@ def test_words_that_folds_choose_leave_the_dictionary_as_it_is():
 @pytest.mark.slow
 def test_large_and_small_corpora_have_the_same_keywords(local_ray, monkeypatch):
     small = shared("words.keywords=auto").keywords
-    monkeypatch.setattr("raytrain.crossval.inputs.PARALLEL_TEXTS", 1)
+    monkeypatch.setattr("raytrain.crossval.encode.PARALLEL_TEXTS", 1)
     large = shared("words.keywords=auto").keywords
     assert large.held.words == small.held.words
     assert np.array_equal(large.held.held, small.held.held) and np.array_equal(large.keywords, small.keywords)
@@ -247,7 +248,7 @@ def test_rows_are_texts_unless_there_may_be_several_of_a_text(kept):
 
 @pytest.mark.slow
 def test_large_and_small_corpora_are_cut_alike(local_ray, monkeypatch):
-    monkeypatch.setattr("raytrain.crossval.inputs._CHUNK", 3)
+    monkeypatch.setattr("raytrain.crossval.encode._CHUNK", 3)
     options = (
         "model.architecture=textcnn",
         "encoder.maxlen=5",
@@ -255,7 +256,7 @@ def test_large_and_small_corpora_are_cut_alike(local_ray, monkeypatch):
         "encoder.windows=2",
     )
     small = shared(*options)
-    monkeypatch.setattr("raytrain.crossval.inputs.PARALLEL_TEXTS", 1)
+    monkeypatch.setattr("raytrain.crossval.encode.PARALLEL_TEXTS", 1)
     large = shared(*options)
     assert large.features.equals(small.features) and large.vocabulary == small.vocabulary
     assert large.rows.rows.tolist() == small.rows.rows.tolist()

@@ -13,7 +13,8 @@ from raytrain.config.defaults import CRF_LEARNING_RATE
 from raytrain.config.load import load_config
 from raytrain.corpus.corpus import Corpus
 from raytrain.crossval.directory import identify
-from raytrain.crossval.plan import Plan, build_specs, load_encoder_weights
+from raytrain.crossval.plan import Plan, load_encoder_weights
+from raytrain.crossval.specs import build_specs
 from raytrain.folds.spec import Shared
 from raytrain.keywords.held import HeldWords, KeywordInputs
 from raytrain.pretrained.directory import EncoderFiles

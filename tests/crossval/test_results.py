@@ -24,8 +24,8 @@ from crossval.test_plan import (
 from safetensors.numpy import load
 from tiny_run import silent_stages
 
-from raytrain.crossval.plan import build_specs
 from raytrain.crossval.results import write_results
+from raytrain.crossval.specs import build_specs
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.folds.result import commit_fold, read_fold
 from raytrain.splits.folds import Folds

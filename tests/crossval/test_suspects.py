@@ -15,7 +15,6 @@ from crossval.test_results import write
 from tiny_run import silent_stages
 
 from raytrain.crossval import driver
-from raytrain.crossval.duplicates import Duplicates
 from raytrain.crossval.suspects import (
     SUSPECTS_FILE,
     find_suspects,
@@ -25,6 +24,7 @@ from raytrain.crossval.suspects import (
     write_suspects,
 )
 from raytrain.errors import ArtifactError, ConfigError
+from raytrain.splits.duplicates import Duplicates
 from raytrain.splits.folds import Folds
 
 FALSE_ROWS = [f"row-{row}" for row in range(NUM_ROWS) if LABELS[row] == 0]  # all models say 真 of all rows

@@ -136,16 +136,16 @@ def test_two_workers_per_fold_equal_one(local_ray, tmp_path):
 
 
 def test_encoding_on_ray_equals_encoding_in_one_piece(local_ray, tmp_path, monkeypatch):
-    from raytrain.crossval import inputs
+    from raytrain.crossval import encode, inputs
 
     config = tiny_config(tmp_path, model__architecture="textcnn")
     corpus = read_corpus(config.data.path, ["text"], "label", "id")
     encoder = inputs.find_encoder(config, corpus, silent_console())
     dictionary = inputs.read_dictionary(config, corpus)
-    whole = inputs.read_shared(config, corpus, encoder, dictionary, silent_stages())
-    monkeypatch.setattr(inputs, "PARALLEL_TEXTS", 10)
-    monkeypatch.setattr(inputs, "_CHUNK", 7)
-    pieces = inputs.read_shared(config, corpus, encoder, dictionary, silent_stages())
+    whole = encode.read_shared(config, corpus, encoder, dictionary, silent_stages())
+    monkeypatch.setattr(encode, "PARALLEL_TEXTS", 10)
+    monkeypatch.setattr(encode, "_CHUNK", 7)
+    pieces = encode.read_shared(config, corpus, encoder, dictionary, silent_stages())
     assert pieces.features.equals(whole.features)
     assert pieces.vocabulary == whole.vocabulary
     np.testing.assert_array_equal(pieces.embedding, whole.embedding)

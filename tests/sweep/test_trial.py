@@ -10,7 +10,8 @@ import pytest
 from sweep.test_records import config_of, record_of
 
 from raytrain.corpus.corpus import Corpus
-from raytrain.crossval.plan import Plan, build_specs
+from raytrain.crossval.plan import Plan
+from raytrain.crossval.specs import build_specs
 from raytrain.errors import RaytrainError
 from raytrain.folds.spec import Shared
 from raytrain.pretrained.directory import EncoderFiles

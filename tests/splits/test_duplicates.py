@@ -6,9 +6,9 @@ from text_files import write, write_csv
 from tiny_run import silent_console, silent_stages
 
 from raytrain.config.load import load_config
-from raytrain.crossval.duplicates import Duplicates, copies_line, treat_duplicates
 from raytrain.crossval.prepare import read_texts
 from raytrain.errors import CorpusError, TimeBudgetError
+from raytrain.splits.duplicates import Duplicates, copies_line, treat_duplicates
 from raytrain.stages import Stages
 
 RUMOUR = "明天全城停水，请大家相互转告，多存一些水"
