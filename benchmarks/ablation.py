@@ -53,7 +53,7 @@ def train_some(config: Config, folds: list[int], console: Console) -> dict[str, 
     specs = [spec for spec in specs if spec.fold in folds and spec.repeat == 0]
     found = {spec.name: read_fold(spec.location, spec.identity, TASK_METRICS[spec.task]) for spec in specs}
     kept = {name: result for name, result in found.items() if result is not None}
-    capacity = prepare_cluster(plan, specs, len(specs) - len(kept), stages)
+    capacity = prepare_cluster(plan, specs, kept, stages)
     with hidden_states_of(plan, specs, kept, capacity, stages) as states, tracking(run, config) as tracker:
         ready = [replace(s, hidden_states=states) if s.model.freezes_encoder else s for s in specs]
         run_folds(ready, kept, capacity, config.cluster.max_failures, console, tracker)

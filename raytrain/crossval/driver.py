@@ -183,7 +183,7 @@ def _train(plan: Plan, stages: Stages) -> dict[str, Any]:
     found = {spec.name: read_fold(spec.location, spec.identity, TASK_METRICS[spec.task]) for spec in specs}
     committed = {name: result for name, result in found.items() if result is not None}
     kept = {name: result for name, result in committed.items() if not result.stopped_early}
-    capacity = prepare_cluster(plan, specs, len(specs) - len(kept), stages)
+    capacity = prepare_cluster(plan, specs, kept, stages)
     baselines = start_baselines(plan)
     doubled = plan.duplicates.summary() if plan.duplicates is not None else None
     compares = plan.config.folds.compare and has_easier_folds(plan.config, doubled)

@@ -1,6 +1,7 @@
 """Before the first epoch: whether every node reaches the storage, and whether its disk has room."""
 
 import shutil
+from collections.abc import Sequence
 from typing import Any
 
 import ray
@@ -9,10 +10,13 @@ from raytrain.cluster import on_node
 from raytrain.errors import ClusterError, RaytrainError
 from raytrain.folds.spec import ModelSettings
 from raytrain.kinds import encoder_parameters
+from raytrain.ngrams.tfidf import MOST_NGRAMS
 from raytrain.storage.directory import Directory
+from raytrain.tasks import reads_encoder
 
 ANSWER_SECONDS = 120.0
 FLOAT_BYTES = 4
+NGRAM_BYTES = 10  # of three characters and what closes them
 STATE_COPIES = 3  # a checkpoint holds the weights and Adam's two moments
 CHECKPOINTS = 2  # the new one is whole before the old one is deleted
 
@@ -71,19 +75,22 @@ def storage_problem(location: str, needed: int) -> str | None:
     return None
 
 
-def needed_bytes(weights: int, num_missing: int, slots: int) -> int:
+def needed_bytes(weights: Sequence[int], slots: int) -> int:
     """What a run will write: each fold's weights and their copy in the ensemble, and checkpoints.
 
     Args:
-        weights: Bytes of what a fold learns.
-        num_missing: Folds still to train.
+        weights: Bytes of what each fold learns that is still to train.
         slots: Folds in training at once.
     """
-    return weights * (2 * num_missing + STATE_COPIES * CHECKPOINTS * slots)
+    in_training = sorted(weights, reverse=True)[:slots]
+    return 2 * sum(weights) + STATE_COPIES * CHECKPOINTS * sum(in_training)
 
 
 def learned_bytes(model: ModelSettings) -> int:
     """About how many bytes a fold learns, without building its model."""
+    if not reads_encoder(model.architecture):
+        outputs = 1 if model.num_labels == 2 else model.num_labels
+        return MOST_NGRAMS * (FLOAT_BYTES * (outputs + 1) + NGRAM_BYTES)
     config = model.config
     rows, columns = model.embedding
     head = rows * columns + 3_000 * (config["hidden_size"] + columns) + 1_000_000

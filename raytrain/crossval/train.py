@@ -58,22 +58,33 @@ def train_missing(
     return results, 0.0 if hidden_states is None else hidden_states.seconds
 
 
-def prepare_cluster(plan: Plan, specs: list[FoldSpec], num_missing: int, stages: Stages) -> Capacity | None:
+def prepare_cluster(
+    plan: Plan, specs: list[FoldSpec], kept: dict[str, FoldResult], stages: Stages
+) -> Capacity | None:
     """Fits the folds into the cluster, begins the run, and has every node try its storage.
+
+    Args:
+        plan: The run.
+        specs: Its fold runs.
+        kept: Those that are finished, by name.
+        stages: Where it is told.
+
+    Returns:
+        None where all are finished.
 
     Raises:
         ClusterError: Not one fold fits, or a node cannot write to the storage.
     """
-    if not num_missing:
+    missing = [spec for spec in specs if spec.name not in kept]
+    if not missing:
         begin_run(plan.run, plan.config, plan.corpus, plan.hashes, plan.folds)
         return None
     cluster = plan.config.cluster
     nodes = cluster_nodes(cluster.autoscaler)
-    resources = divide_resources(cluster, len(specs), num_missing, nodes)
-    stages.console.print(describe_resources(resources, num_missing, nodes), highlight=False, markup=False)
+    resources = divide_resources(cluster, len(specs), len(missing), nodes)
+    stages.console.print(describe_resources(resources, len(missing), nodes), highlight=False, markup=False)
     begin_run(plan.run, plan.config, plan.corpus, plan.hashes, plan.folds)
-    weights = max(learned_bytes(spec.model) for spec in specs)
-    check_nodes(plan.run, needed_bytes(weights, num_missing, resources.slots))
+    check_nodes(plan.run, needed_bytes([learned_bytes(spec.model) for spec in missing], resources.slots))
 
     def recount(needs: FoldResources, num_left: int) -> int:
         return count_slots(needs, cluster, num_left, cluster_nodes(cluster.autoscaler))

@@ -136,7 +136,7 @@ def train_artifact(
 def _train(plan: Plan, specs: list[FoldSpec], stages: Stages) -> dict[str, FoldResult]:
     found = {spec.name: read_fold(spec.location, spec.identity) for spec in specs}
     kept = {name: result for name, result in found.items() if result is not None and not result.stopped_early}
-    capacity = prepare_cluster(plan, specs, len(specs) - len(kept), stages)
+    capacity = prepare_cluster(plan, specs, kept, stages)
     results, _ = train_missing(plan, specs, kept, capacity, stages)
     unfinished = [spec.name for spec in specs if spec.name not in results or results[spec.name].stopped_early]
     if unfinished:

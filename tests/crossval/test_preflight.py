@@ -36,7 +36,15 @@ def test_what_a_fold_learns_is_never_guessed_too_small(encoder_config, architect
 
 
 def test_a_run_needs_results_their_copies_and_checkpoints_of_the_folds_in_training():
-    assert needed_bytes(weights=10, num_missing=4, slots=2) == 10 * (4 + 4 + 2 * 6)
+    assert needed_bytes([10, 10, 10, 10], slots=2) == 10 * (4 + 4 + 2 * 6)
+    assert needed_bytes([1, 10, 1, 10, 1], slots=3) == 2 * 23 + 6 * (10 + 10 + 1)
+
+
+def test_n_grams_need_no_room_for_an_encoder(encoder_config):
+    config = encoder_config("bert") | {"hidden_size": 768, "intermediate_size": 3072, "vocab_size": 21128}
+    shape = {"embedding": (50, 20), "train_encoder": True, "dropout": 0.1}
+    network, ngrams = (ModelSettings(name, "bert", config, 10, **shape) for name in ("finetune", "tfidf"))
+    assert learned_bytes(ngrams) < 20e6 < learned_bytes(network)
 
 
 def test_a_reachable_storage_with_room_is_no_problem(run):
