@@ -114,6 +114,7 @@ def weigh_by_ensemble(location: str, texts: Sequence[Parts], classes: Sequence[i
     from raytrain.ensemble.artifact import load_ensemble
     from raytrain.ensemble.load import build_predictor
     from raytrain.ensemble.words import read_words
+    from raytrain.text.segmentation import cut_text
     from raytrain.text.words import build_segmenter
 
     ensemble = load_ensemble(location)
@@ -122,7 +123,7 @@ def weigh_by_ensemble(location: str, texts: Sequence[Parts], classes: Sequence[i
     predictor = build_predictor(ensemble, None)
     segmenter = build_segmenter(read_words(ensemble).user_dict)
     predict: Any = predictor.predict_proba  # type: ignore[union-attr]
-    return weigh_words(predict, lambda text: list(segmenter.cut(text)), texts, classes)
+    return weigh_words(predict, lambda text: cut_text(text, segmenter), texts, classes)
 
 
 def ask_ensemble(

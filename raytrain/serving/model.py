@@ -69,6 +69,7 @@ def load_model(location: str, on_card: bool) -> Model:
     from raytrain.ensemble.artifact import load_ensemble
     from raytrain.ensemble.load import build_predictor
     from raytrain.ensemble.words import read_words
+    from raytrain.text.segmentation import cut_text
     from raytrain.text.words import build_segmenter
 
     version = manifest_version(location)
@@ -85,7 +86,7 @@ def load_model(location: str, on_card: bool) -> Model:
     longest = config.encoder.maxlen * max(config.encoder.windows, 1)
     batcher = Batcher(predict, CARD_CHARACTERS if on_card else PROCESSOR_CHARACTERS, longest)
     segmenter = build_segmenter(read_words(ensemble).user_dict)
-    return Model(facts, batcher, predictor, lambda text: list(segmenter.cut(text)))
+    return Model(facts, batcher, predictor, lambda text: cut_text(text, segmenter))
 
 
 def _span_types(labels: Sequence[int | str]) -> tuple[str, ...]:

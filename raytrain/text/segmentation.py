@@ -255,6 +255,17 @@ def cut_texts(texts: Sequence[str], tokenizer: jieba.Tokenizer) -> CutTexts:
     return CutTexts(list(index), numbers, bounds, sizes)
 
 
+def cut_text(text: str, tokenizer: jieba.Tokenizer) -> list[str]:
+    """The words of one text as they stand there, blanks among them; together they are the text.
+
+    >>> from raytrain.text.words import build_segmenter
+    >>> cut_text("明天停水，Really 吗", build_segmenter())
+    ['明天', '停水', '，', 'Really', ' ', '吗']
+    """
+    ends = np.cumsum(cut_texts([text], tokenizer).sizes)[:-1].tolist()
+    return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
 def pair_hash(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Numbers below `PAIR_TABLE` of pairs of code points; two pairs may share one."""
     return (first * np.uint32(5003) + second) % PAIR_TABLE

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jieba import finalseg
 
 from raytrain.text.dictionary import CUT_AS_JIEBA
-from raytrain.text.segmentation import Cutter, cut_texts
+from raytrain.text.segmentation import Cutter, cut_text, cut_texts
 from raytrain.text.words import build_segmenter
 
 RUMORS = Path(__file__).parents[3] / "shared/data/ced_rumors.csv"
@@ -132,6 +132,14 @@ def test_cut_texts_are_their_words_in_lower_case_without_blanks(plain):
         words = [cut_.words[number] for number in numbers if number >= 0]
         assert words == [word.lower() for word in jieba_words(plain[0], text) if not word.isspace()]
     assert cut_.sizes.sum() == sum(len(text) + 1 for text in texts)
+
+
+@given(text=odd_texts)
+def test_one_text_is_cut_as_it_stands(with_uncommon_words, text):
+    """As all of them are, the dictionary's words at which jieba cuts among them."""
+    segmenter, cutter = with_uncommon_words
+    assert cut_text(text, segmenter) == cut(cutter, text)
+    assert "".join(cut_text(text, segmenter)) == text
 
 
 def test_no_texts_have_no_words(plain):
