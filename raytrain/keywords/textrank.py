@@ -1,8 +1,9 @@
 """Keywords of each text by jieba's TextRank, over the words of a segmenter of our own."""
 
 import functools
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from raytrain.errors import InputError
 from raytrain.text.ragged import bounds_of, integers
-from raytrain.text.segmentation import cut_texts
+from raytrain.text.segmentation import cut_text, cut_texts
 from raytrain.text.words import build_segmenter
 
 WINDOW = 2  # words that reach each other, the word itself counted
@@ -86,10 +87,22 @@ def _tag(
     """As `_cut`, by jieba's tagger, whose model of unknown words is another; and which have a tag."""
     tagger = _tagger(segmenter)
     index: dict[str, int] = {}
-    rows = [[(word.word.lower(), word.flag in tags) for word in tagger.cut(text)] for text in texts]
+    rows = [[(word.lower(), tag in tags) for word, tag in _tagged(text, segmenter, tagger)] for text in texts]
     held = integers(index.setdefault(word, len(index)) for row in rows for word, _ in row)
     allowed = np.array([is_wanted for row in rows for _, is_wanted in row], bool)
     return list(index), held, integers(len(row) for row in rows), allowed
+
+
+def _tagged(text: str, segmenter: jieba.Tokenizer, tagger: Any) -> Iterator[tuple[str, str]]:
+    """Words and tags: words at which jieba cuts by the dictionary, all between them by the tagger."""
+    uncommon = getattr(segmenter, "uncommon_words", frozenset())
+    tagger.makesure_userdict_loaded()
+    words = cut_text(text, segmenter) if uncommon else [text]
+    for is_uncommon, run in itertools.groupby(words, lambda word: word in uncommon):
+        if is_uncommon:
+            yield from ((word, tagger.word_tag_tab.get(word, "x")) for word in run)
+        else:
+            yield from ((word.word, word.flag) for word in tagger.cut("".join(run)))
 
 
 @functools.lru_cache(maxsize=2)

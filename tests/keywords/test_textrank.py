@@ -115,6 +115,12 @@ def test_no_more_than_ten_keywords_each_once():
     assert len(ranked.keywords) == len(np.unique(ranked.keywords)) == PER_TEXT
 
 
+def test_words_at_which_jieba_cuts_have_the_dictionarys_tag():
+    ranked = rank_texts(["物理学家玛丽·居里", "物理学家居里"], "玛丽·居里 9999 nr\n", ("n", "nr"))
+    first, second = (set(words) for words in keywords_of(ranked))
+    assert first == {"物理学家", "玛丽·居里"} and "玛丽·居里" not in second
+
+
 @pytest.mark.parametrize(("text", "tags"), [("n", ["n"]), ("n, v ns", ["n", "v", "ns"])])
 def test_tags_are_read(text, tags):
     assert parse_tags(text) == tags
