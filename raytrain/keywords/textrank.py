@@ -95,7 +95,7 @@ def _tag(
 
 def _tagged(text: str, segmenter: jieba.Tokenizer, tagger: Any) -> Iterator[tuple[str, str]]:
     """Words and tags: words at which jieba cuts by the dictionary, all between them by the tagger."""
-    uncommon = getattr(segmenter, "uncommon_words", frozenset())
+    uncommon: frozenset[str] = getattr(segmenter, "uncommon_words", frozenset())
     tagger.makesure_userdict_loaded()
     words = cut_text(text, segmenter) if uncommon else [text]
     for is_uncommon, run in itertools.groupby(words, lambda word: word in uncommon):
