@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--ensemble", metavar="DIR", help="without it a small one on a frozen encoder is trained")
     add("--shape", default="mini", choices=["mini", "tiny", "base"], help="of its encoder (mini)")
     add("--texts", type=int, default=100_000, help="of the cluster's command (100000)")
-    add("--plain-texts", type=int, default=50_000, help="of the plain command, which reads the first file")
+    add("--plain-texts", type=int, default=50_000, help="of the plain command (50000)")
     add("--files", type=int, default=2, help="that the texts lie in (2)")
     add("--length", type=int, default=30, help="characters of a text at most (30)")
     add("--picture", metavar="FILE", help="where memory over time is drawn")

@@ -153,11 +153,12 @@ class Asking:
             while (due := due + self._random.expovariate(rate)) < seconds:
                 await asyncio.sleep(max(0.0, began + due - time.perf_counter()))
                 asked.append(asyncio.create_task(self.ask(session, began + due)))
-            _, unanswered = await asyncio.wait(asked, timeout=PATIENCE_SECONDS)
-            self.failures += len(unanswered)  # of a server that falls behind for ever
-            for task in unanswered:
+            answers = asyncio.gather(*asked, return_exceptions=True)
+            with contextlib.suppress(TimeoutError):  # of a server that falls behind for ever
+                await asyncio.wait_for(asyncio.shield(answers), PATIENCE_SECONDS)
+            for task in asked:
                 task.cancel()
-            await asyncio.gather(*asked, return_exceptions=True)
+            self.failures += sum(isinstance(answer, BaseException) for answer in await answers)
 
     def figures(self, seconds: float) -> dict[str, float]:
         p50, p99 = np.percentile(self.seconds, [50, 99]) if self.seconds else (np.nan, np.nan)

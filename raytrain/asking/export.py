@@ -15,8 +15,8 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     """Parses, exports, and says what was written and how it compares with predict."""
     parser = _parser(named)
     options = parser.parse_args(arguments)
-    for name in ("column", "label", "encoding", "columns"):
-        if getattr(options, name) is not None and options.check is None:
+    for name in ("column", "label", "encoding", "columns", "quoting"):
+        if getattr(options, name) != parser.get_default(name) and options.check is None:
             parser.error(f"--{name}: of --check alone")
     export(options)
 

@@ -21,6 +21,9 @@ from raytrain.storage.directory import Directory
 from raytrain.storage.files import sha256
 
 WORKERS_PER_READER = 8
+# Of a CPU: what a worker leaves to readers, and what one takes. A machine that owns no CPU, as a head with
+# other work, gets neither.
+LEFT_TO_READERS, READER_CPUS = 0.02, 0.01
 BLOCK_BYTES = 8 << 20  # of what Ray Data hands on at once: memory is a few of them for each worker
 
 
@@ -165,16 +168,16 @@ def _stream(asked: Asked, names: list[str], workers: Workers) -> Iterator[dict[s
 
     count = workers.count or _room(workers)
     files = ray.data.from_items([{"file": name} for name in names], override_num_blocks=len(names))
-    # Reading costs little beside predicting: it owns no CPU, so that all of them predict, and is kept to few
-    # files at once, whose blocks are what memory holds.
+    # Reading costs little beside predicting: all CPUs predict. Few files are read at once, for their blocks
+    # are what memory holds.
     readers = TaskPoolStrategy(size=1 + count // WORKERS_PER_READER)
-    cuts = files.map_batches(cut, batch_size=1, batch_format="pyarrow", num_cpus=0, compute=readers)
+    cuts = files.map_batches(cut, batch_size=1, batch_format="pyarrow", num_cpus=READER_CPUS, compute=readers)
     told = cuts.map_batches(
         PiecePredictor,
         batch_size=1,
         batch_format="pyarrow",
         compute=ActorPoolStrategy(size=count),
-        num_cpus=workers.cpus,
+        num_cpus=workers.cpus * (1 - LEFT_TO_READERS),
         num_gpus=workers.gpus or None,
         fn_constructor_args=(asked, max(1, int(workers.cpus)), workers.gpus or None),
     )
@@ -187,11 +190,12 @@ def _stream(asked: Asked, names: list[str], workers: Workers) -> Iterator[dict[s
 
 
 def _room(workers: Workers) -> int:
-    """How many workers the cluster holds now, at least one."""
+    """How many workers the cluster's machines hold now, at least one."""
     import ray
 
-    there = ray.cluster_resources()
-    room = there.get("CPU", 1) // workers.cpus
-    if workers.gpus:
-        room = min(room, there.get("GPU", 0) // workers.gpus)
+    room = 0.0
+    for node in ray.nodes():
+        there = node["Resources"] if node["Alive"] else {}
+        own = there.get("CPU", 0) // workers.cpus
+        room += min(own, there.get("GPU", 0) // workers.gpus) if workers.gpus else own
     return max(1, int(room))

@@ -1,7 +1,7 @@
 """How an export compares with predict: the greatest difference, accuracy, size and speed."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -46,6 +46,12 @@ class CheckTexts:
     pairs: list[str] | None
     labels: np.ndarray | None = None
 
+    def parts(self, size: int) -> Iterator[tuple[list[str], list[str] | None]]:
+        """Texts and their pairs, so many at a time."""
+        for start in range(0, len(self.texts), size):
+            part = slice(start, start + size)
+            yield self.texts[part], None if self.pairs is None else self.pairs[part]
+
 
 @dataclass(frozen=True)
 class Check:
@@ -78,13 +84,21 @@ def check_texts(ensemble: Ensemble, asked: CheckFile | None) -> CheckTexts:
     """
     columns = ensemble.manifest.config.data.text_columns
     if asked is None:
-        texts = [*_OWN_TEXTS]
+        reading = ensemble.manifest.config.encoder
+        longest = _OWN_TEXTS[-1] * (1 + reading.maxlen * reading.windows // len(_OWN_TEXTS[-1]))
+        texts = [*_OWN_TEXTS, longest]
         return CheckTexts(texts, texts[::-1] if len(columns) > 1 else None)
     if asked.text_columns and len(asked.text_columns) != len(columns):
         found = f"found {len(asked.text_columns)}: {', '.join(asked.text_columns)}"
         raise InputError(f"--column: the ensemble was trained on {len(columns)} text column(s); {found}")
-    label = asked.label or str((ensemble.manifest.config.data.model_extra or {}).get("label", "label"))
-    corpus = read_corpus(asked.path, asked.text_columns or columns, label, num_folds=1, reading=asked.reading)
+    trained = ensemble.manifest.config.data.model_extra or {}
+    label = asked.label or str(trained.get("label", "label"))
+    corpus = read_corpus(
+        *(asked.path, asked.text_columns or columns, label),
+        num_folds=1,
+        reading=asked.reading,
+        merge_labels=bool(trained.get("merge_labels", False)),
+    )
     known = {str(name): index for index, name in enumerate(ensemble.labels)}
     unknown = [str(name) for name in corpus.labels if str(name) not in known]
     if unknown:
@@ -102,6 +116,7 @@ def judge(
     predict: Callable[[Sequence[str], Sequence[str] | None], np.ndarray],
     decide: Callable[[np.ndarray], np.ndarray],
     texts: CheckTexts,
+    at_once: int,
     expected: np.ndarray | None = None,
 ) -> tuple[Check, np.ndarray]:
     """Runs one way to predict.
@@ -112,6 +127,7 @@ def judge(
         predict: From texts and their pairs to (texts, classes) probabilities.
         decide: From probabilities to label indices.
         texts: What it is given.
+        at_once: So many at a time: what is laid out of them is in memory.
         expected: What predict says; None for predict itself.
 
     Returns:
@@ -120,7 +136,7 @@ def judge(
     few = None if texts.pairs is None else texts.pairs[:8]
     predict(texts.texts[:8], few)  # a first pass plans, and allocates
     start = time.perf_counter()
-    proba = predict(texts.texts, texts.pairs)
+    proba = np.concatenate([predict(*part) for part in texts.parts(at_once)])
     seconds = time.perf_counter() - start
     accuracy = None if texts.labels is None else float((decide(proba) == texts.labels).mean())
     difference = 0.0 if expected is None else float(np.abs(proba - expected).max())

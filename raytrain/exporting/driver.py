@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from raytrain.devices import hushed_stderr, set_precision
 from raytrain.ensemble.artifact import Ensemble, load_ensemble, read_vocab
+from raytrain.ensemble.files import chunk_rows
 from raytrain.ensemble.load import build_predictor, check_keras
 from raytrain.ensemble.words import read_words
 from raytrain.errors import InputError
@@ -80,7 +82,7 @@ def export(
     whole = load_ensemble(ensemble)
     texts = _check_asked(whole, Path(output), settings)
     own = chosen(whole, settings)
-    notes = _notes(whole, own)
+    notes = _notes(whole, own, settings.has_graph)
     with whole_or_not(output) as folder:
         folder.mkdir()
         if texts is None:
@@ -110,15 +112,22 @@ def _check_asked(ensemble: Ensemble, output: Path, settings: ExportSettings) -> 
 def _unfit_output(output: Path) -> list[str]:
     if output.exists():
         return [f"--output: expected a new folder, found {output}: name another, or delete it"]
-    if not output.absolute().parent.is_dir():
+    parent = output.absolute().parent
+    if not parent.is_dir():
         return [f"--output: the folder of {output} does not exist; make it first"]
+    if not os.access(parent, os.W_OK):
+        return [f"--output: expected a folder that may be written, found {parent}: name another"]
     return []
 
 
-def _notes(whole: Ensemble, own: Ensemble) -> list[str]:
+def _notes(whole: Ensemble, own: Ensemble, has_graph: bool) -> list[str]:
     left = [name for name in whole.manifest.architectures if name not in own.manifest.architectures]
-    told = f"left out: {', '.join(left)}; what is compared with is predict without them"
-    return [told] if left else []
+    if not left:
+        return []
+    compared = (
+        "what is compared with is predict without them" if has_graph else "their weights are not written"
+    )
+    return [f"left out: {', '.join(left)}; {compared}"]
 
 
 def _unlike_predict(checks: Sequence[Check]) -> list[str]:
@@ -213,7 +222,8 @@ def _check(
     def decide(proba: np.ndarray) -> np.ndarray:
         return predictor.decide(proba)
 
-    first, expected = judge("predict", _size_of(ensemble), predictor.predict_proba, decide, texts)
+    at_once = chunk_rows(ensemble)
+    first, expected = judge("predict", _size_of(ensemble), predictor.predict_proba, decide, texts, at_once)
     checks = [first]
     advance(1)
     reader = tokenization.Reader(folder)
@@ -224,7 +234,7 @@ def _check(
         def predict(texts: Sequence[str], pairs: Sequence[str] | None, run: formats.Run = run) -> np.ndarray:
             return reader.predict(texts, run, pairs)
 
-        checks.append(judge(name, formats.size_of(path), predict, decide, texts, expected)[0])
+        checks.append(judge(name, formats.size_of(path), predict, decide, texts, at_once, expected)[0])
         advance(1)
     return checks
 

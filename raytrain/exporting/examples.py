@@ -31,8 +31,8 @@ _RUNS = {
     "onnx": """reader, session = Reader(here), onnxruntime.InferenceSession(here / "{model}")
 proba = reader.predict(texts, lambda inputs: session.run(["proba"], inputs)[0], pairs)
 """,
-    "savedmodel": """reader = Reader(here)
-model = tensorflow.saved_model.load(here / "{model}").signatures["serving_default"]
+    "savedmodel": """reader, loaded = Reader(here), tensorflow.saved_model.load(here / "{model}")
+model = loaded.signatures["serving_default"]
 as_tensors = lambda inputs: {{name: tensorflow.constant(values) for name, values in inputs.items()}}
 proba = reader.predict(texts, lambda inputs: model(**as_tensors(inputs))["proba"].numpy(), pairs)
 """,

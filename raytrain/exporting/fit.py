@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from raytrain.config.defaults import reads_words
 from raytrain.ensemble.artifact import Ensemble
+from raytrain.ensemble.words import read_words
 from raytrain.exporting.settings import FORMATS, ExportSettings, missing_packages
 from raytrain.fusion.rule import FusionRule
 from raytrain.tasks import Architecture, reads_encoder
@@ -28,7 +29,8 @@ def problems_of(ensemble: Ensemble, settings: ExportSettings) -> list[str]:
         problems.append(f"--only: expected {', '.join(known)}, found {', '.join(unknown)}")
         return problems
     taken = [name for name in known if not settings.only or name in settings.only]
-    problems += _unfit_rule(ensemble, taken)
+    if settings.has_graph:  # weights alone are not fused
+        problems += _unfit_rule(ensemble, taken)
     return problems + _unfit_models(ensemble, settings, taken)
 
 
@@ -63,25 +65,26 @@ def _unfit_models(ensemble: Ensemble, settings: ExportSettings, taken: Sequence[
     networks = [name for name in taken if reads_encoder(name)]
     if not networks:
         return ["expected a network among its architectures, found n-grams alone (tfidf), which are no graph"]
-    if not settings.has_graph:
-        return []
     problems, entries = [], ensemble.manifest.architectures
-    if len(networks) < len(taken):
-        flags = " ".join(f"--only {name}" for name in networks)
-        problems.append(f"tfidf counts n-grams, which are no graph: leave it out with {flags}")
     if any(entries[name].model.num_keyword_classes for name in networks):
         problems.append(
             "its heads count keywords of each text (words.keywords), which are no ids; train without them"
         )
-    dictionary = ensemble.manifest.words.user_dict
-    if dictionary and any(map(reads_words, networks)) and finds_uncommon(ensemble.read_text(dictionary)):
+    if not settings.has_graph:
+        return problems
+    if len(networks) < len(taken):
+        flags = " ".join(f"--only {name}" for name in networks)
+        problems.append(f"tfidf counts n-grams, which are no graph: leave it out with {flags}")
+    if any(map(reads_words, networks)) and finds_uncommon(read_words(ensemble).user_dict):
         problems.append(
             "words.user_dict holds words with characters at which jieba cuts, which it does not find alone; "
             "train without these words"
         )
     sizes = {entry.name: entry.bytes for entry in ensemble.manifest.files}
     files = [fold.file for name in networks for fold in entries[name].folds]
-    total = sum(sizes[name] for name in [*files, *filter(None, [ensemble.encoder.weights])])
+    if not all(entries[name].model.train_encoder for name in networks):
+        files.append(str(ensemble.encoder.weights))
+    total = sum(sizes[name] for name in files)
     if settings.format == "onnx" and total > MOST_BYTES:
         problems.append(
             f"--format onnx: expected weights of {MOST_BYTES:,} bytes at most, found {total:,}; take "

@@ -3,13 +3,17 @@
 It needs NumPy, and as export.json says tokenizers or sentencepiece, and jieba where the model reads words.
 """
 
+import contextlib
 import json
+import threading
 import unicodedata
 from pathlib import Path
 
 import numpy as np
 
 PAD, UNKNOWN_WORD, FIRST_WORD = 0, 1, 2  # of ids: padding; of words also the unknown one, and the first
+TEXTS_AT_ONCE = 4096  # that are tokenized: what is laid out of them is in memory
+_JIEBA = threading.Lock()
 
 
 class Reader:
@@ -43,8 +47,10 @@ class Reader:
             most_tokens: Of a batch, with padding; one text may have more.
         """
         proba = np.zeros((len(texts), len(self.labels)))
-        for places, inputs in self.batches(texts, pairs, most_tokens):
-            proba[places] = run(inputs)
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            part = slice(start, start + TEXTS_AT_ONCE)
+            for places, inputs in self.batches(texts[part], pairs and pairs[part], most_tokens):
+                proba[start + np.array(places)] = run(inputs)
         return proba
 
     def decide(self, proba):
@@ -232,12 +238,18 @@ class Words:
         import jieba
 
         jieba.setLogLevel(30)
+        self._jieba = jieba
         words = json.loads((folder / told["file"]).read_text(encoding="utf-8"))
         self._numbers = {word: number for number, word in enumerate(words["vocabulary"], start=FIRST_WORD)}
         self._next = FIRST_WORD + len(words["vocabulary"])
         self._cutter = jieba.Tokenizer()
-        for word, frequency, tag in words["dictionary"]:
-            self._cutter.add_word(word, frequency, tag)
+        # Not from the cache that jieba keeps in the shared temporary folder: anyone could have written it.
+        self._cutter.FREQ, self._cutter.total = self._cutter.gen_pfdict(self._cutter.get_dict_file())
+        self._cutter.initialized = True
+        with self._apart(set()):
+            for word, frequency, tag in words["dictionary"]:
+                self._cutter.add_word(word, frequency, tag)
+        self._never = {word for word, frequency, _ in words["dictionary"] if frequency == 0}
         self._characters = {}
         if told["characters"]:
             with np.load(folder / told["characters"], allow_pickle=False) as arrays:
@@ -249,9 +261,21 @@ class Words:
     def cut(self, text):
         """The word that covers each character, in lower case; None for a blank."""
         covering = []
-        for word in self._cutter.cut(text):
-            covering += [None if word.isspace() else word.lower()] * len(word)
+        with self._apart(self._never):
+            for word in self._cutter.cut(text):
+                covering += [None if word.isspace() else word.lower()] * len(word)
         return covering
+
+    @contextlib.contextmanager
+    def _apart(self, words):
+        """Has jieba, which knows such words for the whole process, cut these alone apart in the block."""
+        finalseg = self._jieba.finalseg
+        with _JIEBA:
+            before, finalseg.Force_Split_Words = finalseg.Force_Split_Words, words
+            try:
+                yield
+            finally:
+                finalseg.Force_Split_Words = before
 
     def number(self, words):
         """Numbers of words; and the vectors of those that the model has none for: of their characters."""

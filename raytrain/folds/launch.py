@@ -23,6 +23,7 @@ from raytrain.folds.tracking import Tracker
 from raytrain.tasks import SHOWN_METRIC, reads_encoder
 
 _POLL_SECONDS = 0.5
+_PATIENCE_SECONDS = 5.0  # with a launcher that is to hand its events over
 _REPLAN_SECONDS = 10.0
 LAUNCHED_TOGETHER = 32  # folds of one launcher: their controllers share a process
 
@@ -129,7 +130,9 @@ class _Launch:
 
     def run(self, waiting: deque[FoldSpec]) -> dict[str, FoldOutcome]:
         try:
-            return self._run(waiting)
+            outcomes = self._run(waiting)
+            self._take_events(0, END_SECONDS)
+            return outcomes
         finally:
             self._end_launchers()
 
@@ -144,7 +147,7 @@ class _Launch:
             if not self._running:
                 break
             done, _ = ray.wait(list(self._running), timeout=_POLL_SECONDS)
-            self._take_events(left)
+            self._take_events(left, _PATIENCE_SECONDS)
             self._table.tell()
             for reference in done:
                 name, outcome = self._end(reference)
@@ -202,13 +205,13 @@ class _Launch:
             self._capacity.pack(self._capacity.resources, len(self._running) + 1)
         return name, outcome
 
-    def _take_events(self, num_left: int) -> None:
+    def _take_events(self, num_left: int, patience: float) -> None:
         for launcher in self._launchers:
-            reference = self._asked.pop(launcher, None) or launcher.drain.remote()
-            if not ray.wait([reference], timeout=5)[0]:  # on a busy machine: what it hands over is not lost
-                self._asked[launcher] = reference
-                continue
             with contextlib.suppress(ray.exceptions.RayError):  # progress is worth no run's failure
+                reference = self._asked.pop(launcher, None) or launcher.drain.remote()
+                if not ray.wait([reference], timeout=patience)[0]:  # what it hands over is not lost
+                    self._asked[launcher] = reference
+                    continue
                 for name, event in ray.get(reference):
                     self._take(name, event, num_left)
 

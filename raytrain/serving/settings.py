@@ -61,21 +61,41 @@ def read_deployed(args: Mapping[str, Any]) -> ServeSettings:
     Raises:
         ConfigError: What is wrong with them, all at once.
     """
+    problems, told = [], None
     try:
         told = Deployed.model_validate(dict(args))
+        problems = _unfit(told)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}, found {_shown(one['input'])}"
-            for one in error.errors()
-        ]
-        raise ConfigError("the service's args are not as expected", problems) from error
+        problems = [_problem(one) for one in error.errors()]
+    if told is None or problems:
+        raise ConfigError("the service's args are not as expected", problems)  # without what pydantic quotes
     limits = Limits(told.max_texts, told.max_chars, told.max_queued)
     digest = bytes.fromhex(told.token_sha256)
     return ServeSettings(told.ensembles, told.replicas, told.cpus, told.gpus, limits, digest)
 
 
-def _shown(value: Any) -> str:
-    return printable(repr(value), 80)
+def _unfit(told: Deployed) -> list[str]:
+    """What of args that are well alone does not fit a cluster."""
+    expected = "expected an absolute path, or a URI, that all nodes reach"
+    problems = [
+        f"ensembles.{name}: {expected}, found {printable(place, 80)}"
+        for name, place in told.ensembles.items()
+        if "://" not in place and not place.startswith("/")
+    ]
+    if told.gpus > 1 and told.gpus != int(told.gpus):
+        problems.append(f"gpus: expected a share of one GPU, or whole ones, found {told.gpus:g}")
+    return problems
+
+
+def _problem(error: Any) -> str:
+    """A line of one of pydantic's errors; of a token, which a log would keep, nothing is quoted."""
+    name = ".".join(str(part) for part in error["loc"])
+    if "token" in name.lower():
+        expected = "expected token_sha256, the token's SHA-256: printf %s TOKEN | sha256sum"
+        return f"{name}: {expected}; found {'none' if error['type'] == 'missing' else 'something else'}"
+    if error["type"] == "missing":
+        return f"{name}: expected it, found none"
+    return f"{name}: {error['msg']}, found {printable(repr(error['input']), 80)}"
 
 
 def name_ensembles(asked: Sequence[str]) -> dict[str, str]:

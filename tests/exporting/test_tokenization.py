@@ -3,6 +3,7 @@ import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow 
 import json
 from importlib.resources import files
 
+import jieba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -142,6 +143,23 @@ def test_words_are_the_encoders_and_new_ones_have_their_characters_vectors(new_r
             np.testing.assert_allclose(own[found], table[ids], atol=1e-6)
 
     check()
+
+
+def test_words_that_one_reader_cuts_apart_are_another_ones(new_reader):
+    """jieba keeps them for the whole process; nor does it leave its cache where others could write it."""
+    texts, forced = ["我们早餐好吃吗"], set(jieba.finalseg.Force_Split_Words)
+    readers = [
+        new_reader(Vocab(MINI), 12, words=ArtifactWords(WORDS, dictionary, {}))
+        for dictionary in ("早餐 0\n好吃 0\n吃 9\n", None)
+    ]
+    for _ in range(2):
+        for reader, dictionary in zip(readers, ("早餐 0\n好吃 0\n吃 9\n", None), strict=True):
+            encoded = encode_texts(texts, None, Vocab(MINI), 12, True, dictionary)
+            features = build_features(encoded, WORDS)
+            [(_, inputs)] = reader.batches(texts)
+            [expected] = features["word_ids"].to_pylist()
+            assert inputs["word_ids"][0].tolist() == expected
+    assert jieba.finalseg.Force_Split_Words == forced
 
 
 def test_batches_hold_texts_of_like_length_and_so_many_tokens(new_reader):

@@ -14,7 +14,7 @@ from tiny_run import silent_console
 from raytrain.errors import FoldError
 from raytrain.folds import launch
 from raytrain.folds.attempts import FoldOutcome
-from raytrain.folds.events import MemoryTaken, Started
+from raytrain.folds.events import EpochEnded, MemoryTaken, Started
 from raytrain.folds.launch import Capacity, run_folds
 from raytrain.folds.resources import FoldResources
 from raytrain.folds.result import FoldResult
@@ -44,11 +44,18 @@ class StubLauncher(launch.FoldLauncher):
         super().__init__(one_machine, folds_per_worker)
         self._lock, self._running, self.seen = threading.Lock(), 0, []
 
+    def drain(self):
+        if any(name.startswith("slow") for name, *_ in self.seen):
+            time.sleep(0.3)
+        return super().drain()
+
     def run_fold(self, spec, resources, max_failures):
         with self._lock:
             self._running += 1
             self.seen.append((spec.name, self._running, resources.gpus))
         self.push(spec.name, Started("here"), 0.0)
+        if spec.name.startswith("slow"):
+            self.push(spec.name, EpochEnded({"epoch": 1, "loss": 0.5}), 0.0)
         if spec.name.startswith("probing"):
             self.push(spec.name, MemoryTaken(3 << 30, 16 << 30), 1.0)
         while spec.deadline is not None and time.time() < spec.deadline:
@@ -69,6 +76,16 @@ class Quiet:
         pass
 
 
+class Noted:
+    """Remembers what is tracked."""
+
+    def __init__(self):
+        self.told = []
+
+    def log(self, name, epoch, metrics):
+        self.told.append((name, epoch))
+
+
 @pytest.fixture
 def stubs(local_ray, monkeypatch):
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -81,9 +98,10 @@ def stubs(local_ray, monkeypatch):
 def run(names, slots=2, kept=(), **options):
     probe = options.pop("probe", False)
     resources = FoldResources(1, 1.0 if probe else 0.0, 1, slots, probe)
-    capacity = Capacity(resources, options.pop("recount", lambda needs, left: slots), **options)
     earlier = {name: FoldResult(name, {}, {}) for name in kept}
-    return run_folds([Stub(name) for name in names], earlier, capacity, 0, silent_console(), Quiet())
+    tracker = options.pop("tracker", Quiet())
+    capacity = Capacity(resources, options.pop("recount", lambda needs, left: slots), **options)
+    return run_folds([Stub(name) for name in names], earlier, capacity, 0, silent_console(), tracker)
 
 
 def test_results_come_in_the_order_of_the_folds(stubs):
@@ -124,6 +142,13 @@ def test_the_first_fold_probes_its_card_alone_and_the_others_share(stubs):
     shares = [results[name].record["seen"][2] for name in results]
     assert shares == [1.0, 0.3333, 0.3333, 0.3333]
     assert asked[0] == (0.3333, 4)
+
+
+def test_what_a_launcher_tells_late_is_not_lost(stubs, monkeypatch):
+    monkeypatch.setattr(launch, "_PATIENCE_SECONDS", 0.2)
+    noted, names = Noted(), ["slow-0", "slow-1", "slow-2"]
+    assert list(run(names, slots=1, tracker=noted)) == names
+    assert noted.told == [(name, 1) for name in names]
 
 
 def test_a_probe_that_tells_nothing_leaves_whole_cards(stubs):

@@ -53,5 +53,20 @@ def test_what_is_wrong_with_args_of_a_file_is_told_at_once():
 
 
 def test_a_file_without_a_token_is_refused():
-    with pytest.raises(ConfigError, match="token_sha256"):
+    with pytest.raises(ConfigError, match=r"token_sha256: expected .* found none"):
         read_deployed({"ensembles": {"mine": "/e"}})
+
+
+@pytest.mark.parametrize("key", ["token", "token_sha256"])
+def test_a_token_itself_is_refused_and_not_told(key):
+    with pytest.raises(ConfigError, match="sha256sum") as raised:
+        read_deployed({"ensembles": {"mine": "/e"}, key: "0123456789abcdef" * 3})
+    assert "89abcdef" not in str(raised.value)
+    assert raised.value.__cause__ is None and raised.value.__context__ is None
+
+
+def test_what_does_not_fit_a_cluster_is_told():
+    args = {"ensembles": {"mine": "runs/mine/ensemble"}, "token_sha256": "ab" * 32, "gpus": 1.5}
+    with pytest.raises(ConfigError, match=r"ensembles\.mine: expected an absolute path") as raised:
+        read_deployed(args)
+    assert len(raised.value.problems) == 2
