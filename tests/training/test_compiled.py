@@ -134,12 +134,11 @@ def test_updates_lower_the_loss(fold, kind, precision):
     assert losses[1] < 0.95 * losses[0], losses
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_all_layers_share_one_compilation(fold, kind):
+def test_all_layers_share_one_compilation(fold):
     """Forward and back, and the last layer, of which only the first position is read, its own."""
     names = []
     for num_layers in (2, 5):
-        function = fold(True, kind, num_layers=num_layers)._update._whole.get_concrete_function()
+        function = fold(True, num_layers=num_layers)._update._whole.get_concrete_function()
         library = function.graph.as_graph_def().library.function
         called = {node.attr["f"].func.name for node in function.graph.as_graph_def().node}
         names.append([f.signature.name for f in library if f.signature.name in called])
@@ -165,10 +164,9 @@ def test_operations_of_an_update_stay_few():
 # ── pieces, workers, few shapes ────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_a_batch_in_pieces_gives_the_update_of_the_whole(fold, compiled):
+def test_a_batch_in_pieces_gives_the_update_of_the_whole(fold):
     whole = update(fold(False, dropout=0.0))
-    pieces = fold(compiled, dropout=0.0, accumulation=3)
+    pieces = fold(True, dropout=0.0, accumulation=3)
     assert_alike(update(pieces), whole)
     assert not any(value.numpy().any() for value in pieces._update._sums.values())
 
@@ -228,9 +226,8 @@ def test_a_compiled_fold_learns_what_the_plain_one_learns(fold):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("accumulation", [2])
-def test_a_fold_resumed_within_an_epoch_equals_a_calm_one(fold, tmp_path, accumulation):
-    options = {"batch_size": 6, "epochs": 1, "accumulation": accumulation}
+def test_a_fold_resumed_within_an_epoch_equals_a_calm_one(fold, tmp_path):
+    options = {"batch_size": 6, "epochs": 1, "accumulation": 2}
     calm, broken, resumed = (fold(True, **options) for _ in range(3))
     calm.run_epoch()
     asked = iter(range(9))
@@ -260,11 +257,10 @@ def broken_xla(monkeypatch):
     monkeypatch.setattr(transformer, "_compiled", compiled)
 
 
-@pytest.mark.parametrize("accumulation", [1, 2])
-def test_where_xla_cannot_compile_auto_trains_without(fold, broken_xla, monkeypatch, accumulation):
-    plain = fold(False, accumulation=accumulation)
+def test_where_xla_cannot_compile_auto_trains_without(fold, broken_xla, monkeypatch):
+    plain = fold(False, accumulation=2)
     monkeypatch.setattr(step_module, "compiles", lambda wanted: True)  # as where there is a card
-    training = fold("auto", accumulation=accumulation)
+    training = fold("auto", accumulation=2)
     assert training.refusal is None and training._update.compiles
     assert_alike(update(training), update(plain))
     assert not training._update.compiles
