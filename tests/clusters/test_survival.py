@@ -96,6 +96,8 @@ def cluster(simulated):
 @pytest.fixture(scope="module")
 def calm(simulated, tmp_path_factory):
     """The undisturbed run: its ids and probabilities."""
+    for _ in range(2):
+        simulated.add_node(num_cpus=1)
     directory = tmp_path_factory.mktemp("calm")
     with trained_here():
         run(tiny_config(directory, **LONG))
