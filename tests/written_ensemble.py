@@ -14,7 +14,7 @@ from raytrain.text.vocab import Vocab, vocab_file
 
 
 class WrittenEnsemble:
-    """An ensemble of random weights."""
+    """An ensemble of random weights; `models` has those of each architecture that these went into."""
 
     def __init__(self, directory, kind, config, tokens, labels, words=(), reading=None, user_dict=None):
         self.directory, self.config, self.kind, self.words = Directory(directory), config, kind, words
@@ -75,9 +75,12 @@ class WrittenEnsemble:
                 variable.assign_add(rng.normal(0, noise, variable.shape))
             if not train_encoder:
                 frozen = frozen or self.freeze(read_variables(encoder))
+                for key, variable in encoder.items():
+                    variable.assign(frozen[key])
             weights = read_variables(head | encoder if train_encoder else head)
             file = self.add(f"{name}/r{repeat}-fold-0{fold}.safetensors", save(weights))
             entry["folds"].append({"file": file, "fold": int(fold), "repeat": int(repeat)})
+            self.models.setdefault(name, []).append(model)
 
     def freeze(self, weights):
         """Makes these the encoder of all architectures that freeze it. Returns them."""

@@ -18,6 +18,8 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     """Parses, serves until SIGTERM or Ctrl-C, and answers what is in flight by then."""
     parser = _parser(named)
     options = parser.parse_args(arguments)
+    from raytrain.serving.settings import unfit_gpus
+
     check_least(parser, options, replicas=1, max_queued=1, max_texts=1, max_chars=1)
     if not 1 <= options.port <= 65535:
         parser.error(f"--port: expected 1 to 65535, found {options.port}")
@@ -25,8 +27,8 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
         parser.error("--cpus: expected a number above 0")
     if not (math.isfinite(options.gpus) and options.gpus >= 0):
         parser.error("--gpus: expected 0 or more")
-    if options.gpus > 1 and options.gpus != int(options.gpus):
-        parser.error("--gpus: expected a share of one GPU, or whole ones")
+    if problem := unfit_gpus(options.gpus):
+        parser.error(f"--gpus: {problem}")
     serve(options)
 
 

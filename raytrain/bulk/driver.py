@@ -12,13 +12,12 @@ from raytrain.bulk.pieces import PIECE_ROWS, Asked, cut_file
 from raytrain.bulk.record import Record
 from raytrain.bulk.worker import PiecePredictor
 from raytrain.cluster import connect, own_error
-from raytrain.ensemble.artifact import load_ensemble
+from raytrain.ensemble.artifact import load_ensemble, manifest_digest
 from raytrain.ensemble.files import suffixes_of
 from raytrain.errors import InputError
 from raytrain.files.reading import AS_FOUND, Reading
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
-from raytrain.storage.files import sha256
 
 WORKERS_PER_READER = 8
 # Of a CPU: what a worker leaves to readers, and what one takes. A machine that owns no CPU, as a head with
@@ -142,7 +141,7 @@ def predict_all(asked: Asked, names: list[str], workers: Workers, stages: Stages
 def _identity(asked: Asked) -> dict[str, Any]:
     """What the predictions depend on."""
     return {
-        "ensemble": sha256(Directory(asked.ensemble).read_bytes("manifest.json")),
+        "ensemble": manifest_digest(Directory(asked.ensemble)),
         "columns": None if asked.columns is None else list(asked.columns),
         "id": asked.id_column,
         "format": asked.suffix,

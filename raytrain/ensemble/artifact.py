@@ -110,6 +110,15 @@ def load_ensemble(location: str) -> Ensemble:
     return Ensemble(directory, parsed)
 
 
+def manifest_digest(directory: Directory) -> str:
+    """The sha256 by which an artifact is known; its manifest has that of all else in it.
+
+    Raises:
+        StorageError: There is no manifest; of a local directory OSError.
+    """
+    return sha256(directory.read_bytes("manifest.json"))
+
+
 def read_vocab(ensemble: Ensemble) -> Vocab:
     """The encoder's vocabulary. Raises ArtifactError where it is not UTF-8."""
     name, folding = ensemble.encoder.vocab, ensemble.encoder.folding.folding

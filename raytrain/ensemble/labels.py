@@ -10,6 +10,11 @@ from raytrain.fusion.rule import FusionRule, member_name
 Voices = dict[str, np.ndarray]  # who says it to (num_texts, num_classes) probabilities
 
 
+def voice_of(rule: FusionRule | None, architecture: str, repeat: int) -> str:
+    """Whose mean a fold counts in: its architecture's, or of a rule its member's."""
+    return architecture if rule is None else member_name(architecture, repeat)
+
+
 class LabelPredictor:
     """An ensemble that gives every text a label. How probable each is, a subclass says.
 
@@ -43,10 +48,6 @@ class LabelPredictor:
     def decide(self, proba: np.ndarray) -> np.ndarray:
         """(num_rows,) label indices of what `predict_proba` returned: the most probable, or the rule's."""
         return decide(proba) if self.rule is None else self.rule.decide(proba)
-
-    def _voice(self, architecture: str, repeat: int) -> str:
-        """Whose mean a fold counts in: its architecture's, or of a rule its member's."""
-        return architecture if self.rule is None else member_name(architecture, repeat)
 
     def voices(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Voices:
         """What is averaged or fused: means over folds, of one text or more."""

@@ -9,7 +9,7 @@ from sklearn.preprocessing import normalize
 from raytrain.corpus.tags import type_names
 from raytrain.ensemble.artifact import Ensemble
 from raytrain.ensemble.fold_models import FoldModels, Inputs
-from raytrain.ensemble.labels import LabelPredictor, Voices
+from raytrain.ensemble.labels import LabelPredictor, Voices, voice_of
 from raytrain.ensemble.ngrams import NgramPredictor
 from raytrain.ensemble.outputs import spans_of
 from raytrain.errors import ArtifactError
@@ -84,7 +84,7 @@ class Predictor(LabelPredictor, FoldModels):
         voices, size = Voices(), (len(texts), len(self.labels))
         for architecture in self._models:
             folds = self._ensemble.manifest.architectures[architecture].folds
-            names = [self._voice(architecture, fold.repeat) for fold in folds]
+            names = [voice_of(self.rule, architecture, fold.repeat) for fold in folds]
             for name, (model, features, _) in zip(names, self._folds(architecture, inputs), strict=True):
                 said = proba_from_logits(predict_logits(model, features, rows, **self._passes))
                 voices.setdefault(name, np.zeros(size))

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from raytrain.ensemble.artifact import Ensemble
-from raytrain.ensemble.labels import LabelPredictor, Voices
+from raytrain.ensemble.labels import LabelPredictor, Voices, voice_of
 from raytrain.ngrams.tfidf import NgramClassifier, join_texts, ngram_counter, read_classifier
 
 
@@ -33,7 +33,7 @@ class NgramPredictor(LabelPredictor):
             classifier = read_classifier(arrays, len(self.labels), fold.file)
             own = np.array([known.setdefault(ngram, len(known)) for ngram in classifier.ngrams], np.int64)
             # What they are is known once for all folds: a fold need only know where its own stand.
-            voice = self._voice("tfidf", fold.repeat)
+            voice = voice_of(self.rule, "tfidf", fold.repeat)
             self._folds.append((voice, replace(classifier, ngrams=()), own))
         self._counter = ngram_counter(list(known))
         self._num_ngrams = len(known)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 import raytrain
-from raytrain.ensemble.artifact import Ensemble
+from raytrain.ensemble.artifact import Ensemble, manifest_digest
 from raytrain.ensemble.words import ArtifactWords
 from raytrain.exporting.settings import ExportSettings
-from raytrain.storage.files import hash_file, json_bytes, sha256
+from raytrain.storage.files import hash_files, json_bytes
 from raytrain.text.dictionary import parse_user_dict
 from raytrain.text.encode import tokenizer_of
 from raytrain.text.vocab import SPECIAL_TOKENS, Vocab, vocab_file
@@ -108,14 +108,11 @@ def describe(ensemble: Ensemble, settings: ExportSettings, told: Mapping[str, An
         # What decides: the label of the least expected cost; null is the most probable one.
         "costs": None if rule is None or rule.costs is None else rule.costs.tolist(),
         "precision": "float32",
-        "source": {"manifest_sha256": sha256(ensemble.directory.read_bytes("manifest.json"))},
+        "source": {"manifest_sha256": manifest_digest(ensemble.directory)},
     }
 
 
 def list_files(folder: Path) -> dict[str, dict[str, Any]]:
     """The size and sha256 of each file below a folder, by its name there."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": hash_file(path)}
-        for path in paths
-    }
+    found = hash_files(folder).items()
+    return {name: {"bytes": (folder / name).stat().st_size, "sha256": digest} for name, digest in found}

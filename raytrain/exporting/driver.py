@@ -1,7 +1,6 @@
 """From an ensemble to a folder that others use: all that is wrong first, then all of it or nothing."""
 
 import contextlib
-import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from raytrain.devices import hushed_stderr, set_precision
 from raytrain.ensemble.artifact import Ensemble, load_ensemble, read_vocab
@@ -31,8 +29,9 @@ from raytrain.exporting.examples import example_of
 from raytrain.exporting.fit import chosen, problems_of
 from raytrain.exporting.keras_weights import write_weights
 from raytrain.exporting.settings import NUMERICS, ExportSettings
+from raytrain.messages import logging_console
 from raytrain.stages import Stages
-from raytrain.storage.files import json_bytes, whole_or_not
+from raytrain.storage.files import files_below, json_bytes, whole_or_not
 
 MODELS = {"onnx": formats.ONNX, "savedmodel": formats.SAVED_MODEL}
 TOKENIZATION = "tokenization.py"
@@ -67,7 +66,7 @@ def export(
         ensemble: Its directory, or its URI.
         output: A new folder; it appears once it is whole.
         settings: In which format, and how it is checked.
-        stages: Where progress is told; None tells none.
+        stages: Where progress is told; None logs it to `raytrain`.
 
     Raises:
         InputError: With all that keeps the ensemble from being exported so.
@@ -78,7 +77,7 @@ def export(
         >>> asked = raytrain.ExportSettings("onnx", int8=True)
         >>> raytrain.export("runs/mine/ensemble", "exported", asked)  # doctest: +SKIP
     """
-    stages = stages or Stages(Console(file=io.StringIO()))
+    stages = stages or Stages(logging_console())
     whole = load_ensemble(ensemble)
     texts = _check_asked(whole, Path(output), settings)
     own = chosen(whole, settings)
@@ -91,7 +90,7 @@ def export(
         else:
             checks = _write_model(own, settings, folder, texts, stages)
             notes += _unlike_predict(checks)
-        files = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+        files = [path.relative_to(folder).as_posix() for path in files_below(folder)]
     return Exported(str(output), files, checks, notes)
 
 
@@ -219,10 +218,7 @@ def _check(
     with hushed_stderr():
         predictor: Any = build_predictor(ensemble, None)
 
-    def decide(proba: np.ndarray) -> np.ndarray:
-        return predictor.decide(proba)
-
-    at_once = chunk_rows(ensemble)
+    at_once, decide = chunk_rows(ensemble), predictor.decide
     first, expected = judge("predict", _size_of(ensemble), predictor.predict_proba, decide, texts, at_once)
     checks = [first]
     advance(1)

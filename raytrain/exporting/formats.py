@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raytrain.errors import RaytrainError
+from raytrain.storage.files import files_below
 
 if TYPE_CHECKING:
     from raytrain.exporting.graph import EnsembleGraph
@@ -115,4 +116,4 @@ def size_of(path: Path) -> int:
     """Bytes of a file, or of all below a directory."""
     if path.is_file():
         return path.stat().st_size
-    return sum(part.stat().st_size for part in path.rglob("*") if part.is_file())
+    return sum(part.stat().st_size for part in files_below(path))

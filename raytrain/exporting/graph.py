@@ -13,8 +13,8 @@ import tensorflow as tf
 from raytrain.config.defaults import reads_words
 from raytrain.ensemble.artifact import Ensemble
 from raytrain.ensemble.fold_models import FoldModels
+from raytrain.ensemble.labels import voice_of
 from raytrain.exporting.fused import fuse, pool, proba_of
-from raytrain.fusion.rule import member_name
 from raytrain.network.formulas import plain_spelling
 from raytrain.network.heads import WORD_EMBEDDING
 from raytrain.network.weights import assign_variables, find_part, learned_variables
@@ -144,7 +144,7 @@ class EnsembleGraph(FoldModels):
             model = self._models[architecture] if number == 0 else self._build(architecture, self._config)
             weights = self._with_rows(architecture, entry.file, None)
             assign_variables(learned_variables(model), weights, entry.file)
-            voice = architecture if self._rule is None else member_name(architecture, entry.repeat)
+            voice = voice_of(self._rule, architecture, entry.repeat)
             embedding = tf.Variable(weights[WORD_EMBEDDING]) if reads_words(architecture) else None
             head = _head_of_vectors(find_part(model, "head"), embedding is not None)
             encoder = None if self._is_frozen(architecture) else find_part(model, "encoder")

@@ -12,7 +12,7 @@ import numpy as np
 
 from raytrain.errors import InputError
 from raytrain.text.ragged import bounds_of, integers
-from raytrain.text.segmentation import cut_text, cut_texts
+from raytrain.text.segmentation import cut_text, cut_texts, cutter_of
 from raytrain.text.words import build_segmenter
 
 WINDOW = 2  # words that reach each other, the word itself counted
@@ -95,7 +95,7 @@ def _tag(
 
 def _tagged(text: str, segmenter: jieba.Tokenizer, tagger: Any) -> Iterator[tuple[str, str]]:
     """Words and tags: words at which jieba cuts by the dictionary, all between them by the tagger."""
-    uncommon: frozenset[str] = getattr(segmenter, "uncommon_words", frozenset())
+    uncommon = cutter_of(segmenter).uncommon
     tagger.makesure_userdict_loaded()
     words = cut_text(text, segmenter) if uncommon else [text]
     for is_uncommon, run in itertools.groupby(words, lambda word: word in uncommon):

@@ -19,7 +19,6 @@ from raytrain.pretrained.hub import fetch_hub, is_here, read_hub_address
 from raytrain.pretrained.kept import (
     checkpoints_directory,
     find_kept,
-    hash_files,
     lock_kept,
     read_record,
     record_path,
@@ -28,7 +27,7 @@ from raytrain.pretrained.kept import (
     write_record,
 )
 from raytrain.pretrained.zoo import MINI, ZOO, ZooEntry, nearest_name
-from raytrain.storage.files import hash_file
+from raytrain.storage.files import hash_file, hash_files
 
 
 def locate_checkpoint(location: str, console: Console, mirror: str | None = None, key: str = KEY) -> Path:

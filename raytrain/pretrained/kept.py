@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from raytrain.errors import CheckpointError
 from raytrain.home import home_directory
 from raytrain.storage.directory import Directory
-from raytrain.storage.files import hash_file, json_bytes
+from raytrain.storage.files import hash_files, json_bytes
 
 
 def checkpoints_directory() -> Path:
@@ -59,12 +59,6 @@ def shown_progress(name: str, console: Console) -> Iterator[Any]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(f"fetching {name}", total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-def hash_files(directory: Path) -> dict[str, str]:
-    """The sha256 of every file in a directory, links followed, by its name there."""
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
-    return {path.relative_to(directory).as_posix(): hash_file(path) for path in files}
 
 
 def find_changes(directory: Path, expected: dict[str, str]) -> dict[str, str]:

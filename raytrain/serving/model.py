@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from raytrain.ensemble.artifact import load_ensemble, manifest_digest
 from raytrain.errors import InputError, RaytrainError
 from raytrain.serving.answers import Answer, Facts, Row
 from raytrain.serving.batching import Batcher, Predict
 from raytrain.storage.directory import Directory
-from raytrain.storage.files import sha256
 
 # Of a pass: as many as keep it short on a processor, and a card busy.
 PROCESSOR_CHARACTERS, CARD_CHARACTERS = 4096, 32768
@@ -54,7 +54,7 @@ class Model:
 
 def manifest_version(location: str) -> str:
     """By what versions of an artifact are told apart. Raises StorageError or OSError where there is none."""
-    return sha256(Directory(location).read_bytes("manifest.json"))[:VERSION_DIGITS]
+    return manifest_digest(Directory(location))[:VERSION_DIGITS]
 
 
 def load_model(location: str, on_card: bool) -> Model:
@@ -66,7 +66,6 @@ def load_model(location: str, on_card: bool) -> Model:
         InputError: There is no artifact, or it is damaged.
     """
     from raytrain.devices import hushed_stderr
-    from raytrain.ensemble.artifact import load_ensemble
     from raytrain.ensemble.load import build_predictor
     from raytrain.ensemble.words import read_words
     from raytrain.text.segmentation import cut_text

@@ -41,7 +41,7 @@ class Deployed(BaseModel):
     The file and Ray's dashboard show it, so it has of the token what recognises it alone, and never none.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     ensembles: dict[str, str] = Field(min_length=1)
     token_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     replicas: int = Field(1, ge=1)
@@ -82,9 +82,16 @@ def _unfit(told: Deployed) -> list[str]:
         for name, place in told.ensembles.items()
         if "://" not in place and not place.startswith("/")
     ]
-    if told.gpus > 1 and told.gpus != int(told.gpus):
-        problems.append(f"gpus: expected a share of one GPU, or whole ones, found {told.gpus:g}")
+    if problem := unfit_gpus(told.gpus):
+        problems.append(f"gpus: {problem}")
     return problems
+
+
+def unfit_gpus(gpus: float) -> str | None:
+    """What is wrong with so many GPUs, 0 or more, of one replica; None where nothing is."""
+    if gpus > 1 and gpus != int(gpus):
+        return f"expected a share of one GPU, or whole ones, found {gpus:g}"
+    return None
 
 
 def _problem(error: Any) -> str:

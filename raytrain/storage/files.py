@@ -28,6 +28,16 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def files_below(directory: Path) -> list[Path]:
+    """Every file below a directory, links followed, by name."""
+    return sorted(path for path in directory.rglob("*") if path.is_file())
+
+
+def hash_files(directory: Path) -> dict[str, str]:
+    """The sha256 of every file below a directory, by its name there."""
+    return {path.relative_to(directory).as_posix(): hash_file(path) for path in files_below(directory)}
+
+
 def is_inside(name: str) -> bool:
     """Whether a relative name of others stays below the directory that it is relative to."""
     path = PurePosixPath(name)

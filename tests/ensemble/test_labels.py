@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from raytrain.ensemble.labels import LabelPredictor
+from raytrain.ensemble.labels import LabelPredictor, voice_of
 from raytrain.fusion.rule import FusionRule
 
 FOLDS = [("textcnn", 0, [0.9, 0.1]), ("tfidf", 0, [0.3, 0.7]), ("tfidf", 1, [0.5, 0.5])]
@@ -18,7 +18,7 @@ class Spoken(LabelPredictor):
     def voices(self, texts, pairs):
         said = {}
         for architecture, repeat, proba in FOLDS:
-            said.setdefault(self._voice(architecture, repeat), []).append([proba] * len(texts))
+            said.setdefault(voice_of(self.rule, architecture, repeat), []).append([proba] * len(texts))
         return {name: np.mean(folds, axis=0) for name, folds in said.items()}
 
 

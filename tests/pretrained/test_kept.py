@@ -10,7 +10,6 @@ from raytrain.pretrained.kept import (
     find_changes,
     find_kept,
     find_origin,
-    hash_files,
     hash_record,
     lock_kept,
     read_record,
@@ -18,6 +17,7 @@ from raytrain.pretrained.kept import (
     verified,
     write_record,
 )
+from raytrain.storage.files import hash_files
 
 
 @pytest.fixture(autouse=True)

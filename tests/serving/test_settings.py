@@ -65,6 +65,13 @@ def test_a_token_itself_is_refused_and_not_told(key):
     assert raised.value.__cause__ is None and raised.value.__context__ is None
 
 
+@pytest.mark.parametrize("key", ["cpus", "gpus"])
+def test_a_number_without_end_is_refused(key):
+    args = {"ensembles": {"mine": "/e"}, "token_sha256": "ab" * 32, key: float("inf")}
+    with pytest.raises(ConfigError, match=f"{key}: "):
+        read_deployed(args)
+
+
 def test_what_does_not_fit_a_cluster_is_told():
     args = {"ensembles": {"mine": "runs/mine/ensemble"}, "token_sha256": "ab" * 32, "gpus": 1.5}
     with pytest.raises(ConfigError, match=r"ensembles\.mine: expected an absolute path") as raised:
