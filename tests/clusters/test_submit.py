@@ -6,6 +6,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import ray
 import yaml
 from folds_here import trained_here
 from ray_head import RAY, ROOT, free_ports, start_head
@@ -125,6 +126,7 @@ def test_a_service_is_deployed_by_its_file_and_again_without_a_lost_request(head
     """serve.yaml as it stands, but for the ensemble, the token and the port."""
     with trained_here():
         train_run(tiny_config(tmp_path), silent_console())
+    ray.shutdown()  # the run's own
     told, [port] = yaml.safe_load((ROOT / "serve.yaml").read_text(encoding="utf-8")), free_ports(1)
     told["http_options"]["port"] = int(port)
     args = told["applications"][0]["args"]
