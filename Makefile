@@ -31,6 +31,9 @@ gpu aws serve export: install
 kfold: install
 	$(BIN)/python jobs/kfold.py
 
+# XLA compiles for a test's few steps as quickly as it can, not for speed.
+test test-long: export XLA_FLAGS ?= --xla_backend_optimization_level=0
+
 test: install
 	$(BIN)/python -m pytest -n 2
 

@@ -67,13 +67,13 @@ def vocab():
 
 @pytest.fixture(scope="session")
 def encoder_config(vocab):
-    """Makes Google's config of a two-layer encoder of `kind`."""
+    """Makes Google's config of an encoder of `kind`; how training goes on, one layer shows as well as two."""
 
-    def make(kind, dropout=0.1):
+    def make(kind, dropout=0.1, num_layers=2):
         config = {
             "vocab_size": len(vocab),
             "hidden_size": 8,
-            "num_hidden_layers": 2,
+            "num_hidden_layers": num_layers,
             "num_attention_heads": 2,
             "intermediate_size": 16,
             "hidden_act": "gelu",

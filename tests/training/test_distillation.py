@@ -146,7 +146,7 @@ def test_a_student_learns_the_teachers_word_and_not_the_labels_without_valid_row
 ):
     """The teacher says the opposite of the labels, and of the last texts, which have none, the same."""
     set_precision(precision)
-    shape = "textcnn", "albert", encoder_config("albert", 0.0), 2, (20, 4), True, 0.0
+    shape = "textcnn", "albert", encoder_config("albert", 0.0, num_layers=1), 2, (20, 4), True, 0.0
     model = build_model(*shape, seed=7, multi_sample_dropout=2)
     if start == "pretrained":
         other = build_model(*shape, seed=8)

@@ -56,7 +56,7 @@ def make(encoder_config):
     ):
         settings = plain_settings(**settings)
         model = build_model(
-            *(architecture, "albert", encoder_config("albert", dropout), 3, (NUM_WORDS, 4)),
+            *(architecture, "albert", encoder_config("albert", dropout, num_layers=1), 3, (NUM_WORDS, 4)),
             *(train_encoder, dropout, 7),
             multi_sample_dropout=settings.multi_sample_dropout,
         )

@@ -50,7 +50,7 @@ def fold(encoder_config, features):
 
     @functools.cache
     def built(architecture, kind, num_labels, train_encoder, dropout):
-        config, embedding = encoder_config(kind, dropout), (NUM_WORDS, 4)
+        config, embedding = encoder_config(kind, dropout, num_layers=1), (NUM_WORDS, 4)
         model = build_model(architecture, kind, config, num_labels, embedding, train_encoder, dropout, seed=7)
         return model, model.get_weights()
 

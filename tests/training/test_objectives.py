@@ -47,7 +47,7 @@ def corpus(vocab, sentences):
 @pytest.fixture(scope="module")
 def build(encoder_config):
     def make(architecture, seed=7, dropout=0.1, train_encoder=True):
-        config = encoder_config("albert", dropout)
+        config = encoder_config("albert", dropout, num_layers=1)
         return build_model(architecture, "albert", config, 3, (2, 4), train_encoder, dropout, seed)
 
     return make
@@ -205,13 +205,13 @@ def test_loss_of_a_softmax_is_the_mean_cross_entropy_of_tokens(corpus, fold):
 
 
 def test_resumed_tagger_equals_uninterrupted(fold, tmp_path):
-    straight = fold(epochs=3)
+    straight = fold(epochs=2)
     while not straight.finished:
         straight.run_epoch()
-    begun = fold(epochs=3)
+    begun = fold(epochs=2)
     begun.run_epoch()
     begun.save(tmp_path)
-    again = fold(epochs=3)
+    again = fold(epochs=2)
     again.load(tmp_path)
     while not again.finished:
         again.run_epoch()

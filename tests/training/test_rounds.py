@@ -37,7 +37,7 @@ def fold(encoder_config, features):
     """Makes a training, and the model that it begins with, of texts that are quickly told apart."""
 
     def make(unlabelled=UNLABELLED, pseudo_labels=0.7, **settings):
-        shape = "textcnn", "albert", encoder_config("albert", 0.0), 2, (20, 4), True, 0.0
+        shape = "textcnn", "albert", encoder_config("albert", 0.0, num_layers=1), 2, (20, 4), True, 0.0
         plain = {"epochs": 8, "batch_size": 5, "learning_rate": 2e-2, "encoder_learning_rate": 1e-2}
         settings = plain_settings(**plain | settings, pseudo_labels=pseudo_labels)
         model, initial = build_model(*shape, seed=7), build_model(*shape, seed=7)
