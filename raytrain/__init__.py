@@ -23,15 +23,20 @@ __version__ = "0.1.0"
 __all__ = [
     "CheckFile",
     "ExportSettings",
+    "GroupSettings",
     "OneModel",
     "Run",
     "cross_validate",
     "distill_run",
     "export",
+    "group_texts",
     "list_suspects",
     "load",
     "load_config",
+    "load_encoder",
     "load_pretrain_config",
+    "match_texts",
+    "predict_files",
     "pretrain",
     "refit_run",
     "run_sweep",
@@ -39,18 +44,23 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from raytrain.bulk.predict import predict_files
     from raytrain.config.load import load_config, load_pretrain_config
     from raytrain.crossval.run import Run, cross_validate
     from raytrain.crossval.suspects import list_suspects
     from raytrain.ensemble.load import load
     from raytrain.exporting.driver import export
     from raytrain.exporting.settings import CheckFile, ExportSettings
+    from raytrain.groups.driver import group_texts
+    from raytrain.groups.settings import GroupSettings
+    from raytrain.matching.run import match_texts
     from raytrain.pretraining.driver import pretrain
     from raytrain.refit.distill import distill_run
     from raytrain.refit.driver import refit_run
     from raytrain.refit.model import OneModel
     from raytrain.report.page import write_report
     from raytrain.sweep.driver import run_sweep
+    from raytrain.vectors.load import load_encoder
 
 # Imported when they are asked for: a worker must not pay for the driver, nor --help for Ray.
 _PUBLIC = {
@@ -63,12 +73,17 @@ _PUBLIC = {
     "export": "raytrain.exporting.driver",
     "CheckFile": "raytrain.exporting.settings",
     "ExportSettings": "raytrain.exporting.settings",
+    "group_texts": "raytrain.groups.driver",
+    "GroupSettings": "raytrain.groups.settings",
+    "match_texts": "raytrain.matching.run",
+    "predict_files": "raytrain.bulk.predict",
     "pretrain": "raytrain.pretraining.driver",
     "distill_run": "raytrain.refit.distill",
     "refit_run": "raytrain.refit.driver",
     "OneModel": "raytrain.refit.model",
     "write_report": "raytrain.report.page",
     "run_sweep": "raytrain.sweep.driver",
+    "load_encoder": "raytrain.vectors.load",
 }
 
 

@@ -12,17 +12,15 @@ from raytrain.commands.shared import (
     check_output,
     describe,
 )
-from raytrain.vectors.settings import NumberType, Pooling, VectorSettings
+from raytrain.vectors.settings import LEAST_TOKENS, MAXLEN, NumberType, Pooling, VectorSettings
 
 if typing.TYPE_CHECKING:
-    from raytrain.config.sections import CheckpointConfig
     from raytrain.stages import Stages
     from raytrain.vectors.load import MakesVectors
 
 EXAMPLES = """{embed} --encoder mini --input posts.csv --output vectors.parquet
 {embed} --ensemble runs/mine/ensemble --input posts.csv --output vectors.parquet
 {embed} --encoder mini --whiten --size 128 --input posts.csv --output vectors.parquet"""
-LEAST_TOKENS = 4  # as of encoder.maxlen
 WHEN_INTERRUPTED = "nothing was written"
 
 
@@ -45,7 +43,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--ensemble", metavar="DIR", help="a classifier's: what its folds read of a text")
     add = parser.add_argument
     add("--pooling", choices=typing.get_args(Pooling), help="of an encoder's last layer (mean)")
-    add("--maxlen", type=int, metavar="N", help="most tokens that an encoder reads of a text (128)")
+    add("--maxlen", type=int, metavar="N", help=f"most tokens that an encoder reads of a text ({MAXLEN})")
     add("--windows", type=int, metavar="N", help="most windows of maxlen of a longer text (1)")
     add("--batch-size", type=int, metavar="N", help="texts per pass; default: as many as suit the device")
 
@@ -67,28 +65,14 @@ def open_source(options: argparse.Namespace, stages: "Stages") -> "MakesVectors"
         ConfigError: It cannot be named so.
     """
     from raytrain.pretrained.start import find_start
-    from raytrain.vectors.load import load_encoder, load_vectors
+    from raytrain.vectors.load import build_encoder, load_vectors, named_checkpoint
 
     if options.ensemble is not None:
         return load_vectors(options.ensemble, options.batch_size)
-    maxlen = options.maxlen or 128
-    checkpoint = named_checkpoint(options.encoder, maxlen, "--encoder cannot be used")
-    encoder = find_start(checkpoint, lambda: [], stages.console)
+    maxlen = options.maxlen or MAXLEN
+    encoder = find_start(named_checkpoint(options.encoder, maxlen), lambda: [], stages.console)
     windows = options.windows or 1
-    return load_encoder(encoder, maxlen, options.pooling or "mean", windows, options.batch_size)
-
-
-def named_checkpoint(encoder: str, maxlen: int, refused: str) -> "CheckpointConfig":
-    """What an encoder's name means. Raises ConfigError, which says `refused`, where it is no name of any."""
-    from pydantic import ValidationError
-
-    from raytrain.config.sections import CheckpointConfig
-    from raytrain.errors import ConfigError
-
-    try:
-        return CheckpointConfig(checkpoint=encoder, maxlen=maxlen)
-    except ValidationError as error:
-        raise ConfigError(refused, [found["msg"] for found in error.errors()]) from error
+    return build_encoder(encoder, maxlen, options.pooling or "mean", windows, options.batch_size)
 
 
 def _parser(named: Named) -> argparse.ArgumentParser:

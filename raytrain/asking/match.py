@@ -5,7 +5,6 @@ import typing
 from dataclasses import dataclass
 from typing import Any
 
-from raytrain.asking.embed import LEAST_TOKENS, named_checkpoint
 from raytrain.commands.shared import (
     AS_PROGRAM,
     Named,
@@ -16,6 +15,7 @@ from raytrain.commands.shared import (
     describe,
     job_console,
 )
+from raytrain.vectors.settings import LEAST_TOKENS, MAXLEN
 
 if typing.TYPE_CHECKING:
     from raytrain.config.sections import CheckpointConfig
@@ -32,7 +32,7 @@ WHEN_INTERRUPTED = "nothing was written"
 FIRST = ("vectors", "words", "both")
 OUTPUTS = (".csv", ".jsonl", ".parquet")
 # Of vectors alone, and what they are where nothing is said.
-OF_VECTORS: dict[str, Any] = {"encoder": "mini", "maxlen": 128, "whiten": True}
+OF_VECTORS: dict[str, Any] = {"encoder": "mini", "maxlen": MAXLEN, "whiten": True}
 
 
 def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
@@ -75,7 +75,7 @@ def _parser(named: Named) -> argparse.ArgumentParser:
     add("--candidate-id", metavar="NAME", help="of the candidates; default: the row number")
     add("--truth", metavar="NAME", help="column of the queries with the right candidate's id: tells how good")
     add("--whiten", action=switch, default=None, help="whiten vectors by all of both files; default: yes")
-    add("--maxlen", type=int, metavar="N", help="most tokens of a text that vectors are made of (128)")
+    add("--maxlen", type=int, metavar="N", help=f"most tokens of a text that vectors are made of ({MAXLEN})")
     add("--batch-size", type=int, metavar="N", help="texts per pass; default: as many as suit the device")
     add_reading(parser)
     return parser
@@ -156,32 +156,26 @@ def _checked(options: argparse.Namespace) -> _Given:
 
 def _checkpoint(options: argparse.Namespace) -> "CheckpointConfig":
     from raytrain.pretrained.start import check_start
+    from raytrain.vectors.load import named_checkpoint
 
-    checkpoint = named_checkpoint(options.encoder, options.maxlen, "it cannot be used")
+    checkpoint = named_checkpoint(options.encoder, options.maxlen)
     check_start(checkpoint)
     return checkpoint
 
 
 def _searches(options: argparse.Namespace, given: _Given, stages: "Stages") -> "dict[str, Search]":
     """The searches of the first stage; vectors are made here."""
-    from raytrain.matching.words import WordSearch
+    from raytrain.matching.run import open_searches
 
-    queries, candidates = given.queries.texts, given.candidates.texts
-    searches: dict[str, Search] = {}
+    embed = None
     if given.checkpoint is not None:
-        from raytrain.matching.nearest import VectorSearch
         from raytrain.pretrained.start import find_start
-        from raytrain.vectors.load import load_encoder
+        from raytrain.vectors.load import build_encoder
 
         encoder = find_start(given.checkpoint, lambda: [], stages.console)
-        model = load_encoder(encoder, options.maxlen, batch_size=options.batch_size)
-        with stages.stage("embedding", len(queries) + len(candidates), "texts") as stage:
-            vectors = VectorSearch(model.embed, candidates, queries, options.whiten, stage.advance)
-        searches["vectors"] = vectors
-    if options.first != "vectors":
-        with stages.stage("counting words"):
-            searches["words"] = WordSearch(candidates, queries)
-    return searches
+        embed = build_encoder(encoder, options.maxlen, batch_size=options.batch_size).embed
+    queries, candidates = given.queries.texts, given.candidates.texts
+    return open_searches(queries, candidates, embed, options.first != "vectors", options.whiten, stages)
 
 
 def _judge(options: argparse.Namespace, given: _Given) -> "Judge | None":
@@ -195,4 +189,4 @@ def _judge(options: argparse.Namespace, given: _Given) -> "Judge | None":
         if given.ensemble.has_networks:
             predict_side_by_side()
         predictor: Any = build_predictor(given.ensemble, options.batch_size)
-    return Judge(predictor.predict_proba, given.label, given.candidates.texts)
+    return Judge(lambda *pairs: predictor.predict_proba(*pairs)[:, given.label], given.candidates.texts)

@@ -114,15 +114,15 @@ def predict_on_cluster(options: argparse.Namespace) -> None:
     """Predicts by Ray Data, and tells how far it is."""
     from rich.console import Console
 
-    from raytrain.bulk.driver import Workers, ask, predict_all
+    from raytrain.bulk.predict import predict_files
     from raytrain.stages import Stages
 
-    suffix = None if options.format is None else f".{options.format}"
-    columns = tuple(options.column) if options.column else None
-    what = (suffix, columns, options.id, options.reject, asked_reading(options))
-    asked, names = ask(options.ensemble, options.input, options.output, *what)
-    workers = Workers(options.replicas, options.cpus, options.gpus)
-    done = predict_all(asked, names, workers, Stages(Console(stderr=True)))
+    done = predict_files(
+        *(options.ensemble, options.input, options.output, options.format),
+        *(options.column or None, options.id, options.reject, asked_reading(options)),
+        *(options.replicas, options.cpus, options.gpus),
+        stages=Stages(Console(stderr=True)),
+    )
     kept = f", {done.kept:,} of them before" if done.kept else ""
     note = f"; {done.num_rejected:,} are left to a person" if options.reject is not None else ""
     print(f"{options.output}: {done.rows:,} rows of {done.files + done.kept:,} files{kept}{note}")

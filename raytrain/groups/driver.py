@@ -11,6 +11,7 @@ from raytrain.groups.find import Found, find_groups
 from raytrain.groups.settings import GroupSettings
 from raytrain.groups.space import HeldWords, join_spaces
 from raytrain.groups.tell import Group, tell_groups
+from raytrain.messages import logging_console
 from raytrain.stages import Stages
 from raytrain.vectors.whitening import Moments, Whitening
 
@@ -36,20 +37,33 @@ class Grouped:
 def group_texts(
     texts: Sequence[str],
     embed: Callable[[Sequence[str]], np.ndarray],
-    settings: GroupSettings,
-    stages: Stages,
+    settings: GroupSettings | None = None,
+    stages: Stages | None = None,
 ) -> Grouped:
     """Groups texts, and tells each group.
 
     Args:
         texts: Two or more.
         embed: Gives (n, dim) vectors of texts.
-        settings: How.
-        stages: Where progress is told.
+        settings: How; None takes what `GroupSettings` says, as suits the vectors of a pretrained encoder.
+            Those of an ensemble want `whiten=False`.
+        stages: Where progress is told; None logs it to `raytrain`.
 
     Raises:
         CorpusError: There are too few texts that differ.
+
+    Example:
+        >>> import raytrain
+        >>> encoder = raytrain.load_encoder("mini")  # doctest: +SKIP
+        >>> grouped = raytrain.group_texts(texts, encoder.embed)  # doctest: +SKIP
+        >>> grouped.found.groups[:4]  # of each text; -1 is none  # doctest: +SKIP
+        array([2, 0, 0, 1])
+        >>> [(group.size, group.words[:2]) for group in grouped.groups][:1]  # doctest: +SKIP
+        [(412, ['房间', '酒店'])]
     """
+    settings, stages = settings or GroupSettings(), stages or Stages(logging_console())
+    if len(texts) < 2:
+        raise CorpusError("these texts cannot be grouped", [f"expected two or more, found {len(texts)}"])
     vectors = _embed(texts, embed, settings.whiten, stages)
     with stages.stage("cutting words", len(texts), "texts") as stage:
         held = HeldWords(texts)

@@ -8,7 +8,7 @@ from raytrain.ensemble.artifact import Ensemble
 from raytrain.errors import ConfigError
 from raytrain.matching.best import Found, best_of
 
-PredictProba = Callable[[Sequence[str], Sequence[str]], np.ndarray]
+PredictMatch = Callable[[Sequence[str], Sequence[str]], np.ndarray]
 # No and yes, as labels say it; any other labels are to be told.
 KNOWN_LABELS = ({"0": "1", "false": "true", "no": "yes", "否": "是"}).items()
 PAIRS_AT_ONCE = 4096
@@ -58,13 +58,12 @@ class Judge:
     """Puts what was found into the order of its probability.
 
     Args:
-        predict_proba: Gives (n, num_classes) probabilities of first and second texts.
-        label: Column of the label that says that they match.
+        predict_match: Gives (n,) probabilities that first and second texts match.
         candidates: The candidates' texts.
     """
 
-    def __init__(self, predict_proba: PredictProba, label: int, candidates: Sequence[str]):
-        self._predict_proba, self._label, self._candidates = predict_proba, label, candidates
+    def __init__(self, predict_match: PredictMatch, candidates: Sequence[str]):
+        self._predict_match, self._candidates = predict_match, candidates
 
     def order(self, queries: Sequence[str], found: Found) -> Found:
         """The same candidates, the most probable first; of equal ones the one that was found before.
@@ -80,10 +79,10 @@ class Judge:
         firsts = [query for query in queries for _ in range(width)]
         seconds = [self._candidates[row] for row in found.rows.ravel().tolist()]
         parts = [
-            self._predict_proba(firsts[start : start + PAIRS_AT_ONCE], seconds[start : start + PAIRS_AT_ONCE])
+            self._predict_match(firsts[start : start + PAIRS_AT_ONCE], seconds[start : start + PAIRS_AT_ONCE])
             for start in range(0, len(firsts), PAIRS_AT_ONCE)
         ]
-        said = np.concatenate(parts)[:, self._label].astype(np.float32).reshape(found.rows.shape)
+        said = np.concatenate(parts).astype(np.float32).reshape(found.rows.shape)
         places = np.broadcast_to(np.arange(width), said.shape)
         ordered = best_of(said, places, width)
         return Found(np.take_along_axis(found.rows, ordered.rows, axis=1), ordered.scores)

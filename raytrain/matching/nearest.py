@@ -7,7 +7,6 @@ from sklearn.preprocessing import normalize
 
 from raytrain.matching.best import Best, Found, best_of, joined
 from raytrain.text.ragged import number
-from raytrain.vectors.files import Embed
 from raytrain.vectors.whitening import Moments, Whitening
 
 CHUNK_TEXTS = 1024  # embedded at once
@@ -20,6 +19,7 @@ _AT_ONCE = 32  # queries compared in float64
 # held it finds more than none and than plain (docs/matching.md).
 HELD = 1.0
 
+EmbedTexts = Callable[[Sequence[str]], np.ndarray]
 Advance = Callable[[int], None]
 Prepare = Callable[[np.ndarray], np.ndarray]
 
@@ -37,7 +37,7 @@ class VectorSearch:
 
     def __init__(
         self,
-        embed: Embed,
+        embed: EmbedTexts,
         candidates: Sequence[str],
         queries: Sequence[str],
         whiten: bool = True,
@@ -47,7 +47,7 @@ class VectorSearch:
         counts = np.bincount(which, minlength=len(distinct))
         parts = []
         for start in range(0, len(distinct), CHUNK_TEXTS):
-            parts.append(embed(distinct[start : start + CHUNK_TEXTS], None))
+            parts.append(embed(distinct[start : start + CHUNK_TEXTS]))
             advance(int(counts[start : start + CHUNK_TEXTS].sum()))
         vectors = np.concatenate(parts)
         prepare = _whitening(vectors, which) if whiten else to_length_one

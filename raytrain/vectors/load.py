@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from pydantic import ValidationError
 
+from raytrain.config.sections import CheckpointConfig
 from raytrain.devices import (
     grow_card_memory,
     hushed_stderr,
@@ -14,9 +16,11 @@ from raytrain.devices import (
 )
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.ensemble.load import build_predictor, check_keras
-from raytrain.errors import ArtifactError
+from raytrain.errors import ArtifactError, ConfigError
+from raytrain.messages import logging_console
 from raytrain.pretrained.directory import EncoderFiles
-from raytrain.vectors.settings import Pooling
+from raytrain.pretrained.start import find_start
+from raytrain.vectors.settings import MAXLEN, Pooling
 
 if TYPE_CHECKING:
     from raytrain.vectors.encoder import EncoderVectors
@@ -50,6 +54,49 @@ def load_vectors(ensemble: str, batch_size: int | None = None) -> MakesVectors:
 
 
 def load_encoder(
+    checkpoint: str = "mini",
+    maxlen: int = MAXLEN,
+    pooling: Pooling = "mean",
+    windows: int = 1,
+    batch_size: int | None = None,
+) -> "EncoderVectors":
+    """Loads an encoder that makes vectors of texts. Imports TensorFlow, which takes seconds.
+
+    Args:
+        checkpoint: As of the key `encoder.checkpoint`: a name, a directory, an archive.
+        maxlen: Most tokens that are read of a text.
+        pooling: What is read of the last layer: the mean of its positions, or the first.
+        windows: Most windows of `maxlen` tokens that are read of a longer text.
+        batch_size: Texts per forward pass; None takes as many as suit the device.
+
+    Returns:
+        Its `embed(texts)` gives (len(texts), dim) float32.
+
+    Raises:
+        ConfigError: It cannot be named so.
+        CheckpointError: It cannot be fetched or read.
+        RaytrainError: Keras 3 is in use in this process.
+
+    Example:
+        >>> import raytrain
+        >>> encoder = raytrain.load_encoder("mini")  # doctest: +SKIP
+        >>> encoder.embed(["网传明天停水", "记者核实后说没有停水"]).shape  # doctest: +SKIP
+        (2, 312)
+    """
+    named = named_checkpoint(checkpoint, maxlen)
+    files = find_start(named, lambda: [], logging_console())
+    return build_encoder(files, maxlen, pooling, windows, batch_size)
+
+
+def named_checkpoint(name: str, maxlen: int) -> CheckpointConfig:
+    """What an encoder's name means. Raises ConfigError where it is none, or reads too few tokens."""
+    try:
+        return CheckpointConfig(checkpoint=name, maxlen=maxlen)
+    except ValidationError as error:
+        raise ConfigError("the encoder cannot be used", [found["msg"] for found in error.errors()]) from error
+
+
+def build_encoder(
     encoder: EncoderFiles,
     maxlen: int,
     pooling: Pooling = "mean",

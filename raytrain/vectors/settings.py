@@ -5,6 +5,8 @@ from typing import Literal
 
 Pooling = Literal["first", "mean"]
 NumberType = Literal["float32", "float16"]
+MAXLEN = 128  # most tokens that an encoder reads of a text where nothing is said
+LEAST_TOKENS = 4  # as of encoder.maxlen
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def test_a_file_gets_its_vectors(folder, capsys):
         (["--output", "absent/out.parquet"], "does not exist"),
         (["--size", "8"], "add --whiten"),
         (["--maxlen", "3"], "at least 4"),
-        (["--encoder", "hf:x"], "--encoder cannot be used"),
+        (["--encoder", "hf:x"], "the encoder cannot be used"),
         (["--encoder", "absent"], "no such checkpoint"),
         (["--ensemble", "absent"], "not allowed with argument --encoder"),
         (["--column", "文"], "expected a column of this name"),

@@ -105,7 +105,7 @@ def test_what_was_found_is_ordered_by_an_ensemble_of_pairs(folder, judge, capsys
         (["--ensemble", "e", "--rerank", "3"], "--rerank: expected at least --top, 5; found 3"),
         (["--first", "words", "--encoder", "mini"], "--encoder: of vectors; add --first both"),
         (["--no-whiten"], "--whiten: of vectors"),
-        (["--encoder", "hf:x"], "--encoder: it cannot be used"),
+        (["--encoder", "hf:x"], "--encoder: the encoder cannot be used"),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_read(folder, arguments, told, capsys):

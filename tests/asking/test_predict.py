@@ -138,13 +138,13 @@ ON_CLUSTER = ["--cluster", "--ensemble", "runs/mine/ensemble", "--input", "posts
 
 
 def test_a_directory_is_predicted_on_the_cluster_as_asked(monkeypatch, capsys):
-    from raytrain.bulk import driver
+    from raytrain.bulk import driver, predict
 
     calls = []
-    monkeypatch.setattr(driver, "ask", lambda *given: (calls.append(given), ("asked", ["a.csv"]))[1])
+    monkeypatch.setattr(predict, "ask", lambda *given: (calls.append(given), ("asked", ["a.csv"]))[1])
     predicted = driver.Predicted(files=1, kept=2, rows=1200, num_rejected=7)
     monkeypatch.setattr(
-        driver, "predict_all", lambda asked, names, workers, stages: (calls.append(workers), predicted)[1]
+        predict, "predict_all", lambda asked, names, workers, stages: (calls.append(workers), predicted)[1]
     )
     assert run(*ON_CLUSTER, "--format", "csv", "--column", "微博", "--gpus", "0.5", "--reject", "0.6") == 0
     given = ("runs/mine/ensemble", "posts", "out", ".csv", ("微博",), None, 0.6, Reading(by_flags=True))

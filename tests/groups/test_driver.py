@@ -34,7 +34,7 @@ def test_without_words_the_vectors_say_all():
     assert grouped.vectors.shape[1] <= 5
 
 
-@pytest.mark.parametrize("texts", [["一样"] * 5, ["一", "二"]])
+@pytest.mark.parametrize("texts", [["一样"] * 5, ["一", "二"], ["一"], []])
 def test_too_few_texts_that_differ_are_refused(texts):
     def same(texts):
         return np.array([[float(text == "一样"), len(text)] for text in texts])

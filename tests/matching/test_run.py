@@ -5,12 +5,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from raytrain.errors import InputError
 from raytrain.matching import run as module
 from raytrain.matching.fused import FirstStage
 from raytrain.matching.judge import Judge
 from raytrain.matching.measures import Measures
 from raytrain.matching.outputs import COLUMNS
-from raytrain.matching.run import write_matches
+from raytrain.matching.run import match_texts, write_matches
 from raytrain.matching.texts import Texts
 from raytrain.matching.words import WordSearch
 
@@ -20,7 +21,7 @@ FIRST = FirstStage({"words": WordSearch(CANDIDATES.texts, QUERIES.texts)})
 
 
 def likes_the_last(firsts, seconds):
-    return np.array([[0.0, CANDIDATES.texts.index(text) / 10] for text in seconds])
+    return np.array([CANDIDATES.texts.index(text) / 10 for text in seconds])
 
 
 def read(path):
@@ -49,7 +50,7 @@ def test_matches_are_written_query_by_query_best_first(tmp_path, monkeypatch, su
 def test_what_was_found_is_judged_and_each_stage_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "PAIRS_AT_ONCE", 4)
     path, measures = tmp_path / "m.jsonl", Measures(QUERIES, CANDIDATES)
-    judge = Judge(likes_the_last, 1, CANDIDATES.texts)
+    judge = Judge(likes_the_last, CANDIDATES.texts)
     told = list(write_matches(str(path), QUERIES, CANDIDATES, FIRST, judge, 1, 3, measures))
     assert told == [1, 2, 3]
     assert [(row["candidate_id"], row["score"]) for row in read(path)] == [("c", 0.2)] * 3
@@ -64,7 +65,39 @@ def test_a_failure_leaves_nothing(tmp_path):
     def fails(firsts, seconds):
         raise RuntimeError("gone")
 
-    judge = Judge(fails, 1, CANDIDATES.texts)
+    judge = Judge(fails, CANDIDATES.texts)
     with pytest.raises(RuntimeError):
         list(write_matches(str(tmp_path / "m.csv"), QUERIES, CANDIDATES, FIRST, judge, 1, 3))
     assert not list(tmp_path.iterdir())
+
+
+def first_letters(texts):
+    """退 to the right, 发 upwards, all else away from both."""
+    places = {"退": (1.0, 0.0), "发": (0.0, 1.0)}
+    return np.array([places.get(text[:1], (-1.0, -1.0)) for text in texts])
+
+
+@pytest.mark.parametrize("by", [{}, {"embed": first_letters}, {"embed": first_letters, "words": False}])
+def test_from_python_places_and_scores_come_back(by):
+    found = match_texts(QUERIES.texts, CANDIDATES.texts, 2, **by)
+    assert found.rows.shape == found.scores.shape == (3, 2)
+    assert found.rows[:2, 0].tolist() == [0, 2]
+    assert (np.diff(found.scores) <= 0).all()
+
+
+def test_from_python_a_judge_has_the_last_word(monkeypatch):
+    monkeypatch.setattr(module, "PAIRS_AT_ONCE", 4)
+    found = match_texts(QUERIES.texts, CANDIDATES.texts, 1, judge=likes_the_last, rerank=3)
+    assert found.rows.tolist() == [[2]] * 3
+    np.testing.assert_allclose(found.scores, 0.2, rtol=1e-6)
+
+
+def test_from_python_all_that_is_wrong_is_told_at_once():
+    with pytest.raises(InputError) as raised:
+        match_texts("退款", [], top=0, words=False)
+    assert raised.value.problems == [
+        "queries: expected a list of texts, found one text",
+        "candidates: expected a list of texts, found none",
+        "top: expected 1 or more, found 0",
+        "expected embed, or words=True: something by which candidates are found",
+    ]

@@ -18,8 +18,9 @@ import raytrain
 from raytrain.errors import ConfigError
 
 DOCUMENTED = (
-    *("config.load", "crossval.run", "crossval.suspects", "ensemble.load", "pretraining.driver"),
-    *("refit.distill", "refit.driver", "report.page"),
+    *("bulk.predict", "config.load", "crossval.run", "crossval.suspects", "ensemble.load"),
+    *("exporting.driver", "groups.driver", "matching.run", "pretraining.driver", "refit.distill"),
+    *("refit.driver", "report.page", "vectors.load"),
 )
 TEXTS = [row["text"] for row in make_rows(9, seed=4)]
 

@@ -3,8 +3,9 @@ import pytest
 from tiny_run import silent_console
 
 from raytrain.config.sections import CheckpointConfig
+from raytrain.errors import CheckpointError, ConfigError
 from raytrain.pretrained.start import find_start
-from raytrain.vectors.load import load_encoder
+from raytrain.vectors.load import build_encoder, load_encoder
 
 TEXTS = ["今天天气很好", "今天天气不错", "股票大跌", "", "今天天气很好" * 30]
 
@@ -21,7 +22,7 @@ def float32(float32_again):
 
 @pytest.mark.parametrize("pooling", ["first", "mean"])
 def test_a_text_has_the_same_vector_whatever_stands_beside_it(mini, pooling):
-    model = load_encoder(mini, 64, pooling, precision="float32")
+    model = build_encoder(mini, 64, pooling, precision="float32")
     together = model.embed(TEXTS)
     assert together.shape == (5, model.dim) and together.dtype == np.float32 and np.isfinite(together).all()
     alone = np.concatenate([model.embed([text]) for text in TEXTS])
@@ -33,7 +34,7 @@ def test_vectors_are_the_mean_of_the_hidden_states(mini):
     from raytrain.text.batches import FeatureRows
     from raytrain.text.encode import build_features, encode_texts
 
-    model = load_encoder(mini, 64, "mean", precision="float32")
+    model = build_encoder(mini, 64, "mean", precision="float32")
     features = FeatureRows(build_features(encode_texts(TEXTS, None, mini.vocab, 64, False), []))
     states = predict_hidden_states(model._model.encoder, features, np.arange(len(TEXTS))).astype(np.float32)
     parts = np.split(states, np.cumsum(features.lengths)[:-1])
@@ -42,7 +43,7 @@ def test_vectors_are_the_mean_of_the_hidden_states(mini):
 
 
 def test_likeness_is_told_by_angles(mini):
-    first, second, other = load_encoder(mini, 64, precision="float32").embed(TEXTS[:3])
+    first, second, other = build_encoder(mini, 64, precision="float32").embed(TEXTS[:3])
     centre = (first + second + other) / 3
 
     def likeness(one, another):
@@ -54,16 +55,30 @@ def test_likeness_is_told_by_angles(mini):
 
 def test_windows_read_more_of_a_long_text(mini):
     long = "今天天气很好" * 20 + "股票大跌" * 10
-    short, whole = (load_encoder(mini, 64, windows=n, precision="float32").embed([long]) for n in (1, 4))
+    short, whole = (build_encoder(mini, 64, windows=n, precision="float32").embed([long]) for n in (1, 4))
     assert np.abs(short - whole).max() > 1e-3
 
 
 def test_no_texts_have_no_vectors(mini):
-    model = load_encoder(mini, 64, precision="float32")
+    model = build_encoder(mini, 64, precision="float32")
     assert model.embed([]).shape == (0, model.dim)
 
 
 def test_bfloat16_says_nearly_the_same(mini):
-    exact, rounded = (load_encoder(mini, 64, precision=one).embed(TEXTS) for one in ("float32", "bfloat16"))
+    exact, rounded = (build_encoder(mini, 64, precision=one).embed(TEXTS) for one in ("float32", "bfloat16"))
     cosines = (exact * rounded).sum(axis=1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(rounded, axis=1)
     assert cosines.min() > 0.999
+
+
+def test_from_python_an_encoder_is_loaded_by_its_name(mini):
+    expected = build_encoder(mini, 64).embed(TEXTS[:2])
+    np.testing.assert_array_equal(load_encoder("mini", maxlen=64).embed(TEXTS[:2]), expected)
+
+
+def test_from_python_a_name_that_is_none_is_told(tmp_path):
+    with pytest.raises(ConfigError, match="the encoder cannot be used"):
+        load_encoder("hf:x")
+    with pytest.raises(ConfigError, match="greater than or equal to 4"):
+        load_encoder("mini", maxlen=3)
+    with pytest.raises(CheckpointError, match="nowhere"):
+        load_encoder(str(tmp_path / "nowhere"))
