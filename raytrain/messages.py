@@ -21,6 +21,21 @@ def shell_word(text: str) -> str:
     return text if _PLAIN.fullmatch(text) else shlex.quote(text)
 
 
+def counted(number: int, what: str) -> str:
+    """How many of what there are, as a sentence says it.
+
+    Args:
+        number: How many.
+        what: Of one of them.
+
+    >>> counted(1, "row"), counted(1200, "row"), counted(0, "query")
+    ('1 row', '1,200 rows', '0 queries')
+    """
+    if number == 1:
+        return f"1 {what}"
+    return f"{number:,} {what[:-1]}ies" if what.endswith("ry") else f"{number:,} {what}s"
+
+
 class _LogLines(io.TextIOBase):
     """A stream whose lines become records of level INFO."""
 

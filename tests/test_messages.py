@@ -1,8 +1,9 @@
 import logging
 
+import pytest
 from rich.table import Table
 
-from raytrain.messages import logging_console
+from raytrain.messages import counted, logging_console
 
 
 def test_each_line_is_a_record_and_blank_ones_are_none(caplog):
@@ -16,3 +17,11 @@ def test_each_line_is_a_record_and_blank_ones_are_none(caplog):
         *("3,387 rows", "two folds", "fold", "r0-fold-00")
     ]
     assert not console.is_terminal and console.width == 120
+
+
+@pytest.mark.parametrize(
+    ("number", "what", "said"),
+    [(1, "row", "1 row"), (0, "row", "0 rows"), (1200, "text", "1,200 texts"), (2, "query", "2 queries")],
+)
+def test_what_is_counted_is_said_of_one_and_of_many(number, what, said):
+    assert counted(number, what) == said

@@ -12,6 +12,7 @@ from raytrain.commands.shared import (
     check_output,
     describe,
 )
+from raytrain.messages import counted
 from raytrain.vectors.settings import LEAST_TOKENS, MAXLEN, NumberType, Pooling, VectorSettings
 
 if typing.TYPE_CHECKING:
@@ -113,6 +114,6 @@ def embed(options: argparse.Namespace) -> None:
         for done in write_vectors(model.embed, *given):
             stage.advance(done - stage.done)
     note = f", {num_empty:,} of them with an empty text" if num_empty else ""
-    print(f"{options.output}: {num_rows:,} vectors{note}")
+    print(f"{options.output}: {counted(num_rows, 'vector')}{note}")
     for line in reading_lines(options.input, reading):
         print(f"{options.input}: {line}")

@@ -15,6 +15,7 @@ from raytrain.commands.shared import (
     describe,
 )
 from raytrain.groups.settings import GroupSettings, Method
+from raytrain.messages import counted
 
 if typing.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +111,8 @@ def group(options: argparse.Namespace) -> None:
         print(line)
     page = Path(options.output).with_suffix(".html")
     table = table_path(options.output)
-    print(f"{options.output}: {len(texts):,} texts; {table}, {page}: {len(grouped.groups)} groups")
+    told, groups = counted(len(texts), "text"), counted(len(grouped.groups), "group")
+    print(f"{options.output}: {told}; {table}, {page}: {groups}")
     for line in (*notes, *(f"{options.input}: {line}" for line in reading_lines(options.input, reading))):
         print(line)
 

@@ -15,6 +15,7 @@ from raytrain.commands.shared import (
     describe,
     job_console,
 )
+from raytrain.messages import counted
 from raytrain.vectors.settings import LEAST_TOKENS, MAXLEN
 
 if typing.TYPE_CHECKING:
@@ -102,10 +103,11 @@ def match(options: argparse.Namespace) -> None:
         found = (queries, candidates, first, judge, options.top, depth, measures)
         for done in write_matches(options.output, *found):
             stage.advance(done - stage.done)
-    print(f"{options.output}: {len(queries.texts):,} queries, {len(candidates.texts):,} candidates")
+    told = counted(len(queries.texts), "query"), counted(len(candidates.texts), "candidate")
+    print(f"{options.output}: {', '.join(told)}")
     for path, texts in ((options.query, queries), (options.candidates, candidates)):
         if texts.num_empty:
-            print(f"{path}: {len(texts.texts):,} texts, {texts.num_empty:,} of them empty")
+            print(f"{path}: {counted(len(texts.texts), 'text')}, {texts.num_empty:,} of them empty")
         for line in reading_lines(path, asked_reading(options)):
             print(f"{path}: {line}")
     if measures is not None:

@@ -3,6 +3,7 @@
 import argparse
 
 from raytrain.commands.shared import AS_PROGRAM, Named, add_reading, asked_reading, check_least, describe
+from raytrain.messages import counted
 
 EXAMPLES = """{predict} --ensemble runs/mine/ensemble --input posts.csv --output predictions.csv
 {predict} --cluster --ensemble runs/mine/ensemble --input posts --output predictions"""
@@ -104,8 +105,8 @@ def predict(options: argparse.Namespace) -> None:
         rows = tell(predicted, stage)
     note = f", {rows.num_empty:,} of them with an empty text" if rows.num_empty else ""
     if options.reject is not None:
-        note += f"; {rows.num_rejected:,} are left to a person"
-    print(f"{options.output}: {rows.total:,} rows{note}")
+        note += f"; left to a person: {rows.num_rejected:,}"
+    print(f"{options.output}: {counted(rows.total, 'row')}{note}")
     for line in rows.told:
         print(f"{options.input}: {line}")
 
@@ -124,5 +125,6 @@ def predict_on_cluster(options: argparse.Namespace) -> None:
         stages=Stages(Console(stderr=True)),
     )
     kept = f", {done.kept:,} of them before" if done.kept else ""
-    note = f"; {done.num_rejected:,} are left to a person" if options.reject is not None else ""
-    print(f"{options.output}: {done.rows:,} rows of {done.files + done.kept:,} files{kept}{note}")
+    note = f"; left to a person: {done.num_rejected:,}" if options.reject is not None else ""
+    rows, files = counted(done.rows, "row"), counted(done.files + done.kept, "file")
+    print(f"{options.output}: {rows} of {files}{kept}{note}")

@@ -15,7 +15,7 @@ from raytrain.commands.shared import (
     job_console,
 )
 from raytrain.config.data import DropKind
-from raytrain.messages import shell_word
+from raytrain.messages import counted, shell_word
 
 if typing.TYPE_CHECKING:
     from rich.console import Console
@@ -82,10 +82,10 @@ def find_keywords(options: argparse.Namespace) -> None:
     console = job_console()
     candidates = _count(options, console)
     marked = write_candidates(candidates, options.output)
-    kept = f"; the marks at {marked:,} words of the earlier file are kept" if marked else ""
+    kept = f"; the marks of the earlier file at {counted(marked, 'word')} are kept" if marked else ""
     why_not = draw_candidates(candidates, picture)
     console.print("", *top_tables(candidates), "", sep="\n")
-    _say(console, f"{options.output}: {len(candidates.words):,} words{kept}")
+    _say(console, f"{options.output}: {counted(len(candidates.words), 'word')}{kept}")
     _say(
         console,
         f"{picture}: {f'not drawn: {why_not}' if why_not else 'the most telling words of each class'}",
@@ -120,7 +120,7 @@ def _count(options: argparse.Namespace, console: "Console") -> "Candidates":
         raise InputError(f"--label: expected a file with the column {label!r}, found none")
     for source in sources:
         labels = ", ".join(map(str, source.labels)) if source.labels else "none"
-        _say(console, f"{source.path}: {source.num_rows:,} texts, labels: {labels}")
+        _say(console, f"{source.path}: {counted(source.num_rows, 'text')}, labels: {labels}")
         for line in source.told:
             _say(console, f"  {line}")
     started, total = time.monotonic(), sum(source.num_rows for source in sources) * len(columns)

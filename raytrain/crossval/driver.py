@@ -24,6 +24,7 @@ from raytrain.ensemble.artifact import load_ensemble
 from raytrain.errors import TimeBudgetError
 from raytrain.folds.result import read_fold
 from raytrain.fusion.tables import alternative_table, fusion_lines, member_table
+from raytrain.messages import counted
 from raytrain.scores.tables import (
     compare_table,
     dead_lines,
@@ -106,7 +107,7 @@ def train_run(config: Config, console: Console) -> dict[str, Any]:
             console.print(line, "", highlight=False, markup=False)
     if config.data.test is not None:
         rows = predict_test(str(run), config, Stages(console))
-        done = f"{run}/{TEST_OUTPUT[config.task]}: {rows.total:,} rows of {config.data.test}"
+        done = f"{run}/{TEST_OUTPUT[config.task]}: {counted(rows.total, 'row')} of {config.data.test}"
         console.print(done, highlight=False, markup=False, soft_wrap=True)
     return summary
 
@@ -133,11 +134,11 @@ def announce(plan: Plan, console: Console) -> None:
     corpus, shared = plan.corpus, plan.shared
     told = corpus.summary()["labels"]
     counts = {entry["label"]: entry.get("spans", entry["rows"]) for entry in told}
-    spans = f", {sum(counts.values()):,} spans" if plan.config.task == "tag" else ""
+    spans = f", {counted(sum(counts.values()), 'span')}" if plan.config.task == "tag" else ""
     labels = ", ".join(f"{label}: {count:,}" for label, count in counts.items())
-    lines = [f"{corpus.path}: {corpus.num_rows:,} rows{spans} ({labels})"]
+    lines = [f"{corpus.path}: {counted(corpus.num_rows, 'row')}{spans} ({labels})"]
     lines += [f"  {line}" for line in corpus.reading]
-    lines += [f"  dropped {count:,} rows: {kind}" for kind, count in corpus.dropped.items()]
+    lines += [f"  dropped {counted(count, 'row')}: {kind}" for kind, count in corpus.dropped.items()]
     lines += _changed_lines(plan)
     lines += filter(None, [copies_line(corpus)])
     if plan.duplicates is not None:
@@ -157,7 +158,7 @@ def announce(plan: Plan, console: Console) -> None:
         num_cut = int((np.bincount(shared.rows.rows) > 1).sum())
         lines.append(f"{num_cut:,} texts are read in several windows, all texts in {len(shared.rows):,}")
     if shared.vocabulary is not None:
-        lines.append(f"{len(shared.vocabulary):,} words")
+        lines.append(counted(len(shared.vocabulary), "word"))
         if plan.config.words.vectors:
             found = shared.coverage
             lines[-1] += (
@@ -174,7 +175,8 @@ def _changed_lines(plan: Plan) -> list[str]:
     """How many labels a person has changed, where a file says so."""
     if plan.corpus.changed_labels is None:
         return []
-    return [f"  changed {plan.corpus.changed_labels:,} labels by {', '.join(plan.config.data.labels_files)}"]
+    files = ", ".join(plan.config.data.labels_files)
+    return [f"  changed {counted(plan.corpus.changed_labels, 'label')} by {files}"]
 
 
 def _train(plan: Plan, stages: Stages) -> dict[str, Any]:

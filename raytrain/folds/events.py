@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from raytrain.messages import counted
+
 
 @dataclass(frozen=True)
 class Started:
@@ -94,7 +96,9 @@ class Labelled:
     def what(self) -> str:
         if not self.texts:
             return "is sure of no text without a label: it stays as it is"
-        return f"is sure of {self.texts:,} texts without a label: learns these, too, from the beginning"
+        return (
+            f"is sure of {counted(self.texts, 'text')} without a label: learns these, too, from the beginning"
+        )
 
 
 Event = Started | Stepped | EpochEnded | MemoryTaken | Retried | Restarted | Labelled

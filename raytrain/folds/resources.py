@@ -11,6 +11,7 @@ import yaml
 
 from raytrain.config.sections import Autoscaler, ClusterConfig
 from raytrain.errors import ClusterError
+from raytrain.messages import counted
 
 LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")  # where `ray up` leaves its config on the head
 WHOLE_CARD = 1.0
@@ -215,5 +216,5 @@ def describe_resources(resources: FoldResources, num_missing: int, nodes: Sequen
     probed = "; the first one's peak memory decides how many share a card" if resources.probe else ""
     return (
         f"a fold takes {workers}{resources.cpus} CPU{gpus}; the cluster has {describe_nodes(alive)}{coming}: "
-        f"{num_missing} folds {pace}{probed}"
+        f"{counted(num_missing, 'fold')} {pace}{probed}"
     )

@@ -8,6 +8,7 @@ import numpy as np
 from raytrain.groups.find import Found
 from raytrain.groups.picture import color_of
 from raytrain.groups.tell import Group
+from raytrain.messages import counted
 from raytrain.report.markup import Markup, element, table, told
 from raytrain.report.page import POLICY, STYLE
 from raytrain.storage.files import whole_or_not
@@ -68,7 +69,7 @@ def write_page(
 def _summary(texts: Sequence[str], found: Found) -> str:
     outside = int((found.groups < 0).sum())
     rest = f", {outside:,} of them in none" if outside else ""
-    return f"{len(texts):,} texts in {found.num_groups} groups{rest}"
+    return f"{counted(len(texts), 'text')} in {counted(found.num_groups, 'group')}{rest}"
 
 
 def _picture(

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from raytrain.matching.best import Found
 from raytrain.matching.texts import Texts
+from raytrain.messages import counted
 
 
 def ranks_of(found: Sequence[Sequence[str]], right: Sequence[str]) -> np.ndarray:
@@ -57,7 +58,7 @@ class Measures:
         depths = sorted({1, *depths})
         ranks = {name: np.concatenate(parts) for name, parts in self._ranks.items()}
         num_queries = len(next(iter(ranks.values())))
-        title = f"the right candidate, of {num_queries:,} queries"
+        title = f"the right candidate, of {counted(num_queries, 'query')}"
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
         table.add_column("stage", no_wrap=True)
         for name in (*(f"recall@{depth}" for depth in depths), "MRR"):

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from raytrain.folds.events import EpochEnded, Event, Retried, Started, Stepped
+from raytrain.messages import counted
 from raytrain.pretraining.settings import PretrainSpec
 from raytrain.stages import LINE_EVERY, Stages, clock
 
@@ -107,11 +108,17 @@ def announce(spec: PretrainSpec, stages: Stages) -> None:
     start = (
         f"{spec.facts['layout']}, with {head}" if spec.facts["layout"] else f"untrained {spec.kind.upper()}"
     )
-    stages.say(
-        f"{index['texts']:,} texts, {index['tokens']:,} tokens: {index['sequences']:,} sequences of "
-        f"{index['length']}, {filled:.0%} of them text; {index['held_back_texts']:,} texts held back"
+    texts, tokens, sequences, held = (
+        counted(index[name], what)
+        for name, what in (
+            *(("texts", "text"), ("tokens", "token"), ("sequences", "sequence")),
+            ("held_back_texts", "text"),
+        )
     )
-    stages.say(f"encoder: {start}, {spec.config['num_hidden_layers']} layers")
+    stages.say(
+        f"{texts}, {tokens}: {sequences} of {index['length']}, {filled:.0%} of them text; {held} held back"
+    )
+    stages.say(f"encoder: {start}, {counted(spec.config['num_hidden_layers'], 'layer')}")
     stages.say(
         f"{settings.steps:,} steps of {settings.batch_size} sequences, learning rate "
         f"{settings.learning_rate:g}, {settings.mask.rate:.0%} of the tokens masked"

@@ -18,6 +18,7 @@ from raytrain.errors import TimeBudgetError
 from raytrain.folds.result import FoldResult, read_fold
 from raytrain.folds.spec import FoldData, FoldSpec
 from raytrain.fusion.rule import FusionRule
+from raytrain.messages import counted
 from raytrain.refit.finished import FinishedRun
 from raytrain.refit.place import Place
 from raytrain.splits.duplicates import treat_duplicates
@@ -158,7 +159,9 @@ def result_lines(summary: dict[str, Any]) -> list[str]:
     for architecture, told in summary["training"].items():
         epochs = f"{told['epochs']:g} epoch{'' if told['epochs'] == 1 else 's'}"
         loss = f"training loss {told['loss']:.4f}"
-        lines.append(f"{architecture}: {summary['rows']:,} rows, {epochs}, {loss}, {told['seconds']:.0f} s")
+        lines.append(
+            f"{architecture}: {counted(summary['rows'], 'row')}, {epochs}, {loss}, {told['seconds']:.0f} s"
+        )
     if summary["dead"]:
         dead = ", ".join(summary["dead"])
         lines.append(f"learned nothing, by its loss: {dead}. Try another train.learning_rate or seed")

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from raytrain.errors import ArtifactError, InputError
-from raytrain.messages import logging_console
+from raytrain.messages import counted, logging_console
 from raytrain.report.calibration import calibration_section, decisions_section
 from raytrain.report.curves import curves_section
 from raytrain.report.facts import Facts, read_facts
@@ -90,7 +90,7 @@ def _header(facts: Facts) -> Markup:
     )
     names = ", ".join(config.model.architectures)
     line: list[Child] = [
-        f"{kind} · {names} · {folds} · {summary['rows']:,} texts of ",
+        f"{kind} · {names} · {folds} · {counted(summary['rows'], 'text')} of ",
         told(config.data.path),
     ]
     return element(

@@ -5,6 +5,7 @@ import io
 import itertools
 from collections.abc import Sequence
 
+from raytrain.messages import counted
 from raytrain.report.facts import Facts
 from raytrain.report.markup import Child, Markup, element, paragraph, table, told
 from raytrain.splits.duplicates import treatment
@@ -54,14 +55,12 @@ def _duplicates(facts: Facts) -> list[Markup]:
         return []
     policy = found["policy"]
     line = (
-        f"{found['rows']:,} rows are near-duplicates of others, in {found['groups']:,} groups; "
+        f"{found['rows']:,} rows are near-duplicates of others, in {counted(found['groups'], 'group')}; "
         f"{treatment(policy, facts.config.folds.time is not None)} (folds.duplicates={policy})."
     )
     mixed = found.get("groups_of_several_labels")
     if mixed:
-        line += (
-            f" {mixed:,} groups have several labels: their texts are nearly the same, their labels are not."
-        )
+        line += f" Of {counted(mixed, 'group')} the texts are nearly the same, and the labels are not."
     return [element("h3", "Near-duplicates"), paragraph(line)]
 
 

@@ -10,6 +10,7 @@ from raytrain.config.schema import Config
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.duplicates import find_duplicates
 from raytrain.errors import CorpusError
+from raytrain.messages import counted
 from raytrain.stages import Stages
 
 DROPPED = "near_duplicate"  # their kind in corpus.json
@@ -57,10 +58,10 @@ class Duplicates:
         sizes = self.sizes
         if not len(sizes):
             return ""
-        mixed = f"; {self.num_mixed:,} groups have several labels: {_LISTED}" if self.num_mixed else ""
+        mixed = f"; of several labels {counted(self.num_mixed, 'group')}: {_LISTED}" if self.num_mixed else ""
         return (
             f"folds: {sizes.sum():,} of {len(self.groups):,} rows are near-duplicates of others, in "
-            f"{len(sizes):,} groups; {treatment(self.policy, in_time)} "
+            f"{counted(len(sizes), 'group')}; {treatment(self.policy, in_time)} "
             f"(folds.duplicates={self.policy}){mixed}"
         )
 
@@ -76,10 +77,9 @@ def copies_line(corpus: Corpus) -> str:
     count, mixed = corpus.copies()
     if not count:
         return ""
-    rows = "1 row has" if count == 1 else f"{count:,} rows have"
-    conflict = f", and {mixed:,} texts have several labels" if mixed else ""
+    conflict = f", of several labels {counted(mixed, 'text')}" if mixed else ""
     remedy = f"; {_LISTED}" if mixed else "; folds.duplicates=drop keeps one of each"
-    return f"  {rows} the very text of an earlier row{conflict}{remedy}"
+    return f"  {counted(count, 'row')} with the very text of an earlier row{conflict}{remedy}"
 
 
 def treat_duplicates(config: Config, corpus: Corpus, stages: Stages) -> tuple[Corpus, Duplicates | None]:

@@ -88,7 +88,7 @@ def test_what_was_written_is_said_and_nothing_else_on_standard_output(asked, cap
 
 def test_how_many_rows_are_left_to_a_person_is_said(asked, capsys):
     assert run(*GIVEN, "--reject", "0.9") == 0
-    assert capsys.readouterr().out == "out.csv: 1,200 rows; 1,002 are left to a person\n"
+    assert capsys.readouterr().out == "out.csv: 1,200 rows; left to a person: 1,002\n"
 
 
 @pytest.mark.parametrize("reject", ["0", "-0.1", "1.5", "nan", "half"])
@@ -150,7 +150,7 @@ def test_a_directory_is_predicted_on_the_cluster_as_asked(monkeypatch, capsys):
     given = ("runs/mine/ensemble", "posts", "out", ".csv", ("微博",), None, 0.6, Reading(by_flags=True))
     assert calls == [given, driver.Workers(None, 1.0, 0.5)]
     said = capsys.readouterr().out
-    assert said == "out: 1,200 rows of 3 files, 2 of them before; 7 are left to a person\n"
+    assert said == "out: 1,200 rows of 3 files, 2 of them before; left to a person: 7\n"
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_a_storage_that_goes_ends_the_run_and_it_goes_on_and_predicts_later(serv
     with server.proxy.outage(refusals=3):
         predicted = run("predict.py", *ensemble, *many)
     assert predicted.returncode == 0, predicted.stderr
-    assert "s3://bucket/many: 48 rows of 1 files" in predicted.stdout
+    assert "s3://bucket/many: 48 rows of 1 file" in predicted.stdout
     written = server.open("s3://bucket/many", is_direct=True).read_bytes("all.csv")
     assert written == output.read_bytes()
 

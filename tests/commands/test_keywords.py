@@ -67,7 +67,7 @@ def test_marks_are_kept_and_several_files_count_side_by_side(folder, drawn, caps
     assert run(*given, "--picture", "words.svg") == 0
     said = capsys.readouterr().out
     assert "test.csv: 10 texts, labels: none" in said
-    assert "the marks at 1 words of the earlier file are kept" in said
+    assert "the marks of the earlier file at 1 word are kept" in said
     assert {"in_texts", "in_test"} <= rows[0].keys()
     assert [row for row in read_rows(folder / "out.csv") if row["keep"]] == [rows[0]]
     assert drawn == ["out.png", "words.svg"]

@@ -100,7 +100,7 @@ def test_spans_that_cut_a_token_are_told():
         replace(plan, corpus=replace(plan.corpus, table=table), shared=replace(plan.shared, rows=whole))
     )
     assert lines == [
-        "a.bio: 4 rows, 1 spans (LOC: 1)",
+        "a.bio: 4 rows, 1 span (LOC: 1)",
         "  1 of 1 spans do not begin and end with a token: no tagger can find just them",
     ]
 

@@ -24,7 +24,7 @@ def plain(run):
 def test_duplicates_and_dropped_rows_are_told(tmp_path):
     told = section_of(write_run(tmp_path))
     assert "4 rows are near-duplicates of others, in 2 groups; each group lies in one fold" in told
-    assert "1 groups have several labels" in told and "empty text" in told
+    assert "Of 1 group the texts are nearly the same" in told and "empty text" in told
     assert "may be wrong" not in told
 
 
