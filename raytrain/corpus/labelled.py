@@ -47,6 +47,7 @@ def read_corpus(
     time: str | None = None,
     reading: Reading = AS_FOUND,
     merge_labels: bool = False,
+    least_classes: int = 2,
 ) -> Corpus:
     """Reads labelled texts, one pass over the file, and refuses them unless every row is usable.
 
@@ -65,6 +66,7 @@ def read_corpus(
         reading: What is said of the file.
         merge_labels: Whether labels that look alike are one, spelt as most rows have it; else they are
             refused.
+        least_classes: How many labels there must be: to learn two, to be judged by one.
 
     Raises:
         CorpusError: With every problem of the file at once.
@@ -74,7 +76,7 @@ def read_corpus(
     schema = table_schema(columns)
     table = pa.concat_tables([schema.empty_table(), *iter_tables(rows, schema, BATCH_ROWS)])
     merged = rows.merge_labels() if merge_labels else {}
-    kept = rows.check_classes(num_folds)
+    kept = rows.check_classes(num_folds, least_classes)
     times, wrong = read_times(rows.times, time or "")
     rows.problems = told_once(rows.problems + wrong, KIND, lambda problem: "")
     rows.problems = [_ask_columns(problem, path, label, reading) for problem in rows.problems]
@@ -149,7 +151,7 @@ class _LabelledRows:
             self._class_rows[spelling] += self._class_rows.pop(name)
         return merged
 
-    def check_classes(self, num_folds: int) -> list[str]:
+    def check_classes(self, num_folds: int, least_classes: int) -> list[str]:
         """Returns the labels that stay, once all rows have been read."""
         if any(problem.kind == KIND for problem in self.problems):
             return list(self._class_rows)  # what stands in lists has not been counted
@@ -171,7 +173,7 @@ class _LabelledRows:
                     self.problems.append(Problem("rare_class", None, label, message))
         self.problems += two_spellings(self._class_rows, label, self._reading)
         present = kept if "rare_class" in self._drop else self._class_rows
-        if len(present) == 1:
+        if 0 < len(present) < least_classes:
             message = (
                 f"expected two classes or more, found {next(iter(present))!r} alone; add rows of another"
             )

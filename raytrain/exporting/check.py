@@ -96,6 +96,7 @@ def check_texts(ensemble: Ensemble, asked: CheckFile | None) -> CheckTexts:
     corpus = read_corpus(
         *(asked.path, asked.text_columns or columns, label),
         num_folds=1,
+        least_classes=1,
         reading=asked.reading,
         merge_labels=bool(trained.get("merge_labels", False)),
     )

@@ -205,6 +205,7 @@ def test_integer_ids_become_strings(tmp_path):
 def test_one_class_alone(tmp_path):
     (problem,) = problems_of(write_csv(tmp_path / "a.csv", [("甲", 1), ("乙", 1)]))
     assert "expected two classes or more, found '1' alone" in problem
+    assert read_corpus(tmp_path / "a.csv", ["text"], "label", least_classes=1).labels == [1]
 
 
 def test_one_class_left_after_dropping(tmp_path):

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from raytrain.ensemble.artifact import load_ensemble
 from raytrain.ensemble.load import load
 from raytrain.errors import ArtifactError, InputError
+from raytrain.exporting.check import check_texts
 from raytrain.exporting.driver import export
 from raytrain.exporting.settings import NUMERICS, CheckFile, ExportSettings
 from raytrain.exporting.tokenization import Reader
@@ -186,11 +188,18 @@ def test_bert4keras_reads_an_encoders_weights_by_name(fused, tmp_path):
     model = build_transformer_model(str(tmp_path / "out" / "config.json"), model="albert")
     model.load_weights(str(tmp_path / "out" / "encoder.h5"), by_name=True)
     ids = np.array([[2, 5, 6, 7, 3]])
-    from raytrain.ensemble.artifact import load_ensemble
     from raytrain.exporting.graph import EnsembleGraph
 
     ours = EnsembleGraph(load_ensemble(fused))._encoder([ids, ids * 0], training=False)
     np.testing.assert_allclose(model.predict([ids, ids * 0], verbose=0), ours, atol=1e-5)
+
+
+def test_rows_of_one_label_are_enough_to_be_judged_by(fused, tmp_path):
+    labelled = tmp_path / "labelled.csv"
+    labelled.write_text("text,label\n早餐好吃,坏\n店家说,坏\n", encoding="utf-8")
+    found = check_texts(load_ensemble(fused), CheckFile(str(labelled)))
+    assert found.texts == ["早餐好吃", "店家说"]
+    assert found.labels.tolist() == [load_ensemble(fused).labels.index("坏")] * 2
 
 
 def test_all_that_is_wrong_is_told_before_anything_is_written(fused, tmp_path):
