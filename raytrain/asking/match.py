@@ -47,6 +47,8 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
         if options.first == "words" and getattr(options, name) is not None:
             parser.error(f"--{name}: of vectors; add --first both, or vectors")
         setattr(options, name, default if getattr(options, name) is None else getattr(options, name))
+    if options.truth is not None and options.candidate_id is None:
+        parser.error("--truth: name the column of the candidates' ids, too: --candidate-id")
     if options.label is not None and options.ensemble is None:
         parser.error("--label: of an ensemble; give --ensemble too")
     if options.ensemble is not None and options.rerank < options.top:

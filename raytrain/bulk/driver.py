@@ -14,8 +14,9 @@ from raytrain.bulk.worker import PiecePredictor
 from raytrain.cluster import connect, own_error
 from raytrain.ensemble.artifact import load_ensemble, manifest_digest
 from raytrain.ensemble.files import suffixes_of
-from raytrain.errors import InputError
+from raytrain.errors import ClusterError, InputError
 from raytrain.files.reading import AS_FOUND, Reading
+from raytrain.folds.resources import Node, cluster_nodes, describe_nodes
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 
@@ -86,9 +87,9 @@ def ask(
     possible = suffixes_of(artifact)
     suffix = suffix or (".parquet" if ".parquet" in possible else ".jsonl")
     if suffix not in possible:
-        raise InputError(f"--format: expected one of {', '.join(possible)} of this ensemble, found {suffix}")
+        raise InputError(f"format: expected one of {', '.join(possible)} of this ensemble, found {suffix}")
     if reject is not None and artifact.task != "classify":
-        raise InputError(f"--reject: expected none for an ensemble of task={artifact.task}")
+        raise InputError(f"reject: expected none for an ensemble of task={artifact.task}")
     where = Directory(ensemble).location
     what = suffix, columns, id_column, reject, reading, piece_rows
     return Asked(where, directory, Directory(output), *what), names
@@ -107,11 +108,11 @@ def predict_all(asked: Asked, names: list[str], workers: Workers, stages: Stages
         InputError: A file cannot be read, or the output holds something else; what was predicted before
             stays.
     """
-    record = Record(asked.output, _identity(asked))
-    predicted, sizes = Predicted(), {name: int(asked.inputs.size(name) or 0) for name in names}
+    files = {name: asked.inputs.stamp(name) or [0, 0] for name in names}
+    record, predicted = Record(asked.output, _identity(asked), files, asked.suffix), Predicted()
     missing = []
     for name in names:
-        told = record.done(stem_of(name), sizes[name])
+        told = record.done(stem_of(name))
         if told is None:
             missing.append(name)
         else:
@@ -119,11 +120,12 @@ def predict_all(asked: Asked, names: list[str], workers: Workers, stages: Stages
     if not missing:
         return predicted
     connect(None)
+    count = workers.count or _room(workers)
     rows: dict[str, int] = defaultdict(int)
     pieces: dict[str, int] = defaultdict(int)
     ends: dict[str, int] = {}
     with stages.stage("predicting", unit="rows", kept="what is predicted is kept") as stage:
-        for told in _stream(asked, missing, workers):
+        for told in _stream(asked, missing, workers, count):
             name = told["file"]
             rows[name], pieces[name] = rows[name] + told["rows"], pieces[name] + 1
             predicted.num_rejected += told["num_rejected"]
@@ -131,8 +133,7 @@ def predict_all(asked: Asked, names: list[str], workers: Workers, stages: Stages
             if told["is_last"]:
                 ends[name] = told["piece"] + 1
             if ends.get(name) == pieces[name]:
-                mark = {"bytes": sizes[name], "rows": rows[name], "pieces": pieces[name]}
-                record.finish(stem_of(name), mark)
+                record.finish(stem_of(name), {"rows": rows[name], "pieces": pieces[name]})
                 predicted.files, predicted.rows = predicted.files + 1, predicted.rows + rows[name]
             stage.check()
     return predicted
@@ -147,10 +148,13 @@ def _identity(asked: Asked) -> dict[str, Any]:
         "format": asked.suffix,
         "reject": asked.reject,
         "piece_rows": asked.piece_rows,
+        "encoding": asked.reading.encoding,
+        "quoting": asked.reading.quoting,
+        "names": None if asked.reading.columns is None else list(asked.reading.columns),
     }
 
 
-def _stream(asked: Asked, names: list[str], workers: Workers) -> Iterator[dict[str, Any]]:
+def _stream(asked: Asked, names: list[str], workers: Workers, count: int) -> Iterator[dict[str, Any]]:
     """What workers tell of each piece, as they come."""
     import ray.data
     from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
@@ -165,7 +169,6 @@ def _stream(asked: Asked, names: list[str], workers: Workers) -> Iterator[dict[s
         for name in names["file"].to_pylist():
             yield from cut_file(asked, ensemble, name)
 
-    count = workers.count or _room(workers)
     files = ray.data.from_items([{"file": name} for name in names], override_num_blocks=len(names))
     # Reading costs little beside predicting: all CPUs predict. Few files are read at once, for their blocks
     # are what memory holds.
@@ -189,12 +192,22 @@ def _stream(asked: Asked, names: list[str], workers: Workers) -> Iterator[dict[s
 
 
 def _room(workers: Workers) -> int:
-    """How many workers the cluster's machines hold now, at least one."""
-    import ray
+    """How many workers the cluster's machines hold now; one where a machine is to come that holds it.
 
-    room = 0.0
-    for node in ray.nodes():
-        there = node["Resources"] if node["Alive"] else {}
-        own = there.get("CPU", 0) // workers.cpus
-        room += min(own, there.get("GPU", 0) // workers.gpus) if workers.gpus else own
-    return max(1, int(room))
+    Raises:
+        ClusterError: No machine holds one: it would be waited for without end.
+    """
+    nodes = cluster_nodes(None)
+    own = [_held(workers, node) for node in nodes]
+    if not any(own):
+        wanted = f"{workers.cpus:g} CPU" + (f" and {workers.gpus:g} GPU" if workers.gpus else "")
+        raise ClusterError(
+            f"expected a machine with {wanted} for a process that predicts; the cluster has "
+            f"{describe_nodes(nodes)}; ask for less, or say how many processes (replicas) where others come"
+        )
+    return max(1, sum(count for count, node in zip(own, nodes, strict=True) if node.alive))
+
+
+def _held(workers: Workers, node: Node) -> int:
+    held = node.cpus // workers.cpus
+    return int(min(held, node.gpus // workers.gpus) if workers.gpus else held)

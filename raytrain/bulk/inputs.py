@@ -12,9 +12,10 @@ from raytrain.files.encodings import COMPRESSIONS
 from raytrain.files.tables import FORMATS
 from raytrain.storage.directory import Directory
 
-_PACKED = [f"{suffix}{packed}" for suffix in FORMATS for packed in COMPRESSIONS if suffix != ".parquet"]
-SUFFIXES = (*FORMATS, *_PACKED)
-_PIECE = re.compile(r"(.+)-\d{5}")  # as `pieces.output_name` names predictions
+_FORMATS = (*FORMATS, ".bio")
+_PACKED = [f"{suffix}{packed}" for suffix in _FORMATS for packed in COMPRESSIONS if suffix != ".parquet"]
+SUFFIXES = (*_FORMATS, *_PACKED)
+PIECE = re.compile(r"(.+)-\d{5}")  # as `pieces.output_name` names predictions
 
 
 def list_inputs(location: str) -> tuple[Directory, list[str]]:
@@ -28,20 +29,21 @@ def list_inputs(location: str) -> tuple[Directory, list[str]]:
         InputError: There is none.
     """
     parent, _, name = location.rstrip("/").rpartition("/")
-    if name.endswith(SUFFIXES):
+    if name.lower().endswith(SUFFIXES):
         directory = Directory(parent or ("/" if location.startswith("/") else "."))
         if directory.size(name) is not None:
             return directory, [name]
-        raise InputError(f"{location}: expected a file, found none")
-    directory = Directory(location)
-    names = [name for name in directory.names() if name.endswith(SUFFIXES) and name[0] not in "._"]
+        if not directory.exists(name):
+            raise InputError(f"{location}: expected a file, found none")
+    directory = Directory(location)  # some programs write directories of Parquet that are called x.parquet
+    names = [name for name in directory.names() if name.lower().endswith(SUFFIXES) and name[0] not in "._"]
     names = [name for name in names if directory.size(name) is not None]
     if not names:
-        expected = f"expected files of texts ({', '.join(FORMATS)}, also compressed), found none"
+        expected = f"expected files of texts ({', '.join(_FORMATS)}, also compressed), found none"
         raise InputError(f"{location}: {expected}")
     stems = [stem_of(name) for name in names]
     twice = sorted({name for name in names if stems.count(stem_of(name)) > 1})
-    pieces = {stem for stem in stems if (piece := _PIECE.fullmatch(stem)) and piece[1] in stems}
+    pieces = {stem for stem in stems if (piece := PIECE.fullmatch(stem)) and piece[1] in stems}
     if pieces:
         found = ", ".join(name for name in names if stem_of(name) in pieces)
         expected = "expected no file named as a piece of another"
@@ -55,7 +57,7 @@ def list_inputs(location: str) -> tuple[Directory, list[str]]:
 
 def stem_of(name: str) -> str:
     """A file's name without its suffixes: of what is made of it."""
-    return name[: len(name) - max(len(suffix) for suffix in SUFFIXES if name.endswith(suffix))]
+    return name[: len(name) - max(len(suffix) for suffix in SUFFIXES if name.lower().endswith(suffix))]
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from raytrain.bulk.driver import Predicted, Workers, ask, predict_all
+from raytrain.errors import InputError
 from raytrain.files.reading import AS_FOUND, Reading
 from raytrain.messages import logging_console
 from raytrain.stages import Stages
@@ -13,7 +14,7 @@ def predict_files(
     inputs: str,
     output: str,
     format: str | None = None,
-    columns: Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
     id_column: str | None = None,
     reject: float | None = None,
     reading: Reading = AS_FOUND,
@@ -31,7 +32,7 @@ def predict_files(
         inputs: A file, or a directory of files, or the URI of either.
         output: The directory of predictions, or its URI.
         format: Of them: "parquet", "csv" or "jsonl"; of a tagger "jsonl" or "bio". None takes the first.
-        columns: Of the text, two of a pair; None takes those that the ensemble was trained on.
+        columns: Of the text, or two of a pair; None takes those that the ensemble was trained on.
         id_column: None takes the training's where it is there, else row numbers.
         reject: Rows whose greatest probability is below are left to a person; None leaves none.
         reading: What is said of the files.
@@ -45,7 +46,8 @@ def predict_files(
 
     Raises:
         InputError: There is no artifact or no file, a file cannot be read, or the output holds something
-            else; what was predicted before stays.
+            else, or of inputs that have changed; what was predicted before stays.
+        ClusterError: No machine holds a process that predicts.
 
     Example:
         >>> import raytrain
@@ -53,8 +55,24 @@ def predict_files(
         >>> told.files, told.rows  # doctest: +SKIP
         (20, 1000000)
     """
-    suffix = None if format is None else f".{format}"
-    chosen = None if columns is None else tuple(columns)
-    asked, names = ask(ensemble, inputs, output, suffix, chosen, id_column, reject, reading)
+    _check(reject, replicas, cpus, gpus)
+    suffix = None if format is None else f".{format.lstrip('.')}"
+    chosen = None if columns is None else (columns,) if isinstance(columns, str) else tuple(columns)
+    asked, names = ask(str(ensemble), str(inputs), str(output), suffix, chosen, id_column, reject, reading)
     workers = Workers(replicas, cpus, gpus)
     return predict_all(asked, names, workers, stages or Stages(logging_console()))
+
+
+def _check(reject: float | None, replicas: int | None, cpus: float, gpus: float) -> None:
+    """Refuses numbers that mean nothing; NaN is none of those that do."""
+    problems = []
+    if reject is not None and not 0 < reject <= 1:
+        problems.append(f"reject: expected a probability above 0 and up to 1, found {reject}")
+    if replicas is not None and replicas < 1:
+        problems.append(f"replicas: expected 1 or more, found {replicas}")
+    if not cpus > 0:
+        problems.append(f"cpus: expected more than 0, found {cpus:g}")
+    if not gpus >= 0:
+        problems.append(f"gpus: expected 0 or more, found {gpus:g}")
+    if problems:
+        raise InputError("nothing can be predicted so", problems)

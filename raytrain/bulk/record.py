@@ -1,14 +1,17 @@
 """What is done of a large prediction, kept beside its output: the same command goes on there."""
 
 import json
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from raytrain.bulk.inputs import PIECE, stem_of
 from raytrain.errors import ArtifactError, ConfigError
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes
 
 ASKED = "_asked.json"
+FILES = "files"  # of it: each input, as it was when it was begun
 
 
 def mark_of(stem: str) -> str:
@@ -17,54 +20,76 @@ def mark_of(stem: str) -> str:
 
 
 class Record:
-    """Which files are predicted.
+    """Which files are predicted. What lies in the output counts only where it is of a file begun here.
 
     Args:
         output: Where predictions lie.
         asked: What makes them: another ensemble, or other columns, would not fit what is there.
+        files: To each input's name what it is now, as `Directory.stamp` tells it.
+        suffix: Of files of predictions.
 
     Raises:
-        ConfigError: Something else was asked for there.
+        ConfigError: Predictions of something else are there, or files that are none, or of inputs that have
+            changed since; all of it is told, and nothing is written.
     """
 
-    def __init__(self, output: Directory, asked: Mapping[str, Any]):
+    def __init__(
+        self, output: Directory, asked: Mapping[str, Any], files: Mapping[str, list[int]], suffix: str
+    ):
         self._output = output
-        if output.exists(ASKED):
-            before = _read(output, ASKED)
-            changed = [
+        there = output.names()
+        self._made = _made_of(there, suffix)
+        before = _read(output, ASKED) if ASKED in there else {}
+        begun = before.get(FILES, {})
+        problems = []
+        if any(self._made[stem_of(name)] for name in begun):
+            problems += [
                 f"{key}: it was begun with {json.dumps(before.get(key), ensure_ascii=False)}, found "
                 f"{json.dumps(value, ensure_ascii=False)}"
                 for key, value in asked.items()
                 if before.get(key) != value
             ]
-            if changed:
-                raise ConfigError(
-                    f"{output}: holds predictions of something else; give another --output", changed
-                )
         else:
-            output.write_bytes(ASKED, json_bytes(dict(asked)))
+            begun = {}  # of nothing yet: what was asked in vain is no matter
+        problems += [problem for name, stamp in files.items() if (problem := self._unfit(name, stamp, begun))]
+        if problems:
+            found = "holds something else; give another output, or remove what is there"
+            raise ConfigError(f"{output}: {found}", problems)
+        wanted = {**asked, FILES: begun | dict(files)}
+        if wanted != before:
+            output.write_bytes(ASKED, json_bytes(wanted))
 
-    def done(self, stem: str, size: int) -> dict[str, Any] | None:
-        """What was told of a file when it was done; None where it is not.
+    def _unfit(self, name: str, stamp: list[int], begun: Mapping[str, list[int]]) -> str | None:
+        made = self._made[stem_of(name)]
+        if not made or begun.get(name) == stamp:
+            return None
+        if name not in begun:
+            return f"{made[0]}: was not predicted here, and would be taken for a prediction of {name}"
+        return f"{name}: has changed since {made[0]} was predicted of it"
 
-        Args:
-            stem: Of its name.
-            size: Bytes that it has now.
-
-        Raises:
-            ConfigError: It had others then.
-        """
-        if not self._output.exists(mark_of(stem)):
+    def done(self, stem: str) -> dict[str, Any] | None:
+        """What was told of a file when it was done; None where it is not, or some of it is gone."""
+        if not self._made[stem] or not self._output.exists(mark_of(stem)):
             return None
         told = _read(self._output, mark_of(stem))
-        if told.get("bytes") != size:
-            found = f"expected the {told.get('bytes'):,} bytes that were predicted, found {size:,}"
-            raise ConfigError(f"{stem}: {found}; give another --output, or remove what was made of it")
-        return told
+        return told if told.get("pieces") == len(self._made[stem]) else None
 
     def finish(self, stem: str, told: Mapping[str, Any]) -> None:
-        """Marks all of a file as predicted."""
+        """Marks all of a file as predicted: its rows, and in how many pieces."""
         self._output.write_bytes(mark_of(stem), json_bytes(dict(told)))
+
+
+def _made_of(names: Iterable[str], suffix: str) -> defaultdict[str, list[str]]:
+    """To the stem of an input what lies there that its predictions would be called."""
+    made: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names:
+        if not name.endswith(suffix) or name[0] in "._":
+            continue
+        stem = name.removesuffix(suffix)
+        made[stem].append(name)
+        if piece := PIECE.fullmatch(stem):
+            made[piece[1]].append(name)
+    return made
 
 
 def _read(output: Directory, name: str) -> dict[str, Any]:
@@ -72,6 +97,6 @@ def _read(output: Directory, name: str) -> dict[str, Any]:
         told = json.loads(output.read_bytes(name))
     except ValueError as error:
         raise ArtifactError(f"{output}/{name}: expected JSON: {error}") from error
-    if not isinstance(told, dict):
+    if not isinstance(told, dict) or not isinstance(told.get(FILES, {}), dict):
         raise ArtifactError(f"{output}/{name}: expected an object of JSON")
     return told

@@ -37,6 +37,11 @@ class Ensemble:
         return self.manifest.task
 
     @property
+    def reads_pairs(self) -> bool:
+        """Whether it was trained on pairs of texts."""
+        return len(self.manifest.config.data.text_columns) > 1
+
+    @property
     def has_networks(self) -> bool:
         """Whether TensorFlow is needed to predict."""
         return any(reads_encoder(name) for name in self.manifest.architectures)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from raytrain.corpus.given import given_pairs, given_texts
 from raytrain.fusion.costs import decide
 from raytrain.fusion.rule import FusionRule, member_name
 
@@ -21,10 +22,12 @@ class LabelPredictor:
     Attributes:
         labels: Of the ensemble, in order.
         rule: By which its members are fused; None: the mean of architectures, and its most probable label.
+        reads_pairs: Whether it was trained on pairs of texts.
     """
 
     labels: list[int] | list[str]
     rule: FusionRule | None
+    reads_pairs: bool
 
     def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[int | str]:
         """The label that is decided for each text; arguments as of `predict_proba`."""
@@ -34,12 +37,18 @@ class LabelPredictor:
         """Averages the folds' probabilities, then the architectures', or fuses members by the rule.
 
         Args:
-            texts: The texts.
+            texts: The texts: a list, an array, a column of a table.
             pairs: The second texts, where the ensemble was trained on pairs.
 
         Returns:
             (len(texts), num_classes), columns in the order of `labels`.
+
+        Raises:
+            InputError: There is something else than texts among them, or pairs where it was not trained on
+                any, or none where it was.
         """
+        texts = given_texts(texts)
+        pairs = given_pairs(pairs, len(texts), self.reads_pairs)
         if not texts:
             return np.zeros((0, len(self.labels)))
         voices = self.voices(texts, pairs)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.preprocessing import normalize
 
+from raytrain.corpus.given import given_pairs, given_texts
 from raytrain.corpus.tags import type_names
 from raytrain.ensemble.artifact import Ensemble
 from raytrain.ensemble.fold_models import FoldModels, Inputs
@@ -28,7 +29,7 @@ class Predictor(LabelPredictor, FoldModels):
 
     def __init__(self, ensemble: Ensemble, batch_size: int | None = None):
         super().__init__(ensemble, batch_size)
-        self.rule = ensemble.manifest.rule
+        self.rule, self.reads_pairs = ensemble.manifest.rule, ensemble.reads_pairs
         self._ngrams = NgramPredictor(ensemble) if "tfidf" in ensemble.manifest.architectures else None
 
     def voices(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Voices:
@@ -48,6 +49,8 @@ class Predictor(LabelPredictor, FoldModels):
         Returns:
             (len(texts), dim) float32, of length 1 each.
         """
+        texts = given_texts(texts)
+        pairs = given_pairs(pairs, len(texts), self.reads_pairs)
         if not texts:
             return self.embed([""], None if pairs is None else [""])[:0]
         with self._lock:
@@ -101,6 +104,7 @@ class Tagger(FoldModels):
 
     def predict(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
         """Each text's spans in order, each a dict of text, type, start, end and confidence."""
+        texts = given_texts(texts)
         types = type_names([str(label) for label in self.labels])
         return spans_of(texts, self.find_spans(texts), types)
 

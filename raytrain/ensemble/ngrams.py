@@ -22,10 +22,12 @@ class NgramPredictor(LabelPredictor):
     Attributes:
         labels: Of the ensemble, in order.
         rule: Of its manifest.
+        reads_pairs: Whether it was trained on pairs of texts.
     """
 
     def __init__(self, ensemble: Ensemble):
         self.labels, self.rule = ensemble.labels, ensemble.manifest.rule
+        self.reads_pairs = ensemble.reads_pairs
         self._folds: list[tuple[str, NgramClassifier, np.ndarray]] = []
         known: dict[str, int] = {}
         for fold in ensemble.manifest.architectures["tfidf"].folds:

@@ -90,7 +90,7 @@ def check_texts(ensemble: Ensemble, asked: CheckFile | None) -> CheckTexts:
         return CheckTexts(texts, texts[::-1] if len(columns) > 1 else None)
     if asked.text_columns and len(asked.text_columns) != len(columns):
         found = f"found {len(asked.text_columns)}: {', '.join(asked.text_columns)}"
-        raise InputError(f"--column: the ensemble was trained on {len(columns)} text column(s); {found}")
+        raise InputError(f"column: the ensemble was trained on {len(columns)} text column(s); {found}")
     trained = ensemble.manifest.config.data.model_extra or {}
     label = asked.label or str(trained.get("label", "label"))
     corpus = read_corpus(

@@ -110,12 +110,12 @@ def _check_asked(ensemble: Ensemble, output: Path, settings: ExportSettings) -> 
 
 def _unfit_output(output: Path) -> list[str]:
     if output.exists():
-        return [f"--output: expected a new folder, found {output}: name another, or delete it"]
+        return [f"output: expected a new folder, found {output}: name another, or delete it"]
     parent = output.absolute().parent
     if not parent.is_dir():
-        return [f"--output: the folder of {output} does not exist; make it first"]
+        return [f"output: the folder of {output} does not exist; make it first"]
     if not os.access(parent, os.W_OK):
-        return [f"--output: expected a folder that may be written, found {parent}: name another"]
+        return [f"output: expected a folder that may be written, found {parent}: name another"]
     return []
 
 
@@ -200,7 +200,7 @@ def _finish(
     files: dict[str, bytes],
 ) -> dict[str, Any]:
     """Writes what stands beside the model, export.json last. Returns what it holds."""
-    pairs = len(ensemble.manifest.config.data.text_columns) > 1
+    pairs = ensemble.reads_pairs
     files["example.py"] = example_of(settings.format, str(told.get("model", "")), pairs).encode()
     if settings.has_graph:
         files[TOKENIZATION] = Path(str(tokenization.__file__)).read_bytes()

@@ -26,7 +26,7 @@ def problems_of(ensemble: Ensemble, settings: ExportSettings) -> list[str]:
     known = [*ensemble.manifest.architectures]
     unknown = [name for name in settings.only if name not in known]
     if unknown:
-        problems.append(f"--only: expected {', '.join(known)}, found {', '.join(unknown)}")
+        problems.append(f"only: expected {', '.join(known)}, found {', '.join(unknown)}")
         return problems
     taken = [name for name in known if not settings.only or name in settings.only]
     if settings.has_graph:  # weights alone are not fused
@@ -37,16 +37,14 @@ def problems_of(ensemble: Ensemble, settings: ExportSettings) -> list[str]:
 def _unfit_settings(settings: ExportSettings) -> list[str]:
     problems = []
     if settings.format not in FORMATS:
-        problems.append(f"--format: expected one of {', '.join(FORMATS)}, found {settings.format}")
+        problems.append(f"format: expected one of {', '.join(FORMATS)}, found {settings.format}")
     if settings.int8 and settings.format != "onnx":
-        problems.append(f"--int8: expected --format onnx, found {settings.format}")
+        problems.append(f"int8: expected format=onnx, found {settings.format}")
     if settings.check is not None and not settings.has_graph:
-        problems.append("--check: expected a model that runs, found --format keras-weights: leave it out")
+        problems.append("check: expected a model that runs, found format=keras-weights: leave it out")
     if missing := missing_packages(settings.format):
         told = f"expected {', '.join(missing)}, found none installed"
-        problems.append(
-            f"--format onnx: {told}; install with: pip install 'raytrain[export]', or make export"
-        )
+        problems.append(f"format=onnx: {told}; install with: pip install 'raytrain[export]', or make export")
     return problems
 
 
@@ -55,9 +53,9 @@ def _unfit_rule(ensemble: Ensemble, taken: Sequence[str]) -> list[str]:
     if rule is None or len(taken) == len(ensemble.manifest.architectures):
         return []
     if rule.stack is not None:
-        return ["--only: the ensemble's members are fused by stacking, which needs all of them; leave it out"]
+        return ["only: the ensemble's members are fused by stacking, which needs all of them; leave it out"]
     if sum(_weights_of(rule, taken).values()) <= 0:
-        return [f"--only: {', '.join(taken)} have no weight in the ensemble; name others"]
+        return [f"only: {', '.join(taken)} have no weight in the ensemble; name others"]
     return []
 
 
@@ -73,8 +71,8 @@ def _unfit_models(ensemble: Ensemble, settings: ExportSettings, taken: Sequence[
     if not settings.has_graph:
         return problems
     if len(networks) < len(taken):
-        flags = " ".join(f"--only {name}" for name in networks)
-        problems.append(f"tfidf counts n-grams, which are no graph: leave it out with {flags}")
+        flags = ",".join(networks)
+        problems.append(f"tfidf counts n-grams, which are no graph: leave it out with only={flags}")
     if any(map(reads_words, networks)) and finds_uncommon(read_words(ensemble).user_dict):
         problems.append(
             "words.user_dict holds words with characters at which jieba cuts, which it does not find alone; "
@@ -87,8 +85,8 @@ def _unfit_models(ensemble: Ensemble, settings: ExportSettings, taken: Sequence[
     total = sum(sizes[name] for name in files)
     if settings.format == "onnx" and total > MOST_BYTES:
         problems.append(
-            f"--format onnx: expected weights of {MOST_BYTES:,} bytes at most, found {total:,}; take "
-            "--format savedmodel, or one model of raytrain refit or raytrain distill"
+            f"format=onnx: expected weights of {MOST_BYTES:,} bytes at most, found {total:,}; take "
+            "savedmodel, or one model of raytrain refit or raytrain distill"
         )
     return problems
 

@@ -29,6 +29,10 @@ class CheckFile:
     label: str | None = None
     reading: Reading = AS_FOUND
 
+    def __post_init__(self) -> None:
+        if isinstance(self.text_columns, str):
+            object.__setattr__(self, "text_columns", (self.text_columns,))
+
 
 @dataclass(frozen=True)
 class ExportSettings:
@@ -45,6 +49,10 @@ class ExportSettings:
     int8: bool = False
     only: Sequence[str] = ()
     check: CheckFile | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.only, str):
+            object.__setattr__(self, "only", (self.only,))
 
     @property
     def has_graph(self) -> bool:

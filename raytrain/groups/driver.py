@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from raytrain.corpus.given import given_texts
 from raytrain.errors import CorpusError
 from raytrain.groups.find import Found, find_groups
 from raytrain.groups.settings import GroupSettings
@@ -43,13 +44,14 @@ def group_texts(
     """Groups texts, and tells each group.
 
     Args:
-        texts: Two or more.
+        texts: Two or more; to find how many groups there are, four.
         embed: Gives (n, dim) vectors of texts.
         settings: How; None takes what `GroupSettings` says, as suits the vectors of a pretrained encoder.
             Those of an ensemble want `whiten=False`.
         stages: Where progress is told; None logs it to `raytrain`.
 
     Raises:
+        InputError: There is something else than texts among them.
         CorpusError: There are too few texts that differ.
 
     Example:
@@ -62,6 +64,7 @@ def group_texts(
         [(412, ['房间', '酒店'])]
     """
     settings, stages = settings or GroupSettings(), stages or Stages(logging_console())
+    texts = given_texts(texts)
     if len(texts) < 2:
         raise CorpusError("these texts cannot be grouped", [f"expected two or more, found {len(texts)}"])
     vectors = _embed(texts, embed, settings.whiten, stages)
@@ -93,7 +96,9 @@ def _embed(
             stage.advance(len(vectors))
     assert moments is not None
     try:
-        white = Whitening.of(moments, None, 0.0 if whiten else math.inf)
+        # Of few texts the narrow directions are chance: widths are held the more, the fewer there are.
+        held = moments.mean.size / moments.count if whiten else math.inf
+        white = Whitening.of(moments, None, held)
     except ValueError as error:
         raise CorpusError("these texts cannot be grouped", [f"their vectors: {error}"]) from error
     white = Whitening(white.mean, white.kernel[:, :DIRECTIONS])

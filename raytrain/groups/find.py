@@ -12,6 +12,7 @@ from raytrain.groups.settings import Method
 
 NUMBERS = (2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 30)  # of groups that are tried where none is given
 SPLITS, HALF, JUDGED = 3, 3000, 2000  # pairs of halves, the most texts of each and of those judged
+LEAST_TEXTS = 4
 AS_STABLE = 0.02  # less apart than splits differ by
 AT_ONCE = 20_000  # more vectors than these are grouped by k-means in small batches
 DENSE_DIRECTIONS, DENSE_TEXTS = 10, 20_000  # density needs few directions, and compares all pairs
@@ -54,19 +55,26 @@ def find_groups(
         seed: Of what is drawn.
 
     Raises:
-        ValueError: There are fewer texts that differ than groups.
+        ValueError: There are fewer texts that differ than groups, or too few to find how many there are.
     """
     if method == "hdbscan":
         return _order(vectors, _dense_groups(vectors, least_size, seed), {})
     stability: dict[int, float] = {}
     if num_groups is None:
+        if len(vectors) < LEAST_TEXTS:
+            found = f"{LEAST_TEXTS} texts or more of which halves are grouped apart, found {len(vectors)}"
+            raise ValueError(f"expected {found}; say how many groups there are")
         stability = compare_numbers(vectors, seed)
         best = max(stability.values())
         # Where groups lie far apart, some of them together are as stable: the finest such number is meant.
         num_groups = max(number for number, value in stability.items() if value >= best - AS_STABLE)
-    found = len(np.unique(vectors[: 10 * num_groups + 1000], axis=0))
-    if found < num_groups:
-        raise ValueError(f"expected texts that differ, {num_groups} or more, found {found}")
+    different: set[bytes] = set()
+    for vector in vectors:
+        different.add(vector.tobytes())
+        if len(different) == num_groups:
+            break
+    else:
+        raise ValueError(f"expected texts that differ, {num_groups} or more, found {len(different)}")
     return _order(vectors, _fit(vectors, num_groups, 5, seed).labels_, stability)
 
 

@@ -49,6 +49,7 @@ def lay_out(vectors: np.ndarray, seed: int) -> np.ndarray:
         if (size := min(2, len(vectors) - 1, vectors.shape[1])) > 0:
             places[:, :size] = PCA(size, random_state=seed).fit_transform(vectors)
     else:
+        vectors = np.pad(vectors, ((0, 0), (0, max(0, 2 - vectors.shape[1]))))  # a plane has two directions
         perplexity = min(30.0, (len(vectors) - 1) / 3)
         places = TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(vectors)
     low, high = places.min(axis=0), places.max(axis=0)

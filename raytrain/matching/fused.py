@@ -23,16 +23,20 @@ def fuse(parts: Sequence[Found], most: int) -> Found:
     """The candidates whose sum of 1 / (60 + rank) is greatest; of equal ones those that come first.
 
     Args:
-        parts: Of each search what it found of the same queries.
+        parts: Of each search what it found of the same queries. A score of 0 says that candidate and query
+            have nothing in common: there is no rank of it.
         most: How many are kept, or as many as any search found.
     """
     width = max(min(most, part.rows.shape[1]) for part in parts)
-    shares = [1 / (CONSTANT + 1 + np.arange(part.rows.shape[1])) for part in parts]
+    ranks = [CONSTANT + 1 + np.arange(part.rows.shape[1]) for part in parts]
+    shares = np.concatenate(
+        [(part.scores != 0) / own for part, own in zip(parts, ranks, strict=True)], axis=1
+    )
     rows = np.concatenate([part.rows for part in parts], axis=1)
     found = Found(np.zeros((len(rows), width), np.int64), np.zeros((len(rows), width), np.float32))
     for query, own in enumerate(rows):
         distinct, which = np.unique(own, return_inverse=True)
-        sums = np.bincount(which, np.concatenate(shares))
+        sums = np.bincount(which, shares[query])
         order = np.lexsort((distinct, -sums))[:width]
         found.rows[query], found.scores[query] = distinct[order], sums[order]
     return found

@@ -41,7 +41,7 @@ class Measures:
 
     def __init__(self, queries: Texts, candidates: Texts):
         self._right = queries.right or []
-        self._ids = [str(id) for id in candidates.ids]
+        self._ids = [str(id).strip() for id in candidates.ids]
         self._ranks: dict[str, list[np.ndarray]] = {}
 
     def add(self, part: slice, stages: Mapping[str, Found]) -> None:
@@ -49,9 +49,13 @@ class Measures:
         right = self._right[part]
         counted = [place for place, id in enumerate(right) if id]
         for name, found in stages.items():
-            ids = [[self._ids[row] for row in found.rows[place].tolist()] for place in counted]
+            ids = [self._found_ids(found, place) for place in counted]
             ranks = ranks_of(ids, [right[place] for place in counted])
             self._ranks.setdefault(name, []).append(ranks)
+
+    def _found_ids(self, found: Found, place: int) -> list[str]:
+        """What has anything in common with the query, which a score of 0 denies."""
+        return [self._ids[row] for row in found.rows[place][found.scores[place] != 0].tolist()]
 
     def table(self, depths: Sequence[int]) -> Table:
         """A row a stage: recall at each depth, and the mean reciprocal rank."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from raytrain.corpus.given import given_texts
 from raytrain.errors import InputError
 from raytrain.matching.best import Found, joined
 from raytrain.matching.fused import FirstStage, Search
@@ -46,7 +47,8 @@ def match_texts(
         stages: Where progress is told; None logs it to `raytrain`.
 
     Returns:
-        `rows`, (len(queries), top) int64, places among the candidates, the best first; `scores`, float32.
+        `rows`, (len(queries), `top` or as many as there are) int64, places among the candidates, the best
+        first; `scores`, float32.
 
     Raises:
         InputError: There is nothing to match, or by nothing.
@@ -61,6 +63,7 @@ def match_texts(
         ...     return predictor.predict_proba(queries, candidates)[:, 1]
         >>> found = raytrain.match_texts(queries, candidates, judge=judge)  # doctest: +SKIP
     """
+    queries, candidates = given_texts(queries, "queries"), given_texts(candidates, "candidates")
     _check_asked(queries, candidates, top, rerank, embed is not None or words)
     stages = stages or Stages(logging_console())
     first = FirstStage(open_searches(queries, candidates, embed, words, whiten, stages))
@@ -78,9 +81,9 @@ def _check_asked(
     queries: Sequence[str], candidates: Sequence[str], top: int, rerank: int, by_something: bool
 ) -> None:
     problems = [
-        f"{name}: expected a list of texts, found {'one text' if isinstance(texts, str) else 'none'}"
+        f"{name}: expected texts, found none"
         for name, texts in (("queries", queries), ("candidates", candidates))
-        if isinstance(texts, str) or len(texts) == 0
+        if not texts
     ]
     problems += [
         f"{name}: expected 1 or more, found {number}"

@@ -1,6 +1,7 @@
 """Queries and candidates, read from their files; what is wrong with them, told together."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from raytrain.files.bio import is_bio
 from raytrain.files.reading import AS_FOUND, Reading
 
 SHOWN_IDS = 5
+_WHOLE = re.compile(r"-?[0-9]+\.0")
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,13 @@ def read_texts(
     for table in iter_texts(path, columns, id, reading=reading):
         ids += table["id"].to_pylist()
         texts += table["text"].to_pylist()
-        right += [cell.strip() for cell in table["text_pair"].to_pylist()] if truth is not None else []
+        right += [_as_id(cell) for cell in table["text_pair"].to_pylist()] if truth is not None else []
     return Texts(ids, texts, right if truth is not None else None)
+
+
+def _as_id(cell: str) -> str:
+    """An id as an id column has it: a column of whole numbers with empty cells holds floats."""
+    return cell.strip().removesuffix(".0") if _WHOLE.fullmatch(cell.strip()) else cell.strip()
 
 
 def check_truth(queries: Texts, candidates: Texts, path: str, column: str) -> None:
@@ -65,7 +72,7 @@ def check_truth(queries: Texts, candidates: Texts, path: str, column: str) -> No
     Raises:
         CorpusError: No query tells one, or some tell ids that no candidate has.
     """
-    known = {str(id) for id in candidates.ids}
+    known = {str(id).strip() for id in candidates.ids}
     told = [id for id in queries.right or [] if id]
     if not told:
         raise CorpusError(f"{path}: expected ids of right candidates in the column {column}, found none")

@@ -79,7 +79,7 @@ def load_model(location: str, on_card: bool) -> Model:
     tags = ensemble.task == "tag"
     labels: tuple[int | str, ...] = tuple(ensemble.labels)
     labels = _span_types(labels) if tags else labels
-    facts = Facts(ensemble.task, labels, len(config.data.text_columns) > 1, version)
+    facts = Facts(ensemble.task, labels, ensemble.reads_pairs, version)
     predict = _span_rows(predictor) if tags else _label_rows(predictor)
     predict([WARM_TEXT], [WARM_TEXT] if facts.pairs else None)
     longest = config.encoder.maxlen * max(config.encoder.windows, 1)

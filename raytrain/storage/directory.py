@@ -82,6 +82,11 @@ class Directory:
         info = self._info(name)
         return int(info.size) if info.is_file else None
 
+    def stamp(self, name: str) -> list[int] | None:
+        """Bytes of a file, and when it was written, in nanoseconds; None where there is none of that name."""
+        info = self._info(name)
+        return [int(info.size), int(info.mtime_ns or 0)] if info.is_file else None
+
     def files(self) -> list[str]:
         """Relative names of all files below, sorted."""
         selector = pafs.FileSelector(self.path, recursive=True, allow_not_found=True)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from raytrain.corpus.given import given_pairs, given_texts
 from raytrain.devices import compiles_predictions
 from raytrain.network.build import READS, EncoderWithHead, vector_model
 from raytrain.network.encoders import build_transformer
@@ -61,6 +62,8 @@ class EncoderVectors:
         Returns:
             (len(texts), dim) float32.
         """
+        texts = given_texts(texts)
+        pairs = given_pairs(pairs, len(texts), pairs is not None)
         if not texts:
             return np.zeros((0, self.dim), np.float32)
         encoded = encode_texts(texts, pairs, self._vocab, self._maxlen, False, windows=self._windows)

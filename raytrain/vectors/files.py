@@ -54,7 +54,9 @@ def write_vectors(
             kept = Path(folder) / "plain.parquet"
             yield from _write(tables, kept, "float32")
             try:
-                whitening = Whitening.of(_moments_of(kept), settings.size)
+                moments = _moments_of(kept)
+                whitening = Whitening.of(moments, settings.size)
+                _check_told_apart(whitening, moments)
             except ValueError as error:
                 problem = f"whitening: {error}; give more texts, or a smaller size"
                 raise CorpusError(f"{input_path}: its vectors cannot be whitened", [problem]) from error
@@ -90,6 +92,18 @@ def _read(path: Path) -> Iterator[tuple[pa.Array, np.ndarray]]:
         for batch in file.iter_batches(CHUNK_ROWS):
             column = batch.column("vector")
             yield batch.column("id"), column.flatten().to_numpy().reshape(len(column), -1)
+
+
+def _check_told_apart(whitening: Whitening, moments: Moments) -> None:
+    """Raises ValueError where whitening has made all texts alike unlike.
+
+    Of n vectors that differ in n - 1 directions all angles are the same once these are equally wide.
+    """
+    if (found := whitening.kernel.shape[1]) >= moments.count - 1 > 1:
+        raise ValueError(
+            f"expected more than {found + 1:,} texts, for in {found:,} directions of one width these lie as "
+            "far from each other as can be"
+        )
 
 
 def _moments_of(path: Path) -> Moments:

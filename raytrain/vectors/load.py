@@ -1,7 +1,7 @@
 """An encoder or an ensemble, ready to make vectors in this process."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, get_args
 
 import numpy as np
 from pydantic import ValidationError
@@ -24,6 +24,8 @@ from raytrain.vectors.settings import MAXLEN, Pooling
 
 if TYPE_CHECKING:
     from raytrain.vectors.encoder import EncoderVectors
+
+REFUSED = "the encoder cannot be used"
 
 
 class MakesVectors(Protocol):
@@ -73,7 +75,7 @@ def load_encoder(
         Its `embed(texts)` gives (len(texts), dim) float32.
 
     Raises:
-        ConfigError: It cannot be named so.
+        ConfigError: It cannot be named or read so, with all that is wrong.
         CheckpointError: It cannot be fetched or read.
         RaytrainError: Keras 3 is in use in this process.
 
@@ -83,7 +85,18 @@ def load_encoder(
         >>> encoder.embed(["网传明天停水", "记者核实后说没有停水"]).shape  # doctest: +SKIP
         (2, 312)
     """
-    named = named_checkpoint(checkpoint, maxlen)
+    problems = []
+    if pooling not in (known := get_args(Pooling)):
+        problems.append(f"pooling: expected one of {', '.join(known)}, found {pooling}")
+    for name, value in (("windows", windows), ("batch_size", batch_size)):
+        if value is not None and value < 1:
+            problems.append(f"{name}: expected 1 or more, found {value}")
+    try:
+        named = named_checkpoint(checkpoint, maxlen)
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(REFUSED, problems)
     files = find_start(named, lambda: [], logging_console())
     return build_encoder(files, maxlen, pooling, windows, batch_size)
 
@@ -93,7 +106,8 @@ def named_checkpoint(name: str, maxlen: int) -> CheckpointConfig:
     try:
         return CheckpointConfig(checkpoint=name, maxlen=maxlen)
     except ValidationError as error:
-        raise ConfigError("the encoder cannot be used", [found["msg"] for found in error.errors()]) from error
+        problems = [f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()]
+        raise ConfigError(REFUSED, problems) from error
 
 
 def build_encoder(
@@ -122,7 +136,13 @@ def build_encoder(
     with hushed_stderr():
         with quick_imports():
             from raytrain.vectors.encoder import EncoderVectors
+        import tensorflow as tf
+
         predict_side_by_side()
         grow_card_memory()
+        policy = tf.keras.mixed_precision.global_policy()
         set_precision(precision)
-        return EncoderVectors(encoder, maxlen, pooling, windows, batch_size)
+        try:
+            return EncoderVectors(encoder, maxlen, pooling, windows, batch_size)
+        finally:
+            tf.keras.mixed_precision.set_global_policy(policy)  # the caller's own models go on as they were

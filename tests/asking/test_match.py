@@ -105,6 +105,7 @@ def test_what_was_found_is_ordered_by_an_ensemble_of_pairs(folder, judge, capsys
         (["--ensemble", "e", "--rerank", "3"], "--rerank: expected at least --top, 5; found 3"),
         (["--first", "words", "--encoder", "mini"], "--encoder: of vectors; add --first both"),
         (["--no-whiten"], "--whiten: of vectors"),
+        (["--encoder", "mini", "--maxlen", "3"], "--maxlen: expected at least 4"),
         (["--encoder", "hf:x"], "--encoder: the encoder cannot be used"),
     ],
 )
@@ -125,7 +126,10 @@ def test_all_that_is_wrong_is_told_at_once(folder, capsys):
 
 
 def test_the_label_of_a_match_is_asked_for_and_the_truth_looked_up(folder, judge, capsys):
-    assert run(*GIVEN[:6], *GIVEN[8:], "--ensemble", judge, "--truth", "answer") == 2
+    plain = [*GIVEN[:6], *GIVEN[8:], "--ensemble", judge, "--truth", "answer"]
+    assert run(*plain) == 2
+    assert "--truth: name the column of the candidates' ids, too" in capsys.readouterr().err
+    assert run(*plain, "--candidate-id", "text") == 2
     told = capsys.readouterr().err
     assert "no candidate has: 'a1', 'a2', 'a3'" in told and "the ensemble has 假, 真" in told
 

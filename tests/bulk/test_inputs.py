@@ -16,6 +16,21 @@ def test_a_directory_gives_its_files_of_texts_and_no_marks(tmp_path):
     assert names == ["a.jsonl.gz", "b.csv", "c.parquet"] and directory.path == str(tmp_path)
 
 
+def test_names_in_capitals_and_tagged_texts_are_read_too(tmp_path):
+    for name in ("A.CSV", "b.bio", "c.bio.GZ"):
+        (tmp_path / name).write_text("x", encoding="utf-8")
+    assert list_inputs(str(tmp_path))[1] == ["A.CSV", "b.bio", "c.bio.GZ"]
+    assert list_inputs(f"{tmp_path}/A.CSV")[1] == ["A.CSV"]
+    assert [stem_of(name) for name in ("A.CSV", "c.bio.GZ")] == ["A", "c"]
+
+
+def test_a_directory_may_be_called_like_a_file(tmp_path):
+    (tmp_path / "x.parquet").mkdir()
+    (tmp_path / "x.parquet" / "part-0.parquet").write_bytes(b"x")
+    directory, names = list_inputs(f"{tmp_path}/x.parquet")
+    assert names == ["part-0.parquet"] and directory.path == f"{tmp_path}/x.parquet"
+
+
 def test_a_file_is_one_of_its_directory(tmp_path, monkeypatch):
     (tmp_path / "a.csv").write_text("text\n一\n", encoding="utf-8")
     assert list_inputs(f"{tmp_path}/a.csv")[1] == ["a.csv"]

@@ -3,6 +3,7 @@ import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow 
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from one_fold import each_fold_alone
 from written_ensemble import WrittenEnsemble
@@ -11,7 +12,7 @@ from safetensors.numpy import load, save
 from raytrain.text.vocab import Vocab
 from raytrain.text.batches import FeatureRows
 from raytrain.devices import set_precision
-from raytrain.errors import ArtifactError
+from raytrain.errors import ArtifactError, InputError
 from raytrain.text.encode import build_features, encode_texts
 from raytrain.scores.classes import proba_from_logits
 from raytrain.network.heads import WORD_EMBEDDING
@@ -142,11 +143,13 @@ def test_probabilities_by_the_cards_policy_are_those_of_float32_but_for_rounding
     assert np.abs(low - expected).max() > 1e-5
 
 
-def test_probabilities_of_pairs_are_those_of_the_fold_models(artifact, predictor, sentences):
+def test_probabilities_of_pairs_are_those_of_the_fold_models(artifact, predictor, sentences, monkeypatch):
     texts, pairs = sentences[:3], sentences[3:]
+    single = predictor.predict_proba(texts)
+    monkeypatch.setattr(predictor, "reads_pairs", True)
     found = predictor.predict_proba(texts, pairs)
     np.testing.assert_allclose(found, artifact.expected(texts, pairs), atol=2e-3)
-    assert np.abs(found - predictor.predict_proba(texts)).max() > 1e-3
+    assert np.abs(found - single).max() > 1e-3
 
 
 def test_probabilities_of_a_text_do_not_depend_on_the_others(predictor, sentences):
@@ -299,3 +302,14 @@ def test_texts_are_folded_as_the_manifest_says(new_artifact, vocab, tmp_path, se
     kept = Predictor(artifact.open()).predict_proba(texts)
     np.testing.assert_array_equal(kept[0], first)
     assert (kept[1] != first).any()
+
+
+def test_texts_come_as_any_list_and_one_alone_is_none(predictor, sentences):
+    expected = predictor.predict_proba(sentences[:2])
+    np.testing.assert_array_equal(predictor.predict_proba(pd.Series(sentences[:2], index=[5, 3])), expected)
+    np.testing.assert_array_equal(predictor.predict_proba(np.array(sentences[:2])), expected)
+    for ask in (predictor.predict, predictor.predict_proba, predictor.embed):
+        with pytest.raises(InputError, match="found one text"):
+            ask(sentences[0])
+        with pytest.raises(InputError, match="trained on single texts"):
+            ask(sentences[:2], sentences[:2])

@@ -11,7 +11,7 @@ from committed_run import LABELS, SHARED, CommittedRun
 from raytrain.text.vocab import Vocab
 from raytrain.ensemble.load import load
 from raytrain.ensemble.ngrams import NgramPredictor
-from raytrain.errors import ArtifactError
+from raytrain.errors import ArtifactError, InputError
 from raytrain.fusion.rule import FusionRule
 from raytrain.fusion.stack import Stack
 from raytrain.network.build import build_model
@@ -64,9 +64,12 @@ def test_a_text_is_predicted_alike_alone(run):
 
 
 def test_pairs_are_joined_and_no_texts_have_no_rows(run):
-    predictor = load(run.ensemble)
-    np.testing.assert_array_equal(predictor.predict_proba(["天"], ["气"]), predictor.predict_proba(["天 气"]))
-    assert predictor.predict_proba([]).shape == (0, 2)
+    single, predictor = load(run.ensemble), load(run.ensemble)
+    predictor.reads_pairs = True
+    np.testing.assert_array_equal(predictor.predict_proba(["天"], ["气"]), single.predict_proba(["天 气"]))
+    assert single.predict_proba([]).shape == predictor.predict_proba([], []).shape == (0, 2)
+    with pytest.raises(InputError, match="pairs it was trained on, found none"):
+        predictor.predict(["天"])
 
 
 def test_a_fold_that_knows_no_ngram_is_one_of_the_voices(tmp_path):

@@ -1,9 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score
 from tiny_run import silent_stages
 
-from raytrain.errors import CorpusError
+from raytrain.errors import ConfigError, CorpusError
 from raytrain.groups.driver import group_texts
 from raytrain.groups.settings import GroupSettings
 
@@ -41,3 +42,36 @@ def test_too_few_texts_that_differ_are_refused(texts):
 
     with pytest.raises(CorpusError, match="cannot be grouped"):
         group_texts(texts, same, GroupSettings(num_groups=3), silent_stages())
+
+
+def test_the_directions_of_few_vectors_are_not_stretched_to_chance():
+    """Of 40 texts in 64 directions all would else lie as far apart as all others."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(0, 0.3, (40, 64)) + np.repeat(np.eye(64)[:2] * 4, 20, axis=0)
+    texts = [f"第{number}条" for number in range(40)]
+
+    def embed(some):
+        return vectors[[texts.index(text) for text in some]]
+
+    grouped = group_texts(texts, embed, GroupSettings(num_groups=2, words=False), silent_stages())
+    assert adjusted_rand_score(np.repeat([0, 1], 20), grouped.found.groups) == 1
+
+
+def test_a_column_of_a_table_is_read_in_its_order():
+    rows = pd.Series(TEXTS, index=np.random.default_rng(0).permutation(len(TEXTS)))
+    settings = GroupSettings(num_groups=3)
+    found = [group_texts(texts, embed, settings, silent_stages()) for texts in (rows, TEXTS)]
+    assert [group.typical for group in found[0].groups] == [group.typical for group in found[1].groups]
+    assert found[0].found.groups.tolist() == found[1].found.groups.tolist()
+
+
+def test_settings_that_do_not_fit_each_other_are_refused():
+    for told, wrong in {
+        "found HDBSCAN": {"method": "HDBSCAN"},
+        "num_groups: hdbscan finds": {"method": "hdbscan", "num_groups": 12},
+        "least_size: of hdbscan alone": {"least_size": 5},
+        "num_groups: expected 2 or more, found 1": {"num_groups": 1},
+        "least_size: expected 2 or more, found 0": {"method": "hdbscan", "least_size": 0},
+    }.items():
+        with pytest.raises(ConfigError, match=told):
+            GroupSettings(**wrong)

@@ -72,3 +72,19 @@ def test_few_texts_have_few_numbers_to_try(size, seed):
     tried = compare_numbers(vectors, seed)
     assert 2 in tried and max(tried) <= max(2, size // 10)
     assert all(-1 <= value <= 1 for value in tried.values())
+
+
+def test_texts_that_differ_are_looked_for_to_the_end():
+    vectors, _ = blobs(3)
+    same_first = np.concatenate([np.repeat(vectors[:1], 1200, axis=0), vectors])
+    assert find_groups(same_first, num_groups=3).num_groups == 3
+    with pytest.raises(ValueError, match="3 or more, found 1"):
+        find_groups(same_first[:1200], num_groups=3)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_of_very_few_texts_the_number_of_groups_is_to_be_said(size):
+    vectors, _ = blobs(4, size=1)
+    with pytest.raises(ValueError, match="say how many groups"):
+        find_groups(vectors[:size])
+    assert find_groups(vectors[:size], num_groups=2).num_groups == 2

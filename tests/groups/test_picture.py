@@ -46,3 +46,9 @@ def test_a_picture_is_drawn_and_no_two_names_overlap(tmp_path, monkeypatch):
     [[_, boxes]] = drawn
     assert len(boxes) == 8
     assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+
+
+@pytest.mark.parametrize("size", [2, 60])
+def test_vectors_of_one_direction_have_places_too(size):
+    places = lay_out(np.linspace(-1, 1, size, dtype=np.float32)[:, None], seed=0)
+    assert places.shape == (size, 2) and np.isfinite(places).all() and np.ptp(places[:, 0]) == 1

@@ -7,7 +7,7 @@ from raytrain.matching.fused import FirstStage, fuse
 
 def found(*rows):
     rows = np.array(rows)
-    return Found(rows, np.zeros(rows.shape, np.float32))
+    return Found(rows, np.ones(rows.shape, np.float32))
 
 
 class Fixed:
@@ -48,3 +48,11 @@ def test_more_than_the_least_depth_is_fused_where_more_is_asked_for(depth):
     search = Fixed([1])
     FirstStage({"vectors": search, "words": search}).find(slice(0, 1), depth)
     assert search.asked == [depth] * 2
+
+
+def test_what_has_nothing_in_common_with_a_query_has_no_rank():
+    nothing = Found(np.array([[0, 1, 2]]), np.zeros((1, 3), np.float32))
+    vectors = found([700, 0, 5])
+    assert fuse([vectors, nothing], 3).rows.tolist() == [[700, 0, 5]]
+    some = Found(np.array([[5, 1, 2]]), np.array([[3.0, 0, 0]], np.float32))
+    assert fuse([vectors, some], 2).rows.tolist() == [[5, 700]]

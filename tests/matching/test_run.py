@@ -94,10 +94,10 @@ def test_from_python_a_judge_has_the_last_word(monkeypatch):
 
 def test_from_python_all_that_is_wrong_is_told_at_once():
     with pytest.raises(InputError) as raised:
-        match_texts("退款", [], top=0, words=False)
+        match_texts(iter([]), np.array([]), top=0, words=False)
     assert raised.value.problems == [
-        "queries: expected a list of texts, found one text",
-        "candidates: expected a list of texts, found none",
+        "queries: expected texts, found none",
+        "candidates: expected texts, found none",
         "top: expected 1 or more, found 0",
         "expected embed, or words=True: something by which candidates are found",
     ]

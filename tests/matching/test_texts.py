@@ -1,3 +1,5 @@
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from text_files import write, write_csv, write_jsonl
 
@@ -11,6 +13,15 @@ def test_texts_are_read_with_ids_and_right_candidates(tmp_path):
     assert texts == Texts(["7", "8"], ["甲", " "], ["3", ""]) and texts.num_empty == 1
     plain = read_texts(write(tmp_path / "c.txt", "天\n地\n"), "text")
     assert plain == Texts([0, 1], ["天", "地"], None)
+
+
+def test_whole_numbers_of_a_column_with_empty_cells_are_ids(tmp_path):
+    """Such a column is one of floats in Parquet."""
+    table = pa.table({"text": ["甲", "乙", "丙"], "right": pa.array([12, None, 3], pa.float64())})
+    pq.write_table(table, tmp_path / "q.parquet")
+    queries = read_texts(tmp_path / "q.parquet", "text", truth="right")
+    assert queries.right == ["12", "", "3"]
+    check_truth(queries, Texts(["12", " 3"], ["答", "复"]), "q.parquet", "right")
 
 
 def test_what_is_wrong_with_a_file_is_told(tmp_path):

@@ -57,7 +57,7 @@ def test_what_comes_out_is_what_the_plain_command_writes(local_ray, tmp_path):
 
     again = predict(ensemble, inputs, output)
     assert (again.files, again.kept, again.rows) == (0, 2, 49)
-    with pytest.raises(ConfigError, match="holds predictions of something else"):
+    with pytest.raises(ConfigError, match="holds something else"):
         predict(ensemble, inputs, output, reject=0.9)
 
 

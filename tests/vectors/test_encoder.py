@@ -3,7 +3,7 @@ import pytest
 from tiny_run import silent_console
 
 from raytrain.config.sections import CheckpointConfig
-from raytrain.errors import CheckpointError, ConfigError
+from raytrain.errors import CheckpointError, ConfigError, InputError
 from raytrain.pretrained.start import find_start
 from raytrain.vectors.load import build_encoder, load_encoder
 
@@ -78,7 +78,29 @@ def test_from_python_an_encoder_is_loaded_by_its_name(mini):
 def test_from_python_a_name_that_is_none_is_told(tmp_path):
     with pytest.raises(ConfigError, match="the encoder cannot be used"):
         load_encoder("hf:x")
-    with pytest.raises(ConfigError, match="greater than or equal to 4"):
+    with pytest.raises(ConfigError, match="maxlen: Input should be greater than or equal to 4"):
         load_encoder("mini", maxlen=3)
     with pytest.raises(CheckpointError, match="nowhere"):
         load_encoder(str(tmp_path / "nowhere"))
+
+
+def test_from_python_all_that_is_wrong_is_told_at_once():
+    with pytest.raises(ConfigError) as raised:
+        load_encoder("mini", maxlen=2, pooling="max", windows=0, batch_size=0)
+    assert [problem.split(":")[0] for problem in raised.value.problems] == [
+        *("pooling", "windows", "batch_size", "maxlen")
+    ]
+
+
+def test_the_callers_own_models_go_on_in_their_precision(mini):
+    import tensorflow as tf
+
+    build_encoder(mini, 64, precision="bfloat16")
+    assert tf.keras.mixed_precision.global_policy().name == "float32"
+
+
+def test_a_text_alone_is_no_list_of_its_characters(mini):
+    model = build_encoder(mini, 64, precision="float32")
+    with pytest.raises(InputError, match="found one text"):
+        model.embed("网传明天停水")
+    np.testing.assert_array_equal(model.embed(np.array(TEXTS[:2])), model.embed(TEXTS[:2]))
