@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -50,13 +50,17 @@ class Predicted:
         files: Predicted now.
         kept: Predicted before.
         rows: Of both.
-        num_rejected: Of those predicted now, left to a person.
+        num_rejected: Of the rows of files predicted now, left to a person.
+        num_empty: Of them, without a text.
+        told: How these files were read, where anything had to be found out.
     """
 
     files: int = 0
     kept: int = 0
     rows: int = 0
     num_rejected: int = 0
+    num_empty: int = 0
+    told: list[str] = field(default_factory=list)
 
 
 def ask(
@@ -129,6 +133,8 @@ def predict_all(asked: Asked, names: list[str], workers: Workers, stages: Stages
             name = told["file"]
             rows[name], pieces[name] = rows[name] + told["rows"], pieces[name] + 1
             predicted.num_rejected += told["num_rejected"]
+            predicted.num_empty += told["num_empty"]
+            predicted.told += [f"{name}: {line}" for line in told["told"]]
             stage.advance(told["rows"])
             if told["is_last"]:
                 ends[name] = told["piece"] + 1

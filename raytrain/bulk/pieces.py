@@ -11,6 +11,7 @@ from raytrain.corpus.unlabelled import iter_texts
 from raytrain.ensemble.artifact import Ensemble
 from raytrain.ensemble.files import chunk_rows, columns_of
 from raytrain.files.reading import Reading
+from raytrain.files.told import reading_lines
 from raytrain.storage.directory import Directory
 
 PIECE_ROWS = 16_384  # seconds of work, megabytes of texts
@@ -21,6 +22,8 @@ PIECE = pa.schema(
         "output": pa.string(),
         "is_last": pa.bool_(),
         "rows": pa.int64(),
+        "num_empty": pa.int64(),
+        "told": pa.list_(pa.string()),
         "data": pa.large_binary(),
     }
 )
@@ -68,7 +71,8 @@ def cut_file(asked: Asked, ensemble: Ensemble, name: str) -> Iterator[pa.Table]:
 
     Yields:
         Tables of one row, as Ray Data takes them: file, piece, output (where its predictions go), is_last,
-        rows, and the texts as bytes in data, none where they are predicted already.
+        rows, num_empty (of them without a text), told (of the first piece, how the file was read), and the
+        texts as bytes in data, none where they are predicted already.
 
     Raises:
         CorpusError: With what is wrong in the file, as far as it was read.
@@ -82,8 +86,15 @@ def cut_file(asked: Asked, ensemble: Ensemble, name: str) -> Iterator[pa.Table]:
             output = output_name(stem_of(name), number, number == 0 and is_last, asked.suffix)
             is_there = asked.output.exists(output)
             data = b"" if is_there else _to_bytes(piece)
-            rows = sum(table.num_rows for table in piece)
-            yield pa.table([[name], [number], [output], [is_last], [rows], [data]], schema=PIECE)
+            told = reading_lines(path, asked.reading) if number == 0 else []
+            rows, empty = sum(table.num_rows for table in piece), sum(map(_num_empty, piece))
+            row = [name, number, output, is_last, rows, empty, told, data]
+            yield pa.table([[value] for value in row], schema=PIECE)
+
+
+def _num_empty(table: pa.Table) -> int:
+    columns = [table[name].to_pylist() for name in ("text", "text_pair") if name in table.column_names]
+    return sum(any(not text.strip() for text in row) for row in zip(*columns, strict=True))
 
 
 def _pieces(tables: Iterator[pa.Table], most: int) -> Iterator[list[pa.Table]]:

@@ -1,6 +1,6 @@
 """Texts as callers hand them over: lists, arrays, columns of tables."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from raytrain.errors import InputError
@@ -24,6 +24,9 @@ def given_texts(texts: Iterable[Any], name: str = "texts") -> list[str]:
     """
     if isinstance(texts, str | bytes):
         raise InputError(f"{name}: expected a list of texts, found one text: put it into a list")
+    if isinstance(texts, Mapping | Set) or hasattr(texts, "columns"):  # these would give names, or no order
+        found = f"a {type(texts).__name__}: name one of its columns"
+        raise InputError(f"{name}: expected a list of texts, found {found}")
     listed = texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts)
     for place, text in enumerate(listed):
         if not isinstance(text, str):

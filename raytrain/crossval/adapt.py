@@ -17,6 +17,7 @@ import pyarrow as pa
 from raytrain.config.data import DataConfig
 from raytrain.config.pretraining import PretrainConfig
 from raytrain.config.schema import Config
+from raytrain.config.sections import AUTO
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.unlabelled import iter_texts
 from raytrain.errors import StorageError, TimeBudgetError
@@ -61,6 +62,8 @@ def adapt_encoder(
     _check_cache()
     texts, own = _texts_of(config, corpus), _pretraining_of(config)
     plain = own.model_dump(mode="json", exclude={"name", "storage", "data", "cluster"})
+    # As of folds: it may change between two invocations, and those that are there go on with their encoder.
+    plain["train"]["compile"] = AUTO
     identity = hash_of(VERSION, plain, hash_encoder(encoder), hash_vocab(encoder), dict(texts.hashes))
     kept = home_directory() / FOLDER / identity[:32]
     # The run's own goes before the cache's: folds that go on must find the encoder that they began with, and

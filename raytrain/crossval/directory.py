@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from raytrain.config.defaults import reads_words
-from raytrain.config.keys import decisive_keys
+from raytrain.config.keys import FREE_KEYS, decisive_keys
 from raytrain.config.schema import Config
 from raytrain.config.sections import AUTO
-from raytrain.config.stored import check_hashes
+from raytrain.config.stored import check_config, check_hashes
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.duplicates import join_groups
 from raytrain.errors import ArtifactError, ConfigError, CorpusError
@@ -111,6 +111,18 @@ def _fold_by_time(config: Config, corpus: Corpus, groups: np.ndarray | None) -> 
     labels = corpus.table["label"].to_numpy() if config.task == "classify" else None
     check_by_time(folds, labels, corpus.labels)
     return folds
+
+
+def check_taken_folds(run: Directory, config: Config) -> None:
+    """Refuses a config of other rows or folds than a run's, for what trains on the folds that lie there.
+
+    Raises:
+        ConfigError: Naming the keys that differ, and how.
+        ArtifactError: The run's config cannot be read.
+    """
+    own = ("data.", "folds.", "seed", "task")
+    others = [key for key in config.flat() if not key.startswith(own)]
+    check_config(run, config, (*FREE_KEYS, *others), "its folds are taken: choose another name, or its keys")
 
 
 def begin_run(run: Directory, config: Config, corpus: Corpus, inputs: dict[str, str], folds: Folds) -> None:

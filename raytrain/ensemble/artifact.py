@@ -54,10 +54,14 @@ class Ensemble:
         return self.manifest.encoder
 
     def read(self, name: str) -> bytes:
-        """Reads a file that the manifest lists, and no other."""
-        if all(entry.name != name for entry in self.manifest.files):
+        """Reads a file that the manifest lists, as it was when the artifact was opened, and no other."""
+        listed = next((entry for entry in self.manifest.files if entry.name == name), None)
+        if listed is None:
             raise ArtifactError(f"{self.directory}: {name} is not among the ensemble's files")
-        return self.directory.read_bytes(name)
+        data = self.directory.read_bytes(name)
+        if sha256(data) != listed.sha256:  # of a large ensemble folds are read again and again
+            raise ArtifactError(f"{self.directory}: {name} has changed since it was opened; open it anew")
+        return data
 
     def read_text(self, name: str) -> str:
         try:

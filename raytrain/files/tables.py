@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ FORMATS = {
     ".txt": "txt",
     ".parquet": "parquet",
 }
+FIRST_OBJECTS = 100  # whose keys are the columns: not each may have all
 DELIMITERS = {"csv": ",", "tsv": "\t", "txt": "\t"}  # of plain text only where its columns are named
 
 
@@ -120,7 +122,7 @@ def read_column_names(path: str | Path, reading: Reading = AS_FOUND) -> list[str
         reading: What is said of the file.
 
     Returns:
-        In the file's order: its header, the keys of its first JSON object, or its Parquet schema. None of
+        In the file's order: its header, the keys of its first JSON objects, or its Parquet schema. None of
         plain text and of `.bio`, which name no columns, nor of a file whose beginning is damaged: what
         reads the rows tells all that is wrong with it.
 
@@ -139,7 +141,8 @@ def read_column_names(path: str | Path, reading: Reading = AS_FOUND) -> list[str
             return list(pq.read_schema(str(path)).names)
         with open_text(path, reading.codec or _encoding_of_beginning(path)) as lines:
             if kind == "jsonl":
-                return list(json_object(next(filter(str.strip, lines), ""))[0])
+                first = itertools.islice(filter(str.strip, lines), FIRST_OBJECTS)
+                return list(dict.fromkeys(name for line in first for name in json_object(line)[0]))
             problems: list[Problem] = []
             _, header = next(csv_records(lines, DELIMITERS[kind], problems), (0, []))
             return header if not problems else []

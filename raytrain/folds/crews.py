@@ -48,7 +48,7 @@ class Crew:
         self.needs, self.architecture = needs, ""
         self._most, self._number = most, 0
         self._spec: FoldSpec | None = None
-        self._outcome: Outcome | None = None
+        self._outcomes: dict[int, Outcome] = {}
         self._closed = False
         self._error: BaseException | None = None
         self._changed = threading.Condition()
@@ -73,22 +73,25 @@ class Crew:
     def _is_spent(self) -> bool:
         return self._most is not None and self._number >= self._most
 
-    def take(self, spec: FoldSpec) -> bool:
-        """Takes a fold to train next; False where it is busy, or takes no more."""
+    def take(self, spec: FoldSpec) -> int:
+        """Takes a fold to train next. Returns its number, from 1; 0 where it is busy, or takes no more."""
         with self._changed:
             if self._closed or self._spec is not None or self._is_spent:
-                return False
-            self._spec, self._outcome, self.architecture = spec, None, spec.architecture
+                return 0
+            self._spec, self.architecture = spec, spec.architecture
             self._number += 1
             self._changed.notify_all()
-        return True
+            return self._number
 
-    def wait(self) -> Outcome:
-        """Waits for the end of the fold that it took. Raises what ended the crew before."""
+    def wait(self, number: int) -> Outcome:
+        """Waits for the end of the fold that it took as this number. Raises what ended the crew before.
+
+        By its number: the crew may have taken the next one before this is awake.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._outcome is not None or self._closed)
-            if self._outcome is not None:
-                return self._outcome
+            self._changed.wait_for(lambda: number in self._outcomes or self._closed)
+            if number in self._outcomes:
+                return self._outcomes.pop(number)
         raise self._error or RuntimeError("the workers ended before they had trained the fold")
 
     def next_fold(self, last: int, patience: float) -> tuple[int, FoldSpec] | None:
@@ -113,7 +116,7 @@ class Crew:
     def tell(self, outcome: Outcome) -> None:
         """Told by its workers: how their fold ended."""
         with self._changed:
-            self._spec, self._outcome = None, outcome
+            self._spec, self._outcomes[self._number] = None, outcome
             self._changed.notify_all()
 
     def dismiss(self, at_once: bool = False) -> bool:
@@ -188,28 +191,29 @@ class FoldLauncher:
         """Runs one fold to its end."""
 
         def fit(attempt: FoldSpec) -> Outcome:
-            return self._crew_for(attempt, resources).wait()
+            crew, number = self._crew_for(attempt, resources)
+            return crew.wait(number)
 
         return run_fold(spec, max_failures, fit, lambda event: self.push(spec.name, event, time.time()))
 
-    def _crew_for(self, spec: FoldSpec, resources: FoldResources) -> Crew:
-        """A crew that has taken the fold: an idle one, best of its architecture, or a new one."""
+    def _crew_for(self, spec: FoldSpec, resources: FoldResources) -> tuple[Crew, int]:
+        """A crew that has taken the fold, an idle one or a new one, and the fold's number there."""
         needs = Needs(resources.cpus, resources.gpus, resources.workers, spec.precision)
         with self._lock:
             alike = [crew for crew in self._crews.values() if crew.needs == needs]
             for crew in sorted(alike, key=lambda crew: crew.architecture != spec.architecture):
-                if crew.take(spec):
-                    return crew
+                if number := crew.take(spec):
+                    return crew, number
             others = [crew for crew in self._crews.values() if crew.needs != needs]
             # Workers that share a fold have met each other once and for all; the next fold's meet anew.
             crew = Crew(needs, 1 if resources.workers > 1 else self._folds_per_worker)
-            crew.take(spec)
+            taken = crew.take(spec)
             number = len(self._crews)
             self._crews[number] = crew
         for other in others:  # what they own may be what the new one waits for
             other.dismiss()
         crew.start(self._trainer(number, resources))
-        return crew
+        return crew, taken
 
     def _trainer(self, number: int, resources: FoldResources) -> LightTrainer:
         arguments = {"launcher": ray.get_runtime_context().current_actor, "crew": number}

@@ -61,9 +61,10 @@ def refit_run(
     """
     console, finished = console or logging_console(), read_finished(run)
     voting = f"model.architecture=[{','.join(finished.voting)}]"
-    config = change_config(finished, [voting, *overrides, *as_overrides(values)], CHANGEABLE)
-    config = without_test(config)
-    epochs = choose_epochs(finished, config.model.architectures, config.train.epochs)
+    given = [*overrides, *as_overrides(values)]
+    config = without_test(change_config(finished, [voting, *given], CHANGEABLE))
+    says = any(override.partition("=")[0].strip() == "train.epochs" for override in given)
+    epochs = choose_epochs(finished, config.model.architectures, config.train.epochs if says else None)
     budget = config.cluster.time_budget
     stages = Stages(console, None if budget is None else time.time() + budget)
     with take_place(output or f"{finished.directory}/refit", config) as place:
@@ -91,7 +92,7 @@ def choose_epochs(run: FinishedRun, architectures: Sequence[str], told: int | No
     Args:
         run: The run.
         architectures: Those that are trained.
-        told: `train.epochs` of now; where it is the run's own, the folds say how many.
+        told: `train.epochs` where it was said now; None: the folds say how many.
 
     Raises:
         ConfigError: The run has no such architecture.
@@ -101,8 +102,7 @@ def choose_epochs(run: FinishedRun, architectures: Sequence[str], told: int | No
     if unknown:
         expected = f"expected some of {', '.join(known)}, which the run has"
         raise ConfigError(f"model.architecture: {expected}; found {', '.join(unknown)}")
-    by_folds = told == run.config.train.epochs
     return {
-        name: run.kept_epochs(name) if by_folds or told is None or not reads_encoder(name) else told
+        name: run.kept_epochs(name) if told is None or not reads_encoder(name) else told
         for name in architectures
     }

@@ -6,7 +6,7 @@ import numpy as np
 
 from raytrain.report.facts import Facts, Said
 from raytrain.report.markup import Child, Markup, decimal, element, paragraph, told
-from raytrain.report.words import WordEffects
+from raytrain.report.words import MOST_TEXTS, WordEffects
 from raytrain.scores.classes import row_losses
 
 MOST_CHARACTERS = 600  # of a text
@@ -36,12 +36,12 @@ def mistakes_section(
     if facts.texts is None:
         body: list[Child] = [paragraph(f"Their texts are not shown: {facts.unread}.", class_="warning")]
     else:
-        body = [_note(effects is not None), _entries(facts, said, worst, effects or {})]
+        body = [_note(effects is not None, len(worst)), _entries(facts, said, worst, effects or {})]
     title = f"The worst mistakes: {len(worst)} of {int((~said.is_right).sum()):,}"
     return element("section", element("h2", title), body, id="mistakes")
 
 
-def _note(has_words: bool) -> Markup:
+def _note(has_words: bool, number: int) -> Markup:
     basis = "The highest log loss out of fold: what is right was held least probable."
     if not has_words:
         hint = " also shows which words moved the ensemble."
@@ -53,7 +53,8 @@ def _note(has_words: bool) -> Markup:
         " where the probability of what was said falls without it, ",
         down,
         " where it rises. That is the ensemble's view; all of its folds but one have learned from the text "
-        "and what it is, so that it may now be right.",
+        "and what it is, so that it may now be right."
+        + (f" Words of the first {MOST_TEXTS} texts alone are tried." if number > MOST_TEXTS else ""),
         class_="note",
     )
 

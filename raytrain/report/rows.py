@@ -9,6 +9,7 @@ from raytrain.messages import counted
 from raytrain.report.facts import Facts
 from raytrain.report.markup import Child, Markup, element, paragraph, table, told
 from raytrain.splits.duplicates import treatment
+from raytrain.suspects.table import restore_cell
 
 SUSPECTS = "suspects.csv"
 MOST_SUSPECTS, MOST_COLUMNS, MOST_CHARACTERS = 10, 10, 200
@@ -41,7 +42,9 @@ def _suspects(facts: Facts) -> list[Markup]:
     places = [place for place, name in enumerate(header) if name not in UNSHOWN]
     if not rows or not places:
         return []
-    shown: list[Sequence[Child]] = [[told(row[place], MOST_CHARACTERS) for place in places] for row in rows]
+    shown: list[Sequence[Child]] = [
+        [told(restore_cell(row[place]), MOST_CHARACTERS) for place in places] for row in rows
+    ]
     return [
         element("h3", "Labels that may be wrong"),
         paragraph(f"The first rows of {SUSPECTS} in the run's directory.", class_="note"),

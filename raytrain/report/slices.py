@@ -13,6 +13,7 @@ from raytrain.errors import ConfigError, InputError
 from raytrain.files.encodings import Problem
 from raytrain.files.reading import Reading
 from raytrain.files.tables import read_column_names
+from raytrain.keywords.held import find_words
 from raytrain.report.facts import Facts, Said
 from raytrain.report.markup import Child, Markup, element, paragraph, percent, table, told
 
@@ -78,14 +79,19 @@ def value_slices(values: Sequence[str], is_right: np.ndarray) -> list[Slice]:
     return found
 
 
-def keyword_slices(texts: Sequence[str], words: Sequence[str], is_right: np.ndarray) -> list[Slice]:
-    """The texts that hold each of the most frequent keywords, by some of the texts where these are many."""
-    lowered = [text.lower() for text in texts]
-    some = lowered[:: 1 + len(lowered) // MOST_COUNTED]
-    counts = {word: sum(word in text for text in some) for word in words}
-    frequent = sorted(words, key=lambda word: -counts[word])[:MOST_KEYWORDS]
-    masks = {word: np.array([word in text for text in lowered]) for word in frequent}
-    return [take(word, mask, is_right) for word, mask in masks.items() if mask.any()]
+def keyword_slices(
+    texts: Sequence[str], words: Sequence[str], user_dict: str | None, is_right: np.ndarray
+) -> list[Slice]:
+    """The texts that hold each of the most frequent keywords, as the heads count them: as words, by jieba."""
+    held = find_words(texts, None, words, user_dict)
+    rows = np.repeat(np.arange(len(texts)), np.diff(held.bounds))
+    counts = np.bincount(held.held, minlength=len(words))
+    frequent = np.argsort(-counts, kind="stable")[:MOST_KEYWORDS]
+    return [
+        take(words[word], np.isin(np.arange(len(texts)), rows[held.held == word]), is_right)
+        for word in frequent.tolist()
+        if counts[word]
+    ]
 
 
 def slices_section(facts: Facts, said: Said, columns: Sequence[str]) -> Markup | None:
@@ -95,9 +101,10 @@ def slices_section(facts: Facts, said: Said, columns: Sequence[str]) -> Markup |
     own = [facts.texts[row] for row in said.rows.tolist()]
     lengths = np.array([sum(map(len, parts)) for parts in own])
     tables = [_table("Length of the text", length_slices(lengths, said.is_right), said)]
-    words = _keywords(facts)
-    if words:
-        found = keyword_slices([" ".join(parts) for parts in own], words, said.is_right)
+    if facts.config.words.keywords is not None:
+        words = read_words(load_ensemble(f"{facts.run}/ensemble"))
+        joined = [" ".join(parts) for parts in own]
+        found = keyword_slices(joined, words.all_keywords, words.user_dict, said.is_right)
         tables.append(_table("Texts with a keyword", found, said))
     for column in columns:
         values = read_values(facts, column)
@@ -128,13 +135,6 @@ def _table(title: Child, slices: Sequence[Slice], said: Said) -> Markup:
         )
     header = [title, "rows", "accuracy", "95 % interval"]
     return table(header, rows, "accuracy by slice", "numbers")
-
-
-def _keywords(facts: Facts) -> list[str]:
-    """The words that the run's folds counted; none where the artifact cannot be read."""
-    if facts.config.words.keywords is None:
-        return []
-    return read_words(load_ensemble(f"{facts.run}/ensemble")).all_keywords
 
 
 def read_values(facts: Facts, column: str) -> list[str]:

@@ -55,7 +55,7 @@ def auc(labels: np.ndarray, proba: np.ndarray) -> float:
 def score_proba(
     labels: np.ndarray, proba: np.ndarray, decisions: np.ndarray | None = None
 ) -> dict[str, float]:
-    """All of `METRICS`, as plain Python floats.
+    """All of `METRICS`, as plain Python floats. Macro-F1 is of the classes that are there or are said.
 
     Args:
         labels: (num_rows,) label indices.
@@ -63,10 +63,9 @@ def score_proba(
         decisions: (num_rows,) label indices, for accuracy and macro-F1; None takes the most probable.
     """
     predicted = proba.argmax(axis=1) if decisions is None else decisions
-    classes = np.arange(proba.shape[1])
     return {
         "accuracy": float((predicted == labels).mean()),
-        "macro_f1": float(f1_score(labels, predicted, labels=classes, average="macro", zero_division=0)),
+        "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=0)),
         "auc": auc(labels, proba),
         "log_loss": log_loss(labels, proba),
     }
@@ -142,7 +141,8 @@ class WeightedScores:
         size = self._num_classes
         confusion = np.bincount(self._cells, counts, size**2).reshape(size, size)
         hits, total = np.diag(confusion), counts.sum()
-        f1 = 2 * hits / np.maximum(confusion.sum(0) + confusion.sum(1), 1)
+        there = confusion.sum(0) + confusion.sum(1)
+        f1 = 2 * hits[there > 0] / there[there > 0]
         found = {
             "accuracy": float(hits.sum() / total),
             "macro_f1": float(f1.mean()),

@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -24,6 +24,7 @@ from raytrain.serving.refusals import RETRY_SECONDS, RefusedError, too_busy
 
 BODY_SECONDS = 30.0  # within which a body must have come
 DRAIN_LOOK_SECONDS = 0.05
+CLIENT_GONE = 499  # as nginx counts it: nobody is there to answer
 # Nothing from elsewhere, nothing written into the page, and in nobody's frame.
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -113,6 +114,9 @@ class Service:
             except InputError as error:
                 status = 422
                 return _error(RefusedError(422, printable(error.summary)))
+            except (asyncio.CancelledError, ClientDisconnect):  # its client went away: nothing failed here
+                status = CLIENT_GONE
+                raise
             except Exception:
                 _log.exception("%s failed", path)
                 return _error(

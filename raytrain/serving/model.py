@@ -1,6 +1,7 @@
 """An ensemble in the process that predicts with it: loaded, warmed, and exchanged for a newer one."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from raytrain.ensemble.artifact import load_ensemble, manifest_digest
-from raytrain.errors import InputError, RaytrainError
+from raytrain.errors import InputError
 from raytrain.serving.answers import Answer, Facts, Row
 from raytrain.serving.batching import Batcher, Predict
 from raytrain.storage.directory import Directory
@@ -82,7 +83,8 @@ def load_model(location: str, on_card: bool) -> Model:
     facts = Facts(ensemble.task, labels, ensemble.reads_pairs, version)
     predict = _span_rows(predictor) if tags else _label_rows(predictor)
     predict([WARM_TEXT], [WARM_TEXT] if facts.pairs else None)
-    longest = config.encoder.maxlen * max(config.encoder.windows, 1)
+    # A tagger reads texts to their end.
+    longest = sys.maxsize if tags else config.encoder.maxlen * max(config.encoder.windows, 1)
     batcher = Batcher(predict, CARD_CHARACTERS if on_card else PROCESSOR_CHARACTERS, longest)
     segmenter = build_segmenter(read_words(ensemble).user_dict)
     return Model(facts, batcher, predictor, lambda text: cut_text(text, segmenter))
@@ -146,8 +148,8 @@ class RenewedModel:
                 self._problem = None
                 return False
             self.current = await asyncio.to_thread(self._load, self._location)
-        except (RaytrainError, OSError) as error:
-            self._problem = str(error)
+        except Exception as error:  # also what TensorFlow raises where a card has no room for both
+            self._problem = str(error) or repr(error)
             return False
         self._problem = None
         return True

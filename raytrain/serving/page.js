@@ -119,35 +119,39 @@ function rowsOfCells(text, separator) {
 function rowsOfTable(text, separator) {
   const rows = rowsOfCells(text, separator);
   if (!rows.length) return [];
-  const place = rows[0].findIndex((name) => /^(text|文本|content|内容|微博|sentence)\d?$/i.test(name.trim()));
+  const names = rows[0].map((name) => name.trim().toLowerCase());
+  const known = names.findIndex((name) => /^(text|文本|content|内容|微博|sentence)\d?$/.test(name));
+  const place = names.includes("text") ? names.indexOf("text") : known;
   return (place < 0 ? rows : rows.slice(1)).map((row) => row.slice(Math.max(place, 0)));
 }
 
 async function readFile(file) {
   const bytes = await file.arrayBuffer();
   let text;
+  let note = "";
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
     text = new TextDecoder("gb18030", { fatal: true }).decode(bytes);
+    note = told("notUtf8", file.name); // what Big5 holds is valid there, too: a person must look
   }
   const suffix = file.name.toLowerCase().split(".").pop();
-  if (suffix === "csv" || suffix === "tsv") return rowsOfTable(text, suffix === "csv" ? "," : "\t");
-  return rowsOfText(text);
+  if (suffix === "csv" || suffix === "tsv") return [rowsOfTable(text, suffix === "csv" ? "," : "\t"), note];
+  return [rowsOfText(text), note];
 }
 
 async function takeFile(file) {
-  let rows;
+  let rows, note;
   try {
-    rows = await readFile(file);
+    [rows, note] = await readFile(file);
   } catch {
     complain(told("noFile"));
     return;
   }
-  await ask(rows);
+  await ask(rows, note);
 }
 
-async function ask(rows) {
+async function ask(rows, note = "") {
   const facts = chosen();
   const texts = rows.map((row) => row[0]);
   const pairs = facts.pairs ? rows.map((row) => row[1]) : null;
@@ -155,7 +159,7 @@ async function ask(rows) {
   if (!texts.length) return complain(told("none"));
   if (pairs && pairs.some((pair) => pair === undefined)) return complain(told("noPair"));
   const own = ++asking;
-  const found = { facts, texts, pairs, predictions: [], version: "" };
+  const found = { facts, texts, pairs, predictions: [], version: "", note };
   find("ask").disabled = true;
   try {
     for (let start = 0; start < texts.length; start += most) {
@@ -182,8 +186,8 @@ async function ask(rows) {
 // ---- what is answered
 
 function show() {
-  const { facts, texts, predictions, version } = results;
-  find("state").textContent = told("done", texts.length, version);
+  const { facts, texts, predictions, version, note } = results;
+  find("state").textContent = [told("done", texts.length, version), note].filter(Boolean).join(" ");
   find("results").hidden = false;
   find("rows").replaceChildren(...predictions.slice(0, SHOWN).map((_, place) => rowOf(facts, place)));
   find("more").textContent = texts.length > SHOWN ? told("more", SHOWN) : "";
@@ -267,6 +271,7 @@ async function weigh(facts, place, row, button) {
       words.append(make("br"));
     }
     words.append(make("span", "note", told("wordsNote", answer.label)));
+    if (answer.is_cut) words.append(make("span", "note", told("wordsCut")));
     row.append(words);
     button.remove();
   } catch (error) {

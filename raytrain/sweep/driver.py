@@ -13,7 +13,7 @@ from raytrain.config.defaults import UNTRAINED_RATE, EncoderStart, encoder_start
 from raytrain.config.names import trial_name
 from raytrain.config.schema import Config
 from raytrain.config.validate import validate_config
-from raytrain.crossval.directory import check_inputs
+from raytrain.crossval.directory import check_inputs, check_taken_folds
 from raytrain.crossval.driver import announce
 from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary
 from raytrain.crossval.plan import load_plan
@@ -57,6 +57,7 @@ def run_sweep(config: Config, console: Console | None = None) -> Config:
     sweep = Directory(config.storage) / config.name
     with lock_run(sweep):
         _check_searched(config)
+        check_taken_folds(sweep, config)
         prepared = prepare_run(sweep, config, Stages(console))
         pretrained = prepared.encoder.weights is not None or config.encoder.adapt
         start = encoder_start(prepared.encoder.config, pretrained)

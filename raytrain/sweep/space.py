@@ -18,7 +18,8 @@ INPUT_SECTIONS = ("encoder.", "words.")
 # What decides where and on what is trained, not how.
 _FIXED = (
     *("name", "storage", "seed", "task", "baseline", "data", "folds"),
-    *("ensemble", "cache", "cluster", "sweep", "tracking", "train.precision", "train.restarts"),
+    *("ensemble", "cache", "cluster", "distill", "report", "sweep", "tracking"),
+    *("train.precision", "train.restarts"),
     "train.pseudo_labels",
 )
 

@@ -60,6 +60,15 @@ def test_a_piece_that_is_predicted_already_carries_no_texts(tmp_path):
     assert [piece["rows"] for piece in pieces] == [3, 3, 3]
 
 
+def test_empty_texts_are_counted_and_how_a_file_was_read_is_told_once(tmp_path):
+    rows = "".join(f"{number},{text}\n" for number, text in enumerate(["停水了", " ", "", "明天不开门"]))
+    (tmp_path / "a.csv").write_bytes(f"id,text\n{rows}".encode("gb18030"))
+    pieces = [piece.to_pylist()[0] for piece in cut_file(asked_of(tmp_path, 3), ensemble(), "a.csv")]
+    assert [piece["num_empty"] for piece in pieces] == [2, 0]
+    [line] = pieces[0]["told"]
+    assert "GB18030" in line.upper() and pieces[1]["told"] == []
+
+
 def test_what_is_wrong_in_a_file_is_told(tmp_path):
     write_csv(tmp_path / "a.csv", [{"id": "1", "文": "一"}])
     with pytest.raises(CorpusError, match="text"):

@@ -32,6 +32,12 @@ def test_one_text_alone_is_no_list_of_its_characters():
         given_texts("网传明天停水", "queries")
 
 
+@pytest.mark.parametrize("make", [dict.fromkeys, set, lambda texts: pd.DataFrame({"text": texts})])
+def test_what_would_give_names_or_no_order_is_no_list(make):
+    with pytest.raises(InputError, match="name one of its columns"):
+        given_texts(make(TEXTS))
+
+
 @pytest.mark.parametrize("wrong", [None, float("nan"), 3, b"x", ["x"]])
 def test_what_is_no_text_is_told_with_its_place(wrong):
     with pytest.raises(InputError, match=r"expected texts, found .* at 1"):

@@ -185,3 +185,10 @@ def test_the_test_file_is_an_input_only_where_the_encoder_learns_of_it(tmp_path)
         corpus = read_corpus(config.data.path, ["text"], "label", "id", None, 2, [])
         hashes = check_inputs(Directory(tmp_path / "none"), config, corpus, None)
         assert ("data.test" in hashes) == (asked == "true")
+
+
+def test_how_it_is_computed_makes_no_other_encoder(trained, tmp_path):
+    """It may change between two invocations of a run, whose folds go on with their encoder."""
+    for compiled in ("auto", "false", "true"):
+        adapted(tmp_path, train__compile=compiled)
+    assert len({call["identity"] for call in trained}) == 1

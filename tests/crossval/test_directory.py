@@ -13,6 +13,7 @@ from raytrain.corpus.corpus import Corpus
 from raytrain.crossval.directory import (
     begin_run,
     check_inputs,
+    check_taken_folds,
     find_folds,
     hash_labels,
     identify,
@@ -425,3 +426,13 @@ def test_new_labels_bind_by_their_content(run, tmp_path):
         begin(run, f"data.labels=[{one},{two}]")
     with pytest.raises(ConfigError, match=r"data\.labels: cannot read absent\.csv"):
         hash_labels(config_of("data.labels=absent.csv"))
+
+
+def test_folds_of_other_keys_are_not_taken(run):
+    begin(run, "folds.num_folds=2")
+    check_taken_folds(run, config_of("folds.num_folds=2", "train.epochs=9", "encoder.maxlen=16"))
+    for override in ("folds.num_folds=3", "folds.group=author", "seed=7"):
+        with pytest.raises(ConfigError) as raised:
+            check_taken_folds(run, config_of("folds.num_folds=2", override))
+        assert override.split("=")[0] in raised.value.problems[0]
+        assert "its folds are taken" in raised.value.problems[-1]

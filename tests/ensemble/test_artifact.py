@@ -196,3 +196,12 @@ def test_file_that_is_not_listed_is_not_read(artifact):
 def test_parquet_bytes_read_back():
     table = pa.table({"id": ["甲", "乙"], "proba_真": [0.25, 0.75]})
     assert pq.read_table(pa.BufferReader(parquet_bytes(table))).equals(table)
+
+
+def test_a_file_that_changes_once_the_artifact_is_open_is_not_read(artifact):
+    """Of a large ensemble folds are read while it predicts, and beside it a run may be made anew."""
+    ensemble, name = load_ensemble(str(artifact)), "finetune/r0-fold-01.safetensors"
+    assert ensemble.read(name) == FILES[name]
+    (artifact / name).write_bytes(FILES[name][::-1])
+    with pytest.raises(ArtifactError, match="has changed since it was opened"):
+        ensemble.read(name)

@@ -20,7 +20,7 @@ from text_files import write_bytes as write
 
 from raytrain.errors import CorpusError
 from raytrain.files.encodings import CHUNK_BYTES
-from raytrain.files.tables import iter_rows, read_column_names
+from raytrain.files.tables import FIRST_OBJECTS, iter_rows, read_column_names
 
 TEXTS = ["今天天气很好", "这家店,不好吃", '他说"谢谢"就走了', "第一行\n第二行", "火锅🍲 abc"]
 COMPRESS = {
@@ -197,7 +197,7 @@ def test_column_names_are_those_of_the_beginning(tmp_path, suffix, compression):
         writer.writerows([NAMES, ["甲", "乙", "丙"]])
         content = f"\n{buffer.getvalue()}"
     else:
-        rows = [dict.fromkeys(NAMES, "甲"), {"only later": 1}]
+        rows = [{NAMES[0]: "甲"}, dict.fromkeys(NAMES, "甲"), *[{}] * FIRST_OBJECTS, {"only later": 1}]
         content = "\n" + "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     path = write(tmp_path / f"a{suffix}{compression}", COMPRESS[compression](content.encode()))
     assert read_column_names(path) == NAMES
@@ -208,6 +208,11 @@ def test_column_names_are_decoded_as_the_rows_are(tmp_path, encoding):
     path = write(tmp_path / "a.csv", "编号,正文\r\n一,甲\r\n".encode(encoding))
     assert read_column_names(path) == ["编号", "正文"]
     assert values(path, "正文") == ["甲"]
+
+
+def test_column_names_of_json_lines_are_those_of_the_first_objects(tmp_path):
+    lines = [b'{"text": "\xe7\x94\xb2"}', b"", b'{"id": 2, "text": "b"}', b'{"text": "c", "source": "d"}']
+    assert read_column_names(write(tmp_path / "a.jsonl", b"\n".join(lines))) == ["text", "id", "source"]
 
 
 def test_column_names_of_utf_8_whose_first_part_ends_inside_a_character(tmp_path):

@@ -46,8 +46,7 @@ def started(most=None, **options):
 def test_one_crew_trains_one_fold_after_another():
     crew, workers = started()
     for number in range(5):
-        assert crew.take(spec_of(number))
-        assert crew.wait() == "committed"
+        assert crew.wait(crew.take(spec_of(number))) == "committed"
     assert workers.trained == [0, 1, 2, 3, 4]
 
 
@@ -56,7 +55,7 @@ def test_a_fold_that_was_taken_before_the_workers_came_is_trained():
     assert crew.take(spec_of(7))
     workers = Workers(crew)
     crew.start(workers)
-    assert crew.wait() == "committed" and workers.trained == [7]
+    assert crew.wait(1) == "committed" and workers.trained == [7]
 
 
 def test_a_busy_crew_takes_nothing_and_is_not_dismissed():
@@ -65,13 +64,13 @@ def test_a_busy_crew_takes_nothing_and_is_not_dismissed():
     assert crew.take(spec_of(0))
     assert not crew.take(spec_of(1)) and not crew.dismiss()
     go_on.set()
-    assert crew.wait() == "committed" and crew.take(spec_of(1)) and crew.wait() == "committed"
+    assert crew.wait(1) == "committed" and crew.take(spec_of(1)) == 2 and crew.wait(2) == "committed"
 
 
 def test_a_crew_trains_no_more_folds_than_it_may():
     crew, workers = started(most=2)
     for number in range(2):
-        assert crew.take(spec_of(number)) and crew.wait() == "committed"
+        assert crew.wait(crew.take(spec_of(number))) == "committed"
     assert not crew.take(spec_of(2))
     assert crew.dismiss() and workers.trained == [0, 1]
 
@@ -89,7 +88,7 @@ def test_what_ends_the_workers_is_raised_for_their_fold():
     crew, _ = started(train=fail)
     assert crew.take(spec_of(0))
     with pytest.raises(OSError, match="killed"):
-        crew.wait()
+        crew.wait(1)
     assert not crew.take(spec_of(1))
 
 
@@ -98,7 +97,7 @@ def test_workers_that_end_without_a_word_are_an_error_too():
     crew.take(spec_of(0))
     crew.start(SimpleNamespace(fit=lambda: None))
     with pytest.raises(RuntimeError, match="before they had trained"):
-        crew.wait()
+        crew.wait(1)
 
 
 def test_new_workers_get_the_fold_of_those_before():
@@ -108,7 +107,17 @@ def test_new_workers_get_the_fold_of_those_before():
     number, spec = crew.next_fold(0, SOON)
     assert (number, spec.number) == (1, 3)
     crew.tell("committed")
-    assert crew.wait() == "committed"
+    assert crew.wait(1) == "committed"
+
+
+def test_how_a_fold_ended_is_known_also_once_the_next_is_taken():
+    """Whoever waits for it may be awake later than whoever takes the crew."""
+    crew = Crew(NEEDS, None)
+    first = crew.take(spec_of(0))
+    crew.tell("committed")
+    second = crew.take(spec_of(1))
+    crew.tell("stopped")
+    assert [crew.wait(first), crew.wait(second)] == ["committed", "stopped"]
 
 
 def test_all_workers_of_a_fold_get_it_and_the_slower_waits_for_the_next():
@@ -146,7 +155,7 @@ def test_a_worker_that_is_done_waits_for_the_one_that_still_ends_the_fold():
     assert asking.is_alive() and answers == []
     crew.tell("committed")
     asking.join(5)
-    assert crew.wait() == "committed" and answers == [None]
+    assert crew.wait(1) == "committed" and answers == [None]
 
 
 class PlainLauncher(FoldLauncher):
@@ -164,7 +173,8 @@ class PlainLauncher(FoldLauncher):
 
 
 def train(launcher, *specs, resources=ONE_SLOT):
-    return [launcher._crew_for(spec, resources).wait() for spec in specs]
+    taken = (launcher._crew_for(spec, resources) for spec in specs)
+    return [crew.wait(number) for crew, number in taken]
 
 
 def test_folds_after_the_first_go_to_the_crew_that_is_there():
@@ -199,7 +209,7 @@ def test_a_fold_goes_where_its_architecture_was_trained():
         crew.start(Workers(crew))
         crews.append(crew)
     launcher._crews = dict(enumerate(crews))
-    assert launcher._crew_for(spec_of(0, "textcnn"), ONE_SLOT) is crews[1]
+    assert launcher._crew_for(spec_of(0, "textcnn"), ONE_SLOT)[0] is crews[1]
 
 
 def test_crews_of_other_resources_give_them_back_first():

@@ -70,8 +70,14 @@ def test_rare_values_are_together():
 
 def test_texts_that_hold_a_keyword():
     texts, is_right = ["网传停水", "AI 停电", "ai"], np.array([True, False, True])
-    found = keyword_slices(texts, ["停", "ai", "没有"], is_right)
-    assert found == [Slice("停", 2, 1), Slice("ai", 2, 1)]
+    found = keyword_slices(texts, ["停水", "没有"], None, is_right)
+    assert found == [Slice("停水", 1, 1)]
+
+
+def test_a_keyword_is_a_word_and_not_a_part_of_others():
+    """As the heads count it."""
+    texts, is_right = ["产品和服务都好", "她穿和服来了", "和服和和服"], np.array([True, False, True])
+    assert keyword_slices(texts, ["和服"], None, is_right) == [Slice("和服", 2, 1)]
 
 
 def test_a_column_is_read_by_id(tmp_path):

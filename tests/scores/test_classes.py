@@ -216,3 +216,13 @@ def test_intervals_are_of_decisions_too():
     assert intervals["accuracy"] == (1, 1) and intervals["macro_f1"] == (1, 1)
     lower, upper = bootstrap_interval(labels, proba, 0, resamples=50)["accuracy"]
     assert lower < 0.5 < upper < 1
+
+
+def test_classes_that_are_nowhere_count_in_no_mean():
+    labels, proba = np.array([0, 1, 0]), np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.7, 0.2, 0.1]])
+    assert score_proba(labels, proba)["macro_f1"] == 1
+    assert WeightedScores(labels, proba).score(np.array([1, 1, 1]))["macro_f1"] == 1
+    proba[2] = [0.1, 0.2, 0.7]  # said, but never right
+    expected = (2 / 3 + 1 + 0) / 3
+    assert score_proba(labels, proba)["macro_f1"] == pytest.approx(expected)
+    assert WeightedScores(labels, proba).score(np.array([1, 1, 1]))["macro_f1"] == pytest.approx(expected)

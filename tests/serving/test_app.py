@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stand_in_backend import TOKEN, StandIn, build_service
+from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
 from raytrain.serving.access import digest_of
@@ -250,3 +251,17 @@ def test_requests_beyond_the_queue_are_refused_and_those_in_it_answered():
             return statuses, late.status_code, health.status_code, await draining
 
     assert asyncio.run(run()) == ([200, 200, 200, 429, 429], 503, 503, 0)
+
+
+@pytest.mark.parametrize("gone", [asyncio.CancelledError, ClientDisconnect])
+def test_a_client_that_goes_away_is_no_error_of_the_service(backend, gone):
+    service = build_service(None, backend=backend)
+
+    async def leave(request):
+        raise gone
+
+    with pytest.raises(gone):
+        asyncio.run(service._watched("/predict", leave, False)(None))
+    page = service.metrics.page().decode()
+    assert 'raytrain_requests_total{path="/predict",status="499"} 1.0' in page
+    assert service.in_flight == 0 and "raytrain_errors_total{" not in page

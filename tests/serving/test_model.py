@@ -68,6 +68,20 @@ def test_a_damaged_one_is_told_and_the_old_one_stays_until_it_is_whole(place):
     assert (renewed.facts.version, renewed.facts.problem) == ("v2", None)
 
 
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("no room on the card")])
+def test_whatever_keeps_a_newer_one_from_being_loaded_is_told(place, error):
+    renewed = RenewedModel(place.load, "there", place.version)
+
+    def fail(location):
+        raise error
+
+    place.now, renewed._load = "v2", fail
+    assert asyncio.run(renewed.renew()) is False
+    assert renewed.facts.version == "v1" and renewed.facts.problem in ("MemoryError()", "no room on the card")
+    renewed._load = place.load
+    assert asyncio.run(renewed.renew()) is True
+
+
 def test_one_that_went_and_came_back_is_no_problem(place):
     renewed = RenewedModel(place.load, "there", place.version)
 

@@ -135,6 +135,16 @@ def test_a_file_that_is_dropped_is_answered(page, service, name, data, texts):
     assert service.asked == [("posts", texts, None)]
 
 
+def test_a_file_in_another_encoding_says_so_and_the_column_text_goes_before_its_like(page, service):
+    page.drop("a.csv", "content,text\n标题,正文在这里\n".encode("gb18030"))
+    page.answered(1)
+    assert service.asked == [("posts", ["正文在这里"], None)]
+    assert "a.csv" in page.text("#state") and "GB18030" in page.text("#state")
+    page.drop("b.csv", "text\n短\n".encode())
+    page.answered(1)
+    assert "GB18030" not in page.text("#state")
+
+
 def test_many_texts_go_in_several_requests(page, service):
     page.drop("many.txt", "\n".join(f"第{number}条" for number in range(120)).encode())
     page.answered(120)
