@@ -70,7 +70,7 @@ def train_run(config: Config, console: Console) -> dict[str, Any]:
     with lock_run(run):
         check_config(run, config)
         summary = read_summary(run)
-        if summary is None or _has_other_ensemble(summary, config) or _lacks_comparison(summary, config):
+        if summary is None or _lacks_something(summary, config):
             prepared = prepare_run(run, config, stages)
             connect(config.cluster.address)
             plan = load_plan(run, config, prepared, stages)
@@ -110,6 +110,12 @@ def train_run(config: Config, console: Console) -> dict[str, Any]:
         done = f"{run}/{TEST_OUTPUT[config.task]}: {counted(rows.total, 'row')} of {config.data.test}"
         console.print(done, highlight=False, markup=False, soft_wrap=True)
     return summary
+
+
+def _lacks_something(summary: dict[str, Any], config: Config) -> bool:
+    """Whether a finished run is to be summed up anew: nothing of its folds is trained again."""
+    lacks_baselines = config.baseline and config.task == "classify" and not summary.get("baselines")
+    return lacks_baselines or _has_other_ensemble(summary, config) or _lacks_comparison(summary, config)
 
 
 def _has_other_ensemble(summary: dict[str, Any], config: Config) -> bool:

@@ -255,4 +255,10 @@ def _warnings(facts: Facts) -> list[Markup]:
             f"Each fold's epoch was chosen by the {metric} of its valid rows (train.select=best): these "
             "scores are too good."
         )
+    watched = facts.config.train.early_stopping is not None or facts.config.train.schedule == "plateau"
+    if watched and summary.get("select") != "best":
+        lines.append(
+            "Each fold's epochs, or their rates, followed the scores of its valid rows "
+            "(train.early_stopping, train.schedule=plateau): these scores are a little too good."
+        )
     return [element("p", line, class_="warning") for line in lines]

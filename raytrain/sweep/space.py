@@ -108,7 +108,11 @@ def read_space(config: Config, start: EncoderStart) -> SearchSpace:
     for name in architectures if config.sweep.search != "grid" else ():
         searched = (space.shared | space.own[name]).get("model.train_encoder")
         trains = any(searched.values) if searched else trains_encoder(config, name, start.pretrained)
-        for key, domain in default_rates(name, start, trains).items():
+        rates = default_rates(name, start, trains)
+        if {"encoder.checkpoint", "encoder.pretrained"} & (space.shared | space.own[name]).keys():
+            # Encoders of other sizes want other rates: each trial's is its own encoder's default.
+            rates.pop("train.encoder_learning_rate", None)
+        for key, domain in rates.items():
             if key not in space.shared | space.own[name] and config.flat()[key] is None:
                 space.own[name][key] = domain
     problems += _unfit_values(space, config)

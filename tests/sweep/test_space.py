@@ -75,6 +75,12 @@ def test_rates_follow_what_is_searched_of_the_encoder():
     assert "train.encoder_learning_rate" not in space.own["textcnn"]
 
 
+@pytest.mark.parametrize("key", ["encoder.checkpoint", "encoder.pretrained"])
+def test_where_encoders_are_searched_each_has_its_own_rate(key):
+    space = space_of({key: ["mini", "albert_tiny_zh"] if key.endswith("point") else [True, False]})
+    assert not any("train.encoder_learning_rate" in own for own in space.own.values())
+
+
 def test_a_rate_given_for_one_architecture_leaves_the_others_theirs():
     space = space_of({"model.architecture": ARCHITECTURES, "train.learning_rate": {"rnn_cnn": [1e-3]}})
     assert space.own["rnn_cnn"]["train.learning_rate"] == Domain("choice", (1e-3,))
