@@ -13,7 +13,7 @@ class Spoken(LabelPredictor):
     labels = ["真", "假"]  # noqa: RUF012
 
     def __init__(self, rule=None):
-        self.rule = rule
+        self.rule, self.reads_pairs = rule, False
 
     def voices(self, texts, pairs):
         said = {}

@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -119,7 +120,8 @@ def test_slices_are_told_with_small_ones_marked(tmp_path):
 def test_keywords_are_those_that_the_folds_counted(tmp_path, monkeypatch):
     facts = read(write_run(tmp_path, words__keywords="auto"))
     monkeypatch.setattr(slices, "load_ensemble", lambda location: location)
-    monkeypatch.setattr(slices, "read_words", lambda ensemble: type("Words", (), {"all_keywords": ["一"]}))
+    words = SimpleNamespace(all_keywords=["一"], user_dict=None)
+    monkeypatch.setattr(slices, "read_words", lambda ensemble: words)
     told = slices_section(facts, facts.said, ())
     assert "Texts with a keyword" in told and ">一</bdi>" in told
 
