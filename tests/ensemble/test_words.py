@@ -16,6 +16,7 @@ from raytrain.ensemble.manifest import (
 from raytrain.ensemble.words import ArtifactWords, read_words
 from raytrain.errors import ArtifactError
 from raytrain.storage.directory import Directory
+from raytrain.storage.files import sha256
 from raytrain.text.dictionary import finds_uncommon
 
 LABELS = ["好", "坏", "无关"]
@@ -43,7 +44,10 @@ def read(tmp_path):
                     model=ModelEntry.model_construct(embedding=[rows, 2]),
                 )
             },
-            files=[FileEntry.model_construct(name=f"words/{kind}") for kind in contents],
+            files=[
+                FileEntry.model_construct(name=f"words/{kind}", sha256=sha256(data))
+                for kind, data in contents.items()
+            ],
         )
         return read_words(Ensemble(directory, manifest))
 
