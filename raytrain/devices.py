@@ -124,6 +124,19 @@ def set_precision(precision: str) -> None:
     tf.keras.mixed_precision.set_global_policy("mixed_bfloat16" if wanted else "float32")
 
 
+@contextlib.contextmanager
+def in_precision(precision: str) -> Iterator[None]:
+    """As `set_precision` while models are built; the caller's own models go on as they were."""
+    import tensorflow as tf
+
+    policy = tf.keras.mixed_precision.global_policy()
+    set_precision(precision)
+    try:
+        yield
+    finally:
+        tf.keras.mixed_precision.set_global_policy(policy)
+
+
 def compiles(wanted: Literal["auto"] | bool) -> bool:
     """Whether XLA compiles training steps.
 

@@ -15,6 +15,7 @@ from raytrain.commands.shared import (
     describe,
     job_console,
 )
+from raytrain.matching.settings import RERANK, TOP
 from raytrain.messages import counted
 from raytrain.vectors.settings import LEAST_TOKENS, MAXLEN
 
@@ -66,11 +67,19 @@ def _parser(named: Named) -> argparse.ArgumentParser:
     add("--query", required=True, metavar="FILE", help=".csv .tsv .jsonl .parquet .txt, also compressed")
     add("--candidates", required=True, metavar="FILE", help="of the same formats: what is matched with")
     add("--output", required=True, metavar="FILE", help=".csv .jsonl .parquet: a row a match, best first")
-    add("--top", type=int, default=5, metavar="N", help="candidates of each query that are written (5)")
+    add(
+        "--top", type=int, default=TOP, metavar="N", help=f"candidates of each query that are written ({TOP})"
+    )
     add("--first", choices=FIRST, help="what finds them; default: words, both with --encoder")
     add("--encoder", metavar="NAME", help="of the vectors, as encoder.checkpoint; default: mini")
     add("--ensemble", metavar="DIR", help="a classifier of pairs, query first, which orders what was found")
-    add("--rerank", type=int, default=50, metavar="N", help="candidates of each query that it judges (50)")
+    add(
+        "--rerank",
+        type=int,
+        default=RERANK,
+        metavar="N",
+        help=f"candidates of each query that it judges ({RERANK})",
+    )
     add("--label", metavar="L", help="of the ensemble: says that two texts match; default: 1, true, yes, 是")
     add("--column", default="text", metavar="NAME", help="text column of the queries; default: text")
     add("--candidate-column", default="text", metavar="NAME", help="of the candidates; default: text")

@@ -16,7 +16,7 @@ from raytrain.ensemble.artifact import load_ensemble, manifest_digest
 from raytrain.ensemble.files import suffixes_of
 from raytrain.errors import ClusterError, InputError
 from raytrain.files.reading import AS_FOUND, Reading
-from raytrain.folds.resources import Node, cluster_nodes, describe_nodes
+from raytrain.folds.resources import cluster_nodes, describe_nodes, node_holds
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 
@@ -204,7 +204,7 @@ def _room(workers: Workers) -> int:
         ClusterError: No machine holds one: it would be waited for without end.
     """
     nodes = cluster_nodes(None)
-    own = [_held(workers, node) for node in nodes]
+    own = [node_holds(node, workers.cpus, workers.gpus) for node in nodes]
     if not any(own):
         wanted = f"{workers.cpus:g} CPU" + (f" and {workers.gpus:g} GPU" if workers.gpus else "")
         raise ClusterError(
@@ -212,8 +212,3 @@ def _room(workers: Workers) -> int:
             f"{describe_nodes(nodes)}; ask for less, or say how many processes (replicas) where others come"
         )
     return max(1, sum(count for count, node in zip(own, nodes, strict=True) if node.alive))
-
-
-def _held(workers: Workers, node: Node) -> int:
-    held = node.cpus // workers.cpus
-    return int(min(held, node.gpus // workers.gpus) if workers.gpus else held)

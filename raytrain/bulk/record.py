@@ -37,9 +37,9 @@ class Record:
         self, output: Directory, asked: Mapping[str, Any], files: Mapping[str, list[int]], suffix: str
     ):
         self._output = output
-        there = output.names()
-        self._made = _made_of(there, suffix)
-        before = _read(output, ASKED) if ASKED in there else {}
+        self._there = {*output.names()}
+        self._made = _made_of(self._there, suffix)
+        before = _read(output, ASKED) if ASKED in self._there else {}
         begun = before.get(FILES, {})
         problems = []
         if any(self._made[stem_of(name)] for name in begun):
@@ -69,7 +69,7 @@ class Record:
 
     def done(self, stem: str) -> dict[str, Any] | None:
         """What was told of a file when it was done; None where it is not, or some of it is gone."""
-        if not self._made[stem] or not self._output.exists(mark_of(stem)):
+        if not self._made[stem] or mark_of(stem) not in self._there:
             return None
         told = _read(self._output, mark_of(stem))
         return told if told.get("pieces") == len(self._made[stem]) else None
@@ -82,7 +82,7 @@ class Record:
 def _made_of(names: Iterable[str], suffix: str) -> defaultdict[str, list[str]]:
     """To the stem of an input what lies there that its predictions would be called."""
     made: defaultdict[str, list[str]] = defaultdict(list)
-    for name in names:
+    for name in sorted(names):
         if not name.endswith(suffix) or name[0] in "._":
             continue
         stem = name.removesuffix(suffix)

@@ -117,6 +117,11 @@ def override_config(config: Config, overrides: Sequence[str]) -> Config:
     return validate_config(typing.cast(dict[str, Any], whole))
 
 
+def override_keys(overrides: Sequence[str]) -> set[str]:
+    """The keys that overrides give a value."""
+    return {override.partition("=")[0].strip() for override in overrides}
+
+
 def as_overrides(values: Mapping[str, Any]) -> list[str]:
     """Values from Python as `key.path=value`, as a command is given them; two underscores stand for the dot.
 

@@ -1,1 +1,1 @@
-"""Files to labelled rows; near-duplicates among them."""
+"""Files to labelled rows, what callers hand over to texts; near-duplicates among them."""

@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING, Union
 
-from raytrain.devices import grow_card_memory, quick_imports, set_precision
+from raytrain.devices import grow_card_memory, in_precision, quick_imports
 from raytrain.ensemble.artifact import Ensemble, load_ensemble
 from raytrain.errors import RaytrainError
 
@@ -47,15 +47,9 @@ def build_predictor(
     check_keras()
     with quick_imports():
         from raytrain.ensemble.models import Predictor, Tagger
-    import tensorflow as tf
-
-    policy = tf.keras.mixed_precision.global_policy()
     grow_card_memory()
-    set_precision(ensemble.manifest.config.train.precision)
-    try:
+    with in_precision(ensemble.manifest.config.train.precision):
         return (Tagger if ensemble.task == "tag" else Predictor)(ensemble, batch_size)
-    finally:
-        tf.keras.mixed_precision.set_global_policy(policy)  # the caller's own models go on as they were
 
 
 def check_keras() -> None:

@@ -1,15 +1,14 @@
 """From an ensemble to a folder that others use: all that is wrong first, then all of it or nothing."""
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from raytrain.devices import hushed_stderr, set_precision
+from raytrain.devices import hushed_stderr, in_precision
 from raytrain.ensemble.artifact import Ensemble, load_ensemble, read_vocab
 from raytrain.ensemble.files import chunk_rows
 from raytrain.ensemble.load import build_predictor, check_keras
@@ -161,11 +160,11 @@ def _write_model(
     check_keras()
     name = MODELS[settings.format]
     models = [name, formats.INT8] if settings.int8 else [name]
-    with stages.stage("building the graph"), hushed_stderr(), _float32_policy():
+    with stages.stage("building the graph"), hushed_stderr(), in_precision("float32"):
         from raytrain.exporting.graph import EnsembleGraph
 
         graph = EnsembleGraph(ensemble)
-    with stages.stage(f"writing {name}"), hushed_stderr(), _float32_policy():
+    with stages.stage(f"writing {name}"), hushed_stderr(), in_precision("float32"):
         write = formats.write_onnx if settings.format == "onnx" else formats.write_saved_model
         write(graph, folder / name)
     if settings.int8:
@@ -248,16 +247,3 @@ def _in_float32(ensemble: Ensemble) -> Ensemble:
     train = config.train.model_copy(update={"precision": "float32"})
     config = config.model_copy(update={"train": train})
     return Ensemble(ensemble.directory, ensemble.manifest.model_copy(update={"config": config}))
-
-
-@contextlib.contextmanager
-def _float32_policy() -> Iterator[None]:
-    """Keras's policy while models are built; the caller's own models go on as they were."""
-    import tensorflow as tf
-
-    policy = tf.keras.mixed_precision.global_policy()
-    set_precision("float32")
-    try:
-        yield
-    finally:
-        tf.keras.mixed_precision.set_global_policy(policy)

@@ -202,8 +202,8 @@ class FoldLauncher:
         with self._lock:
             alike = [crew for crew in self._crews.values() if crew.needs == needs]
             for crew in sorted(alike, key=lambda crew: crew.architecture != spec.architecture):
-                if number := crew.take(spec):
-                    return crew, number
+                if taken := crew.take(spec):
+                    return crew, taken
             others = [crew for crew in self._crews.values() if crew.needs != needs]
             # Workers that share a fold have met each other once and for all; the next fold's meet anew.
             crew = Crew(needs, 1 if resources.workers > 1 else self._folds_per_worker)

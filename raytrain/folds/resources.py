@@ -60,8 +60,7 @@ class FoldResources:
         """How many folds the nodes hold, each worker whole on one node."""
         workers = 0
         for node in nodes:
-            by_cpu = math.floor(node.cpus / self.cpus)
-            workers += min(by_cpu, cards_hold(node.gpus, self.gpus)) if self.gpus else by_cpu
+            workers += node_holds(node, self.cpus, self.gpus)
         return workers // self.workers
 
     def packed(self, peak_bytes: int, card_bytes: int) -> "FoldResources":
@@ -78,8 +77,16 @@ class FoldResources:
         return replace(self, cpus=cpus, gpus=math.floor(1e4 / folds) / 1e4, probe=False)
 
 
+def node_holds(node: Node, cpus: float, gpus: float) -> int:
+    """Workers of so many CPUs and GPUs, or a share of one, that fit on a machine."""
+    by_cpu = math.floor(node.cpus / cpus)
+    return min(by_cpu, cards_hold(node.gpus, gpus)) if gpus else by_cpu
+
+
 def cards_hold(gpus: float, share: float) -> int:
-    """Workers that fit on a node's cards: a fraction of a GPU lies on one card."""
+    """Workers that fit on a node's cards: a fraction of a GPU lies on one card, more are whole ones."""
+    if share > WHOLE_CARD:
+        return math.floor(gpus / share)
     return math.floor(gpus) * math.floor(WHOLE_CARD / share + 1e-9)
 
 

@@ -68,13 +68,9 @@ def find_groups(
         best = max(stability.values())
         # Where groups lie far apart, some of them together are as stable: the finest such number is meant.
         num_groups = max(number for number, value in stability.items() if value >= best - AS_STABLE)
-    different: set[bytes] = set()
-    for vector in vectors:
-        different.add(vector.tobytes())
-        if len(different) == num_groups:
-            break
-    else:
-        raise ValueError(f"expected texts that differ, {num_groups} or more, found {len(different)}")
+    different = len({vector.tobytes() for vector in vectors})
+    if different < num_groups:
+        raise ValueError(f"expected texts that differ, {num_groups} or more, found {different}")
     return _order(vectors, _fit(vectors, num_groups, 5, seed).labels_, stability)
 
 

@@ -47,10 +47,10 @@ class Measures:
     def add(self, part: slice, stages: Mapping[str, Found]) -> None:
         """Counts in what the stages, by name, found of some queries."""
         right = self._right[part]
-        counted = [place for place, id in enumerate(right) if id]
+        places = [place for place, id in enumerate(right) if id]
         for name, found in stages.items():
-            ids = [self._found_ids(found, place) for place in counted]
-            ranks = ranks_of(ids, [right[place] for place in counted])
+            ids = [self._found_ids(found, place) for place in places]
+            ranks = ranks_of(ids, [right[place] for place in places])
             self._ranks.setdefault(name, []).append(ranks)
 
     def _found_ids(self, found: Found, place: int) -> list[str]:

@@ -10,6 +10,7 @@ from raytrain.matching.judge import PAIRS_AT_ONCE, Judge, PredictMatch
 from raytrain.matching.measures import Measures
 from raytrain.matching.nearest import EmbedTexts, VectorSearch
 from raytrain.matching.outputs import open_matches, rows_of
+from raytrain.matching.settings import RERANK, TOP
 from raytrain.matching.texts import Texts
 from raytrain.matching.words import WordSearch
 from raytrain.messages import logging_console
@@ -18,7 +19,6 @@ from raytrain.storage.files import whole_or_not
 
 QUERIES_AT_ONCE = 256
 JUDGED = "reranked"
-TOP, RERANK = 5, 50  # where nothing is said
 
 
 def match_texts(

@@ -108,15 +108,10 @@ def announce(spec: PretrainSpec, stages: Stages) -> None:
     start = (
         f"{spec.facts['layout']}, with {head}" if spec.facts["layout"] else f"untrained {spec.kind.upper()}"
     )
-    texts, tokens, sequences, held = (
-        counted(index[name], what)
-        for name, what in (
-            *(("texts", "text"), ("tokens", "token"), ("sequences", "sequence")),
-            ("held_back_texts", "text"),
-        )
-    )
     stages.say(
-        f"{texts}, {tokens}: {sequences} of {index['length']}, {filled:.0%} of them text; {held} held back"
+        f"{counted(index['texts'], 'text')}, {counted(index['tokens'], 'token')}: "
+        f"{counted(index['sequences'], 'sequence')} of {index['length']}, {filled:.0%} of them text; "
+        f"{counted(index['held_back_texts'], 'text')} held back"
     )
     stages.say(f"encoder: {start}, {counted(spec.config['num_hidden_layers'], 'layer')}")
     stages.say(

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from raytrain.cluster import connect
-from raytrain.config.load import as_overrides
+from raytrain.config.load import as_overrides, override_keys
 from raytrain.crossval.driver import announce
 from raytrain.crossval.plan import load_plan
 from raytrain.ensemble.artifact import load_ensemble
@@ -63,8 +63,8 @@ def refit_run(
     voting = f"model.architecture=[{','.join(finished.voting)}]"
     given = [*overrides, *as_overrides(values)]
     config = without_test(change_config(finished, [voting, *given], CHANGEABLE))
-    says = any(override.partition("=")[0].strip() == "train.epochs" for override in given)
-    epochs = choose_epochs(finished, config.model.architectures, config.train.epochs if says else None)
+    told = config.train.epochs if "train.epochs" in override_keys(given) else None
+    epochs = choose_epochs(finished, config.model.architectures, told)
     budget = config.cluster.time_budget
     stages = Stages(console, None if budget is None else time.time() + budget)
     with take_place(output or f"{finished.directory}/refit", config) as place:

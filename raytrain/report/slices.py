@@ -20,7 +20,6 @@ from raytrain.report.markup import Child, Markup, element, paragraph, percent, t
 SMALL = 30  # rows below which a slice's score says little
 MOST_VALUES = 20  # of a column
 MOST_KEYWORDS = 20
-MOST_COUNTED = 10_000  # texts by which the most frequent keywords are found
 
 
 @dataclass(frozen=True)

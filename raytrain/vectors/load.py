@@ -10,9 +10,9 @@ from raytrain.config.sections import CheckpointConfig
 from raytrain.devices import (
     grow_card_memory,
     hushed_stderr,
+    in_precision,
     predict_side_by_side,
     quick_imports,
-    set_precision,
 )
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.ensemble.load import build_predictor, check_keras
@@ -136,13 +136,7 @@ def build_encoder(
     with hushed_stderr():
         with quick_imports():
             from raytrain.vectors.encoder import EncoderVectors
-        import tensorflow as tf
-
         predict_side_by_side()
         grow_card_memory()
-        policy = tf.keras.mixed_precision.global_policy()
-        set_precision(precision)
-        try:
+        with in_precision(precision):
             return EncoderVectors(encoder, maxlen, pooling, windows, batch_size)
-        finally:
-            tf.keras.mixed_precision.set_global_policy(policy)  # the caller's own models go on as they were

@@ -21,6 +21,9 @@ def test_all_numbers_that_mean_nothing_are_told_at_once():
         (Workers(), [Node(2, 0), Node(3, 0)], 5),
         (Workers(cpus=2), [Node(3, 0), Node(1, 0)], 1),
         (Workers(cpus=1, gpus=0.5), [Node(8, 1), Node(8, 0)], 2),
+        (Workers(cpus=1, gpus=0.1), [Node(16, 1)], 10),
+        (Workers(cpus=1, gpus=0.6), [Node(8, 2)], 2),  # a share lies on one card
+        (Workers(cpus=1, gpus=2), [Node(8, 4), Node(8, 3)], 3),
         (Workers(cpus=4), [Node(0, 0), Node(8, 0, alive=False)], 1),
     ],
 )
