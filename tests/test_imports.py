@@ -25,7 +25,7 @@ WITH_TENSORFLOW = {
     *("exporting.graph", "exporting.fused"),
 }
 TENSORFLOW_ROOMS = {"network", "training"}
-FREE_OF_IT = {f"training.{name}" for name in ("selection", "settings", "state")}
+FREE_OF_IT = {f"training.{name}" for name in ("selection", "settings")}
 
 
 def name_of(path):

@@ -40,7 +40,7 @@ class Builder:
             return _build_ngram_training(spec, data, self.rank)
         alike = (spec.model, spec.settings, spec.task, spec.accumulation, spec.data, spec.hidden_states)
         if self._training is not None and alike == self._built_for:
-            self._training.features = fold_features(spec, data)
+            self._training.read(fold_features(spec, data))
             self._training.restart(*spec.rows(data), spec.seed, build_initial_model(spec, data))
             return self._training
         self._training = None  # before the next is built: there may be memory for one

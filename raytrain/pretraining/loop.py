@@ -17,9 +17,9 @@ from raytrain.pretraining.model import MaskedLanguageModel, TokenTelling, token_
 from raytrain.pretraining.pieces import SpecialIds
 from raytrain.pretraining.sequences import Sequences
 from raytrain.pretraining.settings import PretrainSettings
+from raytrain.storage.state import read_state, write_state
 from raytrain.training.batches import Piece
 from raytrain.training.settings import rate_factor
-from raytrain.training.state import read_state, write_state
 from raytrain.training.step import TrainStep
 
 MASKS, HELD_MASKS = 2, 3  # beside the order, what is drawn from a seed

@@ -1,6 +1,5 @@
 """Each task's way from the folds' predictions to scores and to oof.parquet."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
@@ -12,7 +11,7 @@ from raytrain.corpus.tags import type_names
 from raytrain.scores.decoding import Transitions, mean_transitions
 from raytrain.scores.oof import Parts, assemble_oof, mean_oof, oof_table, score_oof
 from raytrain.scores.spans import TagCounts, score_tags, score_types, tag_intervals
-from raytrain.scores.tagging import find_and_count
+from raytrain.scores.tagging import find_and_count, read_emissions
 from raytrain.text.ragged import bounds_of, ranges
 from raytrain.text.windows import TaggedWindows
 
@@ -123,7 +122,7 @@ class TagScoring:
         for name, tables in parts.items():
             own, counts = np.zeros_like(emissions), np.zeros(num_texts)
             for table in tables:
-                texts, said, transitions = _emissions(table, num_tags)
+                texts, said, transitions = read_emissions(table, num_tags)
                 own[ranges(windows.bounds[texts], sizes[texts])] += said
                 counts[texts] += 1
                 masks.append(np.isin(np.arange(num_texts), texts))
@@ -170,14 +169,6 @@ class TagScoring:
         """A list a text, null where no model was asked."""
         whole = pa.LargeListArray.from_arrays(pa.array(self._char_bounds), values)
         return whole.take(pa.array(np.arange(len(covered)), mask=~covered))
-
-
-def _emissions(table: pa.Table, num_tags: int) -> tuple[np.ndarray, np.ndarray, Transitions]:
-    """A fold's texts, what it says of their tokens, and its transitions."""
-    start, end, pairs = json.loads(table.schema.metadata[b"transitions"])
-    said = table["emissions"].combine_chunks().flatten().to_numpy().reshape(-1, num_tags)
-    transitions = Transitions(np.array(start), np.array(end), np.array(pairs))
-    return table["row"].to_numpy(), said, transitions
 
 
 def _mean_by_architecture(models: Sequence[tuple[str, Transitions]], mask: np.ndarray) -> Transitions:

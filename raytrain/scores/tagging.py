@@ -1,10 +1,12 @@
 """From what taggers say of each token to spans in the characters of texts, and how sure they are."""
 
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 
 from raytrain.corpus.tags import Spans, find_spans, lay_tags
 from raytrain.scores.decoding import Transitions, best_tags, no_transitions, weigh
@@ -169,3 +171,31 @@ def find_and_count(
     num_types = len(tagged.names) // 2
     there = tagged.char_tags[characters]
     return found, count_tags(there, found.tags, found.bounds, num_types, found.surprise, sizes)
+
+
+def emissions_table(
+    texts: np.ndarray, emissions: np.ndarray, bounds: np.ndarray, ids: pa.Array, transitions: Transitions
+) -> pa.Table:
+    """A tagger's oof.parquet: row (a text), id, the emissions of its tokens; in the metadata the transitions.
+
+    Args:
+        texts: (num_texts,) indices.
+        emissions: (tokens of these texts, num_tags).
+        bounds: (num_texts + 1,); the tokens of text i are bounds[i]:bounds[i + 1].
+        ids: Of the whole corpus.
+        transitions: Of the model that said so.
+    """
+    lists = pa.LargeListArray.from_arrays(
+        pa.array(bounds * emissions.shape[1]), pa.array(emissions.reshape(-1))
+    )
+    columns = {"row": pa.array(texts, pa.int64()), "id": ids.take(pa.array(texts)), "emissions": lists}
+    scores = [part.tolist() for part in (transitions.start, transitions.end, transitions.pairs)]
+    return pa.table(columns).replace_schema_metadata({"transitions": json.dumps(scores)})
+
+
+def read_emissions(table: pa.Table, num_tags: int) -> tuple[np.ndarray, np.ndarray, Transitions]:
+    """The texts, the emissions of their tokens, and the transitions that `emissions_table` laid down."""
+    start, end, pairs = json.loads(table.schema.metadata[b"transitions"])
+    emissions = table["emissions"].combine_chunks().flatten().to_numpy().reshape(-1, num_tags)
+    transitions = Transitions(np.array(start), np.array(end), np.array(pairs))
+    return table["row"].to_numpy(), emissions, transitions

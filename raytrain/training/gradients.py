@@ -7,8 +7,7 @@ import tensorflow as tf
 
 from raytrain.network.taps import Tap, disturbed_tap, mixing_tap
 from raytrain.network.transformer import compiled_layers
-from raytrain.training.adversarial import Attack
-from raytrain.training.mixing import Mixture
+from raytrain.training.disturbance import Attack, Mixture
 from raytrain.training.objectives import Objective
 from raytrain.training.settings import TrainSettings
 

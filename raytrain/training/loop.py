@@ -3,36 +3,26 @@
 import contextlib
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from raytrain.errors import RaytrainError
 from raytrain.network.weights import assign_variables, learned_variables, read_variables
 from raytrain.scores.guess import ConstantGuess
+from raytrain.storage.state import read_state, write_state
 from raytrain.text.batches import FeatureRows, plan_epoch
-from raytrain.training.batches import Batches, Piece
+from raytrain.training.judging import Judge
 from raytrain.training.objectives import Objective
 from raytrain.training.rounds import NO_ROWS, Pseudo, Rounds, read_rounds
 from raytrain.training.selection import Selection
-from raytrain.training.settings import TrainSettings, rate_factor
-from raytrain.training.state import read_state, write_state
-from raytrain.training.step import TrainStep
+from raytrain.training.settings import TrainSettings
+from raytrain.training.updates import Updates
 
 keras = tf.keras
 
-PREFETCHED = 2  # batches laid out while a step runs
 SYNC_SECONDS = 0.25  # a GPU is kept busy while nobody asks for the loss
-PREDICTED = 64  # valid rows of a forward pass
-ADVICE = "lower train.learning_rate or train.clip_norm"
-STATES_ADVICE = (
-    "the frozen encoder's hidden states in the cache hold NaN or infinity: their file is damaged; delete the "
-    "folder hidden_states of the cache, or cache.directory where that is set, to compute them again"
-)
-
 
 StepCallback = Callable[[int, int, float], None]
 Pause = Callable[[], bool]
@@ -62,6 +52,7 @@ class FoldTraining:
         restarts: How often it was begun again with another seed, because it learned nothing.
         guess: What its loss is held against to know that.
         rounds: In which round it is, and what that learns.
+        updates: Of the model.
     """
 
     def __init__(
@@ -81,12 +72,13 @@ class FoldTraining:
     ):
         self.model, self.features, self.objective = model, features, objective
         self.settings = settings
-        self.accumulation = accumulation
         self.rounds = Rounds(objective, unlabelled_rows, settings.pseudo_labels)
         self._begin(train_rows, valid_rows, seed)
-        self._update = TrainStep(model, objective, settings, strategy, accumulation)
-        self._average, self._optimizer = self._update.average, self._update.optimizer
-        self._batches = Batches(features.lengths, objective, settings, rank, num_workers, accumulation)
+        self.updates = Updates(
+            model, features, objective, settings, strategy, rank, num_workers, accumulation
+        )
+        self._average, self._optimizer = self.updates.step.average, self.updates.step.optimizer
+        self._judge = Judge(model, features, objective, self._average, accumulation)
 
     def _begin(
         self,
@@ -136,10 +128,14 @@ class FoldTraining:
         if self._average is not None:
             self._average.begin()
 
+    def read(self, features: FeatureRows) -> None:
+        """Takes other features of the same rows: of the words that a fold counts."""
+        self.features = self.updates.features = self._judge.features = features
+
     @property
     def refusal(self) -> str | None:
         """Why XLA compiles nothing although it might have, or None."""
-        return self._update.refusal
+        return self.updates.step.refusal
 
     @property
     def passes(self) -> float:
@@ -173,10 +169,10 @@ class FoldTraining:
         Returns:
             How many texts are learned from now on that had no label. With none the fold is finished.
         """
-        with self._judged():
+        with self._judge.averaged():
             if self._selection.weights:
                 assign_variables(learned_variables(self.model), self._selection.weights, "the best epoch")
-            pseudo = self.rounds.label(self.model, self.features, self._predicted_rows)
+            pseudo = self.rounds.label(self.model, self.features, self._judge.batch_size)
         if len(pseudo[0]):
             rows = self._labelled_rows, self.valid_rows
             self.restart(*rows, self.seed, initial, self.restarts, pseudo)
@@ -215,20 +211,15 @@ class FoldTraining:
     ) -> bool:
         """Trains on the batches of an epoch that are left. Returns whether it has come to their end."""
         total, synced = tf.constant(self._loss), time.monotonic()
-        with ThreadPoolExecutor(1) as prefetch:
-            ahead = plan[self.step : self.step + PREFETCHED]
-            batches = [prefetch.submit(self._lay, rows) for rows in ahead]
+        run = self.updates.run(plan, self.epoch, self.step, self.seed, self._selection.factor)
+        with contextlib.closing(run) as losses:
             while self.step < len(plan):
                 if pause is not None and pause():
                     break
-                pieces = batches.pop(0).result()
-                if self.step + PREFETCHED < len(plan):
-                    batches.append(prefetch.submit(self._lay, plan[self.step + PREFETCHED]))
-                number = self.epoch * len(plan) + self.step
-                total += self._update(pieces, *self._schedule(number, len(plan), len(pieces)))
+                total += next(losses)
                 self.step += 1
                 if time.monotonic() - synced >= SYNC_SECONDS or self.step == len(plan):
-                    self._check_loss(float(total), self.step, len(plan), on_step)
+                    self._tell_loss(float(total), len(plan), on_step)
                     synced = time.monotonic()
                 if self._learns_nothing(total, agree):
                     break
@@ -237,6 +228,11 @@ class FoldTraining:
                 return True
         self._loss = float(total)
         return False
+
+    def _tell_loss(self, total: float, num_steps: int, on_step: StepCallback | None) -> None:
+        self._judge.check_loss(total, self.epoch, self.step)
+        if on_step is not None:
+            on_step(self.step, num_steps, total / self.step)
 
     def _learns_nothing(self, total: tf.Tensor, agree: Agree) -> bool:
         """Judges the fold where it is time to.
@@ -270,69 +266,17 @@ class FoldTraining:
         if self.guess.dead and self._has_learned(metrics):
             self.guess.spare()
         self.history.append(metrics)
-        self._selection.watch(self.history, self.weights, self.predicted)
+        self._selection.watch(self.history, self._judge.weights, self.predicted)
         return metrics
-
-    def _lay(self, rows: np.ndarray) -> list[Piece]:
-        return self._batches.lay(self.features, rows, filled=self._update.compiles)
-
-    def _schedule(
-        self, step: int, steps_per_epoch: int, num_pieces: int
-    ) -> tuple[list[np.ndarray], np.float32, np.float32]:
-        """Seeds, factor of the rates and number of a step, counted over all epochs."""
-        settings = self.settings
-        num_steps = settings.epochs * steps_per_epoch
-        factor = rate_factor(settings.schedule, step, num_steps, settings.warmup)
-        seeds = self._batches.seeds(self.seed, step, num_pieces)
-        return seeds, np.float32(factor * self._selection.factor), np.float32(step)
-
-    def _check_loss(self, total: float, number: int, num_steps: int, on_step: StepCallback | None) -> None:
-        if not np.isfinite(total):
-            raise RaytrainError(
-                f"the loss is not finite in epoch {self.epoch + 1}, by step {number}; {self._advice()}"
-            )
-        if on_step is not None:
-            on_step(number, num_steps, total / number)
-
-    def _advice(self) -> str:
-        """What to do about a number that is not finite."""
-        return ADVICE if self.features.has_finite_states() else STATES_ADVICE
-
-    @property
-    def _predicted_rows(self) -> int:
-        """Of a forward pass without a gradient, fewer where memory is short."""
-        return max(1, PREDICTED // self.accumulation)
 
     def evaluate(self) -> dict[str, float]:
         """Scores the valid rows and keeps what the model says of them in `predicted`."""
-        if not len(self.valid_rows):
-            self._check_weights()
-            self.predicted = np.zeros((0, max(self.model.output_shape[-1], 2)), np.float32)
-            return {}
-        with self._judged():
-            predicted = self.objective.predict(
-                self.model, self.features, self.valid_rows, self._predicted_rows
-            )
-            if not np.isfinite(predicted).all():  # the last update of the epoch may have done it
-                raise RaytrainError(
-                    f"the valid rows' logits are not finite in epoch {self.epoch}; {self._advice()}"
-                )
-            self.predicted = predicted
-            return self.objective.score(self.model, self.valid_rows, predicted)
-
-    def _check_weights(self) -> None:
-        """Looks for what the last update may have done, where no logits of valid rows would show it."""
-        if not all(np.isfinite(value).all() for value in self.weights().values()):
-            raise RaytrainError(f"the weights are not finite in epoch {self.epoch}; {ADVICE}")
-
-    def _judged(self) -> contextlib.AbstractContextManager[None]:
-        """The model as it is judged and kept: with its weights' average, where there is one."""
-        return contextlib.nullcontext() if self._average is None else self._average.used()
+        self.predicted, metrics = self._judge.evaluate(self.valid_rows, self.epoch)
+        return metrics
 
     def weights(self) -> dict[str, np.ndarray]:
         """What the fold leaves."""
-        with self._judged():
-            return read_variables(learned_variables(self.model))
+        return self._judge.weights()
 
     def selected(self) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, float]]:
         """Weights, `predicted` and metrics of the selected epoch."""

@@ -1,6 +1,5 @@
 """What a fold is to learn and how it is judged: the one place where training differs between tasks."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -16,7 +15,7 @@ from raytrain.scores.classes import proba_from_logits, score_proba
 from raytrain.scores.guess import constant_loss, entropy, is_learned
 from raytrain.scores.oof import fold_table
 from raytrain.scores.spans import score_tags
-from raytrain.scores.tagging import find_and_count, transitions_of
+from raytrain.scores.tagging import emissions_table, find_and_count, transitions_of
 from raytrain.text.batches import FeatureRows
 from raytrain.text.ragged import bounds_of, ranges
 from raytrain.text.rows import TextRows
@@ -253,18 +252,10 @@ class Tagging:
         self, rows: np.ndarray, predicted: np.ndarray, ids: pa.Array, weights: Mapping[str, np.ndarray]
     ) -> pa.Table:
         """Row (a text), id and the emissions of its tokens; in the metadata the transitions."""
-        windows, num_tags = self._tagged.windows, predicted.shape[1]
+        windows = self._tagged.windows
         texts = windows.of_texts(rows)
-        offsets = pa.array(windows.token_bounds(texts) * num_tags)
-        emissions = pa.LargeListArray.from_arrays(offsets, pa.array(predicted.reshape(-1)))
-        crf = transitions_of(weights, num_tags)
-        scores = [part.tolist() for part in (crf.start, crf.end, crf.pairs)]
-        columns = {
-            "row": pa.array(texts, pa.int64()),
-            "id": ids.take(pa.array(texts)),
-            "emissions": emissions,
-        }
-        return pa.table(columns).replace_schema_metadata({"transitions": json.dumps(scores)})
+        transitions = transitions_of(weights, predicted.shape[1])
+        return emissions_table(texts, predicted, windows.token_bounds(texts), ids, transitions)
 
 
 # Each made of targets, settings and the text of each row, which a tagger's windows know themselves.

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from raytrain.storage.state import Parts
 from raytrain.text.batches import FeatureRows
 from raytrain.training.objectives import Classification
-from raytrain.training.state import Parts
 
 keras = tf.keras
 
@@ -51,7 +51,7 @@ class Rounds:
         return self._objective.confident(self._rows, predicted, self._least)
 
     def state(self) -> tuple[dict[str, Any], Parts]:
-        """As `training.state` writes it: values, and arrays by what they are of and by name."""
+        """As `storage.state` writes it: values, and arrays by what they are of and by name."""
         return {"round": self.number}, {"pseudo": dict(zip(("texts", "labels"), self.pseudo, strict=True))}
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from raytrain.scores.classes import is_better
+from raytrain.storage.state import Parts
 from raytrain.training.settings import TrainSettings
-from raytrain.training.state import Parts
 
 PLATEAU_FACTOR = 0.5  # an epoch without a better `monitor` halves the rates
 
@@ -73,7 +73,7 @@ class Selection:
         return max(epochs, key=lambda epoch: sign * epoch[name])
 
     def state(self) -> tuple[dict[str, Any], Parts]:
-        """As `training.state` writes it: values, and arrays by what they are of and by name."""
+        """As `storage.state` writes it: values, and arrays by what they are of and by name."""
         values = {"plateau": self.factor, "stale_epochs": self.stale_epochs}
         alone = {} if self.predicted is None else {_PREDICTED: self.predicted}
         return values, {"best": self.weights, "": alone}

@@ -144,7 +144,8 @@ def test_what_differs_in_more_than_fold_and_seed_is_built_anew(spec, data, chang
     changed = replace(spec, **change(spec))
     second = builder.build(changed, data)
     assert second is not first
-    assert (second.settings, second.accumulation) == (changed.settings, changed.accumulation)
+    accumulation = second.updates._batches.accumulation
+    assert (second.settings, accumulation) == (changed.settings, changed.accumulation)
     assert builder.build(changed, data) is second
 
 
@@ -173,19 +174,27 @@ def test_ngrams_are_built_without_a_network_and_leave_what_is_compiled_alone(spe
 def test_a_builder_is_new_until_it_has_built(spec, data):
     builder = Builder(rank=1)
     assert builder.is_new
-    assert builder.build(spec, data)._batches.rank == 1 and not builder.is_new
+    assert builder.build(spec, data).updates._batches.rank == 1 and not builder.is_new
 
 
-def test_each_fold_counts_its_own_keywords(spec, data):
+def test_each_fold_counts_its_own_keywords(spec, data, eagerly):
     counting = replace(
         spec, model=replace(spec.model, num_keyword_classes=2), keywords=np.array([0, 1], np.int16)
     )
     held = replace(data, held_words=HELD)
     builder = Builder()
-    first = builder.build(counting, held).features.collate([0, 1])["keyword_counts"]
-    assert first.tolist() == [[1, 2], [0, 0]]
-    second = builder.build(replace(counting, keywords=np.array([-1, 0], np.int16)), held)
+    first = builder.build(counting, held)
+    assert first.features.collate([0, 1])["keyword_counts"].tolist() == [[1, 2], [0, 0]]
+    trained(first)
+    other = replace(counting, keywords=np.array([-1, 0], np.int16))
+    second = builder.build(other, held)
+    assert second is first
     assert second.features.collate([0, 1])["keyword_counts"].tolist() == [[2, 0], [0, 0]]
+    weights, predicted, _ = trained(second)  # it learned from these, and is judged by them
+    expected_weights, expected, _ = trained(Builder().build(other, held))
+    np.testing.assert_array_equal(predicted, expected)
+    for name, value in expected_weights.items():
+        np.testing.assert_array_equal(weights[name], value)
 
 
 def test_each_window_of_a_text_has_the_keywords_of_the_whole(spec, data):

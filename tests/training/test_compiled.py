@@ -72,9 +72,9 @@ def fold(corpora, encoder_config):
 
 def update(training, rows=None, number=0):
     """Runs one update. Returns its loss, and the gradients, of which the first moments are a tenth."""
-    pieces = training._lay(training.train_rows if rows is None else rows)
-    loss = float(training._update(pieces, *training._schedule(number, 10, len(pieces))))
-    state = training._update.optimizer.state
+    pieces = training.updates.lay(training.train_rows if rows is None else rows)
+    loss = float(training.updates.update(pieces, number, 10, training.seed))
+    state = training.updates.step.optimizer.state
     return loss, {name: 10 * value.numpy() for name, value in state.items() if name.startswith("m/")}
 
 
@@ -110,9 +110,11 @@ def test_an_update_is_that_of_the_plain_step_its_masks_among_it(fold, kind, prec
             continue
         error = {"float32": 1e-5, "bfloat16": 2e-3}[precision]  # Adam's first step is the rate itself
         np.testing.assert_allclose(weight, other.weights()[name], atol=error, err_msg=name)
-    pieces = other._lay(other.train_rows)
+    pieces = other.updates.lay(other.train_rows)
     masked = [
-        float(other._update._differentiate(*pieces[0], tf.constant(seed), other._update.compiles)[0])
+        float(
+            other.updates.step._differentiate(*pieces[0], tf.constant(seed), other.updates.step.compiles)[0]
+        )
         for seed in ([7, 0], [7, 1])
     ]
     assert abs(masked[0] - masked[1]) > 1e-2  # with other masks it would have failed above
@@ -125,9 +127,13 @@ def test_updates_lower_the_loss(fold, kind, precision):
     training = fold(True, kind, precision, **rates)
     losses = []
     for numbers in (range(1, 21), ()):
-        [piece] = training._lay(training.train_rows)
+        [piece] = training.updates.lay(training.train_rows)
         losses.append(
-            float(training._update._differentiate(*piece, tf.constant([7, 0]), training._update.compiles)[0])
+            float(
+                training.updates.step._differentiate(
+                    *piece, tf.constant([7, 0]), training.updates.step.compiles
+                )[0]
+            )
         )  # by the same masks
         for number in numbers:
             update(training, number=number)
@@ -138,7 +144,7 @@ def test_all_layers_share_one_compilation(fold):
     """Forward and back, and the last layer, of which only the first position is read, its own."""
     names = []
     for num_layers in (2, 5):
-        function = fold(True, num_layers=num_layers)._update._whole.get_concrete_function()
+        function = fold(True, num_layers=num_layers).updates.step._whole.get_concrete_function()
         library = function.graph.as_graph_def().library.function
         called = {node.attr["f"].func.name for node in function.graph.as_graph_def().node}
         names.append([f.signature.name for f in library if f.signature.name in called])
@@ -149,7 +155,11 @@ def test_all_layers_share_one_compilation(fold):
 
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a card")
 def test_nothing_is_compiled_on_a_cpu_unless_it_is_asked_for(fold):
-    assert [fold(compiled)._update.compiles for compiled in ("auto", True, False)] == [False, True, False]
+    assert [fold(compiled).updates.step.compiles for compiled in ("auto", True, False)] == [
+        False,
+        True,
+        False,
+    ]
 
 
 @pytest.mark.long
@@ -168,7 +178,7 @@ def test_a_batch_in_pieces_gives_the_update_of_the_whole(fold):
     whole = update(fold(False, dropout=0.0))
     pieces = fold(True, dropout=0.0, accumulation=3)
     assert_alike(update(pieces), whole)
-    assert not any(value.numpy().any() for value in pieces._update._sums.values())
+    assert not any(value.numpy().any() for value in pieces.updates.step._sums.values())
 
 
 def test_shares_of_the_workers_add_up_to_the_batch(fold):
@@ -184,14 +194,14 @@ def test_under_a_strategy_the_layers_are_compiled_and_the_optimizer_is_not(fold)
     with strategy.scope():
         training = fold(True, strategy=strategy)
     assert_alike(update(training), update(fold(False)))
-    assert launched(training._update._whole.get_concrete_function())["XLA"] == 2 * 2
+    assert launched(training.updates.step._whole.get_concrete_function())["XLA"] == 2 * 2
 
 
 def test_batches_of_a_compiled_fold_have_few_shapes(fold):
     training = fold(True, lengths=UNLIKE, batch_size=3)
     plan = plan_epoch(training.train_rows, training.features.lengths, 3, np.random.default_rng(0))
     assert {len(rows) for rows in plan} == {3, 1}
-    shapes = {piece[0]["token_ids"].shape for rows in plan for piece in training._lay(rows)}
+    shapes = {piece[0]["token_ids"].shape for rows in plan for piece in training.updates.lay(rows)}
     assert {rows for rows, _ in shapes} == {3}
     assert 1 < len(shapes) <= 4
 
@@ -200,15 +210,15 @@ def test_rows_that_fill_up_a_batch_change_nothing(fold):
     """Not even the masks: each row keeps its place."""
     rows = np.arange(NUM_VALID, NUM_VALID + 5)
     full, small = fold(True), fold(False)
-    assert [len(piece[2]) for piece in full._lay(rows)] == [NUM_ROWS - NUM_VALID]
+    assert [len(piece[2]) for piece in full.updates.lay(rows)] == [NUM_ROWS - NUM_VALID]
     assert_alike(update(full, rows), update(small, rows))
 
 
 def test_more_padding_changes_nothing(fold):
     rows = np.array([row for row in range(NUM_ROWS) if row % 3])
     one, other = (fold(compiled, dropout=0.0, lengths=UNLIKE) for compiled in (True, False))
-    one._batches._lengths = one._batches._lengths[-1:]
-    lengths = [training._lay(rows[:2])[0][0]["token_ids"].shape[1] for training in (one, other)]
+    one.updates._batches._lengths = one.updates._batches._lengths[-1:]
+    lengths = [training.updates.lay(rows[:2])[0][0]["token_ids"].shape[1] for training in (one, other)]
     assert lengths[0] > lengths[1]
     assert_alike(update(one, rows[:2]), update(other, rows[:2]))
 
@@ -261,9 +271,9 @@ def test_where_xla_cannot_compile_auto_trains_without(fold, broken_xla, monkeypa
     plain = fold(False, accumulation=2)
     monkeypatch.setattr(step_module, "compiles", lambda wanted: True)  # as where there is a card
     training = fold("auto", accumulation=2)
-    assert training.refusal is None and training._update.compiles
+    assert training.refusal is None and training.updates.step.compiles
     assert_alike(update(training), update(plain))
-    assert not training._update.compiles
+    assert not training.updates.step.compiles
     assert "Error" in training.refusal and "\n" not in training.refusal
     assert_alike(update(training, number=1), update(plain, number=1))
 

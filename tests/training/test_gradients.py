@@ -13,7 +13,7 @@ from raytrain.network.build import build_model
 from raytrain.network.heads import build_head
 from raytrain.network.taps import disturbed_tap
 from raytrain.network.weights import learned_variables
-from raytrain.training.adversarial import Attack
+from raytrain.training.disturbance import Attack
 from raytrain.training.gradients import Gradients, divergences
 from raytrain.training.objectives import Classification
 from raytrain.training.step import TrainStep

@@ -101,7 +101,7 @@ def randomize(fold, scale=0.1):
 
 def rates_of(fold, epochs):
     """The head's rate at every step."""
-    rates, update = [], fold._update
+    rates, update = [], fold.updates.step
     base = update.optimizer.rates["logits.0.kernel"]
 
     def watched(*batch):
@@ -109,7 +109,7 @@ def rates_of(fold, epochs):
         return update(*batch)
 
     watched.compiles = False
-    fold._update = watched
+    fold.updates.step = watched
     for _ in range(epochs):
         fold.run_epoch()
     return rates
@@ -369,8 +369,10 @@ def test_a_batch_in_pieces_gives_the_update_of_the_whole(fold, eagerly, accumula
 
 
 def test_pieces_of_a_batch_have_dropout_of_their_own(fold):
-    training = fold(accumulation=2)
-    seeds = [tuple(seed) for step in range(3) for seed in training._schedule(step, 3, 2)[0]]
+    training, seeds = fold(accumulation=2), []
+    training.updates.step = lambda pieces, own, *_: seeds.extend(map(tuple, own))
+    for number in range(3):
+        training.updates.update([None, None], number, 3, training.seed)
     assert len(set(seeds)) == 6
 
 
@@ -568,8 +570,8 @@ def test_a_partial_batch_counts_as_its_own_rows(fold, features, eagerly):
     training = fold(dropout=0.0, batch_size=15, train_encoder=False, learning_rate=0.0)
     randomize(training)
     steps = []
-    share = training._lay
-    training._lay = lambda rows: steps.append(rows) or share(rows)
+    share = training.updates.lay
+    training.updates.lay = lambda rows: steps.append(rows) or share(rows)
     loss = training.run_epoch()["loss"]
     assert sorted(map(len, steps)) == [1, 15]
     logits = predict_logits(training.model, features, np.arange(NUM_ROWS))
@@ -611,7 +613,11 @@ def test_losses_of_the_workers_add_up_to_that_of_one(fold, eagerly):
     randomize(training)
 
     def loss(rank, num_workers):
-        training._batches.rank, training._batches.num_workers, training.epoch = rank, num_workers, 0
+        training.updates._batches.rank, training.updates._batches.num_workers, training.epoch = (
+            rank,
+            num_workers,
+            0,
+        )
         return training.run_epoch()["loss"]
 
     assert loss(0, 3) + loss(1, 3) + loss(2, 3) == pytest.approx(loss(0, 1), rel=1e-5)
@@ -625,7 +631,7 @@ def test_workers_draw_different_dropout(fold, eagerly):
     )
     randomize(training)
     losses = []
-    for training._batches.rank in (0, 1):
+    for training.updates._batches.rank in (0, 1):
         training.epoch = 0
         losses.append(training.run_epoch()["loss"])
     assert abs(losses[0] - losses[1]) > 1e-4

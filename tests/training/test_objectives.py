@@ -187,7 +187,7 @@ def test_loss_of_a_softmax_is_the_mean_cross_entropy_of_tokens(corpus, fold):
     features, tagged = corpus
     training = fold("bilstm", dropout=0.0)
     rows = training.train_rows[:5]
-    [(inputs, targets, weights)] = training._lay(rows)
+    [(inputs, targets, weights)] = training.updates.lay(rows)
     outputs = training.model(inputs, training=False)
     found = float(
         tf.reduce_sum(training.objective.losses(training.model, inputs, outputs, targets) * weights)
@@ -223,8 +223,8 @@ def test_a_batch_in_pieces_gives_the_same_update(fold, eagerly):
     whole, pieces = fold(dropout=0.0, epochs=1), fold(dropout=0.0, epochs=1, accumulation=3)
     for training in (whole, pieces):
         rows = training.train_rows[:6]
-        share = training._lay(rows)
-        training._update(share, *training._schedule(3, 2, len(share)))
+        share = training.updates.lay(rows)
+        training.updates.update(share, 3, 2, training.seed)
     for name, value in read_variables(head_variables(whole.model)).items():
         np.testing.assert_allclose(value, head_variables(pieces.model)[name], atol=2e-5, err_msg=name)
 
@@ -319,7 +319,7 @@ def test_no_constant_of_a_tagger_loses_less(corpus, fold, architecture):
     features, _ = corpus
     training = fold(architecture)
     rows, objective = training.train_rows, training.objective
-    [(inputs, targets, weights)] = training._lay(rows)
+    [(inputs, targets, weights)] = training.updates.lay(rows)
 
     def loss(scores):
         outputs = tf.tile(tf.constant(scores, tf.float32)[None, None], [*targets.shape, 1])

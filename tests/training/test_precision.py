@@ -105,10 +105,10 @@ def fold(corpus, encoder_config):
 def update_of(training):
     """Loss and gradients of the train rows as one batch, in the pieces that the training cuts it into."""
     total, summed = 0.0, {}
-    for piece in training._lay(training.train_rows):
+    for piece in training.updates.lay(training.train_rows):
         inputs, targets, weights = ({k: tf.constant(v) for k, v in piece[0].items()}, *piece[1:])
-        loss, gradients = training._update._differentiate(
-            inputs, targets, weights, tf.constant([7, 0]), training._update.compiles
+        loss, gradients = training.updates.step._differentiate(
+            inputs, targets, weights, tf.constant([7, 0]), training.updates.step.compiles
         )
         total += float(loss)
         summed = {name: summed.get(name, 0) + gradient.numpy() for name, gradient in gradients.items()}
@@ -159,9 +159,9 @@ def test_ten_updates_lower_the_loss(fold, request, number, architecture):
         request.getfixturevalue("eagerly")
     training = fold(BY_POLICY, architecture, kind, train_encoder, learning_rate=3e-3, schedule="constant")
     training.train_rows = training.train_rows[:16]
-    pieces, before = training._lay(training.train_rows), update_of(training)[0]
+    pieces, before = training.updates.lay(training.train_rows), update_of(training)[0]
     for step in range(10):
-        training._update(pieces, *training._schedule(step, 10, 1))
+        training.updates.update(pieces, step, 10, training.seed)
     assert update_of(training)[0] < 0.95 * before  # by the same masks
 
 
@@ -205,8 +205,8 @@ def test_a_batch_in_pieces_gives_the_update_of_the_whole(fold, architecture):
 
 def test_weights_and_gradients_are_float32(fold):
     training = fold(BY_POLICY, "rnn_cnn")
-    assert {variable.dtype for variable in training._update.optimizer.variables.values()} == {tf.float32}
-    assert {variable.dtype for variable in training._update.optimizer.state.values()} == {tf.float32}
+    assert {variable.dtype for variable in training.updates.step.optimizer.variables.values()} == {tf.float32}
+    assert {variable.dtype for variable in training.updates.step.optimizer.state.values()} == {tf.float32}
 
 
 # ── from epoch to epoch ────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,5 @@
-"""Adversarial training: what a model reads is moved to where its loss rises most, and it learns that, too."""
+"""What a step does to vectors within a model, where a `network.taps.Tap` lets it: moves them to where the
+loss rises, or mixes those of two texts."""
 
 import tensorflow as tf
 
@@ -9,7 +10,7 @@ REACH = 2.5  # all steps of PGD together, in radii: Madry et al. 2018
 
 
 class Attack:
-    """The disturbance of one batch, found step by step; a `network.taps.Tap` lets it in.
+    """Adversarial training: the disturbance of one batch, found step by step.
 
     Each text's is bounded by itself: its Euclidean norm over all tokens and channels is at most `size` of
     the norm of what it is added to. A bound in absolute numbers, as it is published for normalized word
@@ -49,3 +50,34 @@ class Attack:
 def _norms(vectors: tf.Tensor) -> tf.Tensor:
     """(batch, 1, 1) of (batch, length, channels)."""
     return tf.sqrt(tf.reduce_sum(tf.square(vectors), axis=[1, 2], keepdims=True))
+
+
+class Mixture:
+    """Mixup: with which other row, and by how much, each row of one batch is mixed.
+
+    A model also learns from what lies between two texts (Zhang et al. 2018). Between texts themselves lies
+    nothing; mixed is the vector that stands for each before the last layers (Verma et al. 2019, of text Guo
+    et al. 2019).
+
+    Args:
+        alpha: Of the Beta(alpha, alpha) that a row's own share is drawn from.
+        weights: (rows,) of the rows' losses. Rows of weight 0, which only fill a batch up and stand
+            behind all others, are mixed among themselves.
+        seed: (2,) int32 of the draws.
+    """
+
+    def __init__(self, alpha: float, weights: tf.Tensor, seed: tf.Tensor):
+        rows = tf.shape(weights)[0]
+        seeds = tf.random.experimental.stateless_split(seed, 3)
+        order = tf.random.stateless_uniform([rows], seeds[0]) + 2 * tf.cast(tf.equal(weights, 0), tf.float32)
+        one, other = (tf.random.stateless_gamma([rows], seed, alpha) for seed in tf.unstack(seeds[1:], 2))
+        self.partners = tf.argsort(order)
+        # Gammas of a small alpha may both be too small for a float.
+        self.shares = tf.where(one + other > 0, tf.math.divide_no_nan(one, one + other), 1.0)
+
+    def __call__(self, vectors: tf.Tensor) -> tf.Tensor:
+        """Mixes (copies × rows, channels) float32, each copy of the batch alike."""
+        copies = tf.reshape(vectors, [-1, tf.shape(self.shares)[0], vectors.shape[-1]])
+        own = self.shares[:, None]
+        mixed = own * copies + (1 - own) * tf.gather(copies, self.partners, axis=1)
+        return tf.reshape(mixed, tf.shape(vectors))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from raytrain.training.mixing import Mixture
+from raytrain.training.disturbance import Mixture
 
 
 @hypothesis_settings(max_examples=30)
