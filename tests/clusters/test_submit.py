@@ -1,6 +1,7 @@
 """Jobs on a running cluster, as docs/cluster.md says: by `ray job submit`, and by RAY_ADDRESS."""
 
 import json
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -10,7 +11,7 @@ import ray
 import yaml
 from folds_here import trained_here
 from ray_head import RAY, ROOT, free_ports, start_head
-from tiny_run import silent_console, tiny_config, tiny_overrides
+from tiny_run import make_rows, silent_console, tiny_config, tiny_overrides, write_csv
 from waiting import wait_until
 
 from raytrain.crossval.driver import train_run
@@ -97,6 +98,12 @@ print(json.dumps([len(groups), total["CPU"] - free.get("CPU", 0)]))
 """
 
 
+NUM_ACTORS = """
+from ray.util.state import list_actors
+print(json.dumps(len(list_actors(limit=1000))))
+"""
+
+
 def test_stopped_job_leaves_nothing_behind_and_a_plain_script_goes_on(head, tmp_path):
     # Folds enough that some are left when the client, which takes seconds to start, has stopped the job.
     options = {"folds__num_folds": 4, "train__epochs": 20, "cluster__max_concurrent_folds": 1}
@@ -120,6 +127,36 @@ def test_stopped_job_leaves_nothing_behind_and_a_plain_script_goes_on(head, tmp_
     done = head.script(*hurt, RAYTRAIN_STORAGE=str(head.storage))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "kept" in done.stdout and f"ensemble: {run}/ensemble" in done.stdout
+
+
+def test_files_are_predicted_by_the_workers_of_the_cluster(head, tmp_path):
+    with trained_here():
+        train_run(tiny_config(tmp_path, model__architecture="tfidf", train__epochs=1), silent_console())
+    ray.shutdown()  # the run's own
+    inputs, ensemble = tmp_path / "in", tmp_path / "runs" / "tiny" / "ensemble"
+    inputs.mkdir()
+    write_csv(inputs / "one.csv", make_rows(9, seed=3))
+    asked = ["jobs/predict.py", "--ensemble", str(ensemble), "--input"]
+    before = head.ask(NUM_ACTORS)
+    done = head.run(
+        *(
+            sys.executable,
+            *asked,
+            str(inputs),
+            "--output",
+            str(tmp_path / "out"),
+            "--cluster",
+            "--format",
+            "csv",
+        ),
+        RAY_ADDRESS=head.address,
+        PYTHONPATH=str(ROOT),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert head.ask(NUM_ACTORS) > before
+    plain = head.run(sys.executable, *asked, str(inputs / "one.csv"), "--output", str(tmp_path / "plain.csv"))
+    assert plain.returncode == 0, plain.stderr
+    assert (tmp_path / "out" / "one.csv").read_bytes() == (tmp_path / "plain.csv").read_bytes()
 
 
 def test_a_service_is_deployed_by_its_file_and_again_without_a_lost_request(head, tmp_path):
