@@ -14,6 +14,7 @@ from raytrain.corpus.tags import tag_names, type_names
 from raytrain.crossval.prepare import read_texts
 from raytrain.scores.oof import oof_table, score_baseline, score_folds, score_oof
 from raytrain.scores.spans import count_tags, score_tags, score_types, tag_intervals
+from raytrain.splits.folds import Folds, write_folds
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes, parquet_bytes
@@ -28,6 +29,7 @@ def write_run(
     rows: list[dict[str, str]] | None = None,
     architectures: tuple[str, ...] = ("textcnn",),
     skill: float = 2.0,
+    groups: np.ndarray | None = None,
     **overrides: Any,
 ) -> Path:
     """A classifier's run below a directory.
@@ -37,6 +39,7 @@ def write_run(
         rows: Of the corpus, with an id, a text and a label each.
         architectures: That were trained.
         skill: How far the logit of the true class is above the others, in standard deviations.
+        groups: Of rows that belong together, as in `splits.folds.Folds`.
         overrides: Of the config, two underscores for the dot.
 
     Returns:
@@ -68,6 +71,7 @@ def write_run(
     }
     ids = pa.array([row["id"] for row in own])
     run = _write(config, summary, oof_table(ids, folds[None], labels, truth, oof, whole))
+    run.write_bytes("folds.parquet", write_folds(Folds(folds[None].astype(np.int32), groups), ids))
     for fold in range(NUM_FOLDS):
         here = {name: proba[folds == fold] for name, proba in baselines.items()}
         columns = {

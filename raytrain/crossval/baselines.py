@@ -174,7 +174,10 @@ class Comparison:
         if not baselines or not easier:
             return None
         both = zip(self._ways, (baselines, easier), strict=True)
-        ways = {way: score_oof(plan.targets, oof[COMPARED], plan.config.seed) for way, oof in both}
+        ways = {
+            way: score_oof(plan.targets, oof[COMPARED], plan.config.seed, groups=plan.folds.groups)
+            for way, oof in both
+        }
         return {"model": COMPARED, "ways": ways}
 
 

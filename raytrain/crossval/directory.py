@@ -93,24 +93,30 @@ def find_folds(run: Directory, config: Config, corpus: Corpus, duplicates: Dupli
     folds, every_class = config.folds, config.task == "classify"
     strata = corpus.strata(folds.num_folds)
     try:
-        return Folds(assign_folds(strata, folds.num_folds, folds.repeats, config.seed, groups, every_class))
+        valid = assign_folds(strata, folds.num_folds, folds.repeats, config.seed, groups, every_class)
     except CorpusError as error:
         if near is None or len(np.unique(near)) == len(near):
             raise
         advice = "near-duplicates stay in one fold; folds.duplicates=keep lets them straddle folds"
         raise CorpusError(error.summary, [*error.problems, advice]) from error
+    numbers = None if groups is None else _numbers(groups)
+    stand_alone = numbers is None or numbers.max() + 1 == len(numbers)
+    return Folds(valid, None if stand_alone else numbers)
 
 
 def _fold_by_time(config: Config, corpus: Corpus, groups: np.ndarray | None) -> Folds:
     """Folds in the order of `folds.time`, with enough to learn from before each."""
-    if groups is None:
-        groups = np.arange(corpus.num_rows)
-    numbers = np.unique(groups, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    numbers = np.arange(corpus.num_rows) if groups is None else _numbers(groups)
     times = corpus.table["time"].to_numpy()
     folds = Folds(assign_by_time(times, config.folds.num_folds)[None], numbers)
     labels = corpus.table["label"].to_numpy() if config.task == "classify" else None
     check_by_time(folds, labels, corpus.labels)
     return folds
+
+
+def _numbers(groups: np.ndarray) -> np.ndarray:
+    """Groups by number, from 0 on."""
+    return np.unique(groups, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
 def check_taken_folds(run: Directory, config: Config) -> None:

@@ -108,7 +108,7 @@ def _score(
     whole = scoring.assemble(parts) if len(parts) > 1 else next(iter(oof.values()))
     summary = _sum_up(plan, [results[spec.name] for spec in done], scoring, oof, whole)
     summary["baselines"] = {
-        name: score_baseline(plan.targets, plan.folds.valid[0], proba, plan.config.seed)
+        name: score_baseline(plan.targets, plan.folds.valid[0], proba, plan.config.seed, plan.folds.groups)
         for name, proba in baseline_oof.items()
     }
     summary["stopped_early"] = [spec.name for spec in done if results[spec.name].stopped_early]
@@ -142,7 +142,9 @@ def _fuse(
     fused = fuse_members(own, whole, targets, folds[0], fusion_settings(plan.config, labels), labels)
     summary["fusion"] = fused.told
     if not fused.rule.is_plain:
-        summary["ensemble"] = score_oof(targets, fused.proba, plan.config.seed, fused.decisions)
+        summary["ensemble"] = score_oof(
+            targets, fused.proba, plan.config.seed, fused.decisions, plan.folds.groups
+        )
     ids = plan.corpus.table["id"].combine_chunks()
     table = oof_table(ids, folds, labels, targets, oof, fused.proba, fused.decisions)
     return summary, table, fused.rule.trimmed()
@@ -151,7 +153,7 @@ def _fuse(
 def _sum_up(
     plan: Plan, results: list[FoldResult], scoring: Scoring, oof: dict[str, Any], whole: Any
 ) -> dict[str, Any]:
-    task, seed = plan.config.task, plan.config.seed
+    task, drawn = plan.config.task, (plan.config.seed, plan.folds.groups)
     architectures = {}
     for name, own_oof in oof.items():
         own = [result for result in results if result.record["architecture"] == name]
@@ -166,7 +168,7 @@ def _sum_up(
             for result in own
         ]
         spread = score_folds([result.metrics for result in own], TASK_METRICS[task])
-        architectures[name] = {"folds": folds, **spread, **scoring.score(own_oof, seed)}
+        architectures[name] = {"folds": folds, **spread, **scoring.score(own_oof, *drawn)}
     return {
         "name": plan.config.name,
         "task": task,
@@ -176,7 +178,7 @@ def _sum_up(
         "time": time_summary(plan),
         "select": plan.config.train.select,
         "architectures": architectures,
-        "ensemble": scoring.score(whole, seed),
+        "ensemble": scoring.score(whole, *drawn),
     }
 
 

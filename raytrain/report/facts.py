@@ -16,6 +16,7 @@ from raytrain.corpus.corpus import Corpus
 from raytrain.crossval.prepare import read_texts
 from raytrain.errors import ArtifactError, InputError
 from raytrain.scores.oof import proba_of
+from raytrain.splits.folds import read_folds
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import read_parquet
@@ -37,6 +38,7 @@ class Said:
             thresholds have it.
         others: Architectures, where they are not the ensemble, and baselines: name to (num_rows,
             num_classes), NaN where they did not cover a row.
+        groups: (num_rows,) integers, equal ones of rows that belong together; None: each stands alone.
     """
 
     labels: list[str]
@@ -46,6 +48,7 @@ class Said:
     proba: np.ndarray
     predicted: np.ndarray
     others: dict[str, np.ndarray]
+    groups: np.ndarray | None = None
 
     @property
     def is_right(self) -> np.ndarray:
@@ -152,6 +155,7 @@ def _read_said(run: Directory, summary: Mapping[str, Any], oof: pa.Table) -> Sai
         if f"{name}_proba_{labels[0]}" in oof.column_names
     }
     others |= _read_baselines(run, list(summary.get("baselines", {})), folds, len(labels))
+    groups = read_folds(run.read_bytes("folds.parquet"), oof["id"].combine_chunks()).groups
     return Said(
         labels,
         covered,
@@ -160,6 +164,7 @@ def _read_said(run: Directory, summary: Mapping[str, Any], oof: pa.Table) -> Sai
         whole[covered],
         _decisions(oof, places, whole)[covered],
         {name: proba[covered] for name, proba in others.items()},
+        None if groups is None else groups[covered],
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from raytrain.report.facts import ENSEMBLE, Facts, Said
 from raytrain.report.markup import Child, Markup, decimal, element, paragraph, table
 from raytrain.scores.classes import WeightedScores
+from raytrain.scores.resampling import draw_counts, num_resamples
 from raytrain.scores.tables import dead_lines, incomplete_line, is_complete
 from raytrain.tasks import LOWER_IS_BETTER, TITLES, reads_encoder
 
@@ -68,8 +69,9 @@ def compare(
     folds: np.ndarray,
     seed: int,
     predicted: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> dict[str, Difference]:
-    """Holds two models against each other by a paired percentile bootstrap over rows (Efron 1979).
+    """Holds two models against each other by a paired percentile bootstrap over rows, or groups of rows.
 
     Both are scored on the same resampled rows, so that what makes rows hard for both cancels out. The
     standard error over folds is of fewer, larger pieces, whose models share training rows.
@@ -81,13 +83,16 @@ def compare(
         folds: (num_rows,) in which fold each row was valid.
         seed: Of the resamples.
         predicted: (num_rows,) what the first model says, where that is not the most probable.
+        groups: As of `scores.resampling.draw_counts`.
 
     Returns:
         `METRICS` to difference.
     """
     models = WeightedScores(truth, ours, predicted, METRICS), WeightedScores(truth, theirs, None, METRICS)
     whole = [_scores(model, np.ones(len(truth))) for model in models]
-    lower, upper = np.percentile(_resample(models, len(truth), seed), [2.5, 97.5], axis=0)
+    drawn = draw_counts(len(truth), num_resamples(len(truth), RESAMPLED_ROWS), seed, groups)
+    differences = np.stack([_difference(models, counts) for counts in drawn])
+    lower, upper = np.percentile(differences, [2.5, 97.5], axis=0)
     masks = [(folds == fold).astype(float) for fold in np.unique(folds)]
     by_fold = np.array([_difference(models, mask) for mask in masks])
     return {
@@ -100,16 +105,6 @@ def compare(
         )
         for i, metric in enumerate(METRICS)
     }
-
-
-def _resample(models: Sequence[WeightedScores], num_rows: int, seed: int) -> np.ndarray:
-    """(resamples, metrics) differences of two models on the same drawn rows."""
-    rng = np.random.default_rng(seed)
-    drawn = np.empty((int(np.clip(RESAMPLED_ROWS // num_rows, 100, 1000)), len(METRICS)))
-    for number in range(len(drawn)):
-        counts = np.bincount(rng.integers(0, num_rows, num_rows), minlength=num_rows)
-        drawn[number] = _difference(models, counts)
-    return drawn
 
 
 def _difference(models: Sequence[WeightedScores], counts: np.ndarray) -> np.ndarray:
@@ -127,7 +122,8 @@ def compare_all(said: Said, seed: int) -> dict[str, dict[str, Difference]]:
         both = np.isfinite(theirs).all(axis=1)
         if both.any():
             rows = said.truth[both], said.proba[both], theirs[both], said.folds[both]
-            found[name] = compare(*rows, seed, said.predicted[both])
+            groups = None if said.groups is None else said.groups[both]
+            found[name] = compare(*rows, seed, said.predicted[both], groups)
     return found
 
 
@@ -136,7 +132,7 @@ def question_section(facts: Facts) -> Markup:
     if facts.said is None:
         answer: list[Child] = [_tagger_sentence(facts.summary)]
     else:
-        answer = _answer(facts, compare_all(facts.said, facts.config.seed))
+        answer = _answer(facts, facts.said, compare_all(facts.said, facts.config.seed))
     return element("section", element("h2", _title(facts)), answer, _warnings(facts), id="answer")
 
 
@@ -153,7 +149,7 @@ def _subject(facts: Facts) -> str:
     return "the network" if reads_encoder(names[0]) else names[0]
 
 
-def _answer(facts: Facts, found: Mapping[str, Mapping[str, Difference]]) -> list[Child]:
+def _answer(facts: Facts, said: Said, found: Mapping[str, Mapping[str, Difference]]) -> list[Child]:
     if not facts.config.model.has_networks:  # the baseline of n-grams is what was trained
         found = {name: differences for name, differences in found.items() if name != "tfidf_logistic"}
     architectures = facts.config.model.architectures
@@ -165,14 +161,16 @@ def _answer(facts: Facts, found: Mapping[str, Mapping[str, Difference]]) -> list
     metric = METRICS[0]
     best = max(baselines, key=lambda name: found[name][metric].theirs)
     sentence = answer_sentence(_subject(facts), NAMES.get(best, best), found[best][metric], metric)
-    basis = (
-        f"Both said it of the same {len(facts.said.rows):,} rows, which no model had seen{_by_time(facts)}. "
-        "Intervals: paired bootstrap over rows, 95 %; ± is the standard error over folds, whose models share "
-        "training rows."
-        if facts.said is not None
-        else ""
-    )
+    basis = f"Both said it of the same {len(said.rows):,} rows, which no model had seen{_by_time(facts)}. "
+    basis += f"Intervals: paired bootstrap over {_drawn(said)}, 95 %; ± is the standard error over folds, "
+    basis += "whose models share training rows."
     return [sentence, paragraph(basis, class_="note"), _difference_table(facts, found)]
+
+
+def _drawn(said: Said) -> str:
+    """What is drawn in a resample."""
+    is_bound = said.groups is not None and len(np.unique(said.groups)) < len(said.groups)
+    return "groups of rows that belong together" if is_bound else "rows"
 
 
 def answer_sentence(subject: str, other: str, difference: Difference, metric: str) -> Markup:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from sklearn.metrics import f1_score, roc_auc_score
 
+from raytrain.scores.resampling import MOST, draw_counts, num_resamples
 from raytrain.tasks import LOWER_IS_BETTER, TASK_METRICS
 
 METRICS = TASK_METRICS["classify"]
@@ -75,26 +76,25 @@ def bootstrap_interval(
     labels: np.ndarray,
     proba: np.ndarray,
     seed: int,
-    resamples: int = 1000,
+    resamples: int = MOST,
     level: float = 0.95,
     decisions: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> dict[str, tuple[float, float]]:
-    """Percentile bootstrap over rows (Efron 1979) of every metric.
+    """Percentile bootstrap over rows, or over groups of rows, of every metric.
 
     It tells how far the score would move with other rows of the same kind; it does not know how
-    far it would move with other training seeds. Large corpora with many classes get fewer resamples,
-    100 at least. Arguments as of `score_proba`, and how many resamples and what level.
+    far it would move with other training seeds. Large corpora with many classes get fewer resamples.
+    Arguments as of `score_proba` and `draw_counts`, how many resamples at most, and what level.
 
     Returns:
         Metric to (lower, upper), NaN where a metric is not defined.
     """
     columns = 1 if proba.shape[1] == 2 else proba.shape[1]
-    resamples = int(np.clip(BOOTSTRAP_WORK // (len(labels) * columns), 100, resamples))
-    rng = np.random.default_rng(seed)
+    resamples = num_resamples(len(labels) * columns, BOOTSTRAP_WORK, resamples)
     weighted = WeightedScores(labels, proba, decisions)
     scores: dict[str, list[float]] = {name: [] for name in METRICS}
-    for _ in range(resamples):
-        counts = np.bincount(rng.integers(0, len(labels), len(labels)), minlength=len(labels))
+    for counts in draw_counts(len(labels), resamples, seed, groups):
         for name, value in weighted.score(counts).items():
             scores[name].append(value)
     tail = 100 * (1 - level) / 2

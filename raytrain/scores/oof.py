@@ -148,7 +148,11 @@ def fold_table(rows: np.ndarray, proba: np.ndarray, ids: pa.Array) -> pa.Table:
 
 
 def score_oof(
-    labels: np.ndarray, oof: np.ndarray, seed: int, decisions: np.ndarray | None = None
+    labels: np.ndarray,
+    oof: np.ndarray,
+    seed: int,
+    decisions: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Scores of the rows that folds covered, with their 95 % bootstrap interval.
 
@@ -157,11 +161,12 @@ def score_oof(
         oof: (num_rows, num_classes), NaN where no fold covered the row.
         seed: Of the bootstrap.
         decisions: (num_rows,) label indices; None takes the most probable.
+        groups: (num_rows,) integers, equal ones of rows that belong together; None: each stands alone.
     """
     covered = np.isfinite(oof).all(axis=1)
     labels, oof = labels[covered], oof[covered]
-    decisions = None if decisions is None else decisions[covered]
-    intervals = bootstrap_interval(labels, oof, seed, decisions=decisions)
+    decisions, groups = (None if part is None else part[covered] for part in (decisions, groups))
+    intervals = bootstrap_interval(labels, oof, seed, decisions=decisions, groups=groups)
     return {
         "rows": len(labels),
         "oof": score_proba(labels, oof, decisions),
@@ -180,8 +185,10 @@ def score_folds(
     }
 
 
-def score_baseline(labels: np.ndarray, folds: np.ndarray, oof: np.ndarray, seed: int) -> dict[str, Any]:
+def score_baseline(
+    labels: np.ndarray, folds: np.ndarray, oof: np.ndarray, seed: int, groups: np.ndarray | None = None
+) -> dict[str, Any]:
     """A baseline's scores in the shape that architectures have; rows of no fold, below 0, do not count."""
     numbers = np.unique(folds[folds >= 0])
     metrics = [score_proba(labels[folds == fold], oof[folds == fold]) for fold in numbers]
-    return {**score_folds(metrics), **score_oof(labels, oof, seed)}
+    return {**score_folds(metrics), **score_oof(labels, oof, seed, groups=groups)}

@@ -22,8 +22,14 @@ class Scoring(Protocol):
     def assemble(self, parts: Parts) -> Any:
         """Puts together what folds said: repeats are averaged, then architectures."""
 
-    def score(self, oof: Any, seed: int) -> dict[str, Any]:
-        """Scores of the rows that folds covered, with their 95 % bootstrap interval."""
+    def score(self, oof: Any, seed: int, groups: np.ndarray | None = None) -> dict[str, Any]:
+        """Scores of the rows that folds covered, with their 95 % bootstrap interval.
+
+        Args:
+            oof: As of `assemble`.
+            seed: Of the bootstrap.
+            groups: (num_rows,) integers, equal ones of rows that belong together; None: each stands alone.
+        """
 
     def table(self, ids: pa.Array, folds: np.ndarray, oof: Mapping[str, Any], whole: Any) -> pa.Table:
         """The ensemble's oof.parquet, of the `whole` and, where there are several, of each architecture."""
@@ -45,8 +51,8 @@ class ClassScoring:
         size = len(self._labels), len(self._names)
         return mean_oof({name: assemble_oof(map(_probabilities, own), *size) for name, own in parts.items()})
 
-    def score(self, oof: np.ndarray, seed: int) -> dict[str, Any]:
-        return score_oof(self._labels, oof, seed)
+    def score(self, oof: np.ndarray, seed: int, groups: np.ndarray | None = None) -> dict[str, Any]:
+        return score_oof(self._labels, oof, seed, groups=groups)
 
     def table(
         self, ids: pa.Array, folds: np.ndarray, oof: Mapping[str, np.ndarray], whole: np.ndarray
@@ -138,8 +144,9 @@ class TagScoring:
         ]
         return emissions, groups
 
-    def score(self, oof: TagOof, seed: int) -> dict[str, Any]:
-        intervals = tag_intervals(oof.counts, seed)
+    def score(self, oof: TagOof, seed: int, groups: np.ndarray | None = None) -> dict[str, Any]:
+        groups = None if groups is None else groups[oof.covered]
+        intervals = tag_intervals(oof.counts, seed, groups=groups)
         return {
             "rows": int(oof.covered.sum()),
             "oof": score_tags(oof.counts),

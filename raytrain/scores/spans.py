@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raytrain.corpus.tags import Spans, find_spans
+from raytrain.scores.resampling import MOST, draw_counts, num_resamples
 
 BOOTSTRAP_WORK = 200_000_000  # resampled texts × counts: some seconds
 
@@ -122,17 +123,16 @@ def score_types(counts: TagCounts, names: Sequence[str]) -> dict[str, dict[str, 
 
 
 def tag_intervals(
-    counts: TagCounts, seed: int, resamples: int = 1000, level: float = 0.95
+    counts: TagCounts,
+    seed: int,
+    resamples: int = MOST,
+    level: float = 0.95,
+    groups: np.ndarray | None = None,
 ) -> dict[str, tuple[float, float]]:
-    """Percentile bootstrap over texts (Efron 1979) of every score; large corpora get fewer resamples."""
+    """Percentile bootstrap over texts, or over groups of texts, of every score; as `bootstrap_interval`."""
     columns = counts.columns()
-    num_texts = len(columns)
-    resamples = int(np.clip(BOOTSTRAP_WORK // columns.size, 100, resamples))
-    rng = np.random.default_rng(seed)
-    sums = np.empty((resamples, columns.shape[1]))
-    for number in range(resamples):
-        drawn = np.bincount(rng.integers(0, num_texts, num_texts), minlength=num_texts)
-        sums[number] = drawn @ columns
+    resamples = num_resamples(columns.size, BOOTSTRAP_WORK, resamples)
+    sums = np.stack([drawn @ columns for drawn in draw_counts(len(columns), resamples, seed, groups)])
     tail = 100 * (1 - level) / 2
     ends = {name: np.percentile(values, [tail, 100 - tail]) for name, values in scores_of(sums).items()}
     return {name: (float(lower), float(upper)) for name, (lower, upper) in ends.items()}

@@ -1,5 +1,6 @@
 """Which rows each fold is judged by and which it learns from; kept in a file, and read back on resume."""
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,12 +23,17 @@ class Folds:
     Attributes:
         valid: (repeats, num_rows) int32, the fold in which each row is valid; `NO_FOLD` or `UNLABELLED`: in
             none.
-        groups: (num_rows,) int64 from 0 on, where folds follow each other in time: equal ones belong
-            together. None: the folds are at random.
+        groups: (num_rows,) int64 from 0 on, equal ones of rows that belong together: at random they are in
+            one fold. None: each row stands alone, and the folds are at random.
     """
 
     valid: np.ndarray
     groups: np.ndarray | None = None
+
+    @functools.cached_property
+    def in_time(self) -> bool:
+        """Whether the folds follow each other in time: then the first rows are in none of them."""
+        return self.groups is not None and bool((self.valid == NO_FOLD).any())
 
     @property
     def num_folds(self) -> int:
@@ -46,7 +52,7 @@ class Folds:
     def is_train(self, repeat: int, fold: int) -> np.ndarray:
         """(num_rows,) bool, whether the fold learns from the row."""
         own = self.valid[repeat]
-        if self.groups is None:
+        if not self.in_time:
             return (own != fold) & (own != UNLABELLED)
         return self._is_before(repeat, fold) & ~self._belongs(repeat, fold)
 
@@ -56,7 +62,7 @@ class Folds:
 
     def num_left_out(self, repeat: int, fold: int) -> int:
         """How many rows lie before the fold and are not learned from, for one of their group is valid."""
-        if self.groups is None:
+        if not self.in_time:
             return 0
         return int((self._is_before(repeat, fold) & self._belongs(repeat, fold)).sum())
 
@@ -85,7 +91,7 @@ def learn_all(num_rows: int) -> Folds:
 
 
 def write_folds(folds: Folds, ids: pa.Array) -> bytes:
-    """Returns folds.parquet: columns id, fold, repeat, in time group; one row per corpus row and repeat."""
+    """Returns folds.parquet: columns id, fold, repeat, and group; one row per corpus row and repeat."""
     repeats, num_rows = folds.valid.shape
     columns = {
         "id": pa.concat_arrays([ids] * repeats),

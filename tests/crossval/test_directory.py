@@ -247,8 +247,10 @@ def test_folds_keep_groups_together_where_asked(run):
 
 
 def test_near_duplicates_lie_in_one_fold(run):
-    (folds,) = find_folds(run, config_of(), CORPUS, duplicates_of((0, 1), (4, 9))).valid
-    assert folds[0] == folds[1] and folds[4] == folds[9]
+    folds = find_folds(run, config_of(), CORPUS, duplicates_of((0, 1), (4, 9)))
+    [valid], groups = folds.valid, folds.groups
+    assert valid[0] == valid[1] and valid[4] == valid[9] and not folds.in_time
+    assert groups[0] == groups[1] != groups[4] == groups[9] and len(set(groups)) == NUM_ROWS - 2
 
 
 def test_near_duplicates_connect_the_groups_asked_for(run):
@@ -259,7 +261,8 @@ def test_near_duplicates_connect_the_groups_asked_for(run):
 
 def test_without_near_duplicates_folds_are_as_if_none_were_looked_for(run):
     before = find_folds(run, config_of("folds.duplicates=keep"), CORPUS).valid
-    assert np.array_equal(find_folds(run, config_of(), CORPUS, duplicates_of()).valid, before)
+    without = find_folds(run, config_of(), CORPUS, duplicates_of())
+    assert np.array_equal(without.valid, before) and without.groups is None
     dropped = duplicates_of((0, 1), policy="drop")  # of the corpus as it was read
     folds = find_folds(run, config_of("folds.duplicates=drop"), CORPUS, dropped)
     assert np.array_equal(folds.valid, before)

@@ -28,6 +28,7 @@ from raytrain.crossval.results import write_results
 from raytrain.crossval.specs import build_specs
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.folds.result import commit_fold, read_fold
+from raytrain.scores.oof import proba_of, score_oof
 from raytrain.splits.folds import Folds
 from raytrain.storage.files import read_parquet
 from raytrain.tasks import TASK_METRICS
@@ -128,6 +129,17 @@ def test_one_architecture_is_the_whole_ensemble(run):
         key: summary["architectures"]["finetune"][key] for key in summary["ensemble"]
     }
     assert not [name for name in oof_of(run).column_names if name.startswith("finetune")]
+
+
+def test_intervals_are_of_groups_of_rows_where_rows_belong_together(run):
+    groups = np.arange(NUM_ROWS) // 4
+    plan = plan_of(run=run, folds=Folds(FOLDS[:1], groups))
+    summary, whole = write(plan), proba_of(oof_of(run), ["假", "真"])
+    expected = score_oof(np.array(LABELS), whole, plan.config.seed, groups=groups)["interval"]
+    assert summary["architectures"]["finetune"]["interval"] == expected
+    assert (
+        summary["architectures"]["finetune"]["interval"] != score_oof(np.array(LABELS), whole, 42)["interval"]
+    )
 
 
 def test_folds_that_are_not_there_are_missing_and_the_others_make_the_ensemble(run):

@@ -77,6 +77,27 @@ def test_what_thresholds_decide_is_scored(models):
     assert found["log_loss"].ours == pytest.approx(score_proba(truth, ours)["log_loss"])
 
 
+def test_copies_of_rows_make_no_difference_surer(models):
+    truth, ours, theirs, folds = models
+    once = compare(truth, ours, theirs, folds, 0)
+    copied = [np.repeat(part, 4, axis=0) for part in (truth, ours, theirs, folds)]
+    together = compare(*copied, 0, groups=np.repeat(np.arange(len(truth)), 4))
+    for metric, one in once.items():
+        assert together[metric].lower == pytest.approx(one.lower)
+        assert together[metric].upper == pytest.approx(one.upper)
+    apart = compare(*copied, 0)["accuracy"]
+    assert apart.upper - apart.lower < 0.7 * (once["accuracy"].upper - once["accuracy"].lower)
+
+
+def test_the_page_says_what_is_drawn(tmp_path):
+    for name, groups, said in (
+        ("a", None, "over rows, 95"),
+        ("b", np.arange(60) // 2, "over groups of rows"),
+    ):
+        run = write_run(tmp_path / name, groups=groups)
+        assert said in str(section_of(run))
+
+
 def test_one_fold_has_no_error():
     assert np.isnan(Difference(1, 0, 0, 1, (0.5,)).fold_error)
 

@@ -86,6 +86,16 @@ def test_file_of_folds_in_time_reads_back(ids):
     assert table["fold"].to_pylist()[:6] == [NO_FOLD] * 5 + [0]
 
 
+def test_groups_at_random_are_kept_in_the_file_and_take_no_row_from_any_fold():
+    groups = np.repeat(np.arange(10), 2)
+    valid = assign_folds(np.repeat([0, 1], 10), 5, 1, 0, groups)
+    bound, ids = Folds(valid, groups), ID_KINDS["numbers"]
+    assert not bound.in_time and np.array_equal(bound.train_masks(), Folds(valid).train_masks())
+    assert bound.num_left_out(0, 1) == 0
+    read = read_folds(write_folds(bound, ids), ids)
+    assert np.array_equal(read.groups, groups) and not read.in_time
+
+
 @pytest.mark.parametrize(
     "damage", [lambda data: b"", lambda data: data[:-9], lambda data: data[20:], lambda data: b"{}"]
 )
