@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import ray
 
 from raytrain.folds.spec import FoldData, FoldSpec
@@ -23,6 +24,7 @@ class Builder:
         self.rank, self.num_workers = rank, num_workers
         self._built_for: Any = None
         self._training: FoldTraining | None = None
+        self._states: np.ndarray | None = None  # opened once: where a node has no room, that is a copy
 
     @property
     def is_new(self) -> bool:
@@ -40,17 +42,19 @@ class Builder:
             return _build_ngram_training(spec, data, self.rank)
         alike = (spec.model, spec.settings, spec.task, spec.accumulation, spec.data, spec.hidden_states)
         if self._training is not None and alike == self._built_for:
-            self._training.read(fold_features(spec, data))
+            self._training.read(fold_features(spec, data, self._states))
             self._training.restart(*spec.rows(data), spec.seed, build_initial_model(spec, data))
             return self._training
-        self._training = None  # before the next is built: there may be memory for one
-        self._training = _build_training(spec, data, self.rank, self.num_workers)
+        self._training = self._states = None  # before the next is built: there may be memory for one
+        self._states = spec.hidden_states.open() if spec.hidden_states else None
+        features = fold_features(spec, data, self._states)
+        self._training = _build_training(spec, data, features, self.rank, self.num_workers)
         self._built_for = alike
         return self._training
 
 
 def begin_again(training: "FoldTraining", spec: FoldSpec, data: FoldData) -> None:
-    """Begins a fold again with another seed: of initial weights, shuffles and dropout.
+    """Begins a fold's round again with another seed: of initial weights, shuffles and dropout.
 
     Args:
         training: The fold's.
@@ -59,7 +63,8 @@ def begin_again(training: "FoldTraining", spec: FoldSpec, data: FoldData) -> Non
     """
     number = training.restarts + 1
     again = spec.again(number)
-    training.restart(*spec.rows(data), again.seed, build_initial_model(again, data), number)
+    pseudo = training.rounds.pseudo if training.rounds.number else None
+    training.restart(*spec.rows(data), again.seed, build_initial_model(again, data), number, pseudo)
 
 
 def begin_round(training: "FoldTraining", spec: FoldSpec, data: FoldData) -> int:
@@ -68,7 +73,9 @@ def begin_round(training: "FoldTraining", spec: FoldSpec, data: FoldData) -> int
     return training.begin_round(build_initial_model(again, data))
 
 
-def _build_training(spec: FoldSpec, data: FoldData, rank: int, num_workers: int) -> "FoldTraining":
+def _build_training(
+    spec: FoldSpec, data: FoldData, features: FeatureRows, rank: int, num_workers: int
+) -> "FoldTraining":
     import contextlib
 
     import tensorflow as tf
@@ -79,7 +86,7 @@ def _build_training(spec: FoldSpec, data: FoldData, rank: int, num_workers: int)
     with strategy.scope() if strategy else contextlib.nullcontext():
         return FoldTraining(
             build_initial_model(spec, data),
-            fold_features(spec, data),
+            features,
             _build_objective(spec, data),
             *spec.rows(data),
             spec.settings,
@@ -111,9 +118,14 @@ def _build_ngram_training(spec: FoldSpec, data: FoldData, rank: int) -> Any:
     )
 
 
-def fold_features(spec: FoldSpec, data: FoldData) -> FeatureRows:
-    """The whole corpus as the fold's head reads it: the keywords it counts are the fold's own."""
-    states = spec.hidden_states.open() if spec.hidden_states else None
+def fold_features(spec: FoldSpec, data: FoldData, states: np.ndarray | None) -> FeatureRows:
+    """The whole corpus as the fold's head reads it: the keywords it counts are the fold's own.
+
+    Args:
+        spec: The fold.
+        data: What `spec.data` refers to.
+        states: What `spec.hidden_states` opened, or None.
+    """
     counts = None
     if spec.keywords is not None and data.held_words is not None:
         counts = data.held_words.count(spec.keywords, spec.model.num_keyword_classes)

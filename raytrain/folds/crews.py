@@ -158,6 +158,7 @@ class FoldLauncher:
         self._events: deque[tuple[float, str, Event]] = deque()
         self._crews: dict[int, Crew] = {}
         self._lock = threading.Lock()
+        self._ended = False
 
     def push(self, name: str, event: Event, sent: float) -> None:
         """Takes what a fold tells, and the Unix time at which it was sent."""
@@ -181,6 +182,8 @@ class FoldLauncher:
 
     def end(self) -> None:
         """Ends all crews. A launcher that was killed instead would leave what they own taken."""
+        with self._lock:
+            self._ended = True
         ends = [threading.Thread(target=crew.dismiss, args=(True,)) for crew in self._crews.values()]
         for end in ends:
             end.start()
@@ -191,8 +194,13 @@ class FoldLauncher:
         """Runs one fold to its end."""
 
         def fit(attempt: FoldSpec) -> Outcome:
-            crew, number = self._crew_for(attempt, resources)
-            return crew.wait(number)
+            try:
+                crew, number = self._crew_for(attempt, resources)
+                return crew.wait(number)
+            except BaseException:
+                if self._ended:  # its workers were killed; nobody asks any more
+                    return "stopped"
+                raise
 
         return run_fold(spec, max_failures, fit, lambda event: self.push(spec.name, event, time.time()))
 
@@ -200,6 +208,8 @@ class FoldLauncher:
         """A crew that has taken the fold, an idle one or a new one, and the fold's number there."""
         needs = Needs(resources.cpus, resources.gpus, resources.workers, spec.precision)
         with self._lock:
+            if self._ended:
+                raise RuntimeError("the driver has ended all folds")
             alike = [crew for crew in self._crews.values() if crew.needs == needs]
             for crew in sorted(alike, key=lambda crew: crew.architecture != spec.architecture):
                 if taken := crew.take(spec):

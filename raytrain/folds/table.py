@@ -88,6 +88,10 @@ class FoldTable:
             row.state, row.rate = "starting", None
             self._line(name, event.what)
             return
+        if isinstance(event, Labelled) and not event.texts:  # it is done
+            row.note = event.what
+            self._line(name, event.what)
+            return
         if isinstance(event, Restarted | Labelled):
             self._rows[name] = _Row(row.num_epochs, "starting", note=event.what)
             self._line(name, event.what)

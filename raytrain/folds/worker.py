@@ -16,7 +16,7 @@ from raytrain.errors import ClusterError, WorkerMemoryError
 from raytrain.folds.build import Builder, begin_again, begin_round
 from raytrain.folds.events import Labelled, Restarted
 from raytrain.folds.reporter import FoldReporter, SilentReporter
-from raytrain.folds.result import commit_fold, load_checkpoint, save_checkpoint
+from raytrain.folds.result import commit_fold, keep_result, load_checkpoint, save_checkpoint
 from raytrain.folds.spec import FoldSpec
 from raytrain.provenance import describe_worker, processor_name
 from raytrain.storage.directory import Directory
@@ -119,7 +119,8 @@ def _end(
     """Commits what was learned."""
     if not (training.epoch or training.step or training.num_pseudo_labels):
         return "stopped"
-    if not training.finished:
+    is_cut = not training.finished  # what is learned until now may be its last epoch, by early stopping
+    if is_cut:
         if is_chief:
             save_checkpoint(spec.location, training)  # a later run goes on from here
         if (
@@ -131,7 +132,7 @@ def _end(
         if within_epoch:
             reporter.on_epoch(training.history[-1])
     if is_chief:
-        reporter.on_commit(training.epoch, training.step, commit(not training.finished))
+        reporter.on_commit(training.epoch, training.step, commit(is_cut))
     return "committed"
 
 
@@ -169,8 +170,8 @@ def _run_epochs(
 
 
 def tell_steps(training: Any, reporter: FoldReporter) -> Callable[[int, int, float], None]:
-    """Tells of the steps of a training, and once of XLA's refusal of them."""
-    tells_refusal = True
+    """Tells of the steps of a training, and once of XLA's refusal of them: not of one that is known."""
+    tells_refusal = not training.refusal
 
     def on_step(step: int, num_steps: int, loss: float) -> None:
         nonlocal tells_refusal
@@ -245,6 +246,9 @@ class Watch:
 
 
 def _commit(spec: FoldSpec, training: "FoldTraining", seconds: float, facts: dict[str, Any]) -> None:
+    if training.num_pseudo_labels and training.guess.dead:
+        keep_result(spec.location, seconds, facts)  # the first round's, which is there
+        return
     data = ray.get(spec.data)
     judged = {"seed": training.seed, "restarts": training.restarts, "dead": training.guess.dead}
     if training.num_pseudo_labels:

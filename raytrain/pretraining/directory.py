@@ -39,6 +39,8 @@ def write_encoders(run: Directory, model: "MaskedLanguageModel", vocab: Vocab) -
         model: What was learned.
         vocab: The encoder's.
     """
+    for place in (run, run / ENCODER):  # of a run that was stopped early: never beside newer weights
+        place.remove(RECORD)
     with tempfile.TemporaryDirectory() as local:
         for name, write in ((ENCODER, write_hugging_face), (GOOGLE, write_google)):
             write(Path(local) / name, model, vocab)

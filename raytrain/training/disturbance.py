@@ -34,7 +34,9 @@ class Attack:
     def __call__(self, vectors: tf.Tensor) -> tf.Tensor:
         """(batch, length, channels) float32, disturbed; nothing yet at the first call."""
         if self.disturbance is None:
-            self._radius = self._size * _norms(tf.stop_gradient(vectors) * self._real)
+            # An encoder that gives the first position alone gives no padding.
+            real = self._real if vectors.shape[1] != 1 else 1.0
+            self._radius = self._size * _norms(tf.stop_gradient(vectors) * real)
             self.disturbance = tf.zeros_like(vectors)
         self.tape.watch(self.disturbance)
         return vectors + self.disturbance

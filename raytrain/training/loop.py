@@ -271,7 +271,8 @@ class FoldTraining:
 
     def evaluate(self) -> dict[str, float]:
         """Scores the valid rows and keeps what the model says of them in `predicted`."""
-        self.predicted, metrics = self._judge.evaluate(self.valid_rows, self.epoch)
+        running = self.epoch + (self.step > 0)  # at an epoch's end it is counted already
+        self.predicted, metrics = self._judge.evaluate(self.valid_rows, running)
         return metrics
 
     def weights(self) -> dict[str, np.ndarray]:

@@ -49,6 +49,8 @@ class Updates:
         self.features, self._settings = features, settings
         self.step = TrainStep(model, objective, settings, strategy, accumulation)
         self._batches = Batches(features.lengths, objective, settings, rank, num_workers, accumulation)
+        # Also where XLA refuses the first step: a fold's masks depend on how its batches are padded.
+        self._filled = self.step.compiles
 
     def run(
         self, plan: list[np.ndarray], epoch: int, first: int, seed: int, factor: float
@@ -75,7 +77,7 @@ class Updates:
 
     def lay(self, rows: np.ndarray) -> list[Piece]:
         """This worker's pieces of the batch of these rows."""
-        return self._batches.lay(self.features, rows, filled=self.step.compiles)
+        return self._batches.lay(self.features, rows, filled=self._filled)
 
     def update(
         self, pieces: list[Piece], number: int, steps_per_epoch: int, seed: int, factor: float = 1.0

@@ -26,6 +26,7 @@ from raytrain.splits.folds import Folds
 from raytrain.storage.directory import Directory
 from raytrain.ngrams.training import NgramTraining
 from raytrain.text.rows import TextRows
+from raytrain.training.rounds import Rounds
 
 NUM_ROWS, NUM_WORDS, WIDTH = 12, 10, 3
 LABELS = np.arange(NUM_ROWS) % 2
@@ -149,6 +150,34 @@ def test_what_differs_in_more_than_fold_and_seed_is_built_anew(spec, data, chang
     assert builder.build(changed, data) is second
 
 
+def test_the_encoders_output_is_opened_once_for_all_folds_that_read_it(spec, other_fold, data):
+    """Where a node has no room for it in the cache, each time is a copy."""
+    opened = []
+
+    class Counted(States):
+        def open(self):
+            opened.append(self)
+            return self.values
+
+    builder, counted = Builder(), Counted(spec.hidden_states.values)
+    builder.build(replace(spec, hidden_states=counted), data)
+    builder.build(replace(other_fold, hidden_states=counted), data)
+    assert opened == [counted]
+    builder.build(spec, data)
+    assert builder._states is spec.hidden_states.values
+
+
+def test_a_second_round_that_learns_nothing_is_begun_again_with_the_same_labels(spec, data, eagerly):
+    training = Builder().build(spec, data)
+    training.rounds = Rounds(training.objective, np.array([0, 3]), 0.9)
+    given = np.array([0, 3]), np.array([1, 1])
+    training.restart(*spec.rows(data), spec.seed, build_initial_model(spec, data), 0, given)
+    rows = training.train_rows.tolist()
+    begin_again(training, spec, data)
+    assert (training.restarts, training.rounds.number, training.num_pseudo_labels) == (1, 1, 2)
+    assert training.train_rows.tolist() == rows and training.seed == spec.again(1).seed
+
+
 def test_a_build_that_failed_leaves_nothing_to_go_on_with(spec, data):
     builder = Builder()
     first = builder.build(spec, data)
@@ -215,12 +244,12 @@ def test_each_window_of_a_text_has_the_keywords_of_the_whole(spec, data):
 
 
 def test_a_head_that_counts_none_reads_no_counts(spec, data):
-    assert "keyword_counts" not in fold_features(spec, replace(data, held_words=HELD)).collate([0])
+    assert "keyword_counts" not in fold_features(spec, replace(data, held_words=HELD), None).collate([0])
 
 
 def test_where_the_encoders_output_is_at_hand_the_model_reads_it_and_else_tokens(spec, data):
-    assert "hidden_states" in fold_features(spec, data).collate([0])
-    whole = fold_features(replace(spec, hidden_states=None), data).collate([0])
+    assert "hidden_states" in Builder().build(spec, data).features.collate([0])
+    whole = Builder().build(replace(spec, hidden_states=None), data).features.collate([0])
     assert "segment_ids" in whole and "hidden_states" not in whole
 
 

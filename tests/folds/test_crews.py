@@ -145,6 +145,29 @@ def test_all_crews_end_and_a_busy_one_loses_its_workers(monkeypatch):
     assert "worker 1" in killed
 
 
+def test_a_fold_whose_workers_were_ended_is_not_tried_again(monkeypatch):
+    started, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr("ray.kill", lambda worker: None)
+
+    def die(spec):
+        started.set()
+        go_on.wait(5)
+        raise OSError("killed")
+
+    launcher, outcomes = PlainLauncher(train=die), []
+    running = threading.Thread(target=lambda: outcomes.append(launcher.run_fold(spec_of(0), ONE_SLOT, 2)))
+    running.start()
+    assert started.wait(5)
+    ending = threading.Thread(target=launcher.end)
+    ending.start()
+    running.join(5)
+    go_on.set()
+    ending.join(5)
+    assert [(outcome.result, outcome.failure) for outcome in outcomes] == [(None, "")]
+    assert len(launcher._crews) == 1 and launcher.drain() == []
+    assert launcher.run_fold(spec_of(1), ONE_SLOT, 2).failure == "" and len(launcher._crews) == 1
+
+
 def test_a_worker_that_is_done_waits_for_the_one_that_still_ends_the_fold():
     crew, answers = Crew(NEEDS, None), []
     crew.take(spec_of(0))

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from raytrain.folds import table as table_module
-from raytrain.folds.events import EpochEnded, Restarted, Started, Stepped
+from raytrain.folds.events import EpochEnded, Labelled, Restarted, Started, Stepped
 from raytrain.folds.table import FoldTable
 from raytrain.stages import LINE_EVERY
 
@@ -210,6 +210,18 @@ def test_step_of_a_fold_without_steps_does_not_fail():
     table = table_of()
     table.update(NAMES[0], Stepped(0, 0, loss=0.51239, rate=1234.5))
     assert row_of(table, NAMES[0])[:2] == ["training", "0/3"]
+
+
+def test_a_fold_that_is_sure_of_no_text_is_done_and_stays_so():
+    console = plain_console()
+    table = FoldTable(dict.fromkeys(NAMES, 2), console)
+    table.update(NAMES[0], EPOCH)
+    before = row_of(table, NAMES[0])
+    table.update(NAMES[0], Labelled(0))
+    assert row_of(table, NAMES[0])[: len(before)] == before
+    assert "it stays as it is" in console.file.getvalue()
+    table.update(NAMES[0], Labelled(3))
+    assert row_of(table, NAMES[0])[: len(before)] != before  # learns from the beginning
 
 
 def test_without_a_terminal_a_fold_begun_again_is_a_line():

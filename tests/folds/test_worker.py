@@ -406,6 +406,24 @@ def test_at_its_deadline_a_fold_commits_what_it_has_learned_and_can_go_on(spec, 
     assert [epoch["epoch"] for epoch in result.record["history"]] == [1, 2]
 
 
+def test_a_fold_that_is_cut_has_not_come_to_its_end_by_early_stopping(spec, node, clock):
+    """What it has learned of an epoch may be no better than the one before; the whole epoch might be."""
+
+    class Patient(Steps):
+        def stop_early(self):
+            super().stop_early()
+            self.epochs = 0
+
+    def pass_time(number):
+        clock.now += 1
+
+    assert train_fold(replace(spec, deadline=1004.5), builds(Patient(pass_time))) == "committed"
+    assert read_fold(spec.location, spec.identity).stopped_early
+    assert train_fold(spec, builds(Patient())) == "committed"
+    result = read_fold(spec.location, spec.identity)
+    assert not result.stopped_early and [epoch["epoch"] for epoch in result.record["history"]] == [1, 2]
+
+
 def test_a_deadline_between_epochs_adds_no_epoch(spec, node, clock):
     def pass_time(number):
         clock.now += 1
@@ -455,6 +473,33 @@ def test_a_fold_that_labels_texts_begins_again_with_them_and_says_so(spec, node,
     ]
     assert log[4]["texts"] == 7
     assert read_fold(spec.location, spec.identity).record["pseudo_labels"] == 7
+
+
+def test_a_second_round_that_learns_nothing_leaves_what_the_first_learned(spec, node, monkeypatch):
+    monkeypatch.setattr(worker, "begin_round", lambda training, spec, data: training.begin_round(None))
+
+    class Doomed(Steps):
+        @property
+        def guess(self):
+            return SimpleNamespace(dead=bool(self.num_pseudo_labels), begins_again=False)
+
+    assert train_fold(spec, builds(Doomed(unlabelled=7))) == "committed"
+    result = read_fold(spec.location, spec.identity)
+    assert (result.dead, result.stopped_early) == (False, False)
+    assert result.record["metrics"] == {"epoch": 2, "accuracy": 0.6}
+    assert "pseudo_labels" not in result.record
+
+
+def test_a_refusal_of_a_fold_before_is_not_told_as_this_ones(spec, node):
+    training = Steps()
+    training.refusal = "no ptxas"
+    train_fold(spec, builds(training))
+    assert "uncompiled" not in events_of(spec)
+    fresh = Steps()
+    fresh.before_step = lambda number: setattr(fresh, "refusal", "no ptxas" if number else None)
+    Directory(spec.location).delete()
+    train_fold(spec, builds(fresh))
+    assert events_of(spec).count("uncompiled") == 1
 
 
 PAUSE = "time budget"

@@ -49,6 +49,22 @@ def written(request, tmp_path_factory):
     return directory, model, arrays
 
 
+def test_a_record_never_lies_beside_newer_weights(tmp_path, monkeypatch):
+    run, model = Directory(tmp_path), model_of("bert")[0]
+    for place in (run, run / ENCODER):
+        place.write_bytes(RECORD, b"{}")
+    seen = []
+    write = Directory.write_bytes
+
+    def watched(self, name, data):
+        seen.append(run.exists(RECORD) or (run / ENCODER).exists(RECORD))
+        write(self, name, data)
+
+    monkeypatch.setattr(Directory, "write_bytes", watched)
+    write_encoders(run, model, Vocab(VOCAB))
+    assert seen and not any(seen)
+
+
 @pytest.mark.parametrize("layout", [ENCODER, GOOGLE])
 def test_read_back_it_has_the_same_hidden_states(written, layout):
     directory, model, _ = written

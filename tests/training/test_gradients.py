@@ -232,3 +232,15 @@ def test_predictions_have_one_sample():
     )
     inputs, _, _ = batch_of(hidden_size=8)
     np.testing.assert_array_equal(twice(inputs, training=False), once(inputs, training=False))
+
+
+def test_where_the_first_position_alone_is_given_it_alone_bounds_the_attack():
+    """A frozen encoder that finetune reads gives no more."""
+    mask = tf.constant([[True] * 5 + [False] * 4, [True] * 9])
+    vectors = tf.constant(np.random.default_rng(0).normal(size=(2, 1, 4)).astype(np.float32))
+    attack = Attack("fgm", 0.1, mask)
+    with tf.GradientTape() as attack.tape:
+        attack(vectors)
+    attack.climb(tf.ones_like(vectors))
+    moved = np.linalg.norm(attack.disturbance.numpy(), axis=(1, 2))
+    np.testing.assert_allclose(moved, 0.1 * np.linalg.norm(vectors.numpy(), axis=(1, 2)), rtol=1e-5)

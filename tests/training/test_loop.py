@@ -513,6 +513,17 @@ def test_a_loss_of_hidden_states_that_are_not_finite_tells_of_these(fold, eagerl
         training.run_epoch()
 
 
+def test_what_is_not_finite_within_an_epoch_is_told_of_that_epoch(fold, monkeypatch):
+    training = fold(train_encoder=False)
+    monkeypatch.setattr(training.objective, "predict", lambda *_: np.full((len(VALID), 2), np.nan))
+    training.epoch, training.step = 2, 1
+    with pytest.raises(RaytrainError, match="not finite in epoch 3"):
+        training.evaluate()
+    training.step = 0
+    with pytest.raises(RaytrainError, match="not finite in epoch 2"):
+        training.evaluate()
+
+
 @pytest.mark.parametrize("architecture", ["finetune", "textcnn"])
 def test_a_frozen_encoder_keeps_its_weights_while_the_head_learns(fold, eagerly, architecture):
     training = fold(architecture, train_encoder=False, encoder_learning_rate=0.1, weight_decay=0.1)
