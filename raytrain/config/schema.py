@@ -98,28 +98,33 @@ def _of_another_task(config: Config) -> list[str]:
     if not config.model.has_networks:
         problems += _of_networks(config)
     if task == "tag":
-        encoder = config.encoder
-        unread = {
-            "data.text": ("one column", data.text, len(data.text_columns) > 1),
-            "data.labels": ("null", data.labels, data.labels is not None),
-            # A tagger reads texts whole, in as many windows as they need.
-            "encoder.truncate": ("head", encoder.truncate, encoder.truncate != "head"),
-            "encoder.windows": ("1", encoder.windows, encoder.windows > 1),
-            "words.keywords": ("null", config.words.keywords, config.words.keywords is not None),
-            "train.class_weight": ("null", train.class_weight, train.class_weight is not None),
-            "train.label_smoothing": ("0", train.label_smoothing, train.label_smoothing > 0),
-            "train.r_drop": ("0", train.r_drop, train.r_drop > 0),
-            "train.pseudo_labels": ("null", train.pseudo_labels, train.pseudo_labels is not None),
-            "train.mixup": ("0", train.mixup, train.mixup > 0),
-            "train.multi_sample_dropout": ("1", train.multi_sample_dropout, train.multi_sample_dropout > 1),
-        }
-        problems += [
-            f"{key}: expected {expected} for task=tag, found {found}"
-            for key, (expected, found, is_set) in unread.items()
-            if is_set
-        ]
-        problems += _of_probabilities(config.ensemble)
+        problems += _of_classifiers(config)
     return problems
+
+
+def _of_classifiers(config: Config) -> list[str]:
+    """What a tagger has not."""
+    encoder, train, data = config.encoder, config.train, config.data
+    unread = {
+        "data.text": ("one column", data.text, len(data.text_columns) > 1),
+        "data.labels": ("null", data.labels, data.labels is not None),
+        # A tagger reads texts whole, in as many windows as they need.
+        "encoder.truncate": ("head", encoder.truncate, encoder.truncate != "head"),
+        "encoder.windows": ("1", encoder.windows, encoder.windows > 1),
+        "words.keywords": ("null", config.words.keywords, config.words.keywords is not None),
+        "train.class_weight": ("null", train.class_weight, train.class_weight is not None),
+        "train.label_smoothing": ("0", train.label_smoothing, train.label_smoothing > 0),
+        "train.r_drop": ("0", train.r_drop, train.r_drop > 0),
+        "train.pseudo_labels": ("null", train.pseudo_labels, train.pseudo_labels is not None),
+        "train.mixup": ("0", train.mixup, train.mixup > 0),
+        "train.multi_sample_dropout": ("1", train.multi_sample_dropout, train.multi_sample_dropout > 1),
+    }
+    problems = [
+        f"{key}: expected {expected} for task=tag, found {found}"
+        for key, (expected, found, is_set) in unread.items()
+        if is_set
+    ]
+    return problems + _of_probabilities(config.ensemble)
 
 
 def _of_time(config: Config) -> list[str]:

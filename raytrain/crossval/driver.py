@@ -86,30 +86,35 @@ def train_run(config: Config, console: Console) -> dict[str, Any]:
             check_inputs(run, config, read_texts(config, Stages(console)), encoder=None)
             load_ensemble(f"{run}/ensemble")  # a damaged one is told now, not at the first prediction
             console.print(f"{run} is finished; nothing to train", highlight=False, markup=False)
-        tables = (
-            fold_table(summary),
-            score_table(summary),
-            type_table(summary),
-            member_table(summary),
-            alternative_table(summary),
-            compare_table(summary),
-        )
-        for table in tables:
-            if table is not None:
-                console.print("", table)
-        console.print("")
-        lines = [*fusion_lines(summary), *dead_lines(summary)]
-        if "suspects" in summary:
-            lines.append(suspects_line(run, summary["suspects"]))
-        if not is_complete(summary):
-            lines.append(incomplete_line(summary))
-        for line in lines:
-            console.print(line, "", highlight=False, markup=False)
+        _tell_summary(run, summary, console)
     if config.data.test is not None:
         rows = predict_test(str(run), config, Stages(console))
         done = f"{run}/{TEST_OUTPUT[config.task]}: {counted(rows.total, 'row')} of {config.data.test}"
         console.print(done, highlight=False, markup=False, soft_wrap=True)
     return summary
+
+
+def _tell_summary(run: Directory, summary: dict[str, Any], console: Console) -> None:
+    """Draws the tables of a summary, and what is to be said beside them."""
+    tables = (
+        fold_table(summary),
+        score_table(summary),
+        type_table(summary),
+        member_table(summary),
+        alternative_table(summary),
+        compare_table(summary),
+    )
+    for table in tables:
+        if table is not None:
+            console.print("", table)
+    console.print("")
+    lines = [*fusion_lines(summary), *dead_lines(summary)]
+    if "suspects" in summary:
+        lines.append(suspects_line(run, summary["suspects"]))
+    if not is_complete(summary):
+        lines.append(incomplete_line(summary))
+    for line in lines:
+        console.print(line, "", highlight=False, markup=False)
 
 
 def _lacks_something(summary: dict[str, Any], config: Config) -> bool:

@@ -80,18 +80,24 @@ def read_shared(
     )
     if not with_words:
         return shared(features=build_features(encoded, []), vocabulary=None, embedding=None, coverage={})
-    vectors = read_vectors(config.words.vectors, encoded.words) if config.words.vectors else None
+    return shared(**_lay_words(config, encoded))
+
+
+def _lay_words(config: Config, encoded: EncodedTexts) -> dict[str, Any]:
+    """The words that heads read, their embedding, and the features that name them, as of `Shared`."""
+    words, known = config.words, encoded.words
+    vectors = read_vectors(words.vectors, known) if words.vectors else None
     vocabulary = select_words(
-        encoded.counts, config.words.min_count, vectors.words_covered(encoded.words) if vectors else ()
+        encoded.counts, words.min_count, vectors.words_covered(known) if vectors else ()
     )
-    embedding, coverage = build_embedding(vocabulary, config.words.dim, config.seed, vectors)
-    return shared(
-        features=build_features(encoded, vocabulary),
-        vocabulary=vocabulary,
-        embedding=embedding,
-        coverage=coverage,
-        characters=vectors.characters if vectors else None,
-    )
+    embedding, coverage = build_embedding(vocabulary, words.dim, config.seed, vectors)
+    return {
+        "features": build_features(encoded, vocabulary),
+        "vocabulary": vocabulary,
+        "embedding": embedding,
+        "coverage": coverage,
+        "characters": vectors.characters if vectors else None,
+    }
 
 
 def _find_keywords(

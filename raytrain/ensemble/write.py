@@ -69,13 +69,7 @@ def write_ensemble(
     reads = any(spec.is_network for spec in specs)
     encoder = _add_encoder(add, shared, encoder_weights) if reads else None
     words = add_words(add, shared)
-    architectures: dict[str, Any] = {}
-    for spec, record in zip(specs, records, strict=True):
-        name = add(f"{spec.name}.safetensors", read_fold_weights(spec.location))
-        entry = architectures.setdefault(spec.architecture, {"model": _model_entry(spec.model), "folds": []})
-        facts = {key: record[key] for key in FOLD_FACTS if key in record} | keyword_entry(spec, shared)
-        entry["folds"].append({"file": name, "fold": spec.fold, "repeat": spec.repeat, **facts})
-        stage.advance(1)
+    architectures = _add_folds(add, shared, specs, records, stage)
     for name, data in keyword_files(specs, shared).items():
         add(name, data)
     if oof is not None:
@@ -98,6 +92,24 @@ def write_ensemble(
         "files": sorted(files, key=lambda entry: entry["name"]),
     }
     directory.write_bytes("manifest.json", json_bytes(manifest))
+
+
+def _add_folds(
+    add: Callable[[str, bytes], str],
+    shared: Shared,
+    specs: Sequence[FoldSpec],
+    records: Sequence[Mapping[str, Any]],
+    stage: Stage,
+) -> dict[str, Any]:
+    """Adds each fold's weights. Returns what the manifest says of them, by architecture."""
+    architectures: dict[str, Any] = {}
+    for spec, record in zip(specs, records, strict=True):
+        name = add(f"{spec.name}.safetensors", read_fold_weights(spec.location))
+        entry = architectures.setdefault(spec.architecture, {"model": _model_entry(spec.model), "folds": []})
+        facts = {key: record[key] for key in FOLD_FACTS if key in record} | keyword_entry(spec, shared)
+        entry["folds"].append({"file": name, "fold": spec.fold, "repeat": spec.repeat, **facts})
+        stage.advance(1)
+    return architectures
 
 
 def _schema_version(
