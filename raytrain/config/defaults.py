@@ -1,7 +1,7 @@
 """What a config leaves open: rates, epochs, which heads read words, which train the encoder."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,15 @@ class EncoderStart:
 
 def reads_words(architecture: str) -> bool:
     return architecture != "finetune" and reads_encoder(architecture)
+
+
+def unread_keys(architectures: Sequence[str]) -> dict[str, Any]:
+    """Keys that only other architectures read, and the values that say so: of any other these are refused."""
+    unread: dict[str, Any] = {} if "finetune" in architectures else {"model.pooling": "first"}
+    if not any(reads_encoder(name) for name in architectures):
+        unread |= {"encoder.adapt": False, "encoder.truncate": "head", "encoder.windows": 1}
+        unread |= {"words.keywords": None, "train.pseudo_labels": None}
+    return unread
 
 
 def trains_encoder(config: Config, architecture: str, pretrained: bool) -> bool:

@@ -82,7 +82,9 @@ def adapt_encoder(
     stages.say(summarize(record))
     with contextlib.suppress(OSError):  # the longest unused are removed first
         kept.touch()
-    return read_encoder(str(kept), True, config.encoder.maxlen)
+    # The run's own where it can be read in place: other runs remove and replace what lies in the cache.
+    own_copy = Path(str(place / ENCODER))
+    return read_encoder(str(own_copy if own_copy.is_dir() else kept), True, config.encoder.maxlen)
 
 
 def _test_tables(data: DataConfig) -> Iterator[pa.Table]:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,16 @@ from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes
 from raytrain.text.dictionary import finds_uncommon, read_user_dict
 
+ROW_INPUTS = ("data.path", "data.labels")  # what decides the rows and their labels
 _ENDS = 1 << 20  # a file beside the corpus is known by its size, first and last mebibyte
 
 
 def check_inputs(
-    run: Directory, config: Config, corpus: Corpus, encoder: EncoderFiles | None
+    run: Directory,
+    config: Config,
+    corpus: Corpus,
+    encoder: EncoderFiles | None,
+    binding: Collection[str] | None = None,
 ) -> dict[str, str]:
     """Hashes every input file and refuses those whose content changed since the run was begun.
 
@@ -39,6 +46,7 @@ def check_inputs(
         config: Its config.
         corpus: Of the config.
         encoder: Of the config; None leaves it out, for a finished run, whose artifact has its own.
+        binding: Keys of the inputs that must not have changed; None: all.
 
     Returns:
         Config key to hash.
@@ -54,8 +62,14 @@ def check_inputs(
         stored = json.loads(run.read_bytes("corpus.json"))["inputs"]
         # A finished run may predict other texts than those that it learned from.
         left_out = {"encoder.checkpoint", "data.test"} if encoder is None else set()
-        known = {key: value for key, value in stored.items() if key not in left_out}
-        found = {key: value for key, value in inputs.items() if key not in left_out}
+        known, found = (
+            {
+                key: value
+                for key, value in hashes.items()
+                if key not in left_out and (binding is None or key in binding)
+            }
+            for hashes in (stored, inputs)
+        )
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{run}/corpus.json is damaged: {error!r}") from error
     check_hashes(run, known, found)
@@ -81,13 +95,13 @@ def find_folds(run: Directory, config: Config, corpus: Corpus, duplicates: Dupli
         CorpusError: The rows cannot be folded so.
         ArtifactError: folds.parquet cannot be read, or is of other rows.
     """
-    if run.exists("config.yaml"):
-        ids = corpus.table["id"].combine_chunks()
-        return read_folds(run.read_bytes("folds.parquet"), ids)
     groups = corpus.table["group"].to_numpy() if config.folds.group else None
     near = duplicates.groups if duplicates is not None and duplicates.policy == "group" else None
     if near is not None:
         groups = near if groups is None else join_groups(groups, near)
+    if run.exists("config.yaml"):
+        ids = corpus.table["id"].combine_chunks()
+        return _bound(read_folds(run.read_bytes("folds.parquet"), ids), groups)
     if config.folds.time is not None:
         return _fold_by_time(config, corpus, groups)
     folds, every_class = config.folds, config.task == "classify"
@@ -99,9 +113,18 @@ def find_folds(run: Directory, config: Config, corpus: Corpus, duplicates: Dupli
             raise
         advice = "near-duplicates stay in one fold; folds.duplicates=keep lets them straddle folds"
         raise CorpusError(error.summary, [*error.problems, advice]) from error
-    numbers = None if groups is None else _numbers(groups)
-    stand_alone = numbers is None or numbers.max() + 1 == len(numbers)
-    return Folds(valid, None if stand_alone else numbers)
+    return _bound(Folds(valid), groups)
+
+
+def _bound(folds: Folds, groups: np.ndarray | None) -> Folds:
+    """Random folds with what holds rows together in them; of a run of before that was kept, too."""
+    if groups is None or folds.groups is not None:
+        return folds
+    numbers = _numbers(groups)
+    stand_alone = int(numbers.max(initial=-1)) + 1 == len(numbers)
+    first = np.unique(numbers, return_index=True)[1][numbers]
+    straddle = bool((folds.valid != folds.valid[:, first]).any())
+    return folds if stand_alone or straddle else replace(folds, groups=numbers)
 
 
 def _fold_by_time(config: Config, corpus: Corpus, groups: np.ndarray | None) -> Folds:

@@ -77,20 +77,20 @@ def train_run(config: Config, console: Console) -> dict[str, Any]:
             announce(plan, console)
             summary = _train(plan, stages)
             summary["seconds"] = round(time.monotonic() - started, 1)
-            run.write_bytes("summary.json", json_bytes(summary))
             if config.task == "classify" and is_complete(summary):
                 found = write_suspects(run, plan.corpus, plan.duplicates, summary, Stages(console))
                 summary["suspects"] = found
-                run.write_bytes("summary.json", json_bytes(summary))
+            # Last of all: where it lies, the run is finished.
+            run.write_bytes("summary.json", json_bytes(summary))
         else:
             check_inputs(run, config, read_texts(config, Stages(console)), encoder=None)
             load_ensemble(f"{run}/ensemble")  # a damaged one is told now, not at the first prediction
             console.print(f"{run} is finished; nothing to train", highlight=False, markup=False)
         _tell_summary(run, summary, console)
-    if config.data.test is not None:
-        rows = predict_test(str(run), config, Stages(console))
-        done = f"{run}/{TEST_OUTPUT[config.task]}: {counted(rows.total, 'row')} of {config.data.test}"
-        console.print(done, highlight=False, markup=False, soft_wrap=True)
+        if config.data.test is not None:
+            rows = predict_test(str(run), config, Stages(console))
+            done = f"{run}/{TEST_OUTPUT[config.task]}: {counted(rows.total, 'row')} of {config.data.test}"
+            console.print(done, highlight=False, markup=False, soft_wrap=True)
     return summary
 
 

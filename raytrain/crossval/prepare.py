@@ -1,7 +1,7 @@
 """Reading and checking what a run is made of, before Ray is started."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,16 @@ class PreparedRun:
     duplicates: Duplicates | None = None
 
 
-def prepare_run(run: Directory, config: Config, stages: Stages) -> PreparedRun:
+def prepare_run(
+    run: Directory, config: Config, stages: Stages, binding: Collection[str] | None = None
+) -> PreparedRun:
     """Reads and checks all that a run is made of.
+
+    Args:
+        run: Its directory.
+        config: Its config.
+        stages: Where progress is told.
+        binding: As of `check_inputs`.
 
     Raises:
         InputError: The corpus, a dictionary, the encoder, a weight per class or a cost cannot be used, or
@@ -75,7 +83,7 @@ def prepare_run(run: Directory, config: Config, stages: Stages) -> PreparedRun:
     if config.encoder.adapt:
         special_ids(encoder.vocab)  # it cannot be without a [MASK]
     class_weight = class_weights(config, corpus)
-    hashes = check_inputs(run, config, corpus, encoder)
+    hashes = check_inputs(run, config, corpus, encoder, binding)
     folds = find_folds(run, config, corpus, duplicates)
     return PreparedRun(corpus, dictionary, encoder, class_weight, hashes, folds, duplicates)
 

@@ -153,6 +153,11 @@ def commit_fold(
     result.write_bytes("result.json", json_bytes(record))
 
 
+def has_result(location: str) -> bool:
+    """Whether a fold is committed; a worker that died while it wrote a newer result has left none."""
+    return (Directory(location) / "result").exists("result.json")
+
+
 def keep_result(location: str, seconds: float, facts: dict[str, Any]) -> None:
     """Has the result that lies there be the fold's last word.
 
@@ -181,7 +186,7 @@ def read_fold(location: str, identity: str, metrics: Sequence[str] = ()) -> Fold
         ArtifactError: It is another run's, or a file is missing or of another size.
     """
     result = Directory(location) / "result"
-    if not result.exists("result.json"):
+    if not has_result(location):
         return None
     try:
         record = json.loads(result.read_bytes("result.json"))

@@ -16,7 +16,7 @@ from raytrain.errors import ClusterError, WorkerMemoryError
 from raytrain.folds.build import Builder, begin_again, begin_round
 from raytrain.folds.events import Labelled, Restarted
 from raytrain.folds.reporter import FoldReporter, SilentReporter
-from raytrain.folds.result import commit_fold, keep_result, load_checkpoint, save_checkpoint
+from raytrain.folds.result import commit_fold, has_result, keep_result, load_checkpoint, save_checkpoint
 from raytrain.folds.spec import FoldSpec
 from raytrain.provenance import describe_worker, processor_name
 from raytrain.storage.directory import Directory
@@ -126,7 +126,7 @@ def _end(
         if (
             training.num_pseudo_labels
         ):  # until the second round has come to its end, the first's result stands
-            return "committed"
+            return "committed" if has_result(spec.location) else "stopped"
         within_epoch = training.step > 0
         training.stop_early()
         if within_epoch:
@@ -246,7 +246,7 @@ class Watch:
 
 
 def _commit(spec: FoldSpec, training: "FoldTraining", seconds: float, facts: dict[str, Any]) -> None:
-    if training.num_pseudo_labels and training.guess.dead:
+    if training.num_pseudo_labels and training.guess.dead and has_result(spec.location):
         keep_result(spec.location, seconds, facts)  # the first round's, which is there
         return
     data = ray.get(spec.data)

@@ -1,14 +1,19 @@
 """The refit of a run: one model of each architecture, on all labelled rows, with the run's config."""
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import yaml
 from rich.console import Console
 
 from raytrain.cluster import connect
+from raytrain.config.defaults import unread_keys
 from raytrain.config.load import as_overrides, override_keys
+from raytrain.config.schema import Config
+from raytrain.config.sections import yaml_value
 from raytrain.crossval.driver import announce
 from raytrain.crossval.plan import load_plan
 from raytrain.ensemble.artifact import load_ensemble
@@ -60,9 +65,8 @@ def refit_run(
         ['rumor']
     """
     console, finished = console or logging_console(), read_finished(run)
-    voting = f"model.architecture=[{','.join(finished.voting)}]"
     given = [*overrides, *as_overrides(values)]
-    config = without_test(change_config(finished, [voting, *given], CHANGEABLE))
+    config = refit_config(finished, given)
     told = config.train.epochs if "train.epochs" in override_keys(given) else None
     epochs = choose_epochs(finished, config.model.architectures, told)
     budget = config.cluster.time_budget
@@ -84,6 +88,27 @@ def refit_run(
     for line in result_lines(summary):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return OneModel(str(place.artifact), summary)
+
+
+def refit_config(run: FinishedRun, overrides: Sequence[str]) -> Config:
+    """The run's config for the architectures that vote, or are asked for, and what those read of it.
+
+    Raises:
+        ConfigError: As of `change_config`.
+    """
+    voting = f"model.architecture=[{','.join(run.voting)}]"
+    unread = unread_keys(chosen_architectures([voting, *overrides]))
+    neutral = [f"{key}={yaml_value(value)}" for key, value in unread.items()]
+    return without_test(change_config(run, [voting, *neutral, *overrides], (*CHANGEABLE, *unread)))
+
+
+def chosen_architectures(overrides: Sequence[str]) -> list[str]:
+    """What the last of the overrides that can be read says of `model.architecture`."""
+    chosen: Any = None
+    for key, _, value in (override.partition("=") for override in overrides):
+        with contextlib.suppress(yaml.YAMLError):  # which the config tells
+            chosen = yaml.safe_load(value) if key.strip() == "model.architecture" else chosen
+    return [str(name) for name in (chosen if isinstance(chosen, list) else [chosen])]
 
 
 def choose_epochs(run: FinishedRun, architectures: Sequence[str], told: int | None) -> dict[str, int]:

@@ -157,7 +157,8 @@ def _answer(facts: Facts, said: Said, found: Mapping[str, Mapping[str, Differenc
         found = {name: differences for name, differences in found.items() if name != architectures[0]}
     baselines = [name for name in facts.summary.get("baselines", {}) if name in found]
     if not baselines:
-        return [paragraph("There is no baseline to hold it against (baseline=false).", class_="answer")]
+        why = "baseline=false" if not facts.config.baseline else "the same command adds what is missing"
+        return [paragraph(f"There is no baseline to hold it against ({why}).", class_="answer")]
     metric = METRICS[0]
     best = max(baselines, key=lambda name: found[name][metric].theirs)
     sentence = answer_sentence(_subject(facts), NAMES.get(best, best), found[best][metric], metric)

@@ -13,7 +13,7 @@ from raytrain.config.defaults import UNTRAINED_RATE, EncoderStart, encoder_start
 from raytrain.config.names import trial_name
 from raytrain.config.schema import Config
 from raytrain.config.validate import validate_config
-from raytrain.crossval.directory import check_inputs, check_taken_folds
+from raytrain.crossval.directory import ROW_INPUTS, check_inputs, check_taken_folds
 from raytrain.crossval.driver import announce
 from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary
 from raytrain.crossval.plan import load_plan
@@ -58,7 +58,7 @@ def run_sweep(config: Config, console: Console | None = None) -> Config:
     with lock_run(sweep):
         _check_searched(config)
         check_taken_folds(sweep, config)
-        prepared = prepare_run(sweep, config, Stages(console))
+        prepared = prepare_run(sweep, config, Stages(console), ROW_INPUTS)
         pretrained = prepared.encoder.weights is not None or config.encoder.adapt
         start = encoder_start(prepared.encoder.config, pretrained)
         space = read_space(config, start)
@@ -137,7 +137,7 @@ def _prepare_variants(
         try:
             dictionary = read_dictionary(own, prepared.corpus)
             encoder = find_encoder(own, prepared.corpus, console) if point else prepared.encoder
-            hashes = check_inputs(sweep, own, prepared.corpus, encoder)
+            hashes = check_inputs(sweep, own, prepared.corpus, encoder, ROW_INPUTS)
             made_of = replace(prepared, dictionary=dictionary, encoder=encoder, hashes=hashes)
             variants[input_key(own)] = own, made_of
         except InputError as error:

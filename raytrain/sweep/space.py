@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from raytrain.config.defaults import EncoderStart, trains_encoder
+from raytrain.config.defaults import EncoderStart, trains_encoder, unread_keys
 from raytrain.config.schema import Config
 from raytrain.config.validate import config_keys, nearest_key, validate_config
 from raytrain.errors import ConfigError
@@ -202,15 +202,11 @@ def with_point(config: Config, point: Point) -> Config:
         for section in sections:
             place = place[section]
         place[leaf] = value
-    if "model.architecture" in point:
-        _leave_pooling_to_finetune(values["model"])
+    if "model.architecture" in point:  # a run may have several, a trial has one
+        for key, neutral in unread_keys(np.atleast_1d(values["model"]["architecture"]).tolist()).items():
+            section, leaf = key.split(".")
+            values[section][leaf] = neutral
     return validate_config(values)
-
-
-def _leave_pooling_to_finetune(model: dict[str, Any]) -> None:
-    """A run may have several architectures, of which the pooling is finetune's; a trial has one."""
-    if "finetune" not in np.atleast_1d(model["architecture"]):
-        model["pooling"] = "first"
 
 
 def input_points(space: SearchSpace) -> list[Point]:

@@ -11,6 +11,7 @@ from raytrain.config.load import load_config
 from raytrain.config.stored import check_config
 from raytrain.corpus.corpus import Corpus
 from raytrain.crossval.directory import (
+    ROW_INPUTS,
     begin_run,
     check_inputs,
     check_taken_folds,
@@ -22,6 +23,7 @@ from raytrain.crossval.directory import (
 from raytrain.errors import ArtifactError, ConfigError, CorpusError, StorageError
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.splits.duplicates import Duplicates
+from raytrain.splits.folds import write_folds
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import hash_file, json_bytes
 from raytrain.text.vocab import Vocab
@@ -251,6 +253,37 @@ def test_near_duplicates_lie_in_one_fold(run):
     [valid], groups = folds.valid, folds.groups
     assert valid[0] == valid[1] and valid[4] == valid[9] and not folds.in_time
     assert groups[0] == groups[1] != groups[4] == groups[9] and len(set(groups)) == NUM_ROWS - 2
+
+
+def test_a_run_of_before_groups_were_kept_has_them_again(run):
+    """But not where its folds tell that rows were not held together."""
+    plain = find_folds(run, config_of("folds.duplicates=keep"), CORPUS)
+    corpus = CORPUS.summary()
+    run.write_bytes("corpus.json", json.dumps(corpus).encode())
+    first, other = (int(np.flatnonzero(plain.valid[0] == fold)[0]) for fold in (0, 1))
+    second = int(np.flatnonzero(plain.valid[0] == 0)[1])
+    run.write_bytes("folds.parquet", write_folds(plain, CORPUS.table["id"].combine_chunks()))
+    run.write_bytes("config.yaml", b"")
+    together = find_folds(run, config_of(), CORPUS, duplicates_of((first, second)))
+    assert together.groups[first] == together.groups[second]
+    assert len(set(together.groups)) == NUM_ROWS - 1 and np.array_equal(together.valid, plain.valid)
+    apart = find_folds(run, config_of(), CORPUS, duplicates_of((first, other)))
+    assert apart.groups is None
+
+
+def test_inputs_that_do_not_bind_may_change(run):
+    begin(run)
+    config = config_of()
+    changed = dataclasses.replace(CORPUS, sha256="b" * 64)
+    with pytest.raises(ConfigError, match=r"data\.path"):
+        check_inputs(run, config, changed, None, ROW_INPUTS)
+    assert check_inputs(run, config, CORPUS, ENCODER, ROW_INPUTS)["data.path"] == "a" * 64
+    stored = json.loads(run.read_bytes("corpus.json"))
+    stored["inputs"]["encoder.checkpoint"] = "another"
+    run.write_bytes("corpus.json", json.dumps(stored).encode())
+    with pytest.raises(ConfigError, match=r"encoder\.checkpoint"):
+        check_inputs(run, config, CORPUS, ENCODER)
+    check_inputs(run, config, CORPUS, ENCODER, ROW_INPUTS)
 
 
 def test_near_duplicates_connect_the_groups_asked_for(run):

@@ -3,7 +3,7 @@ from finished_run import write_finished
 from tiny_run import silent_console, tiny_config
 
 from raytrain.errors import ArtifactError, ConfigError
-from raytrain.refit.driver import choose_epochs, refit_run
+from raytrain.refit.driver import choose_epochs, refit_config, refit_run
 from raytrain.refit.finished import read_finished
 
 
@@ -28,6 +28,41 @@ def test_an_architecture_that_the_run_lacks_is_refused(run):
         ConfigError, match="expected some of textcnn, tfidf, which the run has; found rnn_cnn"
     ):
         choose_epochs(run, ["textcnn", "rnn_cnn"], None)
+
+
+@pytest.mark.parametrize(
+    ("keys", "voting"),
+    [
+        ({"model__architecture": "[finetune,textcnn]", "model__pooling": "mean"}, "textcnn"),
+        (
+            {"model__architecture": "[textcnn,tfidf]", "encoder__windows": 3, "words__keywords": "auto"},
+            "tfidf",
+        ),
+        ({"model__architecture": "[finetune,tfidf]", "encoder__truncate": "tail"}, "tfidf"),
+    ],
+)
+@pytest.mark.parametrize("is_asked_for", [False, True])
+def test_what_only_other_architectures_read_is_left_out(tmp_path, keys, voting, is_asked_for):
+    """Also where their weight of 0 is why they are not there."""
+    config = tiny_config(tmp_path, **keys)
+    names = config.model.architectures
+    members = {f"{name}/r0": float(name == voting or is_asked_for) for name in names}
+    fusion = {"fusion": {"rule": {"members": members}}}
+    run = read_finished(str(write_finished(config, {name: [1, 2] for name in names}, **fusion)))
+    asked = [f"model.architecture={voting}"] if is_asked_for else []
+    assert run.voting == ([*names] if is_asked_for else [voting])
+    own = refit_config(run, asked)
+    assert own.model.architectures == [voting]
+    assert (own.model.pooling, own.encoder.truncate) == ("first", "head")
+    assert own.encoder.windows == 1 and own.words.keywords is None
+    with pytest.raises(ConfigError, match="folds"):
+        refit_config(run, [*asked, "folds.num_folds=9"])
+
+
+@pytest.mark.parametrize("said", ["[", "{a: 1}", "nonsense", ""])
+def test_architectures_that_cannot_be_read_are_a_config_error(run, said):
+    with pytest.raises(ConfigError):
+        refit_config(run, [f"model.architecture={said}"])
 
 
 def test_what_cannot_be_is_told_before_anything_is_written(run, tmp_path):

@@ -149,7 +149,12 @@ def test_ngrams_are_not_held_against_themselves(tmp_path):
 
 
 def test_without_baselines_there_is_no_answer(tmp_path):
-    assert "There is no baseline" in section_of(write_run(tmp_path, baseline=False))
+    assert "There is no baseline to hold it against (baseline=false)" in section_of(
+        write_run(tmp_path / "off", baseline=False)
+    )
+    failed = write_run(tmp_path / "failed")
+    change_summary(failed, baselines={})
+    assert "the same command adds what is missing" in section_of(failed)
 
 
 def test_what_makes_scores_less_is_told(tmp_path):

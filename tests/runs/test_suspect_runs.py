@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from tiny_run import make_rows, silent_console, silent_stages, tiny_config, write_csv
 
+from raytrain.crossval import driver
 from raytrain.crossval.driver import train_run
 from raytrain.crossval.suspects import load_suspects
+from raytrain.errors import ConfigError
 from raytrain.storage.directory import Directory
+from raytrain.storage.lock import lock_run
 
 pytestmark = pytest.mark.slow
 FLIPPED = (4, 11, 30, 45, 57)
@@ -57,3 +60,30 @@ def test_flipped_labels_are_listed_first_and_given_back(here, tmp_path):
     second = load_suspects(Directory(config.storage) / "again", silent_stages())["id"].to_pylist()
     assert not set(second) & set(listed)
     assert train_run(config, silent_console())["ensemble"] == again["ensemble"]
+
+
+def test_a_run_interrupted_while_labels_are_looked_at_lists_them_when_it_goes_on(here, tmp_path, monkeypatch):
+    """And nobody else writes the run while its ensemble predicts."""
+    test = write_csv(tmp_path / "test.csv", [{"id": "1", "text": "明天停水"}])
+    config = tiny_config(tmp_path, model__architecture="tfidf", data__test=test)
+    run = Directory(config.storage) / config.name
+    with monkeypatch.context() as patch:
+
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        patch.setattr(driver, "write_suspects", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train_run(config, silent_console())
+    assert not run.exists("summary.json")
+    predict, held = driver.predict_test, []
+
+    def watch(*arguments):
+        with pytest.raises(ConfigError, match="by another job"), lock_run(run):
+            raise AssertionError("it is free")
+        held.append(True)
+        return predict(*arguments)
+
+    monkeypatch.setattr(driver, "predict_test", watch)
+    assert "suspects" in train_run(config, silent_console())
+    assert held and run.exists("suspects.csv") and run.exists("predictions.csv")
