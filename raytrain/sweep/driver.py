@@ -27,7 +27,7 @@ from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import parquet_bytes
 from raytrain.storage.lock import lock_run
-from raytrain.sweep.pictures import write_pictures
+from raytrain.sweep.pictures import StartOf, write_pictures
 from raytrain.sweep.points import ListedPoints, OptunaPoints, PointSource
 from raytrain.sweep.records import TrialRecord, begin_sweep, best_trial, read_trials, trials_table
 from raytrain.sweep.space import SearchSpace, input_points, read_space, with_point
@@ -59,9 +59,7 @@ def run_sweep(config: Config, console: Console | None = None) -> Config:
         _check_searched(config)
         check_taken_folds(sweep, config)
         prepared = prepare_run(sweep, config, Stages(console), ROW_INPUTS)
-        pretrained = prepared.encoder.weights is not None or config.encoder.adapt
-        start = encoder_start(prepared.encoder.config, pretrained)
-        space = read_space(config, start)
+        space = read_space(config, _start_of(config, prepared))
         source = _point_source(space, config)
         variants = _prepare_variants(sweep, config, space, prepared, console)
         hashes = {f"{key} {name}": h for name, v in variants.items() for key, h in v[1].hashes.items()}
@@ -76,11 +74,17 @@ def run_sweep(config: Config, console: Console | None = None) -> Config:
             ):
                 run_trials(sweep, config, source, bases, resources, table, tracker)
         finally:
-            _sum_up(sweep, config, list(records.values()), start, console)
+            starts = {key: _start_of(*variant) for key, variant in variants.items()}
+            _sum_up(sweep, config, list(records.values()), lambda own: starts[input_key(own)], console)
     best = best_trial(list(records.values()), config.sweep.metric)
     if best is None:
         raise SweepError([f"trial {number}: {r.error}" for number, r in sorted(records.items()) if r.error])
     return best_config(config, best)
+
+
+def _start_of(config: Config, prepared: PreparedRun) -> EncoderStart:
+    pretrained = prepared.encoder.weights is not None or config.encoder.adapt
+    return encoder_start(prepared.encoder.config, pretrained)
 
 
 def _check_searched(config: Config) -> None:
@@ -184,14 +188,18 @@ def _trial_bases(
 
 
 def _sum_up(
-    sweep: Directory, config: Config, records: list[TrialRecord], start: EncoderStart, console: Console
+    sweep: Directory,
+    config: Config,
+    records: list[TrialRecord],
+    start_of: StartOf,
+    console: Console,
 ) -> None:
     """Writes what is known, and prints the best trials."""
     if not records:
         return
     records = sorted(records, key=lambda record: record.number)
     sweep.write_bytes("trials.parquet", parquet_bytes(trials_table(records, config)))
-    pictures = write_pictures(sweep, records, config, start)
+    pictures = write_pictures(sweep, records, config, start_of)
     best = best_trial(records, config.sweep.metric)
     if best is not None:
         metric = config.sweep.metric

@@ -17,6 +17,8 @@ from raytrain.sweep.table import TrialTable
 
 # The line that ends a traceback: a name with its module or of an error, and its message, if it has one.
 _ERROR = re.compile(r"((?:\w+\.)+[A-Z]\w*|\w*(?:Error|Exception|Exit|Interrupt))(?:: (.+))?")
+# Of Ray, where a trial's process is gone: killed, its machine taken away, memory short on the machine.
+_LOST = ("RayActorError", "ActorDiedError", "ActorUnavailableError", "NodeDiedError", "OutOfMemoryError")
 
 
 class TrialRecorder(Callback):
@@ -50,7 +52,7 @@ class TrialRecorder(Callback):
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         record = self._record(trial)
         if record.number not in self._replayed:
-            record.state = "running"
+            record.state, record.error = "running", None
             self._table.tell(record)
 
     def on_trial_result(
@@ -78,7 +80,8 @@ class TrialRecorder(Callback):
         record = self._record(trial)
         if record.number not in self._replayed:
             record.error, record.ended = _reason(trial), self._table.elapsed
-            self._end(record, "failed")
+            # By chance, as far as anyone knows: the same command goes on with its next fold.
+            self._end(record, "stopped" if record.error.startswith(_LOST) else "failed")
 
     def stop_running(self) -> None:
         """Says of trials that were running when the sweep ended that they may go on: Tune does not."""

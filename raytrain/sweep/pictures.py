@@ -1,7 +1,7 @@
 """Pictures of a sweep: score against learning rate, the best score over time, parallel coordinates."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,21 +19,23 @@ from raytrain.sweep.records import TrialRecord
 from raytrain.sweep.space import with_point
 from raytrain.tasks import LOWER_IS_BETTER, TITLES
 
+StartOf = Callable[[Config], EncoderStart]  # of a trial's config: how its encoder begins
+
 _RATE = "learning rate"
 _COLORS = ("#1b6ca8", "#d1652c", "#3a8f5c", "#8a4f9e")  # told apart by colour-blind readers, too
 
 
 def write_pictures(
-    sweep: Directory, records: Sequence[TrialRecord], config: Config, start: EncoderStart
+    sweep: Directory, records: Sequence[TrialRecord], config: Config, start_of: StartOf
 ) -> list[str]:
     """Draws what is known into pictures/*.png of a sweep's directory. Returns the files' names."""
     known = [record for record in records if not np.isnan(record.mean(config.sweep.metric))]
     if not known:
         return []
     drawings = {
-        "learning_rate.png": _draw_rates(known, config, start),
+        "learning_rate.png": _draw_rates(known, config, start_of),
         "best_over_time.png": _draw_best(known, config),
-        "parallel.png": _draw_parallel(known, config, start),
+        "parallel.png": _draw_parallel(known, config, start_of),
     }
     for name, figure in drawings.items():
         image = io.BytesIO()
@@ -42,10 +44,11 @@ def write_pictures(
     return [f"pictures/{name}" for name in drawings]
 
 
-def searched_rate(record: TrialRecord, config: Config, start: EncoderStart) -> float:
+def searched_rate(record: TrialRecord, config: Config, start_of: StartOf) -> float:
     """The rate that matters: of the encoder where a finetuned one is all there is, else of the head."""
     own = with_point(config, record.point)
     architecture = own.model.architectures[0]
+    start = start_of(own)
     head, encoder = learning_rates(own, architecture, start)
     is_alone = architecture == "finetune" and trains_encoder(own, architecture, start.pretrained)
     return encoder if is_alone else head
@@ -68,7 +71,7 @@ def _metric_label(config: Config) -> str:
     return f"{TITLES[config.sweep.metric]}, mean over folds ({better} is better)"
 
 
-def _draw_rates(records: Sequence[TrialRecord], config: Config, start: EncoderStart) -> Figure:
+def _draw_rates(records: Sequence[TrialRecord], config: Config, start_of: StartOf) -> Figure:
     figure, axes = _figure(7.5, f"{config.name}: score against learning rate")
     names = sorted({_architecture_of(record, config) for record in records})
     for name, color in zip(names, _COLORS * len(names), strict=False):
@@ -80,7 +83,7 @@ def _draw_rates(records: Sequence[TrialRecord], config: Config, start: EncoderSt
                 and (record.num_folds >= config.sweep.num_folds) == is_whole
             ]
             label = f"{name}{'' if is_whole else ', pruned or stopped'}"
-            rates = [searched_rate(record, config, start) for record in own]
+            rates = [searched_rate(record, config, start_of) for record in own]
             scores = [record.mean(config.sweep.metric) for record in own]
             if own:
                 axes.scatter(rates, scores, color=color, marker=marker, label=label, s=42, linewidths=1.5)
@@ -112,14 +115,14 @@ def _draw_best(records: Sequence[TrialRecord], config: Config) -> Figure:
     return figure
 
 
-def _draw_parallel(records: Sequence[TrialRecord], config: Config, start: EncoderStart) -> Figure:
+def _draw_parallel(records: Sequence[TrialRecord], config: Config, start_of: StartOf) -> Figure:
     """One line a trial through its values, coloured by its score."""
     keys = [key for key in dict.fromkeys(k for record in records for k in record.point)]
     keys = [key for key in keys if "learning_rate" not in key]
     columns: dict[str, list[Any]] = {
         key.split(".")[-1].replace("_", " "): [record.point.get(key) for record in records] for key in keys
     }
-    columns[_RATE] = [searched_rate(record, config, start) for record in records]
+    columns[_RATE] = [searched_rate(record, config, start_of) for record in records]
     scores = np.array([record.mean(config.sweep.metric) for record in records])
     columns[TITLES[config.sweep.metric]] = list(scores)
     figure, axes = _figure(

@@ -28,11 +28,11 @@ class TrialRecord:
     Attributes:
         number: Its place in the order of points.
         point: Its values by config key.
-        state: One of `STATES`; `stopped` where the time budget or Ctrl-C ended it.
+        state: One of `STATES`; `stopped` where the time budget, Ctrl-C or the end of its process ended it.
         scores: Metric to its value on each fold trained so far.
         seconds: Each fold's training time.
         ended: Seconds of sweep, over all sessions, after which the last of this was known.
-        error: Why it failed, or None.
+        error: Why it failed or its process ended, or None.
     """
 
     number: int

@@ -92,7 +92,7 @@ def run_trial(
     seconds = list(known.seconds)
     for count in range(1, known.num_folds + 1):
         tune.report(fold_report({name: values[:count] for name, values in scores.items()}, seconds[:count]))
-    if known.error is not None:
+    if known.error is not None and known.state in ENDED:
         raise RaytrainError(known.error)
     if known.state in ENDED or known.num_folds >= num_folds:
         return

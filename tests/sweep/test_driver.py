@@ -142,7 +142,7 @@ def test_what_a_sweep_leaves_is_written_of_all_trials_and_the_best_can_be_traine
     config = config_of({"train.epochs": [1, 2, 3]})
     records = [record_of(2, 0.5), record_of(0, 0.9, "pruned", folds=1), record_of(1, 0.75)]
     sweep, console = Directory(tmp_path / "sweep"), silent_console()
-    _sum_up(sweep, config, records, START, console)
+    _sum_up(sweep, config, records, lambda own: START, console)
     best = best_trial(records, config.sweep.metric)
     assert best.number == 1
     comment = (tmp_path / "sweep" / "best.yaml").read_text(encoding="utf-8").splitlines()[0]
@@ -155,13 +155,13 @@ def test_what_a_sweep_leaves_is_written_of_all_trials_and_the_best_can_be_traine
 
 def test_without_a_whole_trial_there_is_no_best(config_of, tmp_path):
     sweep = Directory(tmp_path / "sweep")
-    _sum_up(sweep, config_of(), [record_of(0, 0.9, "pruned", folds=1)], START, silent_console())
+    _sum_up(sweep, config_of(), [record_of(0, 0.9, "pruned", folds=1)], lambda own: START, silent_console())
     assert sweep.exists("trials.parquet") and not sweep.exists("best.yaml")
 
 
 def test_without_trials_nothing_is_written(config_of, tmp_path):
     sweep = Directory(tmp_path / "sweep")
-    _sum_up(sweep, config_of(), [], START, silent_console())
+    _sum_up(sweep, config_of(), [], lambda own: START, silent_console())
     assert sweep.files() == []
 
 

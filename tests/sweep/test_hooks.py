@@ -146,6 +146,26 @@ def test_a_failed_trial_says_why_and_stays_failed_whatever_it_had_trained(listen
     assert listener.lines()[-1].endswith("ValueError: 坏")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.\n\tpid: 7\n",
+        "ray.exceptions.OutOfMemoryError: Task was killed due to the node running low on memory.\n",
+    ],
+)
+def test_a_trial_whose_process_is_gone_may_go_on(listener, tmp_path, text):
+    (tmp_path / "error.txt").write_text(f"Failure # 1 (occurred at …)\n{text}", encoding="utf-8")
+    listener.start(0)
+    listener.report(0, [0.5])
+    listener.fail(0, str(tmp_path / "error.txt"))
+    [record] = read_trials(listener.sweep)
+    assert (record.state, record.num_folds) == ("stopped", 1) and "Error" in record.error
+    assert "Error" in listener.lines()[-1]
+    again = Listener(tmp_path, record)
+    again.start(0)
+    assert again.table.records[0].error is None
+
+
 def test_what_runs_or_waits_when_the_sweep_ends_may_go_on(tmp_path):
     records = [record_of(0, [0.5], "pruned"), record_of(1, [0.5, 0.5, 0.5], "waiting")]
     listener = Listener(tmp_path, *records)

@@ -13,6 +13,12 @@ POINTS = [
 ]
 
 
+def start_of(config):
+    """Of encoders that are named by their rates."""
+    rate = config.encoder.checkpoint
+    return EncoderStart(True, 1e-5 if rate == "mini" else float(rate))
+
+
 def records_of(*values, state="finished"):
     records = []
     for number, scores in enumerate(values):
@@ -35,17 +41,24 @@ def records_of(*values, state="finished"):
 )
 def test_pictures_are_drawn_of_whatever_is_known(tmp_path, records, metric):
     sweep = Directory(tmp_path)
-    names = write_pictures(sweep, records, config_of(f"sweep.metric={metric}"), EncoderStart(True, 1e-5))
+    names = write_pictures(sweep, records, config_of(f"sweep.metric={metric}"), start_of)
     assert names == ["pictures/learning_rate.png", "pictures/best_over_time.png", "pictures/parallel.png"]
     for name in names:
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_without_scores_there_is_nothing_to_draw(tmp_path):
-    assert write_pictures(Directory(tmp_path), records_of([]), config_of(), EncoderStart(True, 1e-5)) == []
+    assert write_pictures(Directory(tmp_path), records_of([]), config_of(), start_of) == []
 
 
 @pytest.mark.parametrize(("number", "rate"), [(0, 2e-5), (1, 2e-3), (2, 1e-3)])
 def test_the_rate_that_matters_is_the_encoder_s_or_the_head_s(number, rate):
     record = records_of([1], [1], [1])[number]
-    assert searched_rate(record, config_of(), EncoderStart(True, 1e-5)) == rate
+    assert searched_rate(record, config_of(), start_of) == rate
+
+
+def test_each_trial_has_the_rate_of_its_own_encoder():
+    record = records_of([1])[0]
+    for rate in ("3e-4", "2e-5"):
+        record.point = {"model.architecture": "finetune", "encoder.checkpoint": rate}
+        assert searched_rate(record, config_of(), start_of) == float(rate)
