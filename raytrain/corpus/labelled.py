@@ -51,8 +51,8 @@ def read_corpus(
 ) -> Corpus:
     """Reads labelled texts, one pass over the file, and refuses them unless every row is usable.
 
-    Texts are kept as they are; labels are stripped. Integral floats become integers, and booleans
-    `true` and `false`.
+    Texts are kept as they are; labels and groups are stripped. Integral floats and decimals become integers,
+    and booleans `true` and `false`.
 
     Args:
         path: A file that `raytrain.files.tables.iter_rows` reads.
