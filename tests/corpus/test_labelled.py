@@ -331,6 +331,14 @@ def test_a_missing_column_of_times_is_one_problem(tmp_path, suffix):
     assert "expected a column of this name" in problem
 
 
+def test_months_beside_which_none_is_a_number_are_told(tmp_path):
+    rows = [(f"店{i}", "好坏"[i % 2], f"2012.{i + 5}") for i in range(6)]
+    path = write_csv(tmp_path / "a.csv", rows, ("text", "label", "发布"))
+    corpus = read_corpus(path, ["text"], "label", time="发布")
+    assert corpus.table["time"].to_pylist() == sorted(corpus.table["time"].to_pylist())
+    assert ["months of a year" in line for line in corpus.reading] == [True]
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
