@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
-from raytrain.unseen import without_unseen
+from raytrain.characters import without_unseen
 
 THRESHOLD = 0.8  # Jaccard similarity of two texts' n-grams: one character in fifty is another one
 NGRAM = 3  # characters, which fit into one number of 64 bits

@@ -4,9 +4,9 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+from raytrain.characters import without_unseen
 from raytrain.files.encodings import Problem
 from raytrain.files.reading import Reading
-from raytrain.unseen import without_unseen
 
 _WHOLE = re.compile(r"^(-?[0-9]+)\.0+$")
 

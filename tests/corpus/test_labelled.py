@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 from text_files import write_csv, write_jsonl
 
+from raytrain.characters import without_unseen
 from raytrain.corpus.labelled import read_corpus
 from raytrain.errors import CorpusError
 from raytrain.files.encodings import DROPPABLE
-from raytrain.unseen import without_unseen
 
 SHARED = Path(__file__).parents[3] / "shared/data"
 GOOD = [("甲店很好", "好"), ("乙店不好", "坏"), ("丙店也好", "好"), ("丁店也坏", "坏")]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raytrain.unseen import without_unseen
+from raytrain.characters import holds_half, without_unseen
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,14 @@ def test_what_cannot_be_seen_goes(char):
 @pytest.mark.parametrize("text", ["", "a b\tc\nd\u3000e", "e\u0301", "❤😀𠀀", "\ud800", "\ue000"])
 def test_what_can_be_seen_blanks_and_halves_stay(text):
     assert without_unseen(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", False), ("好😀", False), ("好\ud83d", True), ("\udfff", True), ("\ue000", False)],
+)
+def test_half_of_a_character_is_found(text, expected):
+    assert holds_half(text) == expected
 
 
 @given(st.text())

@@ -1,10 +1,11 @@
-"""Characters that cannot be seen, by which texts and labels that look the same differ."""
+"""Characters that cannot be seen, by which texts and labels that look the same differ; and halves of some."""
 
 import re
 import unicodedata
 
 # Marks that join or choose a character's form, and draw nothing: they count as accents, which are printable.
 _MARKS = re.compile("[\u034f\ufe00-\ufe0f]")
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class _Kept(dict[int, int | None]):
@@ -18,6 +19,11 @@ class _Kept(dict[int, int | None]):
 
 
 _KEPT = _Kept()
+
+
+def holds_half(text: str) -> bool:
+    """Whether half of a character (a lone surrogate) is in the text, which no file and no tokenizer takes."""
+    return _HALF.search(text) is not None
 
 
 def without_unseen(text: str) -> str:
