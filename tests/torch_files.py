@@ -69,13 +69,13 @@ def write_zip(path, data, storages, order=b"little", compression=zipfile.ZIP_STO
     return path
 
 
-def write_stream(path, data, storages):
-    """The stream of a pickle and (numbers, bytes) of its storages."""
+def write_stream(path, data, storages, keys=None):
+    """The stream of a pickle and (numbers, bytes) of its storages, whose names may be other values."""
     system = pickle_of(b"}(", text("protocol_version"), integer(1001), text("little_endian"), b"\x88u")
     stream = io.BytesIO()
     for part in (pickle_of(MAGIC), pickle_of(integer(1001)), system, data):
         stream.write(part)
-    stream.write(pickle_of(b"](", *map(text, storages), b"e"))
+    stream.write(pickle_of(b"](", *(map(text, storages) if keys is None else keys), b"e"))
     for size, held in storages.values():
         stream.write(struct.pack("<q", size) + held)
     path.write_bytes(stream.getvalue())

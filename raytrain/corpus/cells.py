@@ -67,12 +67,14 @@ def check_cells(
         try:
             cell = _as_text(value) if noun == "text" else _as_key(value)
         except TypeError:
+            number = "number" if noun == "text" else "whole number"
             message = (
-                f"expected {article} {noun}, found {values[column]!r:.60}; write it as a string or a number"
+                f"expected {article} {noun}, found {values[column]!r:.60}; write it as a string or a {number}"
             )
             found.append(Problem("wrong_type", row, column, message))
             continue
-        cells[name] = cell.strip() if noun == "label" else cell
+        # Texts are read, and ids given back, as they are.
+        cells[name] = cell.strip() if noun in ("label", "group") else cell
         if name not in may_be_empty and not cell.strip():
             kind = "empty_text" if noun == "text" else f"missing_{noun}"
             message = f"expected {article} {noun}, found an empty one; fill it in"
@@ -94,6 +96,8 @@ def _as_key(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
         return str(int(value))
     if isinstance(value, Decimal) or (isinstance(value, float) and not math.isnan(value)):
         raise TypeError

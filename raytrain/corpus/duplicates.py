@@ -7,6 +7,8 @@ import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
+from raytrain.characters import without_unseen
+
 THRESHOLD = 0.8  # Jaccard similarity of two texts' n-grams: one character in fifty is another one
 NGRAM = 3  # characters, which fit into one number of 64 bits
 _CODE_BITS = 21  # of a code point
@@ -15,18 +17,18 @@ _BANDS, _BAND_SIZE = 16, 4
 _NEIGHBOURS = 8  # of a text in its bucket, with which it is compared: buckets of a template may be large
 _CHUNK = 1 << 18  # n-grams that are hashed at once: they stay in a core's cache
 _COMPARED = 1 << 22  # n-grams of candidates that are compared at once
-_SEPARATOR = "\0"  # of a pair's texts; no blank, which would be removed
+_SEPARATOR = "\0"  # of a pair's texts; it stands in neither, being a character that cannot be seen
 
 
 def find_duplicates(columns: Sequence[Sequence[str]], threshold: float = THRESHOLD) -> np.ndarray:
     """Finds groups of texts that are the same but for a few characters.
 
-    Case, width and blanks do not count. Two texts are near-duplicates where the Jaccard similarity of their
-    sets of character n-grams is `threshold` or more; a group is what such pairs connect. Candidates are found
-    by MinHash (Broder 1997) in bands (Leskovec, Rajaraman, Ullman 2014, chapter 3) and then compared exactly:
-    what is grouped is similar, and few similar pairs are missed. Equal texts, however short, never are; those
-    shorter than an n-gram are near-duplicates of their equals alone. Groups depend on the texts, not on their
-    order.
+    Case, width, blanks and what cannot be seen do not count. Two texts are near-duplicates where the Jaccard
+    similarity of their sets of character n-grams is `threshold` or more; a group is what such pairs connect.
+    Candidates are found by MinHash (Broder 1997) in bands (Leskovec, Rajaraman, Ullman 2014, chapter 3) and
+    then compared exactly: what is grouped is similar, and few similar pairs are missed. Equal texts, however
+    short, never are; those shorter than an n-gram are near-duplicates of their equals alone. Groups depend on
+    the texts, not on their order.
 
     Args:
         columns: (num_rows,) texts; of pairs the first and the second ones.
@@ -49,7 +51,7 @@ def find_duplicates(columns: Sequence[Sequence[str]], threshold: float = THRESHO
 
 
 def find_equal(columns: Sequence[Sequence[str]]) -> np.ndarray:
-    """Groups of texts that are the same but for case, width and blanks; as `find_duplicates` finds them too.
+    """Groups of texts that are the same but for what `find_duplicates` does not count, which finds them, too.
 
     Args:
         columns: (num_rows,) texts; of pairs the first and the second ones.
@@ -63,7 +65,7 @@ def find_equal(columns: Sequence[Sequence[str]]) -> np.ndarray:
 
 
 def normalise_rows(columns: Sequence[Sequence[str]]) -> list[str]:
-    """Each row's text without case, width and blanks; of pairs both, joined by a character of neither."""
+    """Each row's text without what `find_duplicates` does not count; of pairs both, by what neither has."""
     return [_SEPARATOR.join(map(_normalise, parts)) for parts in zip(*columns, strict=True)]
 
 
@@ -88,7 +90,7 @@ def join_groups(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _normalise(text: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return "".join(unicodedata.normalize("NFKC", without_unseen(text)).casefold().split())
 
 
 def _first_rows(values: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
+from raytrain.characters import holds_half
 from raytrain.errors import InputError
 
 
@@ -33,6 +34,9 @@ def given_texts(texts: Iterable[Any], name: str = "texts") -> list[str]:
             raise InputError(
                 f"{name}: expected texts, found {text!r} of type {type(text).__name__} at {place}"
             )
+        if holds_half(text):
+            found = f"half of one (a lone surrogate) at {place}"
+            raise InputError(f"{name}: expected texts of whole characters, found {found}; mend the text")
     return [str(text) for text in listed]  # NumPy's strings are a kind of their own
 
 

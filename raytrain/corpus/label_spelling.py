@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+from raytrain.characters import without_unseen
 from raytrain.files.encodings import Problem
 from raytrain.files.reading import Reading
 
@@ -41,12 +42,12 @@ def merged_lines(merged: Mapping[str, str]) -> list[str]:
 
 def _shown(names: Sequence[str]) -> dict[str, str]:
     """Labels as they are told: where one holds what cannot be seen, that by its number."""
-    is_seen = all(name.isascii() or name.isprintable() for name in names)
+    is_seen = all(name.isascii() or (name.isprintable() and without_unseen(name) == name) for name in names)
     return {name: (repr if is_seen else ascii)(name) for name in names}
 
 
 def _plain_label(name: str) -> str:
     """A label without regard to case, width, invisible characters, `.0`, and JSON's word for 1 or 0."""
-    seen = "".join(char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf")
+    seen = without_unseen(unicodedata.normalize("NFKC", name))
     plain = _WHOLE.sub(r"\1", " ".join(seen.casefold().split()))
     return {"true": "1", "false": "0"}.get(plain, plain)

@@ -25,7 +25,7 @@ from raytrain.corpus.cells import (
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.label_spelling import alike_labels, merged_lines, two_spellings
 from raytrain.corpus.several_labels import ADVICE, KIND, find_joined, indicators
-from raytrain.corpus.times import read_times
+from raytrain.corpus.times import read_times, times_lines
 from raytrain.files.encodings import Problem
 from raytrain.files.formats import BATCH_ROWS
 from raytrain.files.reading import AS_FOUND, Reading
@@ -51,8 +51,8 @@ def read_corpus(
 ) -> Corpus:
     """Reads labelled texts, one pass over the file, and refuses them unless every row is usable.
 
-    Texts are kept as they are; labels are stripped. Integral floats become integers, and booleans
-    `true` and `false`.
+    Texts are kept as they are; labels and groups are stripped. Integral floats and decimals become integers,
+    and booleans `true` and `false`.
 
     Args:
         path: A file that `raytrain.files.tables.iter_rows` reads.
@@ -89,7 +89,12 @@ def read_corpus(
     table = table.set_column(table.column_names.index("label"), "label", indices)
     table = table.filter(indices.is_valid()) if indices.null_count else table
     dropped = dict(sorted(rows.dropped.items()))
-    told = (*reading_lines(path, reading), *filter(None, [rows.joined]), *merged_lines(merged))
+    told = (
+        *reading_lines(path, reading),
+        *times_lines(rows.times, time or ""),
+        *filter(None, [rows.joined]),
+        *merged_lines(merged),
+    )
     return Corpus(table, labels, hash_file(Path(path)), str(path), dropped, reading=told)
 
 

@@ -22,7 +22,7 @@ from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.spans import tags_of
 from raytrain.corpus.tag_spelling import Spelling, find_spelling
 from raytrain.corpus.tags import OUTSIDE, TagReader, tag_names
-from raytrain.corpus.times import read_times
+from raytrain.corpus.times import read_times, times_lines
 from raytrain.errors import CorpusError
 from raytrain.files.bio import bio_lines, is_bio, split_line, spread_tag
 from raytrain.files.encodings import Problem
@@ -121,7 +121,7 @@ def read_tagged_corpus(
     table = _table(kept, columns, names)
     if times is not None:
         table = table.append_column("time", times)
-    told = (*reading_lines(path, reading), *told)
+    told = (*reading_lines(path, reading), *times_lines(found, time or ""), *told)
     return Corpus(table, names, hash_file(Path(path)), str(path), dict(sorted(dropped.items())), reading=told)
 
 

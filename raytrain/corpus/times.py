@@ -24,6 +24,8 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _WEIBO = re.compile(
     rf"[A-Z][a-z]{{2}} ({'|'.join(_MONTHS)}) +(\d{{1,2}}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d) (\d{{4}})"
 )
+# 2012.9 and 2012.10, which as numbers were in the wrong order: 2012.10 is 2012.1.
+_MONTH = re.compile(r"((?:19|20)\d\d)\.(\d{1,2})", re.ASCII)
 _NUMBERS, _DATES, _ZONED = "as numbers", "as dates and times", "with a time zone"
 _UNREADABLE = "that are no time"
 _FILL_IN = "fill them in, or leave these rows out of the file"
@@ -35,7 +37,8 @@ def read_times(values: Sequence[tuple[int, Any]], column: str) -> tuple[pa.Array
 
     All are numbers, which grow with time, or all are dates, with a time of the day or without it (then
     midnight), and either all with a time zone or none. What is read is ISO 8601, 2012/3/4 5:06,
-    2012年3月4日 5时6分, and what Weibo's interface writes.
+    2012年3月4日 5时6分, and what Weibo's interface writes. Numbers that are months of years throughout, and
+    in the wrong order as numbers (2012.9, 2012.10), are the first days of these.
 
     Args:
         values: The number of each row, as in `Problem`, and what stands in it.
@@ -44,10 +47,11 @@ def read_times(values: Sequence[tuple[int, Any]], column: str) -> tuple[pa.Array
     Returns:
         (len(values),) int64, float64 or timestamps in microseconds, None where something is wrong; and that.
     """
+    read = _read_month if _are_months(values) else _read_time
     times: list[Any] = []
     rows: dict[str, list[tuple[int, Any]]] = {}
     for row, value in values:
-        kind, time = _read_time(value)
+        kind, time = read(value)
         times.append(time)
         rows.setdefault(kind, []).append((row, value))
     problems = []
@@ -67,6 +71,30 @@ def read_times(values: Sequence[tuple[int, Any]], column: str) -> tuple[pa.Array
     if all(isinstance(time, int) for time in times):
         return pa.array(times, pa.int64()), []
     return pa.array([float(time) for time in times], pa.float64()), []
+
+
+def times_lines(values: Sequence[tuple[int, Any]], column: str) -> list[str]:
+    """What is to be said of how a column of times was read, of what `read_times` is given, a line each."""
+    if not _are_months(values):
+        return []
+    remedy = "where these are numbers, write 2012.100"
+    return [f"{column}: read as months of a year: 2012.10 is the tenth month of 2012; {remedy}"]
+
+
+def _are_months(values: Sequence[tuple[int, Any]]) -> bool:
+    """Whether all are months of years as strings, and some stand behind the ninth."""
+    found = [_MONTH.fullmatch(value.strip()) if isinstance(value, str) else None for _, value in values]
+    months = [match[2] for match in found if match is not None]
+    return (
+        len(months) == len(values)
+        and all(1 <= int(month) <= 12 for month in months)
+        and any(int(month) > 9 for month in months)
+    )
+
+
+def _read_month(value: str) -> tuple[str, datetime]:
+    year, month = value.split(".")
+    return _DATES, datetime(int(year), int(month), 1)
 
 
 def _told(rows: Sequence[tuple[int, Any]], what: str) -> str:

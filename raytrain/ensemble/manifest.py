@@ -1,10 +1,10 @@
 """What an artifact's manifest.json may say: its types and ranges, checked before anything is built of it."""
 
-import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from raytrain.characters import holds_half
 from raytrain.config.defaults import reads_words
 from raytrain.config.sections import MOST_WINDOWS, Truncate
 from raytrain.config.training import Precision
@@ -173,7 +173,7 @@ class Manifest(_Entry):
 
     def _unfit_labels(self) -> list[str]:
         names, problems = [str(label) for label in self.labels], []
-        if any(re.search("[\ud800-\udfff]", name) for name in names):
+        if any(map(holds_half, names)):
             problems.append("its labels hold half of a character (a lone surrogate)")
         if len(set(names)) < len(names):
             problems.append(f"its labels repeat themselves: {names[:9]}")

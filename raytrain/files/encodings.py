@@ -111,7 +111,7 @@ def detect_encoding(path: str | Path, problems: list[Problem], reading: Reading 
     if _is_mostly_utf8(path):
         problems += _undecodable_lines(path, "utf-8", "UTF-8 as in most lines")
         return "utf-8-sig"
-    likely = likeliest_charsets(beginning)
+    likely = likeliest_charsets(_telling_lines(path))
     sound = [codec for codec in likely if _decodes(path, codec)]
     if len(sound) == 1:
         return sound[0]
@@ -185,6 +185,18 @@ def _is_mostly_utf8(path: str | Path) -> bool:
                 num_bad = len(line) - len(text.encode())
                 votes += 1 if num_wide > num_bad else -1
     return votes > 0
+
+
+def _telling_lines(path: str | Path) -> bytes:
+    """The first lines that are more than ASCII, up to a chunk of them: no charset differs in the others."""
+    found = bytearray()
+    with open_bytes(path) as stream:
+        for line in stream:
+            if not line.isascii():
+                found += line
+            if len(found) >= CHUNK_BYTES:
+                break
+    return bytes(found[:CHUNK_BYTES])
 
 
 def _undecodable_lines(path: str | Path, encoding: str, expected: str) -> list[Problem]:

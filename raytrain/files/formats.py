@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,12 +9,12 @@ from typing import Any, cast
 
 import pyarrow.parquet as pq
 
+from raytrain.characters import holds_half
 from raytrain.files.encodings import CHUNK_BYTES, Problem
 from raytrain.files.reading import AS_FOUND, Reading
 
 BATCH_ROWS = 4096
 SHOWN_COLUMNS = 50
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def empty_file(found: str) -> Problem:
@@ -74,10 +73,11 @@ def iter_jsonl(
         is_blank = False
         record, message = json_object(line)
         values = {column: record.get(column) for column in columns}
-        if any(isinstance(value, str) and _LONE_SURROGATE.search(value) for value in values.values()):
+        half = next((column for column, value in values.items() if _holds_half(value)), None)
+        if half is not None:
             message = "expected characters, found half of one (a lone surrogate); mend the text"
         if message:
-            problems.append(Problem("malformed_row", row, None, message))
+            problems.append(Problem("malformed_row", row, half, message))
             continue
         absent -= record.keys()
         if len(found) < SHOWN_COLUMNS:
@@ -87,6 +87,20 @@ def iter_jsonl(
         problems.append(empty_file("blank lines alone"))
     if found:
         usable_columns([column for column in columns if column in absent], list(found), problems)
+
+
+def _holds_half(value: Any) -> bool:
+    """Whether half of a character is in a value of JSON, however deep."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str) and holds_half(value):
+            return True
+        if isinstance(value, dict):
+            waiting += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            waiting += value
+    return False
 
 
 def json_object(line: str) -> tuple[dict[str, Any], str]:

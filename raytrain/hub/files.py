@@ -9,14 +9,15 @@ from rich.console import Console
 
 from raytrain.errors import CheckpointError
 from raytrain.hub.client import HubClient, Listing
-from raytrain.tensors.open import INDEX, shard_names
+from raytrain.kinds import MOST_PARAMETERS
+from raytrain.storage.files import MOST_READ_BYTES
+from raytrain.tensors.open import INDEX, MOST_INDEX_BYTES, SUFFIXES, shard_names
 
 CONFIG = "config.json"
 _VOCABULARIES = ("vocab.txt", "tokenizer.json")
 _BESIDE = "tokenizer_config.json"  # it tells how texts are read for a vocabulary
 _SENTENCEPIECE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.model")
-# What a config or a vocabulary has at most: they are read whole.
-_MOST_SMALL_BYTES = 256 << 20
+_MOST_WEIGHT_BYTES = 4 * MOST_PARAMETERS  # in float32
 
 
 class Download:
@@ -69,9 +70,9 @@ class Download:
             problems.append(f"expected weights as {', '.join(self._order)}; found {found}")
         small = [CONFIG, *sorted([*vocabularies, *([_BESIDE] if _BESIDE in files else [])])]
         problems += [
-            f"{name}: expected {_MOST_SMALL_BYTES:,} bytes at most, found {files[name].size:,}"
+            f"{name}: expected {MOST_READ_BYTES:,} bytes at most, found {files[name].size:,}"
             for name in small
-            if name in files and (files[name].size or 0) > _MOST_SMALL_BYTES
+            if name in files and (files[name].size or 0) > MOST_READ_BYTES
         ]
         if problems or weights is None:
             if self._client.is_offline:
@@ -118,11 +119,21 @@ class Download:
 
     def _fetch_one(self, name: str, before: int, total: int) -> Path:
         size = self._listing.files[name].size
+        most = _most_bytes(name) if size is None else size
 
         def on_bytes(done: int) -> None:
             self._on_progress(before + done, total)
-            if size is not None and done > size:
-                told = f"expected {size:,} bytes, as its hub lists it; more come"
+            if done > most:
+                told = f"expected {most:,} bytes, as its hub lists it; more come"
+                if size is None:
+                    told = f"expected {most:,} bytes at most, for its hub lists no size; more come"
                 raise CheckpointError(f"{self._client.url}: {name}: cannot be fetched", [told])
 
         return self._client.fetch(self._listing.commit, name, on_bytes)
+
+
+def _most_bytes(name: str) -> int:
+    """The most that is fetched of a file of which no size is told: what is read whole, or weights."""
+    if name.endswith(INDEX):
+        return MOST_INDEX_BYTES
+    return _MOST_WEIGHT_BYTES if name.endswith(SUFFIXES) else MOST_READ_BYTES

@@ -3,12 +3,13 @@
 import bz2
 import gzip
 import lzma
+import math
 import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from raytrain.errors import ArchiveError
@@ -17,7 +18,10 @@ from raytrain.storage.files import is_inside
 # The largest known encoder's archive unpacks to about a gigabyte.
 MAX_BYTES = 16 << 30
 MAX_MEMBERS = 10_000
+MAX_DEPTH = 20  # parts of a name, each of which may be a directory that is made
 _LARGEST_HEADER = 64 << 10  # parsing a longer one can take hours (CVE-2024-6232)
+_LARGEST_HEADERS = 1 << 20  # of a member: tarfile reads one after another as long as they say that more come
+_MOST_GLOBALS = 1000  # keys of headers for all members, which it keeps
 _LARGEST_PADDING = 8 << 20
 _CHUNK_BYTES = 1 << 20
 _SUFFIXES = (".tar.gz", ".tgz", ".tar", ".tar.xz", ".tar.bz2", ".zip")
@@ -61,7 +65,7 @@ def unpack(archive: Path, directory: Path, max_bytes: int = MAX_BYTES) -> None:
         OSError: A file cannot be written.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    left, count, members = max_bytes, 0, _members(archive)
+    left, count, files, members = max_bytes, 0, 0, _members(archive)
     while True:
         try:
             name, refusal, content = next(members)
@@ -69,17 +73,18 @@ def unpack(archive: Path, directory: Path, max_bytes: int = MAX_BYTES) -> None:
             break
         except (*_READ_ERRORS, *_UNKNOWN) as error:
             raise _unreadable(archive, error) from error
-        count += content is not None
+        count += 1
+        files += content is not None
         refusal = refusal or _why_outside(name)
         if count > MAX_MEMBERS:
-            refusal = f"expected at most {MAX_MEMBERS:,} files"
+            refusal = f"expected at most {MAX_MEMBERS:,} files and directories"
         if refusal is not None:
             raise ArchiveError(f"{archive}: cannot be unpacked", [f"{name!r}: {refusal}"])
         left = _lay(archive, name, content, directory, left)
         if left < 0:
             problem = f"unpacked it is larger than {max_bytes:,} bytes"
             raise ArchiveError(f"{archive}: cannot be unpacked", [problem])
-    if count == 0:
+    if files == 0:
         raise ArchiveError(f"{archive}: cannot be unpacked", ["expected files in it, found none"])
 
 
@@ -93,6 +98,8 @@ def _why_outside(name: str) -> str | None:
         return "expected a name of printable characters"
     if not is_inside(name):
         return "expected a name inside the archive's own directory"
+    if (depth := len(PurePosixPath(name).parts)) > MAX_DEPTH:
+        return f"expected a name of at most {MAX_DEPTH} parts, found {depth:,}"
     return None
 
 
@@ -138,33 +145,50 @@ def _members(archive: Path) -> Iterator[_Member]:
 
 
 class _Bounded:
-    """A stream that gives no more at once than a header may have: tarfile believes what a header says."""
+    """A stream that gives no more than a member's headers may have: tarfile believes what a header says."""
 
     def __init__(self, stream: IO[bytes]):
         self._stream, self.seek, self.tell = stream, stream.seek, stream.tell
-        self.largest = _LARGEST_HEADER
+        self.expect_headers()
+
+    def expect_headers(self) -> None:
+        self._largest, self._left = _LARGEST_HEADER, float(_LARGEST_HEADERS)
+
+    def expect_content(self) -> None:
+        self._largest, self._left = _CHUNK_BYTES + tarfile.BLOCKSIZE, math.inf  # `unpack` counts it
 
     def read(self, size: int) -> bytes:
-        if not 0 <= size <= self.largest:
+        if not 0 <= size <= self._largest:
             raise tarfile.ReadError(f"a header of {size:,} bytes")
+        self._left -= size
+        if self._left < 0:
+            raise tarfile.ReadError(f"more than {_LARGEST_HEADERS:,} bytes of headers before a member")
         return self._stream.read(size)
 
 
 def _tar_members(stream: _Bounded) -> Iterator[_Member]:
     with tarfile.open(fileobj=stream, mode="r:") as tar:  # type: ignore[call-overload]
         while True:
-            stream.largest = _LARGEST_HEADER
+            stream.expect_headers()
             member = tar.next()
             if member is None:
                 break
-            stream.largest = _CHUNK_BYTES + tarfile.BLOCKSIZE
-            plain = member.isreg() or member.isdir()
-            refusal = None if plain else "expected a plain file, found a link or a device"
-            yield member.name, refusal, tar.extractfile(member) if member.isreg() else None
+            stream.expect_content()
+            tar.members = []  # each would keep its headers
+            if len(tar.pax_headers) > _MOST_GLOBALS:
+                raise tarfile.ReadError(f"more than {_MOST_GLOBALS:,} keys of headers for all members")
+            refusal = _why_special(member)
+            yield member.name, refusal, tar.extractfile(member) if member.isreg() and not refusal else None
         # tarfile also ends, without a word, at a header that is damaged or cut.
         stream.seek(tar.offset)
         if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError("no end behind its last whole member")
+
+
+def _why_special(member: tarfile.TarInfo) -> str | None:
+    if member.issparse():  # a few bytes may say that it is of any size
+        return "expected a plain file, found a sparse one"
+    return None if member.isreg() or member.isdir() else "expected a plain file, found a link or a device"
 
 
 def _zip_members(archive: Path) -> Iterator[_Member]:

@@ -5,7 +5,15 @@ import re
 from typing import Any
 
 from raytrain.errors import CheckpointError
-from raytrain.kinds import KINDS, LEARNED, MODEL_TYPES, find_kind, most_positions
+from raytrain.kinds import (
+    KINDS,
+    LEARNED,
+    MODEL_TYPES,
+    MOST_PARAMETERS,
+    encoder_parameters,
+    find_kind,
+    most_positions,
+)
 from raytrain.text.encode import count_tokens
 from raytrain.text.vocab import SPECIAL_TOKENS, Vocab
 
@@ -43,6 +51,9 @@ def unfit_config(config: dict[str, Any], vocab: Vocab, maxlen: int, expected: st
         problems.append(f"config: expected that of a {expected}, found that of a {kind}")
     if problems:
         return problems
+    if (number := encoder_parameters(kind, config)) > MOST_PARAMETERS:
+        found = f"found {number:,} by its sizes ({', '.join(SIZES)})"
+        problems.append(f"config: expected at most {MOST_PARAMETERS:,} parameters, {found}")
     try:
         size = count_tokens(vocab)
     except CheckpointError as error:

@@ -11,6 +11,7 @@ from raytrain.kinds import find_kind
 from raytrain.pretrained.config import unfit_config, unknown_kinds
 from raytrain.pretrained.weight_files import all_files, find_weights, has_weights
 from raytrain.pretrained.zoo import MINI
+from raytrain.storage.files import read_whole
 from raytrain.text.encode import count_tokens
 from raytrain.text.tokenizer_files import CONFIG, WHOLE, read_vocab
 from raytrain.text.vocab import Vocab
@@ -94,7 +95,7 @@ def read_encoder(location: str, pretrained: bool, maxlen: int, key: str = KEY) -
         problems.append("to start from untrained weights say encoder.pretrained=false")
     vocab = read_vocab(vocab_file, problems, notes) if vocab_file else Vocab(())
     if config is not None:
-        config = _normalize(config, weights_file)
+        config = _normalize(config, _checkpoint_names(weights_file, problems))
         problems += unfit_config(config, vocab, maxlen) + unknown_kinds(config, vocab)
     if problems or config is None:
         raise CheckpointError(f"{key}{location}: {directory} cannot be used", problems)
@@ -115,7 +116,7 @@ def holds_weights(location: str) -> bool:
     return has_weights(_one_down(Path(location).expanduser()))
 
 
-def _normalize(config: dict[str, Any], weights_file: Path | None) -> dict[str, Any]:
+def _normalize(config: dict[str, Any], names: bytes) -> dict[str, Any]:
     """Says in the config what Google's format leaves to the code that reads it.
 
     ALBERT's modeling.py computes GELU by the formula with tanh and calls it gelu; so do BERT's releases
@@ -124,23 +125,29 @@ def _normalize(config: dict[str, Any], weights_file: Path | None) -> dict[str, A
     config = dict(config)
     if config.get("hidden_act") == "gelu_pytorch_tanh":
         config["hidden_act"] = "gelu_new"
-    if "model_type" not in config and weights_file is not None and _names(weights_file, b"electra/"):
+    if "model_type" not in config and b"electra/" in names:
         config["model_type"] = "electra"
     is_google_albert = "model_type" not in config and find_kind(config) == "albert"
     if is_google_albert and config.get("hidden_act", "gelu") == "gelu":
         config["hidden_act"] = "gelu_new"
-    if weights_file is not None and _names(weights_file, b"layer_shared/"):
+    if b"layer_shared/" in names:
         # Of the first albert_zh's factorized embedding the product is read (`network.weights.open_weights`).
         config["embedding_size"] = config.get("hidden_size")
     return config
 
 
-def _names(weights_file: Path, scope: bytes) -> bool:
-    """Whether a TensorFlow checkpoint has variables of a scope.
+def _checkpoint_names(weights_file: Path | None, problems: list[str]) -> bytes:
+    """The index of a TensorFlow checkpoint, in which the scopes of its variables stand; else nothing.
 
     An index holds names uncompressed, and spells out where one differs from the name before it.
     """
-    return weights_file.suffix == ".index" and scope in weights_file.read_bytes()
+    if weights_file is None or weights_file.suffix != ".index":
+        return b""
+    try:
+        return read_whole(weights_file)
+    except (OSError, ValueError) as error:
+        problems.append(f"{weights_file.name}: not readable: {error}")
+        return b""
 
 
 def _one_down(directory: Path) -> Path:
@@ -191,7 +198,7 @@ def _read_json(path: Path | None, problems: list[str]) -> dict[str, Any] | None:
     if path is None:
         return None
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(read_whole(path).decode())
     except (OSError, ValueError, RecursionError) as error:
         problems.append(f"{path.name}: not readable as JSON: {error}")
         return None

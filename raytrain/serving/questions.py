@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from raytrain.characters import holds_half
 from raytrain.errors import printable
 from raytrain.serving.refusals import RefusedError
 
@@ -128,7 +129,7 @@ def _check_texts(texts: list[str], limits: Limits) -> None:
         if len(text) > limits.characters:
             told = f"expected at most {limits.characters:,} characters of a text, found {len(text):,}"
             raise RefusedError(413, told)
-        if any("\ud800" <= char <= "\udfff" for char in text):
+        if holds_half(text):
             raise RefusedError(422, "expected texts of whole characters, found half of a surrogate pair")
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 UNFINISHED = ".unfinished"  # stands in the name of what is being written
+MOST_READ_BYTES = 256 << 20  # of a file of others that is read whole: a config, a vocabulary, an index
 
 
 def sha256(data: bytes) -> str:
@@ -26,6 +27,13 @@ def hash_file(path: Path) -> str:
     """The sha256 of a file's content."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_whole(path: Path, most: int = MOST_READ_BYTES) -> bytes:
+    """The bytes of a file of others. Raises ValueError before it reads more than `most`."""
+    if (size := path.stat().st_size) > most:
+        raise ValueError(f"expected {most:,} bytes at most, found {size:,}; is it the right file?")
+    return path.read_bytes()
 
 
 def files_below(directory: Path) -> list[Path]:

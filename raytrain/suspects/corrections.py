@@ -1,6 +1,7 @@
 """What a person wrote into the column `new_label`: read, checked against the corpus, and laid over it."""
 
 import difflib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -95,6 +96,8 @@ class _Reader:
         given: Label indices, `_NONE` or `_LEFT_OUT`.
         has_ids: Whether the corpus has ids of its own.
         rows: Id to row.
+        stripped: The same by ids without blanks at their ends, which a spreadsheet or a hand may have taken
+            away, of ids that are still one.
         labels: Name to index, or to `_LEFT_OUT`.
         told: Row to where its label was given first.
     """
@@ -103,11 +106,14 @@ class _Reader:
     given: np.ndarray
     has_ids: bool
     rows: dict[str, int] = field(init=False)
+    stripped: dict[str, int] = field(init=False)
     labels: dict[str, int] = field(init=False)
     told: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.rows = {str(key).strip(): row for row, key in enumerate(self.corpus.table["id"].to_pylist())}
+        self.rows = {str(key): row for row, key in enumerate(self.corpus.table["id"].to_pylist())}
+        counts = Counter(key.strip() for key in self.rows)
+        self.stripped = {key.strip(): row for key, row in self.rows.items() if counts[key.strip()] == 1}
         self.labels = {DROP: _LEFT_OUT} | {str(name): i for i, name in enumerate(self.corpus.labels)}
 
     def read(self, path: str | Path) -> list[Problem]:
@@ -133,7 +139,7 @@ class _Reader:
         self, path: str | Path, number: int, name: str, values: dict[str, Any], texts: Sequence[str]
     ) -> Problem | None:
         """Takes one row's label, or returns what is wrong with it."""
-        row, label = _find(_cell(values.get("id")), self.rows), _find(name, self.labels)
+        row, label = self._row(values.get("id")), _find(name, self.labels)
         if "id" not in values:
             return None  # reported with the whole file
         if row is None:
@@ -150,6 +156,10 @@ class _Reader:
         self.told.setdefault(row, f"{path}, row {number}")
         self.given[row] = label
         return None
+
+    def _row(self, key: Any) -> int | None:
+        row = _find(_text(key), self.rows)
+        return row if row is not None else _find(_cell(key), self.stripped)
 
     def _compare(self, number: int, row: int, column: str, values: dict[str, Any]) -> Problem | None:
         """A row of another corpus is one whose text is another."""

@@ -19,7 +19,7 @@ _CHUNK_ROWS = 4096
 def find_neighbours(
     columns: Sequence[Sequence[str]], rows: np.ndarray, most: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Finds the texts that are most like those of some rows. Case, width and blanks do not count.
+    """Finds the texts that are most like those of some rows. As `normalise_rows` has them.
 
     Memory is bounded, whatever the number of texts: they are compared chunk by chunk.
 

@@ -36,9 +36,7 @@ def build_table(corpus: Corpus, proba: np.ndarray, ranking: Ranking) -> pa.Table
     rows, names = ranking.rows, pa.array([str(label) for label in corpus.labels], pa.string())
     labels = corpus.table["label"].to_numpy()
     says = proba[rows].argmax(axis=1)
-    places = pa.array(rows)
-    columns = {"id": corpus.table["id"].combine_chunks().take(places)}
-    columns |= {name: corpus.table[name].combine_chunks().take(places) for name in corpus.text_names}
+    columns = {name: _taken(corpus.table[name], rows) for name in ("id", *corpus.text_names)}
     columns["label"] = names.take(pa.array(labels[rows]))
     columns["says"] = names.take(pa.array(says))
     columns["proba_label"] = pa.array(proba[rows, labels[rows]])
@@ -49,10 +47,15 @@ def build_table(corpus: Corpus, proba: np.ndarray, ranking: Ranking) -> pa.Table
     return pa.table(columns)
 
 
+def _taken(column: pa.ChunkedArray, rows: np.ndarray) -> pa.Array | pa.ChunkedArray:
+    """Some rows of a column, one by one: `take` joins its chunks, and no array of strings holds 2 GiB."""
+    return pa.array([column[row].as_py() for row in rows.tolist()], column.type)
+
+
 def _neighbours(corpus: Corpus, rows: np.ndarray) -> pa.Array:
     texts = [corpus.table[name].to_pylist() for name in corpus.text_names]
     nearest, cosines = find_neighbours(texts, rows, NUM_NEIGHBOURS)
-    ids, labels = corpus.table["id"].combine_chunks(), corpus.table["label"].to_numpy()
+    ids, labels = corpus.table["id"], corpus.table["label"].to_numpy()
     told = [
         [
             {

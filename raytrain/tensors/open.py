@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from raytrain.errors import CheckpointError
+from raytrain.storage.files import read_whole
 from raytrain.tensors.arrays import Tensors
 from raytrain.tensors.hdf5 import open_hdf5
 from raytrain.tensors.safetensors import open_safetensors
@@ -74,9 +75,7 @@ def _names_in(index: Path, places: dict[str, str]) -> list[str]:
 
 def _read_index(index: Path) -> dict[str, str]:
     try:
-        if index.stat().st_size > MOST_INDEX_BYTES:
-            raise ValueError(f"it has more than {MOST_INDEX_BYTES:,} bytes")
-        read: Any = json.loads(index.read_bytes())
+        read: Any = json.loads(read_whole(index, MOST_INDEX_BYTES))
         places = read["weight_map"]
         if not isinstance(places, dict) or not all(isinstance(file, str) for file in places.values()):
             raise ValueError("expected a weight_map of names to files")

@@ -47,6 +47,7 @@ STORAGES = {
     "torch.ByteStorage": "uint8",
     "torch.BoolStorage": "bool",
 }
+DICT = "collections.OrderedDict"
 
 
 def count_of(value: Any) -> int:
@@ -100,7 +101,7 @@ def _size(arguments: tuple[Any, ...]) -> tuple[int, ...]:
 
 
 MAKERS: dict[str, Callable[[tuple[Any, ...]], Any]] = {
-    "collections.OrderedDict": _ordered_dict,
+    DICT: _ordered_dict,
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_parameter": _parameter,

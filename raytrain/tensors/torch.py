@@ -163,7 +163,8 @@ def _storages_of(found: Any) -> dict[str, Storage]:
 
 def _storages(data: Any, keys: Any, place: int, storages: dict[str, Storage]) -> dict[str, int]:
     """Where each storage begins: one lies behind the other, each behind its length."""
-    if not isinstance(keys, list) or not storages.keys() <= {key for key in keys if isinstance(key, str)}:
+    is_list = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    if not is_list or not storages.keys() <= set(keys):
         raise ValueError("expected the names of all storages")
     begins = {}
     for key in keys:

@@ -2,7 +2,9 @@
 
 Python's own runs what a pickle names. This one has a few operations, makes plain values, and takes a name
 only where it stands in `pickled.MAKERS` or `STORAGES`; every other is refused, and told. An operation makes
-one value of what was made before, so that a file cannot ask for more memory than its own size allows.
+one small value, or one of what it takes away from the stack. Only the items of an `OrderedDict` may have been
+kept and come again: all dicts together are made of no more of them than the pickle has bytes. So memory
+is at most a fixed multiple of the file's size, some hundred bytes for each.
 """
 
 import pickletools
@@ -11,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from raytrain.tensors.pickled import MAKERS, STORAGES, Storage, UnpickleError, count_of
+from raytrain.tensors.pickled import DICT, MAKERS, STORAGES, Storage, UnpickleError, count_of
 
 MOST_INTEGER_BYTES = 16  # of a LONG1; torch's magic number has ten
 _MARK = object()
@@ -42,7 +44,8 @@ def load(data: Any, start: int = 0) -> tuple[Any, int]:
 
 class _Reader:
     def __init__(self, data: Any, start: int):
-        self.data, self.place = data, start
+        self.data, self.start, self.place = data, start, start
+        self.num_items = 0  # of dicts that were made of lists
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
@@ -128,6 +131,10 @@ class _Reader:
         arguments, called = self.pop(), self.pop()
         if not isinstance(called, _Name) or called.name not in MAKERS or not isinstance(arguments, tuple):
             raise UnpickleError("it calls what makes no tensor; it was not run")
+        if called.name == DICT and arguments and isinstance(arguments[0], list):
+            self.num_items += len(arguments[0])
+        if self.num_items > self.place - self.start:
+            raise UnpickleError("expected each item of a dict once, found a list of them used over and over")
         self.push(MAKERS[called.name](arguments))
 
     def build(self) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from raytrain.storage.files import read_whole
 from raytrain.text.tokenizer_json import parse_tokenizer
 from raytrain.text.vocab import Folding, Vocab, parse_vocab
 
 CONFIG = "tokenizer_config.json"
 WHOLE = "tokenizer.json"
-_MOST_BYTES = 256 << 20  # it is read whole
 _IS_CASED = re.compile(r"^(?!\[.*\]$)(?!<.*>$).*[A-Z]")
 _IS_SMALL = re.compile(r"^(?:##)?[a-z]")
 _FEW_CASED = 0.02
@@ -45,9 +45,10 @@ def read_vocab(path: Path, problems: list[str], notes: list[str]) -> Vocab:
     if path.name == WHOLE:
         return _read_whole(path, config, problems, notes)
     try:
-        tokens = parse_vocab(path.name, path.read_bytes()).tokens
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"{path.name}: not readable as UTF-8: {error}")
+        tokens = parse_vocab(path.name, read_whole(path)).tokens
+    except (OSError, ValueError) as error:
+        form = " as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+        problems.append(f"{path.name}: not readable{form}: {error}")
         return Vocab(())
     if isinstance(tokens, bytes):
         return Vocab(tokens, _folding_of_pieces(config, problems))
@@ -73,9 +74,7 @@ def _read_object(path: Path, problems: list[str]) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        if (size := path.stat().st_size) > _MOST_BYTES:
-            raise ValueError(f"expected {_MOST_BYTES:,} bytes at most, found {size:,}")
-        value = json.loads(path.read_bytes())
+        value = json.loads(read_whole(path))
         if not isinstance(value, dict):
             raise ValueError(f"expected an object, found a {type(value).__name__}")
     except (OSError, ValueError, RecursionError) as error:

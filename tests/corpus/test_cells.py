@@ -104,6 +104,11 @@ def test_a_text_stays_as_it_is_and_a_label_loses_blanks_at_its_ends(value):
         (1.5, "1.5", None),
         (float("inf"), "inf", None),
         (Decimal("1.50"), "1.50", None),
+        (Decimal("3"), "3", "3"),
+        (Decimal("3.00"), "3.00", "3"),
+        (Decimal("-0"), "-0", "0"),
+        (Decimal("1E+3"), "1E+3", "1000"),
+        (Decimal("Infinity"), "Infinity", None),
         (True, None, "true"),
         (False, None, "false"),
         (b"x", None, None),
@@ -115,6 +120,20 @@ def test_numbers_are_texts_and_whole_ones_are_labels_and_ids(value, as_text, as_
         cells, problems = cells_of(**{noun: value})
         assert cells[noun] == (expected or ""), cell
         assert [problem.kind for problem in problems] == ([] if expected else ["wrong_type"])
+
+
+@pytest.mark.parametrize("value", [0.5, Decimal("0.5"), b"1"])
+def test_what_is_no_whole_number_is_told_what_would_be_a_label_and_an_id(value):
+    _, [of_id, of_label] = cells_of(label=value, id=value)
+    for problem in (of_id, of_label):
+        assert f"found {value!r}; write it as a string or a whole number" in problem.message
+
+
+@given(st.text().filter(str.strip))
+def test_a_group_loses_blanks_at_its_ends(value):
+    """Else one author's texts were in two folds."""
+    cells, problems = check_cells(2, {"作者": f" {value}\t"}, {"group": "作者"})
+    assert (cells, problems) == ({"group": value.strip()}, [])
 
 
 @pytest.mark.parametrize(("value", "expected"), [(["x"], "x"), ([1], "1"), ([True], "true")])

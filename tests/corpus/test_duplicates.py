@@ -107,6 +107,15 @@ def test_case_width_and_blanks_do_not_count(one, other):
     assert find_duplicates([[one, other]]).tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("char", ["\u200b", "\ufeff", "\xad", "\u200d", "\0", "\x08", "\ufe0f"])
+def test_what_cannot_be_seen_does_not_count(char):
+    """A tokenizer drops it, so that a model reads the same text."""
+    copies = [f"转发微博{char}", f"转{char}发 微博", char]
+    assert find_duplicates([["转发微博", *copies]]).tolist() == [0, 0, 0, 3]
+    assert find_equal([["转发微博", *copies]]).tolist() == [0, 0, 0, 3]
+    assert find_duplicates([["好", f"好{char}吗"], ["吗", ""]]).tolist() == [0, 1]
+
+
 def test_short_texts_are_alike_where_they_are_equal():
     assert find_duplicates([["", "好", "好的", "好", "的好", "好的", "", "好的呀"]]).tolist() == [
         *(0, 1, 2, 1, 4, 2, 0, 7)

@@ -44,6 +44,11 @@ def test_what_is_no_text_is_told_with_its_place(wrong):
         given_texts(["一", wrong])
 
 
+def test_half_of_a_character_is_told_with_its_place():
+    with pytest.raises(InputError, match=r"^pairs: expected texts of whole characters, .* at 1; mend"):
+        given_pairs(["一😀", "好\ud83d"], 2, reads_pairs=True)
+
+
 def test_pairs_are_asked_for_where_they_were_trained_on_and_nowhere_else():
     assert given_pairs(np.array(["甲", "乙"]), 2, reads_pairs=True) == ["甲", "乙"]
     assert given_pairs(None, 2, reads_pairs=False) is None

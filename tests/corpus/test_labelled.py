@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from text_files import write_csv, write_jsonl
 
+from raytrain.characters import without_unseen
 from raytrain.corpus.labelled import read_corpus
 from raytrain.errors import CorpusError
 from raytrain.files.encodings import DROPPABLE
@@ -330,14 +331,26 @@ def test_a_missing_column_of_times_is_one_problem(tmp_path, suffix):
     assert "expected a column of this name" in problem
 
 
+def test_months_beside_which_none_is_a_number_are_told(tmp_path):
+    rows = [(f"店{i}", "好坏"[i % 2], f"2012.{i + 5}") for i in range(6)]
+    path = write_csv(tmp_path / "a.csv", rows, ("text", "label", "发布"))
+    corpus = read_corpus(path, ["text"], "label", time="发布")
+    assert corpus.table["time"].to_pylist() == sorted(corpus.table["time"].to_pylist())
+    assert ["months of a year" in line for line in corpus.reading] == [True]
+
+
 @pytest.mark.parametrize(
-    ("one", "other"), [("1", "1.0"), ("好", "好\u200b"), ("A", "Ａ"), ("Good", "good"), ("true", "1")]
+    ("one", "other"),
+    [
+        *(("1", "1.0"), ("A", "Ａ"), ("Good", "good"), ("true", "1"), ("好", "好\u200b"), ("好", "好\x08")),
+        *(("好", "好\u034f"), ("❤", "❤\ufe0f")),
+    ],
 )
 def test_two_spellings_of_a_label_are_told_beside_each_other(tmp_path, one, other):
     labels = [one, one, one, other, other, "坏", "坏"]
     path = write_csv(tmp_path / "a.csv", [(f"店{i}", label) for i, label in enumerate(labels)])
     [problem] = problems_of(path)
-    spell = repr if other.isprintable() else ascii
+    spell = ascii if without_unseen(other) != other else repr
     assert f"{spell(one)} (3 rows), {spell(other)} (2 rows)" in problem
 
 
@@ -361,6 +374,7 @@ def test_an_encoding_that_was_found_is_told(tmp_path):
     [
         (["1", "1", "1.0", "0", "0.0", "0"], [0, 1], "the label '1' is also spelt '1.0'"),
         (["好", "好\u200b", "好", "坏", "坏", "坏"], ["坏", "好"], "also spelt '\\u597d\\u200b'"),
+        (["❤", "❤\ufe0f", "❤", "坏", "坏", "坏"], ["❤", "坏"], r"'\u2764' is also spelt '\u2764\ufe0f'"),
         (["pos", "Pos", "POS", "pos", "neg", "neg"], ["neg", "pos"], "is also spelt 'POS', 'Pos'"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raytrain.corpus.times import read_times
+from raytrain.corpus.times import read_times, times_lines
 
 CHINA = timezone(timedelta(hours=8))
 
@@ -55,6 +55,38 @@ def test_values_of_parquet_files():
     assert read(date(2012, 3, 4), datetime(2012, 3, 4, 5)).type == pa.timestamp("us")
     assert read(datetime(2012, 3, 4, tzinfo=CHINA)).to_pylist() == [datetime(2012, 3, 3, 16, tzinfo=UTC)]
     assert read(3, 2.5, Decimal("4")).to_pylist() == [3.0, 2.5, 4.0]
+
+
+@pytest.mark.parametrize("values", [["2012.9", "2012.10", "2012.1"], ["2012.09", " 2012.10", "2012.01"]])
+def test_months_of_a_year_are_no_fractions_of_it(values):
+    """As a number, October is January, and folds by time learn from what came later."""
+    assert read(*values).to_pylist() == [datetime(2012, month, 1) for month in (9, 10, 1)]
+    [line] = times_lines(list(enumerate(values, 2)), "发布")
+    assert (
+        line.startswith("发布: read as months of a year: 2012.10 is the tenth month") and "2012.100" in line
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["2012.9", "2012.1"],
+        ["2012.10", "2012.25"],
+        ["2012.10", "2012.0"],
+        ["2012.10", "2012"],
+        ["1.10", "1.9"],
+        [2012.9, 2012.12],
+        ["2012.9", 2012.12],
+        ["2012.10", "2012.100"],
+    ],
+)
+def test_other_numbers_are_numbers(values):
+    assert read(*values).to_pylist() == [float(value) for value in values]
+    assert times_lines(list(enumerate(values, 2)), "发布") == []
+
+
+def test_nothing_is_to_be_said_of_no_times():
+    assert times_lines([], "") == []
 
 
 @given(st.lists(st.integers(-(10**18) + 1, 10**18 - 1), min_size=1, max_size=20))

@@ -2,7 +2,7 @@ import pytest
 from text_files import csv_bytes, jsonl_bytes, kinds
 from text_files import write_bytes as write
 
-from raytrain.files.encodings import SHOWN_LINES, Problem, detect_encoding, encoding_line
+from raytrain.files.encodings import CHUNK_BYTES, SHOWN_LINES, Problem, detect_encoding, encoding_line
 from raytrain.files.tables import iter_rows
 
 
@@ -106,6 +106,21 @@ def test_other_charsets_are_known_by_their_characters_and_told(tmp_path, text, e
     path = write(tmp_path / "a.txt", text.encode(encoding))
     assert values(path) == text.splitlines()
     assert f"read as {name}," in encoding_line(path)
+
+
+@pytest.mark.parametrize("encoding", ["big5", "gb18030"])
+@pytest.mark.parametrize("english", ["nothing but English\n", "nothing but English, "])
+def test_a_charset_is_known_however_much_ascii_comes_first(tmp_path, encoding, english):
+    before = english * (2 * CHUNK_BYTES // len(english))
+    path = write(tmp_path / "a.txt", f"{before.strip()}\n{TRADITIONAL}".encode(encoding))
+    assert values(path)[-3:] == TRADITIONAL.splitlines()
+    assert ("read as Big5," in encoding_line(path)) == (encoding == "big5")
+
+
+def test_a_charset_is_known_by_few_characters_in_many_lines(tmp_path):
+    text = "".join(f"{'x' * 500_000} {line}\n" for line in TRADITIONAL.splitlines())
+    path = write(tmp_path / "a.txt", text.encode("big5"))
+    assert values(path) == text.splitlines() and "read as Big5," in encoding_line(path)
 
 
 def test_a_charset_that_cannot_be_told_is_refused(tmp_path, monkeypatch):

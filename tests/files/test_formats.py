@@ -56,6 +56,19 @@ def test_malformed_json_line_costs_no_other(line):
     assert rows == [(1, {"text": "甲"}), (4, {"text": "乙"})]
 
 
+@pytest.mark.parametrize(
+    "value", ['"\\ud800"', '["\\ud800"]', '[{"label": ["a", "x\\udfff"]}]', '{"\\ud800": 1}', '[["\\ud83d"]]']
+)
+def test_half_a_character_is_told_with_its_column_however_deep(value):
+    rows, [problem] = read_jsonl(f'{{"text": "好", "label": {value}}}\n', ["text", "label"])
+    assert rows == [] and (problem.kind, problem.row, problem.column) == ("malformed_row", 1, "label")
+    assert "half of one" in problem.message
+
+
+def test_pairs_of_halves_are_characters():
+    assert read_jsonl('{"text": ["\\ud83d\\ude00"]}\n') == ([(1, {"text": ["😀"]})], [])
+
+
 def test_half_a_character_in_a_column_that_is_not_wanted_does_not_matter():
     assert read_jsonl('{"text": "甲", "other": "\\ud83d"}\n') == ([(1, {"text": "甲"})], [])
 

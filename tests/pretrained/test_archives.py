@@ -1,4 +1,5 @@
 import contextlib
+import gzip
 import io
 import random
 import stat
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raytrain.errors import CheckpointError
+from raytrain.pretrained import archives
 from raytrain.pretrained.archives import is_archive, unpack
 
 FILES = {
@@ -213,8 +215,6 @@ def test_a_header_larger_than_any_is_not_read(tmp_path, name):
 
 
 def test_bytes_without_end_behind_the_archive_are_not_read(tmp_path):
-    import gzip
-
     with tarfile.open(tmp_path / "plain", "w") as tar:
         tar.addfile(tarfile.TarInfo("a"))
     (tmp_path / "a.tar.gz").write_bytes(gzip.compress((tmp_path / "plain").read_bytes() + bytes(20 << 20)))
@@ -238,6 +238,102 @@ def test_a_disk_that_cannot_be_written_is_not_the_archive_s_fault(write, tmp_pat
 def test_a_foreign_file_is_told(tmp_path, data):
     (tmp_path / "a.tar.gz").write_bytes(data)
     assert "expected" in refused(tmp_path / "a.tar.gz", tmp_path / "out")
+
+
+def block(data):
+    return data + bytes(-len(data) % tarfile.BLOCKSIZE)
+
+
+def header_of(name, kind, size=0, extended=False):
+    """A member's header in GNU's format, with an empty map of a sparse file."""
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, size
+    data = bytearray(info.tobuf(tarfile.GNU_FORMAT)[: tarfile.BLOCKSIZE])
+    if kind == tarfile.GNUTYPE_SPARSE:
+        data[386:483] = bytes(97)
+        data[482] = extended
+    data[148:156] = b" " * 8
+    data[148:156] = b"%06o\0 " % sum(data)
+    return bytes(data)
+
+
+def test_a_sparse_file_is_refused(tmp_path):
+    data = header_of("a", tarfile.GNUTYPE_SPARSE) + bytes(1024)
+    (tmp_path / "a.tar").write_bytes(data)
+    assert "'a': expected a plain file, found a sparse one" in refused(tmp_path / "a.tar", tmp_path / "out")
+
+
+def test_a_map_of_a_sparse_file_is_not_read_without_end(tmp_path, monkeypatch):
+    more = bytes(504) + b"\1" + bytes(7)
+    data = header_of("a", tarfile.GNUTYPE_SPARSE, extended=True) + more * 200_000
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(data))
+    read = count_reads(monkeypatch)
+    assert "of headers before a member" in refused(tmp_path / "a.tar.gz", tmp_path / "out")
+    assert sum(read) < 2 << 20
+
+
+def count_reads(monkeypatch):
+    sizes, plain = [], archives._Bounded.read
+
+    def read(self, size):
+        sizes.append(size)
+        return plain(self, size)
+
+    monkeypatch.setattr(archives._Bounded, "read", read)
+    return sizes
+
+
+def pax_header(kind=tarfile.XHDTYPE, **fields):
+    lines = b""
+    for key, value in fields.items():
+        line = f" {key.replace('__', '.')}={value}\n".encode()
+        size = len(line) + 1
+        while len(f"{size}") + len(line) != size:
+            size += 1
+        lines += f"{size}".encode() + line
+    return header_of("x", kind, len(lines)) + block(lines)
+
+
+def test_a_map_in_a_sparse_files_content_is_not_read_without_end(tmp_path, monkeypatch):
+    """As PAX 1.0 has it: as many numbers as the first one says."""
+    asked = pax_header(GNU__sparse__major=1, GNU__sparse__minor=0, GNU__sparse__name="a")
+    content = b"999999999999\n" + b"0\n" * 10_000_000
+    data = asked + header_of("a", tarfile.REGTYPE, len(content)) + block(content)
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(data))
+    read = count_reads(monkeypatch)
+    assert "of headers before a member" in refused(tmp_path / "a.tar.gz", tmp_path / "out")
+    assert sum(read) < 2 << 20
+
+
+def test_headers_for_all_members_do_not_pile_up(tmp_path):
+    data = b""
+    for number in range(40):
+        data += pax_header(tarfile.XGLTYPE, **{f"key{number}x{i}": "v" for i in range(50)})
+        data += header_of(f"a{number}", tarfile.REGTYPE)
+    (tmp_path / "a.tar").write_bytes(data + bytes(1024))
+    assert "keys of headers for all" in refused(tmp_path / "a.tar", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["a/" * 20 + "b", "a/" * 3000 + "b"])
+def test_a_name_many_directories_deep_is_refused(write, tmp_path, name):
+    assert "at most 20 parts" in refused(write({"a": b"", name: b"x"}), tmp_path / "out")
+    assert len(list((tmp_path / "out").rglob("*"))) == 1
+
+
+def test_a_name_some_directories_deep_is_none_too_deep(write, tmp_path):
+    unpack(write({"a/" * 19 + "b": b"x"}), tmp_path / "out")
+    assert files_below(tmp_path / "out") == {"a/" * 19 + "b": b"x"}
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_directories_count_as_members(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 5)
+    path = tmp_path / "archive"
+    if kind == "zip":
+        write_zip(path, {f"{i}/": b"" for i in range(6)})
+    else:
+        path.write_bytes(b"".join(header_of(f"{i}", tarfile.DIRTYPE) for i in range(6)) + bytes(1024))
+    assert "expected at most 5 files and directories" in refused(path, tmp_path / "out")
 
 
 def test_an_empty_archive_is_told(write, tmp_path):

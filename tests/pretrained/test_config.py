@@ -34,7 +34,7 @@ def unknown(vocab=VOCAB, **changes):
     st.integers(1, 200),
     st.integers(1, 64),
     st.integers(1, 64),
-    st.integers(1, 65_536),
+    st.integers(1, 4_096),
     st.floats(0, 1, exclude_max=True) | st.none(),
     st.sampled_from(ACTIVATIONS),
 )
@@ -48,6 +48,17 @@ def test_sizes_that_fit_together_are_a_config(layers, heads, width, inner, rate,
         "hidden_act": activation,
     }
     assert unfit(**changes) == [] and unknown(**changes) == []
+
+
+def test_sizes_that_are_believable_each_may_be_too_many_parameters():
+    """They would be allocated before weights are compared with them."""
+    large = {"hidden_size": 16_384, "num_hidden_layers": 200, "intermediate_size": 65_536}
+    [problem] = unfit(**large)
+    assert problem.startswith("config: expected at most 20,000,000,000 parameters, found 644,288,937,984 by")
+    assert "hidden_size" in problem
+    assert unfit(**large, model_type="albert", embedding_size=128) == []  # its layers are one
+    billions = {"hidden_size": 2048, "num_hidden_layers": 48, "intermediate_size": 8192}
+    assert unfit(**billions, vocab_size=30_000) == []
 
 
 @pytest.mark.parametrize("value", [None, 0, -1, "8", 2.5, [8], True, 10**12])

@@ -8,6 +8,7 @@ from sentencepiece_model import tiny_model
 from raytrain.errors import CheckpointError
 from raytrain.pretrained.directory import read_encoder, untrained_mini
 from raytrain.pretrained.zoo import MINI
+from raytrain.storage.files import MOST_READ_BYTES
 from raytrain.text.sentencepiece import SentencePieceTokenizer
 from raytrain.text.vocab import SPECIAL_TOKENS, Folding, Vocab
 
@@ -50,6 +51,17 @@ def test_directory_reads(tmp_path):
 @pytest.mark.parametrize("changes", [{"embedding_size": 4}, {"model_type": "albert"}])
 def test_albert_is_known_by_its_config(tmp_path, changes):
     assert read_encoder(str(write_encoder(tmp_path, **changes)), True, 16).kind == "albert"
+
+
+@pytest.mark.parametrize("name", ["bert_config.json", "vocab.txt", "bert_model.ckpt.index", "30k.model"])
+def test_a_file_of_any_size_is_not_read(tmp_path, name):
+    write_encoder(tmp_path)
+    if name == "30k.model":
+        (tmp_path / "vocab.txt").unlink()
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(MOST_READ_BYTES + 1)
+    problem = problems_of(tmp_path)[0]
+    assert problem.startswith(f"{name}: not readable") and "expected 268,435,456 bytes at most" in problem
 
 
 def test_untrained_encoder_needs_no_weights(tmp_path):

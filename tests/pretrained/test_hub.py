@@ -249,6 +249,23 @@ def test_more_than_was_listed_is_not_taken(hub):
     assert "expected 3 bytes, as its hub lists it; more come" in refused()
 
 
+@pytest.mark.parametrize(
+    ("name", "bound"),
+    [("vocab.txt", "MOST_READ_BYTES"), ("model.safetensors", "_MOST_WEIGHT_BYTES")],
+)
+def test_of_a_file_without_a_size_no_more_is_taken_than_can_be_meant(hub, monkeypatch, name, bound):
+    hub.sizes |= dict.fromkeys(FILES)
+    monkeypatch.setattr(f"raytrain.hub.files.{bound}", 3)
+    message = refused()
+    assert f"{name}: cannot be fetched" in message
+    assert "expected 3 bytes at most, for its hub lists no size; more come" in message
+
+
+def test_a_file_without_a_size_is_fetched(hub):
+    hub.sizes |= dict.fromkeys(FILES)
+    assert contents(fetched()[0]) == FILES
+
+
 def test_offline_without_a_record_the_cache_is_taken(hub, tmp_path, monkeypatch, home):
     fetched()
     (home / "hf--org--encoder.json").unlink()

@@ -190,6 +190,27 @@ def test_blanks_at_an_ids_ends_do_not_matter(tmp_path):
     assert corrected(written(tmp_path, {"a ": "真"}, own), own).changed_labels == 1
 
 
+def test_ids_that_differ_by_blanks_alone_are_two_rows(tmp_path):
+    """Predictions carry ids back as they are, and so do files of suspects."""
+    own = corpus_of(ids=("7", "7 ", "007", "d", "-e", "f"))
+    changed = corrected(written(tmp_path, {"7": "真", "7 ": "不明"}, own), own, num_folds=0)
+    assert changed.table["label"].to_pylist() == [1, 2, 1, 1, 2, 2]
+    assert corrected(written(tmp_path, {"7": "真"}, own), own).table["label"].to_pylist() == [
+        1,
+        0,
+        1,
+        1,
+        2,
+        2,
+    ]
+
+
+def test_an_id_that_may_be_one_of_two_is_told(tmp_path):
+    own = corpus_of(ids=("7 ", " 7", "007", "d", "-e", "f"))
+    [problem] = problems_of(write_csv(tmp_path / "a.csv", [{"id": "7", "new_label": "真"}]), own)
+    assert "column id: expected an id of a.csv, found '7'" in problem
+
+
 def test_all_files_that_cannot_be_read_are_told_with_the_key_and_all_else(tmp_path):
     wrong = written(tmp_path, {"a": "没有"})
     (tmp_path / "b.xlsx").write_bytes(b"PK")

@@ -76,6 +76,18 @@ def test_without_suspects_there_is_a_header_alone():
     assert table.schema == build_table(corpus_of(), PROBA, RANKING).schema
 
 
+def test_of_texts_of_more_than_two_gibibytes_some_are_taken(monkeypatch):
+    """33 chunks of 64 MiB, which are one in memory; joined they are more than an array of strings holds."""
+    texts = pa.chunked_array([pa.array(["好", "x" * (64 << 20)])] * 33)
+    with pytest.raises(pa.ArrowInvalid, match="offset overflow"):
+        texts.combine_chunks()
+    columns = {"id": pa.array(range(66)), "text": texts, "label": pa.array([0] * 66, pa.int32())}
+    monkeypatch.setattr("raytrain.suspects.table._neighbours", lambda corpus, rows: pa.nulls(len(rows)))
+    ranking = Ranking(np.array([64, 0]), RANKING.margins, RANKING.reasons)
+    table = build_table(Corpus(pa.table(columns), ["假"], "a" * 64, "a.csv", {}), np.ones((66, 1)), ranking)
+    assert table.select(["id", "text"]).to_pylist() == [{"id": 64, "text": "好"}, {"id": 0, "text": "好"}]
+
+
 def test_a_text_is_cut_to_what_a_cell_holds():
     whole, long = "好" * LONGEST_TEXT, "好" * (LONGEST_TEXT + 1)
     assert shown_text(whole) == whole

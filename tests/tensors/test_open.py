@@ -6,7 +6,7 @@ from safetensors.numpy import save_file
 from torch_files import write_arrays
 
 from raytrain.errors import CheckpointError
-from raytrain.tensors.open import open_tensors, shard_files
+from raytrain.tensors.open import MOST_INDEX_BYTES, open_tensors, shard_files
 
 
 @pytest.fixture
@@ -43,6 +43,14 @@ def test_every_missing_shard_is_named(shards):
     with pytest.raises(CheckpointError) as caught:
         open_tensors(index)
     assert caught.value.problems == ["model-5.safetensors is missing", "model-6.safetensors is missing"]
+
+
+def test_an_index_of_any_size_is_not_read(tmp_path):
+    index = tmp_path / "model.safetensors.index.json"
+    with index.open("wb") as file:
+        file.truncate(MOST_INDEX_BYTES + 1)
+    with pytest.raises(CheckpointError, match=f"expected {MOST_INDEX_BYTES:,} bytes at most"):
+        open_tensors(index)
 
 
 @pytest.mark.parametrize("name", ["../model.safetensors", "/etc/passwd", "model.py", "", "a/b.bin"])

@@ -131,6 +131,14 @@ def test_a_stream_with_a_size_that_cannot_be(tmp_path, size):
     refused(write_stream(tmp_path / "x.bin", state_pickle({"a": ARRAY}), {"0": (size, ARRAY.tobytes())}))
 
 
+@pytest.mark.parametrize("keys", [[b"](" + text("0") + b"e"], [text("0"), b"]"], [text("0"), b"}"], [b"K\0"]])
+def test_a_stream_whose_names_of_storages_are_none(tmp_path, keys):
+    stream = write_stream(
+        tmp_path / "x.bin", state_pickle({"a": ARRAY}), {"0": (6, ARRAY.tobytes())}, keys=keys
+    )
+    assert "expected the names of all storages" in refused(stream)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_cut_anywhere_it_is_refused(tmp_path, form):
     data = write_arrays(tmp_path / "whole.bin", {"a": ARRAY}, form).read_bytes()

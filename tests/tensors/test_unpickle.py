@@ -148,6 +148,27 @@ def test_a_tuple_of_itself_twice_over_and_over_costs_nothing():
     load(pickle_of(doubled))
 
 
+def old_dict(pairs):
+    """An OrderedDict as Python 2 pickled it, with its items."""
+    items = b"](" + b"".join(b"](" + text(key) + integer(value) + b"e" for key, value in pairs) + b"e"
+    return name("collections", "OrderedDict") + items + b"\x85R"
+
+
+def test_a_dict_of_items_as_older_files_have_it():
+    pairs = {f"layer.{number}": number for number in range(500)}
+    assert load(pickle_of(b"](", *[old_dict(pairs.items())] * 3, b"e"))[0] == [pairs] * 3
+
+
+@pytest.mark.parametrize("num_names", [1000, 1])
+def test_no_dict_is_made_of_the_same_items_over_and_over(num_names):
+    """20,000 bytes would ask for 2,000 dicts of 1,000 items."""
+    kept = b"](" + b"".join(b"](" + integer(i % num_names) + b"K\0e" for i in range(1000)) + b"eq\x01"
+    again = b"h\x02h\x01\x85R"
+    data = pickle_of(name("collections", "OrderedDict") + b"q\x02" + kept + b"(" + again * 2000 + b"t")
+    with pytest.raises(UnpickleError, match="expected each item of a dict once"):
+        load(data)
+
+
 def test_cut_anywhere_it_is_refused():
     data = state_pickle(some_arrays())
     for end in range(len(data)):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raytrain.storage.files import MOST_READ_BYTES
 from raytrain.text.encode import tokenizer_of
 from raytrain.text.tokenizer_files import read_vocab
 from raytrain.text.tokenizer_json import parse_tokenizer
@@ -165,9 +166,12 @@ def test_what_is_no_json_is_named(tmp_path, content):
     assert problems[0].startswith("tokenizer.json: not readable as JSON")
 
 
-def test_a_file_of_any_size_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("raytrain.text.tokenizer_files._MOST_BYTES", 100)
-    assert "expected 100 bytes at most" in read(tmp_path)[1][0]
+def test_a_file_of_any_size_is_not_read(tmp_path):
+    with (tmp_path / "tokenizer.json").open("wb") as file:
+        file.truncate(MOST_READ_BYTES + 1)
+    problems = []
+    assert read_vocab(tmp_path / "tokenizer.json", problems, []) == Vocab(())
+    assert f"expected {MOST_READ_BYTES:,} bytes at most" in problems[0]
 
 
 values = st.recursive(
