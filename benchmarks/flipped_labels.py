@@ -25,7 +25,6 @@ from raytrain.crossval.suspects import load_suspects
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import read_parquet
-from raytrain.suspects.ranking import label_margins
 
 
 def flip_labels(labels: np.ndarray, num_classes: int, share: float, seed: int) -> np.ndarray:
@@ -69,8 +68,8 @@ def orders_of(run: Directory, labels: np.ndarray, names: Sequence[str], architec
         return np.stack([table[f"{prefix}proba_{name}"].to_numpy() for name in names], axis=1)
 
     whole = proba_of("")
-    orders = {"suspects": order_of(label_margins(labels, whole), listed)}
-    orders["self-confidence of the ensemble"] = order_of(whole[np.arange(len(labels)), labels], [])
+    own = whole[np.arange(len(labels)), labels]
+    orders = {"suspects": order_of(own, listed), "self-confidence of the ensemble": order_of(own, [])}
     for architecture in architectures if len(architectures) > 1 else []:
         own = proba_of(f"{architecture}_")[np.arange(len(labels)), labels]
         orders[f"self-confidence of {architecture} alone"] = order_of(own, [])

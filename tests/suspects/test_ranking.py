@@ -9,7 +9,6 @@ from raytrain.suspects.ranking import (
     find_all_wrong,
     find_confident,
     find_conflicts,
-    label_margins,
     rank_labels,
 )
 
@@ -133,14 +132,14 @@ def test_all_models_are_wrong_only_where_there_are_two():
     assert not find_all_wrong(np.zeros(4, int), votes[:1]).any()
 
 
-def test_more_reasons_come_first_and_then_the_lower_margin():
+def test_the_least_probable_label_comes_first_and_of_equal_ones_more_reasons():
     labels = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1])
-    said_of_0 = [0.99, 0.7, 0.1, 0.15, 0.9, 0.05, 0.1, 0.2, 0.3]
+    said_of_0 = [0.99, 0.7, 0.15, 0.15, 0.9, 0.05, 0.1, 0.2, 0.3]
     proba = np.array([[value, 1 - value] for value in said_of_0])
     groups = np.array([0, 1, 2, 3, 4, 3, 6, 7, 8])
     ranking = rank_labels(labels, proba, [proba], groups)
     assert ranking.rows.tolist() == [3, 2, 5]
-    np.testing.assert_allclose(ranking.margins, [-0.7, -0.8, 0.9])
+    np.testing.assert_allclose(ranking.proba, [0.15, 0.15, 0.95])
     told = [[name for name, held in zip(REASONS, own, strict=True) if held] for own in ranking.reasons]
     assert told == [["confident", "conflict"], ["confident"], ["conflict"]]
     assert ranking.count() == {"confident": 2, "conflict": 2, "all_wrong": 0}
@@ -154,6 +153,8 @@ def test_labels_that_a_person_has_looked_at_are_no_suspects():
     assert rank_labels(labels, proba, [proba], ALONE, judged).rows.tolist() == [5]
 
 
-def test_a_margin_is_to_the_likeliest_other_class():
-    proba = np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2], [NAN, NAN, NAN]])
-    np.testing.assert_allclose(label_margins(np.array([0, 2, 0]), proba), [0.2, -0.3, NAN])
+def test_of_many_classes_an_unsure_other_class_is_no_defence():
+    """The first label is the less probable one, though no other class stands out."""
+    proba = np.array([[0.01, 0.4, 0.3, 0.29], [0.2, 0.8, 0.0, 0.0]])
+    ranking = rank_labels(np.zeros(2, int), proba, [proba, proba], np.arange(2))
+    assert ranking.rows.tolist() == [0, 1]

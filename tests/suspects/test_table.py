@@ -83,7 +83,7 @@ def test_of_texts_of_more_than_two_gibibytes_some_are_taken(monkeypatch):
         texts.combine_chunks()
     columns = {"id": pa.array(range(66)), "text": texts, "label": pa.array([0] * 66, pa.int32())}
     monkeypatch.setattr("raytrain.suspects.table._neighbours", lambda corpus, rows: pa.nulls(len(rows)))
-    ranking = Ranking(np.array([64, 0]), RANKING.margins, RANKING.reasons)
+    ranking = Ranking(np.array([64, 0]), RANKING.proba, RANKING.reasons)
     table = build_table(Corpus(pa.table(columns), ["假"], "a" * 64, "a.csv", {}), np.ones((66, 1)), ranking)
     assert table.select(["id", "text"]).to_pylist() == [{"id": 64, "text": "好"}, {"id": 0, "text": "好"}]
 
