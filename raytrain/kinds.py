@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LEARNED, ROTARY, RELATIVE = "learned", "rotary", "relative"
-MOST_PARAMETERS = (
-    20_000_000_000  # that is believed of an encoder; the largest Chinese ones have a few billions
-)
+MOST_PARAMETERS = 20_000_000_000  # that is believed of an encoder; the largest Chinese have a few billions
 
 
 @dataclass(frozen=True)

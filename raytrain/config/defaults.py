@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raytrain.config.schema import Config
+from raytrain.config.schema import WITHOUT_ENCODER, Config
 from raytrain.tasks import ARCHITECTURES, reads_encoder
 
 # Of the models this project follows, and of what is trained from nothing.
@@ -43,8 +43,7 @@ def unread_keys(architectures: Sequence[str]) -> dict[str, Any]:
     """Keys that only other architectures read, and the values that say so: of any other these are refused."""
     unread: dict[str, Any] = {} if "finetune" in architectures else {"model.pooling": "first"}
     if not any(reads_encoder(name) for name in architectures):
-        unread |= {"encoder.adapt": False, "encoder.truncate": "head", "encoder.windows": 1}
-        unread |= {"words.keywords": None, "train.pseudo_labels": None}
+        unread |= {**WITHOUT_ENCODER, "words.keywords": None, "train.pseudo_labels": None}
     return unread
 
 

@@ -1,7 +1,6 @@
 """The config of a run: every key with its type, range, default and meaning, in this one place."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -22,6 +21,9 @@ from raytrain.config.sections import (
 )
 from raytrain.config.training import DistillConfig, TrainConfig
 from raytrain.tasks import ARCHITECTURES, SWEEP_METRIC, TASK_METRICS, Task
+
+# What is said of an encoder where there is none.
+WITHOUT_ENCODER = {"encoder.adapt": False, "encoder.truncate": "head", "encoder.windows": 1}
 
 
 class Config(WholeConfig):
@@ -157,17 +159,12 @@ def _of_probabilities(ensemble: EnsembleConfig) -> list[str]:
 
 def _of_networks(config: Config) -> list[str]:
     """What is wanted of an encoder where there is none."""
-    encoder = config.encoder
-    wanted: dict[str, tuple[str, Any]] = {
-        "encoder.adapt": ("false", encoder.adapt),
-        "encoder.truncate": ("head", encoder.truncate),
-        "encoder.windows": ("1", encoder.windows),
-    }
+    found = config.flat()
     return [
-        f"{key}: expected {expected} where model.architecture is tfidf alone, which has no encoder; "
-        f"found {yaml_value(found)}"
-        for key, (expected, found) in wanted.items()
-        if yaml_value(found) != expected
+        f"{key}: expected {yaml_value(expected)} where model.architecture is tfidf alone, "
+        f"which has no encoder; found {yaml_value(found[key])}"
+        for key, expected in WITHOUT_ENCODER.items()
+        if found[key] != expected
     ]
 
 

@@ -26,7 +26,7 @@ from raytrain.folds.spec import FoldData
 from raytrain.fusion.rule import FusionRule
 from raytrain.messages import logging_console
 from raytrain.pretrained.start import hash_input
-from raytrain.refit.finished import FinishedRun, change_config, read_finished, without_test
+from raytrain.refit.finished import FinishedRun, change_config, keys_unread_by, read_finished, without_test
 from raytrain.refit.model import OneModel, read_model
 from raytrain.refit.place import Place, take_place
 from raytrain.refit.teacher import Taught, ask_ensemble, read_oof
@@ -123,8 +123,7 @@ def student_config(run: FinishedRun, overrides: Sequence[str], texts: str | None
     own += [f"{key}=null" for key in ("train.learning_rate", "train.encoder_learning_rate")]
     if networks:
         own.append(f"model.architecture={networks[0]}")
-    if "finetune" not in networks[:1]:
-        own.append("model.pooling=first")
+    own += as_overrides(keys_unread_by([*own, *overrides]))
     config = without_test(change_config(run, [*own, *overrides], CHANGEABLE))
     wrong = {
         "model.architecture: expected one network; tfidf cannot learn a teacher's probabilities": (

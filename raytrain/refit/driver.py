@@ -1,25 +1,21 @@
 """The refit of a run: one model of each architecture, on all labelled rows, with the run's config."""
 
-import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import yaml
 from rich.console import Console
 
 from raytrain.cluster import connect
-from raytrain.config.defaults import unread_keys
 from raytrain.config.load import as_overrides, override_keys
 from raytrain.config.schema import Config
-from raytrain.config.sections import yaml_value
 from raytrain.crossval.driver import announce
 from raytrain.crossval.plan import load_plan
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.errors import ConfigError
 from raytrain.messages import logging_console
-from raytrain.refit.finished import FinishedRun, change_config, read_finished, without_test
+from raytrain.refit.finished import FinishedRun, change_config, keys_unread_by, read_finished, without_test
 from raytrain.refit.model import OneModel, read_model
 from raytrain.refit.place import take_place
 from raytrain.refit.train import build_specs_of_all, prepare_rows, result_lines, single_rule, train_artifact
@@ -97,18 +93,9 @@ def refit_config(run: FinishedRun, overrides: Sequence[str]) -> Config:
         ConfigError: As of `change_config`.
     """
     voting = f"model.architecture=[{','.join(run.voting)}]"
-    unread = unread_keys(chosen_architectures([voting, *overrides]))
-    neutral = [f"{key}={yaml_value(value)}" for key, value in unread.items()]
-    return without_test(change_config(run, [voting, *neutral, *overrides], (*CHANGEABLE, *unread)))
-
-
-def chosen_architectures(overrides: Sequence[str]) -> list[str]:
-    """What the last of the overrides that can be read says of `model.architecture`."""
-    chosen: Any = None
-    for key, _, value in (override.partition("=") for override in overrides):
-        with contextlib.suppress(yaml.YAMLError):  # which the config tells
-            chosen = yaml.safe_load(value) if key.strip() == "model.architecture" else chosen
-    return [str(name) for name in (chosen if isinstance(chosen, list) else [chosen])]
+    unread = keys_unread_by([voting, *overrides])
+    given = [voting, *as_overrides(unread), *overrides]
+    return without_test(change_config(run, given, (*CHANGEABLE, *unread)))
 
 
 def choose_epochs(run: FinishedRun, architectures: Sequence[str], told: int | None) -> dict[str, int]:

@@ -1,11 +1,14 @@
 """A run that has ended: what of it a later training takes over, and what may be said otherwise."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import yaml
 
+from raytrain.config.defaults import unread_keys
 from raytrain.config.schema import Config
 from raytrain.config.stored import load_stored
 from raytrain.crossval.directory import read_summary
@@ -90,6 +93,15 @@ def read_finished(location: str) -> FinishedRun:
     except (LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
         raise ArtifactError(f"{location}/summary.json is damaged: {error!r}") from error
     return run
+
+
+def keys_unread_by(overrides: Sequence[str]) -> dict[str, Any]:
+    """`unread_keys` of the architectures that the last of the overrides names which can be read."""
+    chosen: Any = None
+    for key, _, value in (override.partition("=") for override in overrides):
+        with contextlib.suppress(yaml.YAMLError):  # which the config tells
+            chosen = yaml.safe_load(value) if key.strip() == "model.architecture" else chosen
+    return unread_keys([str(name) for name in (chosen if isinstance(chosen, list) else [chosen])])
 
 
 def change_config(run: FinishedRun, overrides: Sequence[str], allowed: Sequence[str]) -> Config:

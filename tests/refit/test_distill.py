@@ -36,6 +36,10 @@ def test_overrides_say_otherwise(tmp_path):
 def test_what_only_the_runs_own_heads_take_is_left_out(tmp_path):
     run = run_of(tmp_path, "textcnn", "finetune", model__pooling="mean")
     assert student_config(run, [], None).model.pooling == "first"
+    (tmp_path / "other").mkdir()
+    other = run_of(tmp_path / "other", "finetune", "textcnn", model__pooling="mean")
+    assert student_config(other, [], None).model.pooling == "mean"
+    assert student_config(other, ["model.architecture=textcnn"], None).model.pooling == "first"
     pseudo = run_of(tmp_path / "b", "textcnn", train__pseudo_labels=0.9, data__test="new.csv")
     config = student_config(pseudo, [], None)
     assert config.train.pseudo_labels is None and config.data.test is None
