@@ -48,7 +48,7 @@ class EncoderSource:
 
     def hash_with(self, features: pa.Table) -> str:
         """Names the hidden states of these features: other weights, tokens or precision, another name."""
-        settings = json.dumps([3, self.kind, self.config, self.digest, self.precision], sort_keys=True)
+        settings = json.dumps([4, self.kind, self.config, self.digest, self.precision], sort_keys=True)
         digest = hashlib.sha256(settings.encode())
         for name in ("token_ids", "segment_ids"):
             for chunk in features[name].chunks:

@@ -178,4 +178,8 @@ def _states_function(encoder: keras.Model, compiled: bool = False) -> Function:
         with compiled_layers(compiled):
             return tf.cast(encoder([inputs[name] for name in names], training=False), kind)
 
-    return tf.function(predict, reduce_retracing=True, autograph=False)
+    # One graph for batches of all shapes: in one that is traced for a shape TensorFlow fuses other
+    # operations, so that in bfloat16 the states would depend on which batch a process came upon first.
+    specs = {name: tf.TensorSpec((None, None), tf.int32, name) for name in names}
+    run = tf.function(predict, [specs], autograph=False)
+    return lambda inputs: run({name: inputs[name] for name in names})

@@ -3,13 +3,17 @@ import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow 
 import numpy as np
 import pytest
 
+from raytrain.devices import in_precision
 from raytrain.network import inference
 from raytrain.network.build import build_model
 from raytrain.network.heads import build_head
 from raytrain.network.encoders import build_transformer
 from raytrain.network.inference import predict_emissions, predict_hidden_states, predict_logits
 from raytrain.network.layers import DropoutSeed
-from raytrain.network.weights import encoder_variables, head_variables
+from raytrain.network.weights import encoder_variables, head_variables, load_weights
+from raytrain.pretrained.directory import read_encoder
+from raytrain.pretrained.weights import open_weights
+from raytrain.pretrained.zoo import MINI
 from raytrain.text.batches import FeatureRows
 
 NUM_ROWS, NUM_WORDS = 9, 20
@@ -220,6 +224,22 @@ def test_states_are_the_encoders_row_after_row(encoder, features):
         np.testing.assert_allclose(together[at : at + length], plain[:length], atol=HALF)
         at += length
     assert at == len(together)
+
+
+def test_states_do_not_depend_on_the_shape_that_a_process_came_upon_first(features):
+    """In bfloat16, where TensorFlow fuses by what it knows of shapes."""
+    bundled = read_encoder(str(MINI), True, 128)
+    with in_precision("bfloat16"):
+        transformer = build_transformer(bundled.kind, bundled.config, 3, DropoutSeed())
+    load_weights(transformer, open_weights(bundled.kind, bundled.weights))
+    rows, last = np.arange(NUM_ROWS), np.array([7])
+    said = []
+    for first in ([0, 1], [4], last):
+        transformer.model.__dict__.pop("_raytrain_functions", None)
+        predict_hidden_states(transformer.model, features, np.array(first))
+        said.append(predict_hidden_states(transformer.model, features, rows, batch_size=2))
+    np.testing.assert_array_equal(said[0], said[1])
+    np.testing.assert_array_equal(said[0], said[2])
 
 
 def test_states_have_no_dropout(encoder_config, features, eagerly):
