@@ -71,7 +71,7 @@ def open_source(options: argparse.Namespace, stages: "Stages") -> "MakesVectors"
     if options.ensemble is not None:
         return load_vectors(options.ensemble, options.batch_size)
     maxlen = options.maxlen or MAXLEN
-    encoder = find_start(named_checkpoint(options.encoder, maxlen), lambda: [], stages.console)
+    encoder = find_start(named_checkpoint(options.encoder, maxlen), lambda: [], stages.console, key="")
     windows = options.windows or 1
     return build_encoder(encoder, maxlen, options.pooling or "mean", windows, options.batch_size)
 

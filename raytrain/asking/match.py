@@ -172,7 +172,7 @@ def _checkpoint(options: argparse.Namespace) -> "CheckpointConfig":
     from raytrain.vectors.load import named_checkpoint
 
     checkpoint = named_checkpoint(options.encoder, options.maxlen)
-    check_start(checkpoint)
+    check_start(checkpoint, key="")
     return checkpoint
 
 
@@ -185,7 +185,7 @@ def _searches(options: argparse.Namespace, given: _Given, stages: "Stages") -> "
         from raytrain.pretrained.start import find_start
         from raytrain.vectors.load import build_encoder
 
-        encoder = find_start(given.checkpoint, lambda: [], stages.console)
+        encoder = find_start(given.checkpoint, lambda: [], stages.console, key="")
         embed = build_encoder(encoder, options.maxlen, batch_size=options.batch_size).embed
     queries, candidates = given.queries.texts, given.candidates.texts
     return open_searches(queries, candidates, embed, options.first != "vectors", options.whiten, stages)

@@ -69,7 +69,7 @@ def unfit_config(config: dict[str, Any], vocab: Vocab, maxlen: int, expected: st
         problems.append(f"config: expected an even number of channels a head for a {kind}'s positions")
     positions = most_positions(kind, config)
     if positions is not None and maxlen > positions:
-        problems.append(f"encoder.maxlen={maxlen}: the encoder has only {positions} positions")
+        problems.append(f"maxlen={maxlen}: the encoder has only {positions} positions; take at most as many")
     if config.get("num_hidden_groups", 1) != 1 or config.get("inner_group_num", 1) != 1:
         problems.append("config: an ALBERT with several groups of layers is not supported")
     return problems

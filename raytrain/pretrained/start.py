@@ -11,7 +11,7 @@ from rich.console import Console
 
 from raytrain.config.sections import CheckpointConfig
 from raytrain.errors import ConfigError
-from raytrain.pretrained.directory import EncoderFiles, read_encoder, read_notes, untrained_mini
+from raytrain.pretrained.directory import KEY, EncoderFiles, read_encoder, read_notes, untrained_mini
 from raytrain.pretrained.fetch import find_checkpoint, locate_checkpoint
 from raytrain.pretrained.kept import find_origin
 from raytrain.storage.files import hash_file
@@ -20,7 +20,7 @@ from raytrain.text.wordpiece import build_vocab
 
 
 def find_start(
-    config: CheckpointConfig, read_texts: Callable[[], Iterable[str]], console: Console
+    config: CheckpointConfig, read_texts: Callable[[], Iterable[str]], console: Console, key: str = KEY
 ) -> EncoderFiles:
     """The encoder that the config names, fetched where it is not here yet.
 
@@ -28,30 +28,35 @@ def find_start(
         config: Of the encoder.
         read_texts: Gives the texts of which an untrained mini has its vocabulary.
         console: Where a download is told, and what `read_notes` tells.
+        key: As in `read_encoder`.
 
     Raises:
         CheckpointError: There is none of that name, or it cannot be fetched or used.
     """
     if config.checkpoint == "mini" and not config.pretrained:
         return untrained_mini(Vocab(build_vocab(read_texts())), config.maxlen)
-    directory = locate_checkpoint(config.checkpoint, console)
-    encoder = read_encoder(str(directory), config.pretrained, config.maxlen)
+    directory = locate_checkpoint(config.checkpoint, console, key=key)
+    encoder = read_encoder(str(directory), config.pretrained, config.maxlen, key)
     for note in read_notes(encoder):
-        console.print(f"encoder.checkpoint={config.checkpoint}: {note}", markup=False, highlight=False)
+        console.print(f"{key}{config.checkpoint}: {note}", markup=False, highlight=False)
     return replace(encoder, origin=find_origin(directory))
 
 
-def check_start(config: CheckpointConfig) -> None:
+def check_start(config: CheckpointConfig, key: str = KEY) -> None:
     """Looks at what of an encoder can be wrong before anything is fetched or unpacked.
+
+    Args:
+        config: Of the encoder.
+        key: As in `read_encoder`.
 
     Raises:
         CheckpointError: There is none of that name, or its directory cannot be used.
     """
     if config.checkpoint == "mini" and not config.pretrained:
         return  # of any vocabulary and length
-    found = find_checkpoint(config.checkpoint)
+    found = find_checkpoint(config.checkpoint, key)
     if isinstance(found, Path) and found.is_dir():
-        read_encoder(str(found), config.pretrained, config.maxlen)
+        read_encoder(str(found), config.pretrained, config.maxlen, key)
 
 
 def hash_encoder(encoder: EncoderFiles) -> str:

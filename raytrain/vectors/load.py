@@ -97,7 +97,7 @@ def load_encoder(
         problems += error.problems
     if problems:
         raise ConfigError(REFUSED, problems)
-    files = find_start(named, lambda: [], logging_console())
+    files = find_start(named, lambda: [], logging_console(), key="")
     return build_encoder(files, maxlen, pooling, windows, batch_size)
 
 

@@ -1,4 +1,5 @@
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,6 +43,8 @@ def test_a_file_gets_its_vectors(folder, capsys):
         (["--maxlen", "3"], "at least 4"),
         (["--encoder", "hf:x"], "the encoder cannot be used"),
         (["--encoder", "absent"], "no such checkpoint"),
+        (["--encoder", str(Path(__file__).parent)], "expected one"),
+        (["--maxlen", "1000"], "maxlen=1000: the encoder has only 512 positions"),
         (["--ensemble", "absent"], "not allowed with argument --encoder"),
         (["--column", "文"], "expected a column of this name"),
         (["--input", "absent.csv"], "absent.csv"),
@@ -49,7 +52,9 @@ def test_a_file_gets_its_vectors(folder, capsys):
 )
 def test_what_is_wrong_is_told_before_anything_is_read(folder, arguments, told, capsys):
     assert run(*GIVEN, *arguments) == 2
-    assert told in capsys.readouterr().err and not (folder / "out.parquet").exists()
+    said = capsys.readouterr().err
+    assert told in said and not (folder / "out.parquet").exists()
+    assert "encoder." not in said  # keys are a config's
 
 
 @pytest.mark.parametrize(
