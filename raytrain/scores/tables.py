@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from raytrain.messages import counted
 from raytrain.tasks import TASK_METRICS, TITLES
 
 _TYPE_METRICS = ("precision", "recall", "f1")
@@ -18,8 +19,9 @@ def is_complete(summary: Mapping[str, Any]) -> bool:
 
 def incomplete_line(summary: dict[str, Any]) -> str:
     """What the time budget left open, and how to go on."""
+    stopped = counted(len(summary["stopped_early"]), "fold run")
     return (
-        f"cluster.time_budget is used up: {len(summary['stopped_early'])} fold runs stopped early, "
+        f"cluster.time_budget is used up: {stopped} stopped early, "
         f"{len(summary['missing'])} not trained; the ensemble is made of the others. "
         "Run the same command again to go on"
     )
@@ -32,7 +34,7 @@ def dead_lines(summary: dict[str, Any]) -> list[str]:
         return []
     kept = [name for name in dead if name not in dropped]
     lines = [
-        f"{len(dead)} fold runs learned nothing, whatever their seed; they predict a constant: "
+        f"{counted(len(dead), 'fold run')} learned nothing, whatever the seed; the prediction is a constant: "
         f"{', '.join(dead)}. Try a lower or a higher train.learning_rate, of the encoder "
         "train.encoder_learning_rate, more train.warmup, or another seed"
     ]

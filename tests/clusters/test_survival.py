@@ -237,7 +237,7 @@ def test_the_time_budget_ends_folds_where_they_are_and_a_later_run_goes_on(clust
     summary, said = run_within_budget(tmp_path, **options)
     assert summary["stopped_early"] == ["finetune/r0-fold-00"]
     assert summary["missing"] == ["finetune/r0-fold-01"]
-    assert "cluster.time_budget is used up: 1 fold runs stopped early, 1 not trained" in said
+    assert "cluster.time_budget is used up: 1 fold run stopped early, 1 not trained" in said
     manifest = load_ensemble(str(run_directory / "ensemble")).manifest
     assert manifest.complete is False
     assert [fold.stopped_early for fold in manifest.architectures["finetune"].folds] == [True]

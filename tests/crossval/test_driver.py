@@ -225,7 +225,7 @@ def test_dead_folds_are_told_with_what_to_do_and_dropped_or_kept_as_the_config_s
         summary, said = run.train(ensemble=ensemble)
         said = " ".join(said.split())
         assert summary["dead"] == ["finetune/r0-fold-01"] and weights.exists() is not drop
-        assert "1 fold runs learned nothing" in said and "train.learning_rate" in said and told in said
+        assert "1 fold run learned nothing" in said and "train.learning_rate" in said and told in said
         assert "nothing to train" not in said
         assert "nothing to train" in run.train(ensemble=ensemble)[1]
 
@@ -341,7 +341,7 @@ def test_a_fold_that_was_stopped_early_counts_where_it_does_not_go_on(tmp_path, 
     for _ in range(2):  # a run with open folds is not finished
         summary, said = run.train()
         assert summary["stopped_early"] == [EARLY] and summary["missing"] == []
-        assert "1 fold runs stopped early, 0 not trained" in said and "again to go on" in said
+        assert "1 fold run stopped early, 0 not trained" in said and "again to go on" in said
     assert asked == [[EARLY], [EARLY]]
 
 

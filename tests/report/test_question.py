@@ -165,7 +165,7 @@ def test_what_makes_scores_less_is_told(tmp_path):
     told = section_of(run)
     assert told.count('class="warning"') == 4
     for words in (
-        "1 fold runs stopped early, 1 not trained",
+        "1 fold run stopped early, 1 not trained",
         "learned nothing",
         "left out",
         "scores are too good",

@@ -77,7 +77,7 @@ def test_the_fold_that_cannot_learn_is_begun_again_and_then_marked(run, dead):
     loss = f"{restarted['loss']:.3f}"
     assert f"{dead}  learns nothing (loss {loss}, a constant guess has 0.693): begun again" in said
     assert "with another seed, 1 of 1" in said
-    assert f"{dead} dead" in said and "1 fold runs learned nothing" in said
+    assert f"{dead} dead" in said and "1 fold run learned nothing" in said
     assert f"left out of the ensemble: {dead}" in said and summary["dropped"] == [dead]
 
 
