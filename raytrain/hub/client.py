@@ -114,7 +114,7 @@ class HubClient:
                 endpoint=self.endpoint,
                 local_files_only=self.is_offline,
                 library_name="raytrain",
-                tqdm_class=_counting(on_bytes),
+                tqdm_class=counting(on_bytes),
             )
 
         return Path(self._ask(download))
@@ -170,8 +170,12 @@ def _remote_file(file: Any) -> RemoteFile:
     return RemoteFile(size, sha256)
 
 
-def _counting(on_bytes: Callable[[int], None]) -> Any:
-    """A class that stands where a progress bar of tqdm's would, and only passes on what it is told."""
+def counting(on_bytes: Callable[[int], None]) -> Any:
+    """A class that stands where a progress bar of tqdm's would, and only passes on what it is told.
+
+    Of what comes by Xet it is told the bytes that are written and those that came over the network, which may
+    be more than the file has; without `update_transfer` huggingface_hub makes a second bar of these.
+    """
 
     class Counting:
         def __init__(self, *_: Any, initial: int = 0, **__: Any):
@@ -191,6 +195,12 @@ def _counting(on_bytes: Callable[[int], None]) -> Any:
             pass
 
         def set_postfix_str(self, *_: Any, **__: Any) -> None:
+            pass
+
+        def update_transfer(self, count: float | None = 1) -> None:
+            pass
+
+        def set_transfer_postfix_str(self, *_: Any, **__: Any) -> None:
             pass
 
     return Counting
