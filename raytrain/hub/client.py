@@ -16,6 +16,7 @@ from raytrain.errors import CheckpointError
 from raytrain.hub.errors import is_passing, tell_failure
 from raytrain.storage.files import is_inside
 
+CONFIG = "config.json"  # of an encoder, by transformers' name
 _TRUE = ("1", "ON", "YES", "TRUE")
 _ATTEMPTS = 4
 _MOST_FILES = 10_000
@@ -86,6 +87,10 @@ class HubClient:
             found = f"{len(siblings):,} files at commit {commit!a}"
             expected = f"expected the full name of a commit and {_MOST_FILES:,} files at most"
             raise CheckpointError(f"{self.url}: not what a hub answers", [f"{expected}, found {found}"])
+        wrong = [f"{file.rfilename!a:.60}" for file in siblings if not isinstance(file.rfilename, str)]
+        if wrong:
+            told = f"expected a name of each file, found {wrong[0]}"
+            raise CheckpointError(f"{self.url}: not what a hub answers", [told])
         files = {file.rfilename: _remote_file(file) for file in siblings if is_inside(file.rfilename)}
         return Listing(str(commit), files)
 
@@ -130,7 +135,7 @@ class HubClient:
         from huggingface_hub import try_to_load_from_cache
 
         found = try_to_load_from_cache(
-            self.address.repository, "config.json", cache_dir=self.cache, revision=revision
+            self.address.repository, CONFIG, cache_dir=self.cache, revision=revision
         )
         if not isinstance(found, str):
             advice = "fetch it once where the hub can be reached: unset HF_HUB_OFFLINE, or give a directory"

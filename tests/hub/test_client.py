@@ -158,6 +158,7 @@ def test_a_revision_that_is_not_there_is_told(hub):
         *({"sha": "main"}, {"sha": None}, {"sha": COMMIT + "/.."}),
         *({"siblings": [{"size": 3}]}, {"siblings": "x"}, {"siblings": [1]}),
         {"siblings": [{"rfilename": "a", "lfs": {"size": 1}}]},
+        *({"siblings": [{"rfilename": name}]} for name in (None, 3, ["a"], {})),
     ],
 )
 def test_what_answers_otherwise_than_a_hub_is_told(hub, answer):
