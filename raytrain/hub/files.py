@@ -16,11 +16,10 @@ from raytrain.storage.files import MOST_READ_BYTES, read_whole
 from raytrain.tensors.open import INDEX, MOST_INDEX_BYTES, SUFFIXES, shard_names
 from raytrain.text.tokenizer_files import CONFIG as TOKENIZER_CONFIG
 from raytrain.text.tokenizer_files import WHOLE
+from raytrain.text.vocab import SENTENCE_PIECES, WORD_PIECES
 
-_WORD_PIECES = "vocab.txt"
-_VOCABULARIES = (_WORD_PIECES, WHOLE)
+_VOCABULARIES = (WORD_PIECES, WHOLE)
 _BESIDE = (TOKENIZER_CONFIG, "added_tokens.json")  # they tell how texts are read for a vocabulary
-_SPIECE = "spiece.model"  # transformers' name of it
 _SENTENCEPIECE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.model")
 _MOST_WEIGHT_BYTES = 4 * MOST_PARAMETERS  # in float32
 
@@ -154,11 +153,11 @@ def _of_one_form(vocabularies: list[str], places: dict[str, Path]) -> list[str]:
     """
     pieces = [name for name in vocabularies if name not in _VOCABULARIES]
     words = [name for name in vocabularies if name in _VOCABULARIES]
-    if not pieces or (_WORD_PIECES in words and not _reads_pieces(places)):
+    if not pieces or (WORD_PIECES in words and not _reads_pieces(places)):
         return words
-    if _SPIECE in pieces:
-        pieces = [_SPIECE]
-    return [*pieces, *(name for name in words if name != _WORD_PIECES)]
+    if SENTENCE_PIECES in pieces:
+        pieces = [SENTENCE_PIECES]
+    return [*pieces, *(name for name in words if name != WORD_PIECES)]
 
 
 def _reads_pieces(places: dict[str, Path]) -> bool:

@@ -19,6 +19,7 @@ from sentencepiece_model import tiny_model
 
 from raytrain.config.sections import CheckpointConfig
 from raytrain.errors import CheckpointError
+from raytrain.hub.client import counting
 from raytrain.hub.known import HUB
 from raytrain.pretrained.directory import read_encoder
 from raytrain.pretrained.fetch import hub_table, is_fetched, locate_checkpoint
@@ -330,6 +331,14 @@ def test_a_config_of_gigabytes_is_not_fetched(hub):
 def test_more_than_was_listed_is_not_taken(hub):
     hub.sizes["model.safetensors"] = 3
     assert "expected 3 bytes, as its hub lists it; more come" in refused()
+
+
+def test_more_than_was_listed_is_not_taken_where_no_count_stops_it(hub, home, monkeypatch):
+    """As by Xet, which goes on whatever is raised by what it tells."""
+    monkeypatch.setattr("raytrain.hub.client.counting", lambda on_bytes: counting(lambda done: None))
+    hub.sizes["model.safetensors"] = 3
+    assert "expected 3 bytes, as its hub lists it; more come" in refused()
+    assert not (home / "hf--org--encoder.json").exists()
 
 
 @pytest.mark.parametrize(
