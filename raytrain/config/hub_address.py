@@ -10,6 +10,7 @@ MAIN = "main"
 _PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+-]{0,198}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHORT = "; the short names that `raytrain checkpoints list --hub` shows stand without hf:"
 _FORM = "expected hf:ORGANISATION/NAME or hf:ORGANISATION/NAME@REVISION"
 
 
@@ -58,7 +59,8 @@ def parse_hub_address(location: str) -> HubAddress:
         advice = "" if parts[0] == "models" else f"; {parts[0]} hold no encoders"
         raise ValueError(f"{_FORM}; found {location!r}{advice}")
     if len(parts) != 2 or not all(map(_is_name, parts)) or (at and not _is_revision(revision)):
-        raise ValueError(f"{_FORM}; found {location!r}")
+        is_short = len(parts) == 1 and _is_name(parts[0])
+        raise ValueError(f"{_FORM}; found {location!r}{_SHORT if is_short else ''}")
     return HubAddress(parts[0], parts[1], revision or MAIN)
 
 

@@ -16,6 +16,7 @@ from raytrain.errors import CheckpointError
 from raytrain.hub.errors import is_passing, tell_failure
 from raytrain.storage.files import is_inside
 
+CONFIG = "config.json"  # of an encoder, by transformers' name
 _TRUE = ("1", "ON", "YES", "TRUE")
 _ATTEMPTS = 4
 _MOST_FILES = 10_000
@@ -86,6 +87,10 @@ class HubClient:
             found = f"{len(siblings):,} files at commit {commit!a}"
             expected = f"expected the full name of a commit and {_MOST_FILES:,} files at most"
             raise CheckpointError(f"{self.url}: not what a hub answers", [f"{expected}, found {found}"])
+        wrong = [f"{file.rfilename!a:.60}" for file in siblings if not isinstance(file.rfilename, str)]
+        if wrong:
+            told = f"expected a name of each file, found {wrong[0]}"
+            raise CheckpointError(f"{self.url}: not what a hub answers", [told])
         files = {file.rfilename: _remote_file(file) for file in siblings if is_inside(file.rfilename)}
         return Listing(str(commit), files)
 
@@ -114,7 +119,7 @@ class HubClient:
                 endpoint=self.endpoint,
                 local_files_only=self.is_offline,
                 library_name="raytrain",
-                tqdm_class=_counting(on_bytes),
+                tqdm_class=counting(on_bytes),
             )
 
         return Path(self._ask(download))
@@ -130,7 +135,7 @@ class HubClient:
         from huggingface_hub import try_to_load_from_cache
 
         found = try_to_load_from_cache(
-            self.address.repository, "config.json", cache_dir=self.cache, revision=revision
+            self.address.repository, CONFIG, cache_dir=self.cache, revision=revision
         )
         if not isinstance(found, str):
             advice = "fetch it once where the hub can be reached: unset HF_HUB_OFFLINE, or give a directory"
@@ -170,8 +175,12 @@ def _remote_file(file: Any) -> RemoteFile:
     return RemoteFile(size, sha256)
 
 
-def _counting(on_bytes: Callable[[int], None]) -> Any:
-    """A class that stands where a progress bar of tqdm's would, and only passes on what it is told."""
+def counting(on_bytes: Callable[[int], None]) -> Any:
+    """A class that stands where a progress bar of tqdm's would, and only passes on what it is told.
+
+    Of what comes by Xet it is told the bytes that are written and those that came over the network, which may
+    be more than the file has; without `update_transfer` huggingface_hub makes a second bar of these.
+    """
 
     class Counting:
         def __init__(self, *_: Any, initial: int = 0, **__: Any):
@@ -191,6 +200,12 @@ def _counting(on_bytes: Callable[[int], None]) -> Any:
             pass
 
         def set_postfix_str(self, *_: Any, **__: Any) -> None:
+            pass
+
+        def update_transfer(self, count: float | None = 1) -> None:
+            pass
+
+        def set_transfer_postfix_str(self, *_: Any, **__: Any) -> None:
             pass
 
     return Counting

@@ -11,7 +11,7 @@ from raytrain.hub.known import nearest_repository
 
 _TOKEN = "a token: HF_TOKEN=hf_…, or `hf auth login`, which keeps one in a file"
 _OTHER_HUB = "where that place cannot be reached, HF_ENDPOINT names a mirror; or name a directory"
-_PASSING = (408, 425, 429, 500, 502, 503, 504)
+PASSING = (408, 425, 429, 500, 502, 503, 504)  # HTTP's, of what is too busy or fails for a while
 
 
 def is_passing(error: Exception) -> bool:
@@ -21,7 +21,7 @@ def is_passing(error: Exception) -> bool:
     if isinstance(error, errors.OfflineModeIsEnabled):
         return False
     if isinstance(error, errors.HfHubHTTPError):
-        return error.response.status_code in _PASSING
+        return error.response.status_code in PASSING
     return _is_of_the_connection(error)
 
 

@@ -105,6 +105,11 @@ HUB: dict[str, HubEntry] = {
 
 
 def nearest_repository(repository: str) -> str | None:
-    """The repository of the hub that was likely meant, `ORGANISATION/NAME`, if any."""
-    known = [entry.address.repository for entry in HUB.values()]
-    return next(iter(difflib.get_close_matches(repository, known, n=1, cutoff=0.7)), None)
+    """The repository of the hub that was likely meant, `ORGANISATION/NAME`, if any.
+
+    Args:
+        repository: The same, or a name alone, as the hub's first ones were.
+    """
+    named = {entry.address.repository if "/" in repository else entry.name: entry for entry in HUB.values()}
+    near = difflib.get_close_matches(repository, named, n=1, cutoff=0.7)
+    return named[near[0]].address.repository if near else None

@@ -11,6 +11,7 @@ from pathlib import Path
 from pyarrow import ArrowException
 
 from raytrain.errors import CheckpointError, ConfigError, StorageError
+from raytrain.hub.errors import PASSING
 from raytrain.storage.directory import Directory
 
 Progress = Callable[[int, int | None], None]  # told (bytes done, bytes in all or None)
@@ -19,7 +20,6 @@ _CHUNK_BYTES = 1 << 20
 _MAX_BYTES = 16 << 30  # what says nothing of its length must not fill the disk
 _MAX_REQUESTS = 200
 _LONGEST_PAUSE = 60.0
-_TOO_MANY_OR_FAILING = (408, 425, 429, 500, 502, 503, 504)
 
 
 class _BrokenError(Exception):
@@ -107,7 +107,7 @@ def _download_http(
             _attempt(url, part, on_progress, timeout)
             return
         except urllib.error.HTTPError as error:
-            if error.code not in _TOO_MANY_OR_FAILING:
+            if error.code not in PASSING:
                 raise _failure(url, f"HTTP {error.code} {error.reason}") from error
             after = _number(error.headers.get("Retry-After"))
             broken = _BrokenError(f"HTTP {error.code} {error.reason}", float(after or 0))

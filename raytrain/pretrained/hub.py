@@ -1,16 +1,20 @@
 """Encoders of the Hugging Face hub: fetched once into its cache, and held to what was fetched first."""
 
+import contextlib
 import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from raytrain.config.hub_address import HubAddress, parse_hub_address
-from raytrain.errors import CheckpointError
+from raytrain.config.hub_address import MAIN, PREFIX, HubAddress, parse_hub_address
+from raytrain.errors import CheckpointError, printable
 from raytrain.hub.client import HubClient, Listing
 from raytrain.hub.files import Download
+from raytrain.hub.known import nearest_repository
+from raytrain.pretrained.directory import read_encoder
 from raytrain.pretrained.kept import (
     checkpoints_directory,
     find_changes,
@@ -23,6 +27,7 @@ from raytrain.pretrained.kept import (
 )
 from raytrain.pretrained.weight_files import ORDER
 from raytrain.storage.files import hash_file
+from raytrain.text.encode import tokenizer_of
 
 
 def read_hub_address(location: str) -> HubAddress:
@@ -30,7 +35,9 @@ def read_hub_address(location: str) -> HubAddress:
     try:
         return parse_hub_address(location)
     except ValueError as error:
-        raise CheckpointError(f"{location}: no address of the hub", [str(error)]) from error
+        near = nearest_repository(location.removeprefix(PREFIX).partition("@")[0])
+        meant = [f"did you mean {PREFIX}{near}?"] if near else []
+        raise CheckpointError(f"{location}: no address of the hub", [str(error), *meant]) from error
 
 
 def fetch_hub(address: HubAddress, console: Console, asks_again: bool = False) -> Path:
@@ -49,7 +56,8 @@ def fetch_hub(address: HubAddress, console: Console, asks_again: bool = False) -
         The directory of links.
 
     Raises:
-        CheckpointError: It cannot be fetched, or is not what it was at the first fetch.
+        CheckpointError: It cannot be fetched, no run could read it, or it is not what it was at the first
+            fetch.
     """
     record = read_record(address.key)
     if record is not None and _is_here(address, record):
@@ -89,6 +97,9 @@ def _verified(address: HubAddress, record: dict[str, Any]) -> Path:
             f"{file}: {what}; delete {(directory / file).resolve()}" for file, what in changes.items()
         ]
         problems.append("what is deleted is fetched anew, as it was")
+        problems.append(
+            f"to have an encoder of other files, change a copy (cp -rL {directory} DIR) and name it"
+        )
         raise CheckpointError(f"{address}: {directory}: not as it was fetched", problems)
     return directory
 
@@ -109,7 +120,7 @@ def _tell_moved(address: HubAddress, record: dict[str, Any], console: Console) -
         )
         if now == fetched:
             return
-    console.print(told, highlight=False, markup=False, soft_wrap=True)
+    console.print(printable(told), highlight=False, markup=False, soft_wrap=True)
 
 
 def _fetch(address: HubAddress, record: dict[str, Any] | None, console: Console) -> Path:
@@ -118,7 +129,11 @@ def _fetch(address: HubAddress, record: dict[str, Any] | None, console: Console)
     commit = str(record["revision"]) if record is not None and "revision" in record else address.revision
     listing = client.list_files(commit)
     with shown_progress(str(address), console) as on_progress:
-        places = Download(client, listing, ORDER, console, on_progress).fetch()
+        places = Download(
+            client, listing, ORDER, lambda small: _check(address, small), console, on_progress
+        ).fetch()
+    if record is not None:  # of the same commit more may be wanted now than was then
+        places = {name: place for name, place in places.items() if name in record["files"]}
     hashes = {name: _hash_checked(address, path, listing) for name, path in sorted(places.items())}
     if record is not None and record["files"] != hashes:
         raise _differs(client.url, address, record["files"], hashes)
@@ -162,10 +177,35 @@ def _hash_checked(address: HubAddress, path: Path, listing: Listing) -> str:
     return digest
 
 
+def _check(address: HubAddress, places: dict[str, Path]) -> None:
+    """Reads all but the weights as a run will. Raises CheckpointError with what keeps it from being read."""
+    with _linked(address, places) as directory:
+        try:
+            tokenizer_of(read_encoder(str(directory), False, 0, key="").vocab)
+        except CheckpointError as error:
+            state = "" if address.revision == MAIN else f" --revision {address.revision}"
+            mine = (
+                "where a file of it is to say something else: `hf download "
+                f"{address.repository}{state} --local-dir DIR`, change it there, and name DIR"
+            )
+            problems = [*(error.problems or [error.summary]), mine]
+            raise CheckpointError(f"{address}: no encoder that can be read", problems) from error
+
+
 def _link(address: HubAddress, places: dict[str, Path]) -> Path:
     """A directory of links to these files, in place of what was there."""
+    directory = checkpoints_directory() / address.key
+    with _linked(address, places) as linking:
+        if directory.exists():
+            shutil.rmtree(directory)
+        linking.rename(directory)
+    return directory
+
+
+@contextlib.contextmanager
+def _linked(address: HubAddress, places: dict[str, Path]) -> Iterator[Path]:
+    """A directory of links to these files, which goes unless it is renamed. The lock is the caller's."""
     home = checkpoints_directory()
-    directory = home / address.key
     for left in home.glob(f"{address.key}.*.linking"):  # by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
     linking = home / f"{address.key}.{uuid.uuid4().hex[:8]}.linking"
@@ -173,9 +213,8 @@ def _link(address: HubAddress, places: dict[str, Path]) -> Path:
         linking.mkdir()
         for name, place in places.items():
             (linking / name).symlink_to(place)
-        if directory.exists():
-            shutil.rmtree(directory)
-        linking.rename(directory)
+        yield linking
+    except OSError as error:
+        raise CheckpointError(f"{home}: cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(linking, ignore_errors=True)
-    return directory

@@ -18,7 +18,7 @@ from raytrain.storage.files import hash_files, json_bytes
 
 
 def checkpoints_directory() -> Path:
-    """Where fetched checkpoints lie: `checkpoints` in `storage.directory.home_directory`."""
+    """Where fetched checkpoints lie: `checkpoints` in `home.home_directory`."""
     return home_directory() / "checkpoints"
 
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from raytrain.errors import CheckpointError
+from raytrain.errors import CheckpointError, printable
 from raytrain.kinds import most_positions
 from raytrain.network.encoders import build_transformer
 from raytrain.network.layers import DropoutSeed
@@ -48,7 +48,7 @@ def report_checkpoint(directory: Path, console: Console) -> bool:
     if not problems:
         lines += cost_lines(transformer, count, most_positions(encoder.kind, encoder.config))
     lines += [f"  - {problem}" for problem in problems]
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    console.print(printable("\n".join(lines)), highlight=False, markup=False, soft_wrap=True)
     return not problems
 
 
@@ -66,14 +66,19 @@ def _facts(encoder: EncoderFiles) -> Table:
     table.add_column("key", no_wrap=True)
     table.add_column("value", overflow="fold")
     for key, value in encoder.config.items():
-        table.add_row(Text(key), Text(str(value)))
+        table.add_row(_told(key), _told(str(value)))
     size = f"{count_tokens(encoder.vocab):,}"
     is_pieces, kept = isinstance(encoder.vocab.tokens, bytes), str(encoder.vocab.folding)
     told = f"SentencePiece, {size} pieces" if is_pieces else f"WordPiece, {size} tokens"
     table.add_row("tokenizer", f"{told}, {kept} kept" if kept else told)
     for note in read_notes(encoder):
-        table.add_row("", note)
+        table.add_row("", _told(note))
     return table
+
+
+def _told(text: str) -> Text:
+    """A stranger's string: no markup, and nothing that a terminal obeys."""
+    return Text(printable(text))
 
 
 def _variables(weights: Weights, unread: list[str]) -> Table:
@@ -84,5 +89,5 @@ def _variables(weights: Weights, unread: list[str]) -> Table:
     others = set(unread)
     for name in sorted(weights.shapes):
         shape = " × ".join(map(str, weights.shapes[name]))
-        table.add_row(Text(name), shape, "not read" if name in others else "")
+        table.add_row(_told(name), shape, "not read" if name in others else "")
     return table

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from raytrain.config.sections import CheckpointConfig
-from raytrain.errors import ConfigError
+from raytrain.errors import ConfigError, printable
 from raytrain.pretrained.directory import KEY, EncoderFiles, read_encoder, read_notes, untrained_mini
 from raytrain.pretrained.fetch import find_checkpoint, locate_checkpoint
 from raytrain.pretrained.kept import find_origin
@@ -38,7 +38,7 @@ def find_start(
     directory = locate_checkpoint(config.checkpoint, console, key=key)
     encoder = read_encoder(str(directory), config.pretrained, config.maxlen, key)
     for note in read_notes(encoder):
-        console.print(f"{key}{config.checkpoint}: {note}", markup=False, highlight=False)
+        console.print(printable(f"{key}{config.checkpoint}: {note}"), markup=False, highlight=False)
     return replace(encoder, origin=find_origin(directory))
 
 

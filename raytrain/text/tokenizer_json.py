@@ -13,7 +13,7 @@ _OTHER_MODELS = "take an encoder whose tokenizer is WordPiece, or a SentencePiec
 
 
 def parse_tokenizer(whole: dict[str, Any], problems: list[str]) -> list[str]:
-    """The tokens of a tokenizer.json, token i with id i.
+    """The tokens of a tokenizer.json, token i with id i, as they would stand in a vocab.txt.
 
     Args:
         whole: The file's object. Nothing of it is believed before it is looked at.
@@ -103,18 +103,36 @@ def _added(added: Any, ids: dict[str, int], problems: list[str]) -> dict[str, in
 
 
 def _in_order(ids: dict[str, int], problems: list[str]) -> list[str]:
-    tokens = sorted(ids, key=ids.__getitem__)
-    for place, token in enumerate(tokens):
-        if ids[token] != place:
-            found = f"found {ids[token]} of {_told(token)} in the place of {place}"
-            problems.append(f"expected each id from 0 to {len(tokens) - 1:,} once, {found}")
+    """Token i with id i, up to the last that is more than a blank line.
+
+    Ids without a token have such as no text holds: a vocab.txt with a line twice leaves them, of which the
+    later line has the id.
+    """
+    places: dict[int, str] = {}
+    for token, number in ids.items():
+        if not 0 <= number < MOST_TOKENS:
+            problems.append(f"expected ids from 0 to {MOST_TOKENS - 1:,}, found {number} of {_told(token)}")
+        elif number in places:
+            told = f"{_told(places[number])} and {_told(token)}"
+            problems.append(f"expected each id once, found {number} of {told}")
+        places[number] = token
+        if problems:
             return []
-    return tokens
+    last = max((number for token, number in ids.items() if token), default=0)
+    return [places[number] if number in places else _unused(number, ids) for number in range(last + 1)]
+
+
+def _unused(number: int, ids: dict[str, int]) -> str:
+    """A token that is none of these and of no text, which is cut at brackets."""
+    name = f"[unused{number}]"
+    while name in ids:
+        name = f"[{name}]"
+    return name
 
 
 def _is_writable(token: str) -> bool:
     """Whether it can stand in a line of a vocab.txt."""
-    return token != "" and not any(char in "\r\n" or "\ud800" <= char <= "\udfff" for char in token)
+    return not any(char in "\r\n" or "\ud800" <= char <= "\udfff" for char in token)
 
 
 def _told(value: Any) -> str:

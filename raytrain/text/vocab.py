@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+WORD_PIECES, SENTENCE_PIECES = "vocab.txt", "spiece.model"  # what transformers calls their files
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -76,8 +77,8 @@ def vocab_file(vocab: Vocab) -> tuple[str, bytes]:
     'vocab.txt'
     """
     if isinstance(vocab.tokens, bytes):
-        return "spiece.model", vocab.tokens
-    return "vocab.txt", "".join(f"{token}\n" for token in vocab.tokens).encode()
+        return SENTENCE_PIECES, vocab.tokens
+    return WORD_PIECES, "".join(f"{token}\n" for token in vocab.tokens).encode()
 
 
 def tokenizer_config(vocab: Vocab) -> dict[str, Any]:

@@ -3,6 +3,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from encoder_kinds import SMALL_FILES
 from hub_server import COMMIT, serve_hub
 from pretrained.test_archives import FILES, write_tar, write_zip
 
@@ -138,7 +139,7 @@ def test_a_checkpoint_that_cannot_be_loaded_exits_2(tmp_path, capsys, shown):
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    files = {"config.json": b"{}", "vocab.txt": b"[PAD]", "model.safetensors": b"weights"}
+    files = {**SMALL_FILES, "model.safetensors": b"weights"}
     with serve_hub({"hfl/rbt3": {COMMIT: files}, "org/encoder": {COMMIT: files}}) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))

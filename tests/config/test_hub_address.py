@@ -71,6 +71,13 @@ def test_what_is_no_address_is_told_before_anything_starts(location):
     assert "encoder.checkpoint: expected hf:ORGANISATION/NAME" in str(caught.value)
 
 
+@pytest.mark.parametrize(("location", "is_short"), [("hf:bert-base-chinese", True), ("hf:a/b/c", False)])
+def test_a_short_name_is_told_to_stand_without_the_prefix(location, is_short):
+    with pytest.raises(ValueError, match="expected hf:ORGANISATION/NAME") as caught:
+        parse_hub_address(location)
+    assert ("list --hub` shows stand without hf:" in str(caught.value)) is is_short
+
+
 def test_a_dataset_is_told_to_be_none():
     with pytest.raises(ValueError, match="datasets hold no encoders"):
         parse_hub_address("hf:datasets/a/b")

@@ -1,13 +1,14 @@
 """What is asked of a hub, and what is told of what it answers."""
 
 import errno
+from types import SimpleNamespace
 
 import pytest
 from hub_server import COMMIT, LATER, serve_hub
 
 from raytrain.config.hub_address import HubAddress
 from raytrain.errors import CheckpointError
-from raytrain.hub.client import HubClient
+from raytrain.hub.client import HubClient, counting
 from raytrain.hub.errors import is_passing, tell_failure
 
 FILES = {"config.json": b"{}", "vocab.txt": b"[PAD]\n", "model.safetensors": b"0123456789" * 1000}
@@ -58,6 +59,27 @@ def test_a_file_lands_in_the_cache_as_others_expect_it(hub, tmp_path):
     assert path == tmp_path / "hf/hub/models--org--encoder/snapshots" / COMMIT / "model.safetensors"
     assert path.read_bytes() == FILES["model.safetensors"] and path.is_symlink()
     assert told[-1] == len(FILES["model.safetensors"]) and told == sorted(told)
+
+
+def test_of_what_comes_by_xet_the_bytes_of_the_file_are_counted_once():
+    """The network's bytes, told beside them, may be more than the file has."""
+    from huggingface_hub.utils._xet_progress_reporting import XetDownloadProgressReporter
+
+    told = []
+    with XetDownloadProgressReporter(
+        reconstruction_desc="a", total=100, log_level=20, tqdm_class=counting(told.append)
+    ) as reporter:
+        for written, network in ((0, 60), (40, 90), (40, 130), (100, 130)):
+            reporter.update_progress(
+                SimpleNamespace(
+                    total_bytes=100,
+                    total_bytes_completed=written,
+                    total_bytes_completion_rate=None,
+                    total_transfer_bytes_completed=network,
+                    total_transfer_bytes_completion_rate=1.0,
+                )
+            )
+    assert told == [40, 100]
 
 
 def test_the_cache_is_where_the_environment_says_now(hub, tmp_path, monkeypatch):
@@ -136,6 +158,7 @@ def test_a_revision_that_is_not_there_is_told(hub):
         *({"sha": "main"}, {"sha": None}, {"sha": COMMIT + "/.."}),
         *({"siblings": [{"size": 3}]}, {"siblings": "x"}, {"siblings": [1]}),
         {"siblings": [{"rfilename": "a", "lfs": {"size": 1}}]},
+        *({"siblings": [{"rfilename": name}]} for name in (None, 3, ["a"], {})),
     ],
 )
 def test_what_answers_otherwise_than_a_hub_is_told(hub, answer):
@@ -194,7 +217,7 @@ def test_what_the_system_says_is_told_with_advice(tmp_path, error, told):
 def test_a_wrong_call_of_ours_is_told_with_its_line(hub, monkeypatch):
     one = client()
     with monkeypatch.context() as broken:
-        broken.setattr("raytrain.hub.client._counting", lambda: None)  # which is called with one
+        broken.setattr("raytrain.hub.client.counting", lambda: None)  # which is called with one
         message = refused(one.fetch, COMMIT, "config.json", lambda done: None)
     assert "unforeseen TypeError at " in message and "raytrain/hub/client.py:" in message
     assert "no fault of the network" in message and "cannot be reached" not in message

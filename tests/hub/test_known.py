@@ -47,4 +47,5 @@ def test_names_are_short_for_repositories_and_no_name_of_the_zoo(name):
 def test_what_was_likely_meant():
     assert nearest_name("chinese-roberta-wwm-ex") == "chinese-roberta-wwm-ext"
     assert nearest_repository("hfl/chinese-macbert-bas") == "hfl/chinese-macbert-base"
+    assert nearest_repository("rbt3") == "hfl/rbt3"
     assert nearest_repository("x" * 30) is None

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from encoder_kinds import CONFIG, SMALL_FILES
 from hub_server import COMMIT, LATER, oid, serve_hub
 from rich.console import Console
 from safetensors.numpy import save
+from sentencepiece_model import tiny_model
 
 from raytrain.config.sections import CheckpointConfig
 from raytrain.errors import CheckpointError
+from raytrain.hub.client import counting
 from raytrain.hub.known import HUB
 from raytrain.pretrained.directory import read_encoder
 from raytrain.pretrained.fetch import hub_table, is_fetched, locate_checkpoint
@@ -24,9 +27,11 @@ from raytrain.pretrained.hub import fetch_hub, is_here, read_hub_address
 from raytrain.pretrained.start import find_start
 from raytrain.pretrained.zoo import MINI
 from raytrain.tensors.open import open_tensors
+from raytrain.text.vocab import SPECIAL_TOKENS
 
 MINI_FILES = {path.name: path.read_bytes() for path in MINI.iterdir()}
-SMALL = {"config.json": b"{}", "vocab.txt": b"[PAD]\n"}
+SMALL = SMALL_FILES
+OTHER_VOCAB = SMALL["vocab.txt"].replace("天".encode(), "气".encode())
 WEIGHTS = b"weights" * 100
 FILES = {**SMALL, "model.safetensors": WEIGHTS}
 ADDRESS = read_hub_address("hf:org/encoder")
@@ -91,7 +96,7 @@ def test_what_is_fetched_is_written_down(hub, home):
 
 @pytest.mark.parametrize("revision", [LATER, "dev", "refs/pr/4"])
 def test_a_branch_and_a_commit_are_fetched_beside_main(hub, revision):
-    later = {**FILES, "vocab.txt": b"[PAD]\nlater\n"}
+    later = {**FILES, "vocab.txt": OTHER_VOCAB}
     hub.repositories["org/encoder"][LATER] = later
     hub.branches |= {"dev": LATER, "refs/pr/4": LATER}
     main, _ = fetched()
@@ -101,14 +106,14 @@ def test_a_branch_and_a_commit_are_fetched_beside_main(hub, revision):
 
 def test_a_branch_that_moved_is_told_and_what_was_fetched_is_used(hub, home):
     directory, _ = fetched()
-    hub.repositories["org/encoder"][LATER] = {**FILES, "vocab.txt": b"later"}
+    hub.repositories["org/encoder"][LATER] = {**FILES, "vocab.txt": OTHER_VOCAB}
     assert fetched(asks_again=True)[1] == ""
     hub.branches["main"] = LATER
     same, said = fetched(asks_again=True)
     assert contents(same) == FILES and f"main is at {LATER} now; {COMMIT}" in said
     assert f"say hf:org/encoder@{LATER}, or delete {home / 'hf--org--encoder.json'}" in said
     (home / "hf--org--encoder.json").unlink()
-    assert contents(fetched()[0])["vocab.txt"] == b"later" and directory == same
+    assert contents(fetched()[0])["vocab.txt"] == OTHER_VOCAB and directory == same
 
 
 def test_where_the_hub_is_away_what_is_here_is_used(hub, monkeypatch):
@@ -122,21 +127,21 @@ def test_where_the_hub_is_away_what_is_here_is_used(hub, monkeypatch):
 
 def test_a_cache_that_was_emptied_is_filled_with_the_same_again(hub, tmp_path):
     directory, _ = fetched()
-    hub.repositories["org/encoder"][LATER] = {**FILES, "vocab.txt": b"later"}
+    hub.repositories["org/encoder"][LATER] = {**FILES, "vocab.txt": OTHER_VOCAB}
     hub.branches["main"] = LATER
     shutil.rmtree(tmp_path / "hf")
     assert not is_here(ADDRESS)
     assert fetched()[0] == directory and contents(directory) == FILES
 
 
-def test_a_file_that_changed_in_the_cache_is_found(hub, tmp_path):
+def test_a_file_that_changed_in_the_cache_is_found(hub, tmp_path, home):
     fetched()
     place = blob(tmp_path)
     place.chmod(0o600)
     place.write_bytes(b"poison!" * 100)
     message = refused()
     assert "model.safetensors: its content has changed (sha256 differs)" in message
-    assert f"delete {place}" in message
+    assert f"delete {place}" in message and f"cp -rL {home / 'hf--org--encoder'} DIR" in message
     place.unlink()
     assert contents(fetched()[0]) == FILES
 
@@ -144,7 +149,7 @@ def test_a_file_that_changed_in_the_cache_is_found(hub, tmp_path):
 def test_a_hub_that_rewrites_a_commit_is_found(hub, tmp_path, home):
     fetched()
     shutil.rmtree(tmp_path / "hf")
-    hub.repositories["org/encoder"][COMMIT] = {**FILES, "vocab.txt": b"other"}
+    hub.repositories["org/encoder"][COMMIT] = {**FILES, "vocab.txt": OTHER_VOCAB}
     message = refused()
     assert "other files than at the first fetch" in message and "vocab.txt: expected the sha256" in message
     assert f"delete {home / 'hf--org--encoder.json'}" in message
@@ -175,17 +180,10 @@ def test_only_what_is_read_is_fetched(hub):
         "special_tokens_map.json": b"{}",
         "tf_model.h5": b"x",
     }
-    wanted = {**FILES, "tokenizer.json": b"{}", "tokenizer_config.json": b"{}", "spiece.model": b"s"}
+    beside = ("tokenizer.json", "tokenizer_config.json", "added_tokens.json")
+    wanted = {**FILES, **dict.fromkeys(beside, b"{}")}
     hub.repositories["org/encoder"][COMMIT] = {**more, **wanted}
     assert contents(fetched()[0]) == wanted
-
-
-@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "tf_model.h5"])
-def test_the_weights_come_in_one_format_alone(hub, name):
-    order = ["model.safetensors", "pytorch_model.bin", "tf_model.h5"]
-    there = dict.fromkeys(order[order.index(name) :], WEIGHTS)
-    hub.repositories["org/encoder"][COMMIT] = {**SMALL, **there}
-    assert contents(fetched()[0]) == {**SMALL, name: WEIGHTS}
 
 
 def sharded(names, there):
@@ -194,6 +192,89 @@ def sharded(names, there):
 
 
 SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+
+
+def config_of(**said):
+    return json.dumps({"model_type": "bert", **CONFIG, **said}).encode()
+
+
+WORDS = "".join(f"{token}\n" for token in (*SPECIAL_TOKENS, "天气")).encode()
+UNREAD = [
+    ({"config.json": config_of(model_type="roberta")}, "expected a model_type of"),
+    ({"config.json": config_of(model_type="xlnet")}, "found 'xlnet'"),
+    ({"config.json": b"{"}, "config.json: not readable as JSON"),
+    ({"config.json": b"{}"}, "expected a positive integer vocab_size"),
+    ({"config.json": config_of(model_type="roformer", embedding_size=8), "vocab.txt": WORDS}, "1 words"),
+    ({"config.json": config_of(vocab_size=5)}, "expected at most vocab_size 5 tokens"),
+    ({"vocab.txt": b"[PAD]\n[UNK]\n"}, "expected the token [CLS]"),
+    ({"tokenizer_config.json": b"["}, "tokenizer_config.json: not readable as JSON"),
+]
+
+
+@pytest.mark.parametrize(("changes", "told"), UNREAD, ids=range(len(UNREAD)))
+def test_what_no_run_reads_is_refused_before_its_weights_come(hub, home, changes, told):
+    index = sharded(SHARDS, SHARDS)
+    hub.repositories["org/encoder"][COMMIT] = {**index, **changes}
+    message = refused("hf:org/encoder@main")
+    assert "hf:org/encoder: no encoder that can be read" in message and told in message
+    assert "`hf download org/encoder --local-dir DIR`" in message and str(home) not in message
+    bodies = [path for method, path, _ in hub.requests if method == "GET" and "/api/" not in path]
+    assert not [path for path in bodies if "model" in path]
+    assert [path.name for path in home.iterdir()] == ["hf--org--encoder.lock"]
+
+
+PIECES = {"tokenizer.json": b"{}", "spiece.model": tiny_model(), "other.model": b"x"}
+ALBERT = config_of(model_type="albert", embedding_size=6, vocab_size=200)
+
+
+@pytest.mark.parametrize(
+    ("changes", "left_out"),
+    [
+        ({}, {"spiece.model", "other.model"}),
+        ({"config.json": ALBERT}, {"vocab.txt", "other.model"}),
+        (
+            {"config.json": ALBERT, "tokenizer_config.json": b'{"tokenizer_class": "BertTokenizerFast"}'},
+            {"spiece.model", "other.model"},
+        ),
+        (
+            {
+                "config.json": config_of(
+                    model_type="albert", embedding_size=6, tokenizer_class="BertTokenizer"
+                )
+            },
+            {"spiece.model", "other.model"},
+        ),
+    ],
+)
+def test_of_vocabularies_of_two_forms_one_comes(hub, changes, left_out):
+    """Two are refused in a directory; which one transformers reads is known here."""
+    files = {**FILES, **PIECES, **changes}
+    hub.repositories["org/encoder"][COMMIT] = files
+    directory, _ = fetched()
+    assert contents(directory) == {name: data for name, data in files.items() if name not in left_out}
+    assert read_encoder(str(directory), True, 16).vocab.tokens
+
+
+def test_what_was_not_fetched_at_first_is_not_fetched_later(hub, tmp_path):
+    """A record of before other files were wanted still holds."""
+    directory, _ = fetched()
+    hub.repositories["org/encoder"][COMMIT] = {**FILES, "added_tokens.json": b"{}"}
+    shutil.rmtree(tmp_path / "hf")
+    assert contents(fetched()[0]) == FILES and fetched() == (directory, "")
+
+
+def test_names_of_strangers_are_told_so_that_no_terminal_obeys_them(hub):
+    name = "model-[red]\x1b[2J-of-1.safetensors"
+    hub.repositories["org/encoder"][COMMIT] = sharded([name], [name])
+    assert "model-[red]\\x1b[2J-of-1.safetensors" in fetched()[1]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "tf_model.h5"])
+def test_the_weights_come_in_one_format_alone(hub, name):
+    order = ["model.safetensors", "pytorch_model.bin", "tf_model.h5"]
+    there = dict.fromkeys(order[order.index(name) :], WEIGHTS)
+    hub.repositories["org/encoder"][COMMIT] = {**SMALL, **there}
+    assert contents(fetched()[0]) == {**SMALL, name: WEIGHTS}
 
 
 def test_shards_come_with_their_index(hub):
@@ -235,7 +316,10 @@ def test_a_repository_without_an_encoder_is_told_with_all_that_lacks(hub, files,
 def test_a_disk_without_room_is_told_before_the_weights_come(hub):
     hub.sizes["model.safetensors"] = 1 << 60
     message = refused()
-    assert f"expected {(1 << 60) + 8:,} bytes free" in message and "HF_HUB_CACHE" in message
+    assert (
+        f"expected {(1 << 60) + sum(map(len, SMALL.values())):,} bytes free" in message
+        and "HF_HUB_CACHE" in message
+    )
     assert not [path for method, path, _ in hub.requests if method == "GET" and "/api/" not in path]
 
 
@@ -249,9 +333,17 @@ def test_more_than_was_listed_is_not_taken(hub):
     assert "expected 3 bytes, as its hub lists it; more come" in refused()
 
 
+def test_more_than_was_listed_is_not_taken_where_no_count_stops_it(hub, home, monkeypatch):
+    """As by Xet, which goes on whatever is raised by what it tells."""
+    monkeypatch.setattr("raytrain.hub.client.counting", lambda on_bytes: counting(lambda done: None))
+    hub.sizes["model.safetensors"] = 3
+    assert "expected 3 bytes, as its hub lists it; more come" in refused()
+    assert not (home / "hf--org--encoder.json").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "bound"),
-    [("vocab.txt", "MOST_READ_BYTES"), ("model.safetensors", "_MOST_WEIGHT_BYTES")],
+    [("config.json", "MOST_READ_BYTES"), ("model.safetensors", "_MOST_WEIGHT_BYTES")],
 )
 def test_of_a_file_without_a_size_no_more_is_taken_than_can_be_meant(hub, monkeypatch, name, bound):
     hub.sizes |= dict.fromkeys(FILES)
@@ -281,7 +373,7 @@ def test_a_broken_fetch_goes_on_with_what_has_come(hub, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr("pathlib.Path.symlink_to", full)
+        broken.setattr("raytrain.pretrained.hub.write_record", full)
         assert "cannot be written: No space left on device" in refused()
     before = len(hub.requests)
     assert contents(fetched()[0]) == FILES
@@ -300,6 +392,21 @@ def test_a_bad_address_is_told():
     for location in ("hf:bert", "hf:a/b@"):
         with pytest.raises(CheckpointError, match="expected hf:ORGANISATION/NAME"):
             locate_checkpoint(location, Console(file=io.StringIO()))
+
+
+@pytest.mark.parametrize(
+    ("location", "meant"),
+    [
+        ("hf:bert-base-chinese", "hf:google-bert/bert-base-chinese"),
+        ("hf:bert-base-chinese@main", "hf:google-bert/bert-base-chinese"),
+        ("hf:rbt3", "hf:hfl/rbt3"),
+        ("hf:chinese-macbert-bas", "hf:hfl/chinese-macbert-base"),
+    ],
+)
+def test_a_name_without_its_organisation_is_told_with_it(location, meant):
+    with pytest.raises(CheckpointError) as caught:
+        read_hub_address(location)
+    assert f"did you mean {meant}?" in str(caught.value)
 
 
 def test_without_its_prefix_it_is_known_what_was_meant():
@@ -384,6 +491,7 @@ def test_processes_that_fetch_the_same_end_with_one_whole_checkpoint(hub, home):
 
 
 def test_a_config_of_a_tokenizer_is_no_vocabulary(hub):
-    files = {"config.json": b"{}", "tokenizer_config.json": b"{}", "model.safetensors": WEIGHTS}
+    files = {name: data for name, data in FILES.items() if name != "vocab.txt"}
+    files["tokenizer_config.json"] = b"{}"
     hub.repositories["org/encoder"][COMMIT] = files
     assert "expected vocab.txt, tokenizer.json or a *.model of SentencePiece, found none" in refused()

@@ -64,6 +64,21 @@ def test_names_are_shown_as_they_are(encoder_config, vocab, tmp_path):
     assert "x[/red]y" in text
 
 
+def test_what_a_terminal_would_obey_is_shown_escaped(encoder_config, vocab, tmp_path):
+    arrays = random_arrays(transformer_of("albert", encoder_config("albert")))
+    del arrays["bert/embeddings/LayerNorm/beta"]
+    config = encoder_config("albert") | {
+        "a\x1b[2Jb": "\x1b]0;title\x07",
+        "half": "\ud800",
+        "bidi": ["\u202e"],
+    }
+    directory = write_directory(tmp_path / "x", config, vocab, arrays | draw({"x\x1b[1my": (1,)}))
+    fits, text = report(directory)
+    assert not fits and "\x1b" not in text and "\x07" not in text and "\u202e" not in text
+    assert text.encode() and "\\ud800" in text
+    assert "a\\x1b[2Jb" in text and "\\x1b]0;title\\x07" in text and "x\\x1b[1my" in text
+
+
 def test_the_first_albert_zh_is_named(encoder_config, vocab, tmp_path):
     arrays = draw(layer_shared_shapes(len(vocab), 6, 8, 16))
     fits, text = report(write_directory(tmp_path / "x", encoder_config("albert"), vocab, arrays))

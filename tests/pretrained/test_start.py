@@ -42,6 +42,15 @@ def test_a_vocabulary_shorter_than_the_embedding_is_told(tmp_path):
     assert said in console.file.getvalue()
 
 
+def test_no_terminal_obeys_what_is_told_of_an_encoder(tmp_path, monkeypatch):
+    monkeypatch.setattr("raytrain.pretrained.start.read_notes", lambda _: ["a \x1b[2J \ud800"])
+    console = Console(file=io.StringIO(), width=300)
+    encoder = write_encoder(tmp_path / "encoder")
+    config = CheckpointConfig(checkpoint=str(encoder), pretrained=False, maxlen=32)
+    find_start(config, list, console)
+    assert "a \\x1b[2J \\ud800" in console.file.getvalue()
+
+
 def test_what_is_not_there_is_told(tmp_path):
     with pytest.raises(CheckpointError, match="absent"):
         start(tmp_path / "absent")

@@ -11,7 +11,7 @@ from raytrain.storage.files import MOST_READ_BYTES
 from raytrain.text.encode import tokenizer_of
 from raytrain.text.tokenizer_files import read_vocab
 from raytrain.text.tokenizer_json import parse_tokenizer
-from raytrain.text.vocab import LOWERED, SPECIAL_TOKENS, Folding, Vocab
+from raytrain.text.vocab import LOWERED, SPECIAL_TOKENS, Folding, Vocab, parse_vocab
 
 TOKENS = [*SPECIAL_TOKENS, "天", "气", "Ab", "ab", "##c", "é", "e"]
 FLAGS = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
@@ -83,6 +83,17 @@ def test_special_tokens_may_stand_behind_the_vocabulary():
     assert parse(add) == ([*TOKENS, "[USER]"], [])
 
 
+def test_ids_without_a_token_and_blank_lines_keep_the_others_in_their_places():
+    assert parse(token("好", 14)) == ([*TOKENS, "[unused12]", "[unused13]", "好"], [])
+    assert parse(token("[unused13]", 14)) == ([*TOKENS, "[unused12]", "[[unused13]]", "[unused13]"], [])
+    assert parse(lambda whole: token("", 12)(whole) or token("好", 13)(whole)) == ([*TOKENS, "", "好"], [])
+
+
+def test_blank_lines_at_the_end_are_no_tokens():
+    """As in a vocab.txt: of two the last has the id."""
+    assert parse(token("", 13)) == (TOKENS, [])
+
+
 def test_an_older_file_without_a_type_is_known_by_its_prefix():
     assert parse(lambda whole: whole["model"].pop("type")) == (TOKENS, [])
 
@@ -112,12 +123,11 @@ REFUSED = [
     (token("好", "12"), "model.vocab: expected a whole number as each id, found '好': '12'"),
     (token("好", True), "found '好': True"),
     (token("好", 12.0), "found '好': 12.0"),
-    (token("好", 3), "expected each id from 0 to 12 once, found 3 of"),
-    (token("好", 14), "expected each id from 0 to 12 once, found 14 of '好' in the place of 12"),
-    (token("好", -1), "found -1 of '好' in the place of 0"),
+    (token("好", 3), "expected each id once, found 3 of '[SEP]' and '好'"),
+    (token("好", 2_000_000), "expected ids from 0 to 1,999,999, found 2000000 of '好'"),
+    (token("好", -1), "found -1 of '好'"),
     (token("a\nb", 12), "expected tokens without line ends and halves of characters, found 'a\\nb'"),
     (token("\ud800", 12), "found '\\ud800'"),
-    (token("", 12), "found ''"),
     (part("normalizer", None), "expected a normalizer of type BertNormalizer, found None"),
     (part("normalizer", {"type": "Lowercase"}), "found 'Lowercase'"),
     (
@@ -136,7 +146,7 @@ REFUSED = [
         "expected the ids of model.vocab",
     ),
     (part("added_tokens", [{"id": None, "content": "[X]", "special": True}]), "found '[X]': None"),
-    (part("added_tokens", [{"id": 40, "content": "[X]", "special": True}]), "found 40 of '[X]'"),
+    (part("added_tokens", [{"id": 3, "content": "[X]", "special": True}]), "found 3 of '[SEP]' and '[X]'"),
 ]
 
 
@@ -199,3 +209,24 @@ def test_the_ids_are_those_of_the_tokenizers_library(tmp_path):
     theirs = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     for text in ("天气Abc abc É e\u0301", "ABC天Ab", "天\u200b气\ue000c"):
         assert tokenizer_of(vocab).tokenize([text]).ids.tolist() == theirs.encode(text).ids
+
+
+LINES = [*TOKENS, "", "天", "", "##d", "a", "##b", "天", "[unused1]", "##e", "", ""]
+
+
+@given(st.permutations(LINES[len(SPECIAL_TOKENS) :]), st.text("天气AabBcde é[]u1", max_size=12))
+def test_a_vocabulary_with_blank_and_repeated_lines_has_the_same_ids_in_both_files(lines, text):
+    tokenizers = pytest.importorskip("tokenizers")
+    lines = [*SPECIAL_TOKENS, *lines]
+    ids = {line: number for number, line in enumerate(lines)}  # as transformers' load_vocab
+    theirs = tokenizers.Tokenizer(tokenizers.models.WordPiece(ids, unk_token="[UNK]"))
+    theirs.normalizer = tokenizers.normalizers.BertNormalizer()
+    theirs.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    expected = theirs.encode(text).ids
+    problems = []
+    tokens = parse_tokenizer(json.loads(theirs.to_str()), problems)
+    assert problems == [] and len(set(tokens)) == len(tokens)
+    assert tokenizer_of(Vocab(tokens)).tokenize([text]).ids.tolist() == expected
+    in_lines = parse_vocab("vocab.txt", "".join(f"{line}\n" for line in lines).encode())
+    assert len(tokens) == len(in_lines.tokens)
+    assert tokenizer_of(in_lines).tokenize([text]).ids.tolist() == expected
