@@ -23,7 +23,7 @@ from raytrain.corpus.cells import (
     told_once,
 )
 from raytrain.corpus.corpus import Corpus
-from raytrain.corpus.label_spelling import alike_labels, merged_lines, two_spellings
+from raytrain.corpus.label_spelling import merge_alike, merged_lines, two_spellings
 from raytrain.corpus.several_labels import ADVICE, KIND, find_joined, indicators
 from raytrain.corpus.times import read_times, times_lines
 from raytrain.files.encodings import Problem
@@ -150,8 +150,7 @@ class _LabelledRows:
 
     def merge_labels(self) -> dict[str, str]:
         """Counts labels that look alike as one; returns each that is spelt otherwise, and its spelling."""
-        alike = alike_labels(self._class_rows)
-        merged = {name: names[0] for names in alike for name in names[1:]}
+        merged = merge_alike(self._class_rows)
         for name, spelling in merged.items():
             self._class_rows[spelling] += self._class_rows.pop(name)
         return merged

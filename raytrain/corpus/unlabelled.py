@@ -8,16 +8,19 @@ from typing import Any
 import pyarrow as pa
 
 from raytrain.corpus.cells import (
+    FEW,
     TEXTS,
     check_cells,
     iter_tables,
     named_columns,
     numbered_rows,
     refuse,
+    remedy_of,
     table_schema,
+    told_once,
 )
 from raytrain.errors import CorpusError
-from raytrain.files.bio import bio_lines, first_field, is_bio
+from raytrain.files.bio import bio_lines, first_field, is_bio, wrong_untagged
 from raytrain.files.encodings import Problem
 from raytrain.files.formats import BATCH_ROWS
 from raytrain.files.reading import AS_FOUND, Reading
@@ -113,6 +116,7 @@ def _columns(path: str | Path, text_columns: Sequence[str], id: str | None) -> d
 
 
 def _refuse_texts(path: str | Path, problems: list[Problem]) -> None:
+    problems = told_once(problems, "malformed_row", remedy_of, FEW) if is_bio(path) else problems
     refuse(f"{path}: these texts cannot be predicted", path, problems)
 
 
@@ -121,6 +125,8 @@ def _unlabelled_rows(
 ) -> Iterator[dict[str, Any]]:
     if is_bio(path):
         for number, lines in enumerate(bio_lines(path, problems, reading)):
+            wrong = ((row, wrong_untagged(line)) for row, line in lines)
+            problems += [Problem("malformed_row", row, None, message) for row, message in wrong if message]
             yield {"id": number, "text": "".join(first_field(line) for _, line in lines)}
         return
     for row, number, values in numbered_rows(path, columns, problems, reading):

@@ -186,6 +186,7 @@ def _read_tagged(config: Config) -> Corpus:
         data.drop,
         folds.time,
         Reading.of(data),
+        data.merge_labels,
     )
 
 
