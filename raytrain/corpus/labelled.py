@@ -80,7 +80,7 @@ def read_corpus(
     times, wrong = read_times(rows.times, time or "")
     rows.problems = told_once(rows.problems + wrong, KIND, lambda problem: "")
     rows.problems = [_ask_columns(problem, path, label, reading) for problem in rows.problems]
-    refuse(f"{path}: these texts cannot be trained on", path, rows.problems, reading)
+    refuse(f"{path}: these texts cannot be used", path, rows.problems, reading)
     if times is not None:
         table = table.append_column("time", times)
     labels = _sorted_labels(kept)
@@ -183,7 +183,7 @@ class _LabelledRows:
             )
             self.problems.append(Problem("one_class", None, label, message))
         elif not present and not self.problems:
-            message = f"expected rows to train on, found none after dropping {dict(self.dropped)}"
+            message = f"expected rows with a label, found none after dropping {dict(self.dropped)}"
             self.problems.append(Problem("no_rows", None, None, f"{message}; mend the file, or drop less"))
         return list(kept)
 

@@ -101,7 +101,7 @@ def read_tagged_corpus(
     if not problems and len(names) == 1:
         message = f"expected tagged spans, found none in {len(kept):,} texts; is it the right file?"
         problems.append(Problem("no_spans", None, None, message))
-    refuse(f"{path}: these texts cannot be trained on", path, problems, reading)
+    refuse(f"{path}: these texts cannot be used", path, problems, reading)
     table = _table(kept, columns, names)
     if times is not None:
         table = table.append_column("time", times)
