@@ -18,7 +18,7 @@ _SEPARATED = re.compile(
     r"(?=.*[^\d\s,，;|].*[,，;|])[^,，;|]+?\s*[,，;|]\s*[0-9]+(?:\s*[,，;|]\s*[A-Za-z]*)?"
 )
 _JSON = re.compile(r"[\[{].*\".*[\]}],?|[\[{\]}],?")
-_NO_TEXT = re.compile("[\0-\x08\x0e-\x1f]")
+_NO_TEXT = re.compile("[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _LETTERS = re.compile(r"[A-Za-z]+(?:\s+[A-Za-z]+)*")
 # Of jieba's dictionary, and of its tagger.
 _TAGS = re.compile(

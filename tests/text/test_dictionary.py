@@ -72,7 +72,7 @@ def test_files_of_another_form_are_no_dictionaries(tmp_path, content):
     assert len(caught.value.problems) == 1
 
 
-@pytest.mark.parametrize("data", [b"PK\x03\x04aa", b"a\0b\n"])
+@pytest.mark.parametrize("data", [b"PK\x03\x04aa", b"a\0b\n", b"\xed\xa0\x80 3\n"])
 def test_what_is_no_text_is_no_dictionary(tmp_path, data):
     with pytest.raises(CorpusError, match="is no text"):
         read_user_dict(write(tmp_path / "a.txt", data))
