@@ -1,7 +1,15 @@
 """Teaches one small model what a finished run's ensemble says of its rows, and of texts without labels."""
 
 from raytrain.commands.refit import run_parser
-from raytrain.commands.shared import AS_PROGRAM, Named, describe, job_console, tell_artifact
+from raytrain.commands.shared import (
+    AS_PROGRAM,
+    Named,
+    add_reading,
+    asked_reading,
+    describe,
+    job_console,
+    tell_artifact,
+)
 
 EXAMPLES = """{distill} runs/mine
 {distill} runs/mine --texts unlabelled.csv --column content
@@ -22,10 +30,14 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
         metavar="NAME",
         help="their text column (twice for a pair); default: as trained",
     )
+    add_reading(parser)
     options = parser.parse_intermixed_args(arguments)
+    if options.texts is None and (options.encoding or options.columns or options.quoting != "auto"):
+        parser.error("--encoding, --quoting, --columns: of the file of --texts; name it")
     console = job_console()
     from raytrain.refit.distill import distill_run
 
+    reading = asked_reading(options)
     run, texts, columns = options.run, options.texts, options.column
-    student = distill_run(run, texts, columns, options.output, options.overrides, console)
+    student = distill_run(run, texts, columns, options.output, options.overrides, console, reading)
     tell_artifact("artifact", student.artifact, student.task, console, named)

@@ -101,21 +101,21 @@ def _count(options: argparse.Namespace, console: "Console") -> "Candidates":
 
     from raytrain.errors import InputError
     from raytrain.keywords.candidates import find_candidates
-    from raytrain.keywords.sources import open_source
+    from raytrain.keywords.sources import agree_on_labels, open_source
     from raytrain.keywords.textrank import parse_tags
     from raytrain.stages import Stages
-    from raytrain.text.dictionary import read_user_dict
+    from raytrain.text.dictionary import dictionary_lines, read_user_dict
     from raytrain.text.words import dictionary_notes
 
     tags = parse_tags(options.pos) if options.pos is not None else []
     user_dict = read_user_dict(options.user_dict, "--user-dict") if options.user_dict else None
-    for note in dictionary_notes(user_dict, "--user-dict"):
+    lines = dictionary_lines(options.user_dict, "--user-dict") if options.user_dict else []
+    for note in (*lines, *dictionary_notes(user_dict, "--user-dict")):
         _say(console, note)
     columns, label = options.column or ["text"], options.label or "label"
-    sources = [
-        open_source(path, columns, label, options.drop, asked_reading(options), options.merge_labels)
-        for path in options.input
-    ]
+    reading, merge = asked_reading(options), options.merge_labels
+    sources = [open_source(path, columns, label, options.drop, reading, merge) for path in options.input]
+    sources = agree_on_labels(sources, label, reading, merge)
     if options.label and not any(source.labels for source in sources):
         raise InputError(f"--label: expected a file with the column {label!r}, found none")
     for source in sources:

@@ -1,7 +1,10 @@
-"""Keys and texts of YAML as they were typed: of `yes` and `01`, which may be names, YAML makes others."""
+"""Keys and texts of YAML as they were typed (`yes` and `01` may be names), and the types that keys take."""
 
 import re
+import types
+import typing
 from collections.abc import Collection, Iterator, Sequence
+from typing import Annotated, Any, Literal, Union
 
 import yaml
 
@@ -59,3 +62,32 @@ def _plain_nodes(
             waiting.append((value, f"{place}.{name}" if place else name))
             if isinstance(key, yaml.ScalarNode) and key.style is None and key.tag != _MERGE:
                 yield key, True
+
+
+def taken_types(annotation: Any) -> set[Any]:
+    """The types of the values that an annotation takes, and of those in its lists."""
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Literal:
+        return {type(value) for value in parts}
+    if origin is Annotated:
+        return taken_types(parts[0])
+    if origin in (Union, types.UnionType, list):
+        return {taken for part in parts for taken in taken_types(part)}
+    return {annotation}
+
+
+def held_types(annotation: Any) -> set[Any]:
+    """As `taken_types`, and of mappings those of their values."""
+    held: set[Any] = set()
+    for taken in taken_types(annotation):
+        is_mapping = typing.get_origin(taken) is dict
+        held |= held_types(typing.get_args(taken)[1]) if is_mapping else {taken}
+    return held
+
+
+def held_values(value: Any) -> list[Any]:
+    """A value, or those in its mappings and lists."""
+    if not isinstance(value, dict | list):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value
+    return [held for part in parts for held in held_values(part)]

@@ -75,8 +75,8 @@ class DataConfig(FileKeys):
     test: str | None = Field(None, description="unlabelled rows to predict with the ensemble")
     merge_labels: bool = Field(
         False,
-        description="labels that look alike (case, width, invisible characters, .0) are one, spelt as most "
-        "rows have it; false: they are refused",
+        description="labels, or types of spans, that look alike (case, width, invisible characters, .0) are "
+        "one, spelt as most rows have it; false: they are refused",
     )
     drop: list[DropKind] = Field(
         [], description="kinds of bad rows to drop (and count in corpus.json) instead of refusing them"

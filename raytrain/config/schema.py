@@ -109,7 +109,6 @@ def _of_classifiers(config: Config) -> list[str]:
     encoder, train, data = config.encoder, config.train, config.data
     unread = {
         "data.text": ("one column", data.text, len(data.text_columns) > 1),
-        "data.merge_labels": ("false", yaml_value(data.merge_labels), data.merge_labels),
         "data.labels": ("null", data.labels, data.labels is not None),
         # A tagger reads texts whole, in as many windows as they need.
         "encoder.truncate": ("head", encoder.truncate, encoder.truncate != "head"),

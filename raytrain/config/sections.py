@@ -1,13 +1,12 @@
 """The sections of a config: each key's type, range, default and meaning."""
 
-import types
-import typing
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
 from omegaconf import OmegaConf
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from raytrain.config.as_typed import held_types, held_values, taken_types
 from raytrain.config.hub_address import is_hub_address, parse_hub_address
 from raytrain.tasks import Architecture, Monitor, Pooling, reads_encoder
 
@@ -26,20 +25,18 @@ def yaml_value(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _taken_types(annotation: Any) -> set[Any]:
-    """The types of the values that an annotation takes, and of those in its lists."""
-    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is Literal:
-        return {type(value) for value in parts}
-    if origin is Annotated:
-        return _taken_types(parts[0])
-    if origin in (Union, types.UnionType, list):
-        return {taken for part in parts for taken in _taken_types(part)}
-    return {annotation}
-
-
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_is_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Pydantic takes true, as YAML reads yes and on, for 1."""
+        held = held_types(cls.model_fields[str(info.field_name)].annotation)
+        wrong = [one for one in held_values(value) if isinstance(one, bool)]
+        if wrong and held & {int, float} and bool not in held:
+            raise ValueError(f"expected a number; found {yaml_value(wrong[0])}")
+        return value
 
 
 class WholeConfig(Section):
@@ -69,7 +66,7 @@ class WholeConfig(Section):
     @classmethod
     def text_keys(cls) -> frozenset[str]:
         """The dotted keys whose values, or those in whose lists, are strings and nothing else."""
-        kinds = {key: _taken_types(field.annotation) - {type(None)} for key, field in cls.keys().items()}
+        kinds = {key: taken_types(field.annotation) - {type(None)} for key, field in cls.keys().items()}
         return frozenset(key for key, taken in kinds.items() if taken == {str})
 
     def flat(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from raytrain.files.reading import AS_FOUND, Reading
 from raytrain.files.tables import iter_rows
 
 TEXTS = ("text", "text_pair")
+FEW = 5  # rows of one form that are each told
 
 
 def named_columns(text_columns: Sequence[str], id: str | None) -> dict[str, str]:
@@ -110,17 +111,25 @@ def repeated_id(key: str, row: int, column: str, first_row: int) -> Problem:
     return Problem("duplicate_id", row, column, message)
 
 
-def told_once(problems: Sequence[Problem], kind: str, key: Callable[[Problem], str]) -> list[Problem]:
-    """The problems, of one kind only the first with each key, which tells how many rows have it."""
+def told_once(
+    problems: Sequence[Problem], kind: str, key: Callable[[Problem], str], most: int = 1
+) -> list[Problem]:
+    """The problems, but of one kind with more than `most` of one key the first alone, which counts them."""
     counts = Counter(key(problem) for problem in problems if problem.kind == kind)
+    few = {one for one, count in counts.items() if count <= most}
     told = []
     for problem in problems:
-        if problem.kind != kind:
+        if problem.kind != kind or key(problem) in few:
             told.append(problem)
         elif count := counts.pop(key(problem), 0):
             times = f" (the first of {count:,} such rows)" if count > 1 else ""
             told.append(replace(problem, message=f"{problem.message}{times}"))
     return told
+
+
+def remedy_of(problem: Problem) -> str:
+    """What is to be done, which is the same for all problems of one form."""
+    return problem.message.rpartition("; ")[2]
 
 
 def refuse(summary: str, path: str | Path, problems: list[Problem], reading: Reading | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Labels that look alike and yet are several: the same word in another case, width or type."""
+"""Labels or types of spans that look alike and yet are several: the same word in another case or width."""
 
 import re
 import unicodedata
@@ -19,24 +19,31 @@ def alike_labels(class_rows: Mapping[str, int]) -> list[list[str]]:
     return [names for names in spellings.values() if len(names) > 1]
 
 
-def two_spellings(class_rows: Mapping[str, int], column: str, reading: Reading) -> list[Problem]:
-    """Says of labels that look alike what is to be done."""
+def merge_alike(class_rows: Mapping[str, int]) -> dict[str, str]:
+    """Of labels that look alike each that is not the most frequent, and that one."""
+    return {name: names[0] for names in alike_labels(class_rows) for name in names[1:]}
+
+
+def two_spellings(
+    class_rows: Mapping[str, int], column: str | None, reading: Reading, noun: str = "label"
+) -> list[Problem]:
+    """Says of labels, or whatever else the noun calls them, that look alike what is to be done."""
     problems = []
     remedy = f"write one of them throughout, or merge them with {reading.option('merge_labels')}"
     for names in alike_labels(class_rows):
         found = ", ".join(f"{shown} ({class_rows[name]:,} rows)" for name, shown in _shown(names).items())
-        message = f"expected one spelling of each label, found {found}; {remedy}"
+        message = f"expected one spelling of each {noun}, found {found}; {remedy}"
         problems.append(Problem("two_spellings", None, column, message))
     return problems
 
 
-def merged_lines(merged: Mapping[str, str]) -> list[str]:
+def merged_lines(merged: Mapping[str, str], noun: str = "label") -> list[str]:
     """Says of labels and the spelling that was taken for them which were merged."""
     lines = []
     for spelling in dict.fromkeys(merged.values()):
         shown = _shown([spelling, *[name for name, other in merged.items() if other == spelling]])
         own = shown.pop(spelling)
-        lines.append(f"the label {own} is also spelt {', '.join(shown.values())}, which was merged with it")
+        lines.append(f"the {noun} {own} is also spelt {', '.join(shown.values())}, which was merged with it")
     return lines
 
 

@@ -23,7 +23,7 @@ from raytrain.corpus.cells import (
     told_once,
 )
 from raytrain.corpus.corpus import Corpus
-from raytrain.corpus.label_spelling import alike_labels, merged_lines, two_spellings
+from raytrain.corpus.label_spelling import merge_alike, merged_lines, two_spellings
 from raytrain.corpus.several_labels import ADVICE, KIND, find_joined, indicators
 from raytrain.corpus.times import read_times, times_lines
 from raytrain.files.encodings import Problem
@@ -80,7 +80,7 @@ def read_corpus(
     times, wrong = read_times(rows.times, time or "")
     rows.problems = told_once(rows.problems + wrong, KIND, lambda problem: "")
     rows.problems = [_ask_columns(problem, path, label, reading) for problem in rows.problems]
-    refuse(f"{path}: these texts cannot be trained on", path, rows.problems, reading)
+    refuse(f"{path}: these texts cannot be used", path, rows.problems, reading)
     if times is not None:
         table = table.append_column("time", times)
     labels = _sorted_labels(kept)
@@ -150,8 +150,7 @@ class _LabelledRows:
 
     def merge_labels(self) -> dict[str, str]:
         """Counts labels that look alike as one; returns each that is spelt otherwise, and its spelling."""
-        alike = alike_labels(self._class_rows)
-        merged = {name: names[0] for names in alike for name in names[1:]}
+        merged = merge_alike(self._class_rows)
         for name, spelling in merged.items():
             self._class_rows[spelling] += self._class_rows.pop(name)
         return merged
@@ -184,7 +183,7 @@ class _LabelledRows:
             )
             self.problems.append(Problem("one_class", None, label, message))
         elif not present and not self.problems:
-            message = f"expected rows to train on, found none after dropping {dict(self.dropped)}"
+            message = f"expected rows with a label, found none after dropping {dict(self.dropped)}"
             self.problems.append(Problem("no_rows", None, None, f"{message}; mend the file, or drop less"))
         return list(kept)
 

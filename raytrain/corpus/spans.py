@@ -1,6 +1,7 @@
 """Spans of a text as files of rows have them: {start, end, label}, read and written."""
 
 import re
+import unicodedata
 from typing import Any
 
 from raytrain.corpus.tags import OUTSIDE
@@ -58,6 +59,8 @@ def _span_problem(span: Any, text: str) -> str:
     start, end, label = span["start"], span["end"], _label_of(span)
     if any(not isinstance(place, int) or isinstance(place, bool) for place in (start, end)):
         return f"expected places as integers, found {span!r:.80}; {_ADVICE}"
+    if (wrong := _other_text(span, text)) and start <= end:
+        return wrong
     if not 0 <= start < end <= len(text):
         return f"expected a span inside the text's {len(text)} characters, found {span!r:.80}; {_ADVICE}"
     if not isinstance(label, str) or not _LABEL.fullmatch(label):
@@ -68,3 +71,42 @@ def _span_problem(span: Any, text: str) -> str:
 def _label_of(span: dict[str, Any]) -> Any:
     """Its label, which predicted spans call their type."""
     return span.get("label", span.get("type"))
+
+
+def _other_text(span: dict[str, Any], text: str) -> str:
+    """What is wrong with places whose characters are not the span's own text, where it tells one."""
+    start, end, own = span["start"], span["end"], span.get("text")
+    if not isinstance(own, str) or not own.strip():
+        return ""
+    found = text[max(start, 0) : max(end, 0)]
+    if _essence(found) == _essence(own):
+        return ""
+    remedy = next((remedy for remedy, held in _counted_otherwise(start, end, text) if held == own), _ADVICE)
+    return (
+        f"expected {own!r:.40} from {start} to {end}, as the span's text says, found {found!r:.40}; {remedy}"
+    )
+
+
+def _essence(text: str) -> str:
+    """What is left where a writer took blanks away, or wrote another case or width."""
+    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _counted_otherwise(start: int, end: int, text: str) -> list[tuple[str, str]]:
+    """What the places mean where they are counted in other ways, and how to mend them."""
+
+    def held(start: int, end: int) -> str:
+        return text[start:end] if start >= 0 and end <= len(text) else ""
+
+    def held_encoded(encoding: str, size: int) -> str:
+        return text.encode(encoding, "replace")[start * size : end * size].decode(encoding, "replace")
+
+    return [
+        ("its places are counted in UTF-16 units: count in characters", held_encoded("utf-16-le", 2)),
+        ("its `end` is the last character's own place: write one more", held(start, end + 1)),
+        ("its `end` is one too far: write one less", held(start, end - 1)),
+        ("its places are counted from 1: write one less for `start`", held(start - 1, end)),
+        ("its places are counted from 1: write one less for both", held(start - 1, end - 1)),
+        ("its places are one too low: write one more for both", held(start + 1, end + 1)),
+        ("its places are counted in bytes: count in characters", held_encoded("utf-8", 1)),
+    ]

@@ -1,6 +1,5 @@
 """Texts to predict or to look at, streamed in the order of their file; what is known of them is not read."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,20 +7,22 @@ from typing import Any
 import pyarrow as pa
 
 from raytrain.corpus.cells import (
+    FEW,
     TEXTS,
     check_cells,
     iter_tables,
     named_columns,
     numbered_rows,
     refuse,
+    remedy_of,
     table_schema,
+    told_once,
 )
 from raytrain.errors import CorpusError
-from raytrain.files.bio import bio_lines, first_field, is_bio
+from raytrain.files.bio import bio_lines, first_field, is_bio, wrong_untagged
 from raytrain.files.encodings import Problem
 from raytrain.files.formats import BATCH_ROWS
 from raytrain.files.reading import AS_FOUND, Reading
-from raytrain.files.tables import iter_rows
 
 Unlabelled = tuple[list[str], list[str]]  # texts, and of pairs the second ones, else the same
 
@@ -89,20 +90,6 @@ def count_texts(
     return num_rows, num_empty
 
 
-def has_column(path: str | Path, column: str, reading: Reading = AS_FOUND) -> bool:
-    """Whether a file has a column and, in formats without a header, a value of it in its first rows.
-
-    Raises:
-        CorpusError: The file cannot be read.
-    """
-    if is_bio(path):
-        return False
-    problems: list[Problem] = []
-    rows = iter_rows(path, [column], problems, reading)
-    first = [values.get(column) for _, values in itertools.islice(rows, BATCH_ROWS)]
-    return any(value is not None for value in first)
-
-
 def _columns(path: str | Path, text_columns: Sequence[str], id: str | None) -> dict[str, str]:
     if not is_bio(path):
         return named_columns(text_columns, id)
@@ -113,7 +100,8 @@ def _columns(path: str | Path, text_columns: Sequence[str], id: str | None) -> d
 
 
 def _refuse_texts(path: str | Path, problems: list[Problem]) -> None:
-    refuse(f"{path}: these texts cannot be predicted", path, problems)
+    problems = told_once(problems, "malformed_row", remedy_of, FEW) if is_bio(path) else problems
+    refuse(f"{path}: these texts cannot be used", path, problems)
 
 
 def _unlabelled_rows(
@@ -121,6 +109,8 @@ def _unlabelled_rows(
 ) -> Iterator[dict[str, Any]]:
     if is_bio(path):
         for number, lines in enumerate(bio_lines(path, problems, reading)):
+            wrong = ((row, wrong_untagged(line)) for row, line in lines)
+            problems += [Problem("malformed_row", row, None, message) for row, message in wrong if message]
             yield {"id": number, "text": "".join(first_field(line) for _, line in lines)}
         return
     for row, number, values in numbered_rows(path, columns, problems, reading):

@@ -10,10 +10,12 @@ from raytrain.config.schema import Config
 from raytrain.config.sections import AUTO
 from raytrain.corpus.corpus import Corpus
 from raytrain.errors import ConfigError
+from raytrain.files.reading import without_keys
+from raytrain.files.told import reading_lines
 from raytrain.keywords.marks import extend_dictionary, read_kept_words
 from raytrain.pretrained.directory import EncoderFiles, untrained_mini
 from raytrain.pretrained.start import find_start
-from raytrain.text.dictionary import read_user_dict
+from raytrain.text.dictionary import dictionary_lines, read_user_dict
 from raytrain.text.vocab import Vocab
 
 
@@ -71,6 +73,21 @@ def class_weights(config: Config, corpus: Corpus) -> tuple[float, ...] | None:
     return tuple(wanted.get(name, 1.0) for name in names)
 
 
+def lines_beside(config: Config) -> list[str]:
+    """How the files beside the corpus that a person wrote were read, a line each where that is to be said."""
+    words = config.words
+    tables = [("data.labels", path) for path in config.data.labels_files]
+    if words.keywords is not None and words.keywords != AUTO:
+        tables.append(("words.keywords", words.keywords))
+    lines = [f"{key}: {path}: {without_keys(line)}" for key, path in tables for line in reading_lines(path)]
+    return lines + (dictionary_lines(words.user_dict) if words.user_dict and _segments(config) else [])
+
+
+def _segments(config: Config) -> bool:
+    """Whether texts are cut into words."""
+    return config.words.keywords is not None or any(map(reads_words, config.model.architectures))
+
+
 def read_dictionary(config: Config, corpus: Corpus) -> Dictionary:
     """The words that jieba must know, and those of them that a person kept as keywords.
 
@@ -78,9 +95,7 @@ def read_dictionary(config: Config, corpus: Corpus) -> Dictionary:
         CorpusError: The user dictionary or the kept keywords cannot be used.
     """
     words = config.words
-    with_words = any(reads_words(name) for name in config.model.architectures)
-    segments = words.keywords is not None or with_words
-    user_dict = read_user_dict(words.user_dict) if words.user_dict is not None and segments else None
+    user_dict = read_user_dict(words.user_dict) if words.user_dict is not None and _segments(config) else None
     if words.keywords is None or words.keywords == AUTO:
         return Dictionary(user_dict, None)
     kept = read_kept_words(words.keywords, corpus.labels)

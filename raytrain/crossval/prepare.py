@@ -14,7 +14,7 @@ from raytrain.corpus.labelled import read_corpus
 from raytrain.corpus.tagged import read_tagged_corpus
 from raytrain.corpus.unlabelled import count_texts
 from raytrain.crossval.directory import check_inputs, find_folds
-from raytrain.crossval.inputs import Dictionary, class_weights, find_encoder, read_dictionary
+from raytrain.crossval.inputs import Dictionary, class_weights, find_encoder, lines_beside, read_dictionary
 from raytrain.errors import ConfigError, CorpusError, InputError
 from raytrain.files.reading import Reading
 from raytrain.files.told import reading_lines
@@ -77,7 +77,7 @@ def prepare_run(
     if config.task == "classify":
         fusion_settings(config, corpus.labels)  # what does not fit them is told now, not after the folds
     dictionary = read_dictionary(config, corpus)
-    for note in dictionary_notes(dictionary.text):
+    for note in (*lines_beside(config), *dictionary_notes(dictionary.text)):
         stages.say(note)
     encoder = find_encoder(config, corpus, stages.console)
     if config.encoder.adapt:
@@ -186,6 +186,7 @@ def _read_tagged(config: Config) -> Corpus:
         data.drop,
         folds.time,
         Reading.of(data),
+        data.merge_labels,
     )
 
 

@@ -3,7 +3,7 @@
 import io
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from raytrain.files.encodings import COMPRESSIONS, Problem, detect_encoding, open_bytes, readable
@@ -11,9 +11,15 @@ from raytrain.files.reading import AS_FOUND, Reading
 
 # A character may itself be a blank.
 _LINE_ENDS = "\n\r"
-_PLACED = re.compile(r"(\S)[0-9]")
-PLACED_SHARE = 0.98  # of characters with their place in a word behind them, from which on all count as such
+_PLACED = re.compile(r"(\S)(0|[1-9][0-9]{0,3})")
+# Of characters with their place in a word behind them: from which on all count as such, and as some.
+PLACED_SHARE, DOUBTFUL_SHARE = 0.98, 0.5
 _LINE = re.compile(r"(\S+|\s)[ \t]+(\S+)\s*")
+_JOINED = re.compile(r".+([,;|])(?:O|[BIESMLUW](?:[-_]\S+)?)")
+# What may stand where a tag does and is read past: tags of any scheme, or one sign for all.
+_TAG = re.compile(r"[!-~]|[BIESMLUW][-_]\S+|\S+[-_][BIESMLUW]|[A-Za-z]+[-_]\S+")
+_SENTENCE = re.compile(r"[\u3400-\u9fff]{5}|[\u3400-\u9fff][，。！？；：、]|[，。！？；：、][\u3400-\u9fff]")
+_EXPECTED = "expected a character, a blank and its tag"
 
 
 def is_bio(path: str | Path) -> bool:
@@ -39,16 +45,29 @@ def bio_lines(
         if encoding is None:
             return
         is_empty = True
-        is_placed = _has_places(path, encoding)
-        with io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline=None) as stream:
-            numbered = ((number, line.rstrip("\n")) for number, line in enumerate(stream, 1))
-            for is_blank, lines in itertools.groupby(numbered, lambda line: not line[1].strip()):
-                if not is_blank:
-                    is_empty = False
-                    yield [(row, _without_place(line) if is_placed else line) for row, line in lines]
+        num_lines, num_placed, others = _count_places(path, encoding)
+        is_placed = _are_places(num_lines, num_placed)
+        if not is_placed and num_placed >= DOUBTFUL_SHARE * max(num_lines, 1):
+            found = f"found it behind {num_placed:,} of {num_lines:,}"
+            message = (
+                "expected the place in its word behind each character (as in 我0 们1) or behind none, "
+                f"{found}, and none in row {others[0]}; take all off, or write all"
+            )
+            problems.append(Problem("places", None, None, message))
+        for lines in _sentences(path, encoding):
+            is_empty = False
+            yield _without_places(lines) if is_placed else lines
         if is_empty and not problems:
             message = "expected sentences, found none; is it the right file?"
             problems.append(Problem("empty_file", None, None, message))
+
+
+def _sentences(path: str | Path, encoding: str) -> Iterator[list[tuple[int, str]]]:
+    with io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline=None) as stream:
+        numbered = ((number, line.rstrip("\n")) for number, line in enumerate(stream, 1))
+        for is_blank, lines in itertools.groupby(numbered, lambda line: not line[1].strip()):
+            if not is_blank:
+                yield list(lines)
 
 
 def places_line(path: str | Path, reading: Reading = AS_FOUND) -> str | None:
@@ -57,25 +76,75 @@ def places_line(path: str | Path, reading: Reading = AS_FOUND) -> str | None:
         return None
     with readable(path):
         encoding = detect_encoding(path, [], reading)
-        if encoding is None or not _has_places(path, encoding):
+        if encoding is None:
             return None
-    return "each character has its place in a word behind it, a digit (as in 我0 们1), which was taken off"
+        num_lines, num_placed, others = _count_places(path, encoding)
+    if not _are_places(num_lines, num_placed):
+        return None
+    line = "each character has its place in a word behind it, a number (as in 我0 们1), which was taken off"
+    if not others:
+        return line
+    return f"{line}, but for {len(others):,} rows with no such number, the first of them row {others[0]}"
 
 
-def _has_places(path: str | Path, encoding: str) -> bool:
-    """Whether all characters, or nearly all, have a digit behind them, as in the published Weibo NER."""
+def _count_places(path: str | Path, encoding: str) -> tuple[int, int, list[int]]:
+    """How many lines there are, and with a place behind the character; the numbers of the other lines."""
     num_lines = num_placed = 0
-    with io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline=None) as stream:
-        for line in stream:
-            if line.strip():
-                num_lines += 1
-                num_placed += bool(_PLACED.fullmatch(first_field(line.rstrip("\n"))))
+    others: list[int] = []
+    for lines in _sentences(path, encoding):
+        num_lines += len(lines)
+        for (row, _), char in zip(lines, _take_places(lines), strict=True):
+            if char is None:
+                others.append(row)
+            else:
+                num_placed += 1
+    return num_lines, num_placed, others
+
+
+def _are_places(num_lines: int, num_placed: int) -> bool:
+    """Whether all characters, or nearly all, have their place behind them, as in the published Weibo NER."""
     return num_placed > 0 and num_placed >= PLACED_SHARE * num_lines
 
 
-def _without_place(line: str) -> str:
-    char = first_field(line)
-    return line.replace(char, char[0], 1) if _PLACED.fullmatch(char) else line
+def _take_places(lines: Iterable[tuple[int, str]]) -> Iterator[str | None]:
+    """Of each line of a sentence the character without its place; None where none goes on from the last."""
+    before: int | None = -1  # None: any may follow
+    for _, line in lines:
+        found = _PLACED.fullmatch(first_field(line))
+        place = None if found is None else int(found[2])
+        goes_on = place is not None and (place == 0 or before is None or place == before + 1)
+        yield found[1] if found is not None and goes_on else None
+        before = place
+
+
+def _without_places(lines: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
+    return [
+        (row, line if char is None else line.replace(first_field(line), char, 1))
+        for (row, line), char in zip(lines, _take_places(lines), strict=True)
+    ]
+
+
+def wrong_line(line: str) -> str:
+    """What is wrong with a line that has not just a character and its tag."""
+    fields = line.split()
+    if len(fields) > 2:
+        return f"{_EXPECTED}, found {len(fields)} fields, {line!r:.60}; keep the first and the tag"
+    if joined := _JOINED.fullmatch(line.strip()):
+        return f"{_EXPECTED}, found {line!r:.60}; write a blank or a tab in the place of {joined[1]!r}"
+    return f"{_EXPECTED}, found {line!r:.60}; mend the line"
+
+
+def wrong_untagged(line: str) -> str:
+    """What is wrong with a line whose tag may be missing or any; empty where it is a line of a text."""
+    fields = split_line(line)
+    if fields is not None and not _TAG.fullmatch(fields[1]):
+        return f"{_EXPECTED}, or a character alone, found {line!r:.60}; write each character in a line"
+    if fields is None and (len(line.split()) > 2 or _JOINED.fullmatch(line.strip())):
+        return wrong_line(line)
+    if fields is None and _SENTENCE.search(line):
+        remedy = "write each character in a line, or name the file .txt where each line is a text"
+        return f"{_EXPECTED}, or a character alone, found {line!r:.60}; {remedy}"
+    return ""
 
 
 def split_line(line: str) -> tuple[str, str] | None:

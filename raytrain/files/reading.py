@@ -1,6 +1,7 @@
 """How a person says that a file is to be read, where its own bytes do not tell."""
 
 import codecs
+import re
 from dataclasses import dataclass
 
 from raytrain.config.data import FileKeys, Quoting
@@ -16,6 +17,7 @@ _SUPERSETS = {
 
 
 _LISTS = ("columns", "drop")
+_KEY = re.compile(r"\bdata\.(?:encoding|quoting|columns)=")
 
 
 @dataclass(frozen=True)
@@ -65,3 +67,21 @@ class Reading:
 
 
 AS_FOUND = Reading()
+
+
+def without_keys(line: str) -> str:
+    """What is told of a file beside `data.path`, of which the keys of `data` do not speak: without these.
+
+    >>> without_keys("found two as likely; say which with data.encoding=big5, or save it as UTF-8")
+    'found two as likely; save it as UTF-8'
+    """
+    clauses = []
+    for clause in line.split("; "):
+        kept: list[str] = []
+        is_left_out = False
+        for part in clause.split(", "):
+            if not _KEY.search(part):
+                kept.append(part.removeprefix("or ") if is_left_out else part)
+            is_left_out = bool(_KEY.search(part))
+        clauses += [", ".join(kept)] if kept else []
+    return "; ".join(clauses)

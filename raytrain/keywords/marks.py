@@ -8,6 +8,7 @@ from typing import Any
 
 from raytrain.errors import CorpusError
 from raytrain.files.encodings import Problem
+from raytrain.files.reading import without_keys
 from raytrain.files.tables import iter_rows, read_column_names
 from raytrain.keywords.candidates import Candidates
 from raytrain.storage.files import whole_or_not
@@ -52,7 +53,8 @@ def read_kept_words(path: str | Path, labels: Sequence[int | str]) -> dict[str, 
         problems.append(Problem("none_kept", None, KEEP, message))
     if problems:
         raise CorpusError(
-            f"words.keywords: {path} cannot be used", [problem.line(path) for problem in problems]
+            f"words.keywords: {path} cannot be used",
+            [without_keys(problem.line(path)) for problem in problems],
         )
     return kept
 
@@ -178,6 +180,6 @@ def read_marks(path: Path) -> dict[str, tuple[str, str]]:
     if problems:
         raise CorpusError(
             f"{path} is there and is not a file of candidates; choose another name",
-            [problem.line(path) for problem in problems],
+            [without_keys(problem.line(path)) for problem in problems],
         )
     return marks

@@ -1,16 +1,23 @@
 """Files of texts to find keywords in, with labels or without, dealt into chunks."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from raytrain.characters import without_unseen
 from raytrain.config.data import DropKind
+from raytrain.corpus.label_spelling import merge_alike, merged_lines, two_spellings
 from raytrain.corpus.labelled import read_corpus
-from raytrain.corpus.unlabelled import count_texts, has_column, iter_texts
+from raytrain.corpus.unlabelled import count_texts, iter_texts
+from raytrain.errors import CorpusError
+from raytrain.files.bio import is_bio
+from raytrain.files.encodings import Problem
 from raytrain.files.reading import AS_FOUND, Reading
+from raytrain.files.tables import DELIMITERS, format_of, iter_rows, read_column_names
 from raytrain.files.told import reading_lines
 from raytrain.keywords.held import interleave
 from raytrain.text.ragged import chunks_of
@@ -28,6 +35,7 @@ class Source:
         num_rows: Its rows.
         rows: Yields its texts, the second texts of pairs or None, and (rows,) label indices or None.
         told: How it was read, where that is to be said.
+        class_rows: Rows of each label, by its name.
     """
 
     path: str
@@ -35,6 +43,7 @@ class Source:
     num_rows: int
     rows: Callable[[], Iterator[tuple[list[str], list[str] | None, np.ndarray | None]]]
     told: tuple[str, ...] = ()
+    class_rows: Counter[str] = field(default_factory=Counter)
 
 
 def open_source(
@@ -50,7 +59,8 @@ def open_source(
     Args:
         path: A file that `raytrain.files.tables.iter_rows` reads.
         text_columns: One column, or two for a text pair.
-        label: The label column; a file without it, or None, has no classes.
+        label: The label column; a file without it or, of `.jsonl` and `.parquet`, without a value in it has
+            no classes; nor has any where it is None.
         drop: Kinds of unusable labelled rows to leave out.
         reading: What is said of the file.
         merge_labels: As of `read_corpus`.
@@ -58,19 +68,79 @@ def open_source(
     Raises:
         CorpusError: With every problem of the file.
     """
-    if label is None or not has_column(path, label, reading):
+    if label is None or not _has_labels(path, label, reading):
         num_rows, _ = count_texts(path, text_columns, reading=reading)
         told = tuple(reading_lines(path, reading))
         return Source(path, None, num_rows, lambda: _stream(path, text_columns, reading), told)
     corpus = read_corpus(
-        path, text_columns, label, num_folds=1, drop=drop, reading=reading, merge_labels=merge_labels
+        *(path, text_columns, label),
+        num_folds=1,
+        drop=drop,
+        reading=reading,
+        merge_labels=merge_labels,
+        least_classes=1,
     )
     columns = [corpus.table[name].to_pylist() for name in corpus.text_names]
     pairs = columns[1] if len(columns) == 2 else None
     indices = corpus.table["label"].to_numpy()
+    rows = np.bincount(indices, minlength=len(corpus.labels)).tolist()
     return Source(
-        path, corpus.labels, corpus.num_rows, lambda: iter([(columns[0], pairs, indices)]), corpus.reading
+        path,
+        corpus.labels,
+        corpus.num_rows,
+        lambda: iter([(columns[0], pairs, indices)]),
+        corpus.reading,
+        Counter(dict(zip(map(str, corpus.labels), rows, strict=True))),
     )
+
+
+def _has_labels(path: str, label: str, reading: Reading) -> bool:
+    """Whether a file has the label column, or one so named but for case and blanks, which is then refused."""
+    if is_bio(path):
+        return False
+    names = read_column_names(path, reading)
+    if label not in names and _plain(label) in map(_plain, names):
+        return True
+    if format_of(path) in DELIMITERS:
+        return label in names
+    return any(values.get(label) is not None for _, values in iter_rows(path, [label], [], reading))
+
+
+def _plain(name: str) -> str:
+    return without_unseen(name).strip().casefold()
+
+
+def agree_on_labels(
+    sources: Sequence[Source], label: str, reading: Reading = AS_FOUND, merge_labels: bool = False
+) -> list[Source]:
+    """Checks that the labels of all files together are classes, spelt alike.
+
+    Args:
+        sources: Of `open_source`.
+        label: The label column.
+        reading: How to say that labels are to be merged.
+        merge_labels: Whether labels of several files that look alike are one, spelt as most rows have it.
+
+    Raises:
+        CorpusError: Labels look alike, or all are one.
+    """
+    counts = sum((source.class_rows for source in sources), Counter[str]())
+    problems = [] if merge_labels else two_spellings(counts, label, reading)
+    merged = merge_alike(counts)
+    if len(counts) - len(merged) == 1:
+        [name] = counts.keys() - merged.keys()
+        message = f"expected two classes or more, found {name!r} alone; add rows or a file of another"
+        problems.append(Problem("one_class", None, label, message))
+    if problems:
+        paths = ", ".join(source.path for source in sources if source.labels)
+        raise CorpusError(f"{paths}: these labels cannot be used", [problem.line() for problem in problems])
+    spelt = {str(name): name for source in sources for name in source.labels or ()}
+    agreed = []
+    for source in sources:
+        own = {name: merged[name] for name in map(str, source.labels or ()) if name in merged}
+        labels: Any = source.labels and [spelt[own.get(str(name), str(name))] for name in source.labels]
+        agreed.append(replace(source, labels=labels, told=(*source.told, *merged_lines(own))))
+    return agreed
 
 
 def _stream(

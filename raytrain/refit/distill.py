@@ -21,6 +21,7 @@ from raytrain.crossval.prepare import PreparedRun
 from raytrain.ensemble.artifact import Ensemble, load_ensemble
 from raytrain.ensemble.files import known_id_column
 from raytrain.errors import ConfigError
+from raytrain.files.reading import Reading
 from raytrain.files.told import reading_lines
 from raytrain.folds.spec import FoldData
 from raytrain.fusion.rule import FusionRule
@@ -36,6 +37,7 @@ from raytrain.stages import Stages
 from raytrain.storage.files import json_bytes, sha256
 from raytrain.tasks import reads_encoder
 
+_BY_FLAGS = Reading(by_flags=True)
 CHANGEABLE = ("train.", "seed", "model.", "encoder.", "words.", "distill.", "data.test")
 
 
@@ -46,6 +48,7 @@ def distill_run(
     output: str | None = None,
     overrides: Sequence[str] = (),
     console: Console | None = None,
+    reading: Reading = _BY_FLAGS,
     **values: Any,
 ) -> OneModel:
     """Teaches one model a finished run's out-of-fold probabilities, and its ensemble's of other texts.
@@ -57,6 +60,7 @@ def distill_run(
         output: Where the artifact is to lie; None: `distilled` in the run's directory.
         overrides: `key.path=value` over the student's config.
         console: Where progress is drawn; None logs each line to the logger `raytrain`.
+        reading: What is said of the file of texts.
         **values: The same as overrides from Python, laid over them; two underscores stand for the dot.
 
     Returns:
@@ -81,11 +85,12 @@ def distill_run(
     stages = Stages(console, None if budget is None else time.time() + budget)
     with take_place(output or f"{finished.directory}/distilled", config) as place:
         if texts is not None:
-            count_texts(texts, own_columns, known_id_column(config.data.id, texts))
-            for line in reading_lines(texts):
+            count_texts(texts, own_columns, known_id_column(config.data.id, texts, reading), reading)
+            for line in reading_lines(texts, reading):
                 stages.say(f"{texts}: {line}")
         prepared = prepare_rows(finished, config, False, stages)
-        prepared = replace(prepared, hashes=student_inputs(config, ensemble, prepared, texts, own_columns))
+        inputs = student_inputs(config, ensemble, prepared, texts, own_columns, reading)
+        prepared = replace(prepared, hashes=inputs)
         rule = _student_rule(ensemble, config)
         if place.is_made(prepared.hashes, rule):
             console.print(f"{place.artifact} is there; nothing to train", highlight=False, markup=False)
@@ -94,7 +99,7 @@ def distill_run(
         oof, taught = read_oof(ensemble, prepared.corpus, finished.dropped), None
         if texts is not None:
             name = f"teacher-{identify(config, prepared.hashes)[:16]}.parquet"
-            taught = ask_ensemble(ensemble, texts, own_columns, place.training, name, stages)
+            taught = ask_ensemble(ensemble, texts, own_columns, place.training, name, stages, reading)
         summary = _teach(finished, config, prepared, oof, taught, rule, place, stages)
     for line in result_lines(summary):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -146,7 +151,12 @@ def student_config(run: FinishedRun, overrides: Sequence[str], texts: str | None
 
 
 def student_inputs(
-    config: Config, ensemble: Ensemble, prepared: PreparedRun, texts: str | None, columns: list[str]
+    config: Config,
+    ensemble: Ensemble,
+    prepared: PreparedRun,
+    texts: str | None,
+    columns: list[str],
+    reading: Reading = _BY_FLAGS,
 ) -> dict[str, str]:
     """What a student is made of, by name: of encoder and words its own, where they are not the run's.
 
@@ -156,11 +166,14 @@ def student_inputs(
         prepared: With the hashes of the run.
         texts: The file of texts without labels, if any.
         columns: Its text columns.
+        reading: What is said of it.
     """
     inputs = prepared.hashes | hash_inputs(config, prepared.encoder)
     inputs["the run's ensemble"] = sha256(json_bytes([file.model_dump() for file in ensemble.manifest.files]))
     if texts is not None:
         inputs["--texts"] = f"{hash_input('--texts', Path(texts))} {' '.join(columns)}"
+        if reading != _BY_FLAGS:  # what was made before files could be read otherwise stays
+            inputs["--texts"] += f" {[reading.encoding, reading.quoting, reading.columns]}"
     return inputs | {f"distill.{key}": str(value) for key, value in config.distill.model_dump().items()}
 
 

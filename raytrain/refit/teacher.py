@@ -11,6 +11,7 @@ from raytrain.corpus.unlabelled import Unlabelled, iter_texts
 from raytrain.ensemble.apart import predict_apart
 from raytrain.ensemble.artifact import Ensemble
 from raytrain.errors import ArtifactError
+from raytrain.files.reading import AS_FOUND, Reading
 from raytrain.folds.result import read_fold_oof
 from raytrain.scores.oof import proba_of, read_oof_table
 from raytrain.stages import Stages
@@ -60,7 +61,13 @@ def read_oof(ensemble: Ensemble, corpus: Corpus, dropped: Sequence[str] = ()) ->
 
 
 def ask_ensemble(
-    ensemble: Ensemble, path: str, columns: list[str], directory: Directory, name: str, stages: Stages
+    ensemble: Ensemble,
+    path: str,
+    columns: list[str],
+    directory: Directory,
+    name: str,
+    stages: Stages,
+    reading: Reading = AS_FOUND,
 ) -> Taught:
     """What an ensemble says of a file's texts, but for empty ones; kept, so that it is asked once.
 
@@ -71,12 +78,13 @@ def ask_ensemble(
         directory: Where its word is kept.
         name: Of the file there, another one for every teacher and every file of texts.
         stages: Where progress is told.
+        reading: What is said of the file.
     """
     if not directory.exists(name):
-        predict_apart(str(ensemble.directory), path, directory, name, columns, None, stages)
+        predict_apart(str(ensemble.directory), path, directory, name, columns, None, stages, reading)
     proba = _read_taught(directory, name, ensemble)
     parts: list[list[str]] = [[], []]
-    for table in iter_texts(path, columns):
+    for table in iter_texts(path, columns, reading=reading):
         texts = table["text"].to_pylist()
         parts[0] += texts
         parts[1] += table["text_pair"].to_pylist() if "text_pair" in table.column_names else texts

@@ -3,8 +3,11 @@
 import csv
 import io
 import itertools
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
+from raytrain.files.encodings import detect_encoding
 from raytrain.messages import counted
 from raytrain.report.facts import Facts
 from raytrain.report.markup import Child, Markup, element, paragraph, table, told
@@ -13,6 +16,7 @@ from raytrain.suspects.table import restore_cell
 
 SUSPECTS = "suspects.csv"
 MOST_SUSPECTS, MOST_COLUMNS, MOST_CHARACTERS = 10, 10, 200
+_SUSPECTED = "Labels that may be wrong"
 UNSHOWN = ("proba_label", "neighbours", "new_label")  # for whoever works in the file
 
 
@@ -23,8 +27,19 @@ def rows_section(facts: Facts) -> Markup | None:
 
 
 def read_suspects(data: bytes) -> tuple[list[str], list[list[str]]]:
-    """The header and the first rows of a CSV file; what it holds is text, whatever it looks like."""
-    text = data.decode("utf-8-sig", errors="replace")
+    """The header and the first rows of a CSV file; what it holds is text, whatever it looks like.
+
+    Raises:
+        UnicodeError: It cannot be told how its characters are encoded.
+        csv.Error: It is none.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / SUSPECTS
+        path.write_bytes(data)
+        encoding = detect_encoding(path, [])
+    if encoding is None:
+        raise UnicodeError("expected text whose encoding can be told")
+    text = data.decode(encoding, errors="replace")
     lines = csv.reader(io.StringIO(text, newline=""))
     header = next(lines, [])[:MOST_COLUMNS]
     width = len(header)
@@ -39,6 +54,9 @@ def _suspects(facts: Facts) -> list[Markup]:
         header, rows = read_suspects(facts.run.read_bytes(SUSPECTS))
     except csv.Error:  # a person may have written anything into it
         return []
+    except UnicodeError:
+        told_why = f"{SUSPECTS} is not shown: it cannot be told how it is encoded; save it as UTF-8."
+        return [element("h3", _SUSPECTED), paragraph(told_why, class_="note")]
     places = [place for place, name in enumerate(header) if name not in UNSHOWN]
     if not rows or not places:
         return []
@@ -46,7 +64,7 @@ def _suspects(facts: Facts) -> list[Markup]:
         [told(restore_cell(row[place]), MOST_CHARACTERS) for place in places] for row in rows
     ]
     return [
-        element("h3", "Labels that may be wrong"),
+        element("h3", _SUSPECTED),
         paragraph(f"The first rows of {SUSPECTS} in the run's directory.", class_="note"),
         table([told(header[place], 40) for place in places], shown, "suspects", "texts"),
     ]

@@ -13,6 +13,7 @@ import pyarrow as pa
 from raytrain.corpus.corpus import Corpus
 from raytrain.errors import CorpusError
 from raytrain.files.encodings import Problem
+from raytrain.files.reading import without_keys
 from raytrain.files.tables import iter_rows, read_column_names
 from raytrain.suspects.table import NEW_LABEL, restore_cell, shown_text
 
@@ -59,7 +60,7 @@ def correct_labels(corpus: Corpus, paths: Sequence[str | Path], num_folds: int, 
 def _read(reader: "_Reader", path: str | Path) -> list[str]:
     """What is wrong with a file, be it that it cannot be read at all."""
     try:
-        return [problem.line(path) for problem in reader.read(path)]
+        return [without_keys(problem.line(path)) for problem in reader.read(path)]
     except CorpusError as error:
         return [error.summary, *error.problems]
 
@@ -72,7 +73,7 @@ def count_marked(path: str | Path) -> int:
     """
     problems: list[Problem] = []
     marked = sum(bool(_cell(values.get(NEW_LABEL))) for _, values in iter_rows(path, (NEW_LABEL,), problems))
-    wrong = [problem.line(path) for problem in problems if problem.kind != "empty_file"]
+    wrong = [without_keys(problem.line(path)) for problem in problems if problem.kind != "empty_file"]
     if wrong:
         raise CorpusError(f"{path} is no file of suspects", wrong)
     return marked

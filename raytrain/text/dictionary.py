@@ -2,15 +2,23 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import jieba
 
 from raytrain.errors import CorpusError
+from raytrain.files.encodings import Problem, detect_encoding, encoding_line, open_bytes, readable
+from raytrain.files.reading import without_keys
 
 # Stands before the dictionary of an artifact older than schema version 8, whose texts were cut so.
 CUT_AS_JIEBA = "\0"
-_LINE = re.compile(r"(?P<word>.+?)(?:\s+(?P<frequency>[0-9]+))?(?:\s+(?P<tag>[A-Za-z]+))?")
+_LINE = re.compile(r"(?P<word>.+?)(?:\s+(?P<frequency>[0-9]{1,300}))?(?:\s+(?P<tag>[A-Za-z]+))?")
+_ENDS = re.compile(r"\r\n|\r|\n")
+# Lines of other kinds of files: with separators where blanks belong, of JSON, of what is no text at all.
+_SEPARATED = re.compile(
+    r"(?=.*[^\d\s,，;|].*[,，;|])[^,，;|]+?\s*[,，;|]\s*[0-9]+(?:\s*[,，;|]\s*[A-Za-z]*)?"
+)
+_JSON = re.compile(r"[\[{].*\".*[\]}],?|[\[{\]}],?")
+_NO_TEXT = re.compile("[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _LETTERS = re.compile(r"[A-Za-z]+(?:\s+[A-Za-z]+)*")
 # Of jieba's dictionary, and of its tagger.
 _TAGS = re.compile(
@@ -54,7 +62,7 @@ def parse_user_dict(text: str, source: str = "words.user_dict") -> list[Dictiona
         CorpusError: With every line that is none.
     """
     words, problems = [], []
-    for number, line in enumerate(text.removeprefix(CUT_AS_JIEBA).splitlines(), start=1):
+    for number, line in enumerate(_ENDS.split(text.removeprefix(CUT_AS_JIEBA)), start=1):
         line = line.strip().lstrip("\ufeff").strip()
         if not line:
             continue
@@ -84,21 +92,52 @@ def _parse_line(number: int, line: str, guesses: bool) -> DictionaryWord | None:
 
 
 def read_user_dict(path: str, key: str = "words.user_dict") -> str:
-    """Reads a dictionary file, which `key` names.
+    """Reads a dictionary file, which `key` names, in any encoding that can be told.
 
     Raises:
-        CorpusError: It is missing, not UTF-8, or jieba cannot read it.
+        CorpusError: It is missing, or no text whose encoding can be told, or jieba cannot read it.
     """
+    problems: list[Problem] = []
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise CorpusError(f"{key}: cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{key}: {path} is not UTF-8: {error}") from error
-    if "\0" in text:
-        raise CorpusError(f"{key}: {path} is no text: it holds zero bytes; save it as UTF-8")
-    parse_user_dict(text, f"{key}: {path}")
+        with readable(path):
+            encoding = detect_encoding(path, problems)
+            with open_bytes(path) as stream:
+                text = stream.read().decode(encoding or "utf-8", "replace").removeprefix("\ufeff")
+    except CorpusError as error:
+        raise CorpusError(f"{key}: cannot read {error.summary}") from error
+    source = f"{key}: {path}"
+    if _NO_TEXT.search(text):
+        raise CorpusError(f"{source} is no text: save it as UTF-8, a word a line")
+    if problems:
+        raise CorpusError(
+            f"{source} cannot be used", [without_keys(problem.line(path)) for problem in problems]
+        )
+    _refuse_other_kinds(text, source)
+    parse_user_dict(text, source)
     return text
+
+
+def _refuse_other_kinds(text: str, source: str) -> None:
+    """Refuses what would be read as words of marks and digits that no text holds."""
+    lines = [line.strip() for line in _ENDS.split(text)]
+    problems = []
+    for form, found in ((_SEPARATED, "separators"), (_JSON, "JSON")):
+        numbers = [number for number, line in enumerate(lines, start=1) if form.fullmatch(line)]
+        if numbers:
+            more = f" (the first of {len(numbers):,} such lines)" if len(numbers) > 1 else ""
+            line = f"{lines[numbers[0] - 1]!r:.80}{more}"
+            problems.append(
+                f"line {numbers[0]}: expected `word [frequency] [tag]`, found {found}: {line}; "
+                "write a word a line, with blanks between"
+            )
+    if problems:
+        raise CorpusError(f"{source} cannot be used", problems)
+
+
+def dictionary_lines(path: str, key: str = "words.user_dict") -> list[str]:
+    """How a readable dictionary was read, where that is to be said."""
+    line = encoding_line(path)
+    return [] if line is None else [f"{key}: {path}: {without_keys(line)}"]
 
 
 def finds_uncommon(text: str | None) -> bool:

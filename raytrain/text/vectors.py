@@ -17,6 +17,10 @@ CHECKED_BYTES = 1 << 25  # looked through before a run starts: a second's work
 _EXPECTED = "expected a first line `number-of-words dimension`, or none, then a word and its vector a line"
 _ARCHIVES = {b"PK\x03\x04": "a zip archive", b"7z\xbc\xaf": "a 7z archive", b"Rar!": "a rar archive"}
 _NUMBER = re.compile(rb"-?[0-9]*\.[0-9]+(?:[eE][-+]?[0-9]+)?")
+_INTEGERS = re.compile(rb"(?:\s*-?[0-9]+)+\s*")
+_LEAST, _MOST = 1e-30, 1e30  # beyond which numbers are of another type, not of a vector
+_MARK = b"\xef\xbb\xbf"
+_NOT_UTF8 = "expected words in UTF-8, found {:,} of {:,} that are not; save the file as UTF-8"
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class _VectorFile:
     Attributes:
         dim: Size of a vector.
         count: Number of words that the first line tells; None where there is no such line.
-        first: The first line where it is a word's already.
+        first: What has been read of the words already: of text the first line.
     """
 
     stream: BinaryIO
@@ -74,6 +78,11 @@ class _VectorFile:
         """(dim,) float32. Raises ValueError that says what was found."""
         if self.is_binary:
             vector = np.frombuffer(entry.vector, "<f4").astype(np.float32)
+            sizes = np.abs(vector[vector != 0])
+            if len(sizes) and ((sizes < _LEAST) | (sizes > _MOST)).all():
+                raise ValueError(
+                    f"{vector[vector != 0][0]:g}; the file is text, or of another type of numbers"
+                )
         else:
             parts = entry.vector.rsplit(None, self.dim)[-self.dim :]
             try:
@@ -112,12 +121,12 @@ class _VectorFile:
         parts = rest.rsplit(None, self.dim)
         if len(parts) <= self.dim:
             return head[0], rest
-        if _NUMBER.fullmatch(parts[0].rsplit(None, 1)[-1]):
+        if _NUMBER.fullmatch(parts[0].rsplit(None, 1)[-1]) or _INTEGERS.fullmatch(rest):
             raise ValueError(f"line {number}: expected {self.dim} numbers behind the word, found more")
         return head[0] + b" " + parts[0], rest[len(parts[0]) :]
 
     def _of_bytes(self) -> Iterator[_Entry]:
-        size, buffer, at, number = 4 * self.dim, b"", 0, 0
+        size, buffer, at, number = 4 * self.dim, self.first, 0, 0
         while number != self.count:
             end = buffer.find(b" ", at)
             if end >= 0 and len(buffer) - end - 1 >= size:
@@ -142,16 +151,23 @@ def _begin(path: str, stream: BinaryIO) -> _VectorFile:
         kind = "a tar archive"
     if kind is not None:
         raise ValueError(f"found {kind}: unpack it and name the file of vectors in it")
-    is_binary = ".bin" in Path(path).suffixes
-    if match := re.fullmatch(rb"\s*([0-9]{1,12})\s+([0-9]{1,9})\s*", line.removeprefix(b"\xef\xbb\xbf")):
+    is_binary, line = ".bin" in Path(path).suffixes, line.removeprefix(_MARK)
+    if match := re.fullmatch(rb"\s*([0-9]{1,12})\s+([0-9]{1,9})\s*", line):
         count, dim = map(int, match.groups())
         if not 0 < dim <= MOST_DIM:
             raise ValueError(f"expected a dimension from 1 to {MOST_DIM:,}, found {dim:,}")
-        return _VectorFile(stream, is_binary, dim, count)
+        first = stream.readline(64 * (dim + 4)) if is_binary else b""
+        return _VectorFile(stream, is_binary and not _is_text(first, dim), dim, count, first)
     fields = line.split()
     if is_binary or len(fields) < 3 or not all(map(_is_number, fields[1:])):
         raise ValueError(f"found {printable(line.decode(errors='replace').strip(), 60) or 'an empty line'}")
     return _VectorFile(stream, False, len(fields) - 1, None, line)
+
+
+def _is_text(line: bytes, dim: int) -> bool:
+    """Whether a first record is a word and numbers that are written out, whatever the file's name says."""
+    fields = line.split()
+    return len(fields) > dim and all(map(_is_number, fields[-dim:]))
 
 
 def _is_number(field: bytes) -> bool:
@@ -178,13 +194,14 @@ def _scan(
     Raises:
         CorpusError: As of `read_vectors`.
     """
-    problems, found, total, done = [], {}, 0, 0
+    problems, found, total, done, num_broken = [], {}, 0, 0, 0
     try:
         with open_bytes(path) as stream:
             file = _begin(path, stream)
             for entry in file.entries():
                 total, done = total + 1, done + len(entry.vector)
                 word = entry.word.decode(errors="replace") if is_wanted(entry.word) else None
+                num_broken += word is not None and "\ufffd" in word and b"\xef\xbf\xbd" not in entry.word
                 if word is not None and word not in found:
                     try:
                         found[word] = file.vector_of(entry)
@@ -202,6 +219,8 @@ def _scan(
     except READ_ERRORS as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise CorpusError(f"words.vectors: cannot read {path}: {reason}") from error
+    if 2 * num_broken > total:  # some words cut within a character are in many a file
+        problems.append(_NOT_UTF8.format(num_broken, total))
     if problems:
         raise CorpusError(f"words.vectors: {path} cannot be used", problems)
     return file.dim, found

@@ -91,13 +91,12 @@ def test_what_is_of_another_task_is_refused_naming_both_keys():
                 "data.text=[a,b]",
                 "encoder.truncate=tail",
                 "encoder.windows=2",
-                "data.merge_labels=true",
             ],
         )
     problems = raised.value.problems
     assert problems[0] == "model.architecture: expected bilstm_crf, bilstm, crf for task=tag, found textcnn"
     assert [problem.split(":")[0] for problem in problems] == [
-        *("model.architecture", "train.monitor", "encoder.windows", "data.text", "data.merge_labels"),
+        *("model.architecture", "train.monitor", "encoder.windows", "data.text"),
         *("encoder.truncate", "encoder.windows", "words.keywords", "train.label_smoothing"),
     ]
     with pytest.raises(ConfigError, match=r"for task=classify, found crf"):

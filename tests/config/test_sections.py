@@ -210,3 +210,26 @@ def test_a_section_is_read_back_from_its_own_values(section):
 def test_kinds_of_rows_to_drop_are_read_in_their_order():
     kinds = list(typing.get_args(data.DropKind))
     assert DataConfig(path="a.csv", drop=kinds).drop == kinds
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        (TrainConfig, {"class_weight": {"a": True, "b": 1}}),
+        (TrainConfig, {"epochs": True}),
+        (TrainConfig, {"learning_rate": True}),
+        (FoldsConfig, {"num_folds": False}),
+        (ClusterConfig, {"gpus_per_fold": True}),
+        (EnsembleConfig, {"threshold": "cost", "costs": {"a": {"b": True}}}),
+    ],
+    ids=str,
+)
+def test_a_boolean_is_no_number(section, values):
+    [error] = errors_of(section, **values)
+    assert "expected a number; found " in error["msg"]
+
+
+def test_booleans_are_taken_where_they_are_meant():
+    assert (
+        TrainConfig(compile=False).compile is False and DataConfig(path="a.csv", strict=False).strict is False
+    )

@@ -124,3 +124,38 @@ def test_whatever_a_file_holds_each_character_has_one_tag_of_the_form(spans):
     assert len(tags) == len(TEXT)
     assert all(tag == "O" or tag[:2] in ("B-", "I-") for tag in tags)
     assert all("\n" not in problem and "found" in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end", "remedy"),
+    [
+        ("在北京呢", 1, 2, "write one more"),
+        ("在北京呢", 1, 4, "write one less"),
+        ("在北京呢", 2, 3, "counted from 1: write one less for `start`"),
+        ("在北京呢", 2, 4, "counted from 1: write one less for both"),
+        ("在北京", 2, 4, "counted from 1: write one less for both"),
+        ("在北京呢", 0, 2, "write one more for both"),
+        ("😀在北京呢啊", 3, 5, "UTF-16"),
+        ("在北京呢", 3, 9, "in bytes"),
+        ("在北京呢天气好", 4, 6, "counted in characters from 0"),
+    ],
+)
+def test_places_that_hold_another_text_than_the_span_says_are_refused(text, start, end, remedy):
+    span = {"start": start, "end": end, "label": "LOC", "text": "北京"}
+    _, [problem] = tags_of([span], text)
+    assert f"expected '北京' from {start} to {end}" in problem and remedy in problem
+
+
+def test_a_span_of_one_character_whose_end_is_its_own_is_told_so():
+    _, [problem] = tags_of([{"start": 1, "end": 1, "label": "LOC", "text": "京"}], "北京")
+    assert "write one more" in problem
+
+
+@pytest.mark.parametrize("own", ["北京", " 北京", "", None, 3])
+def test_a_spans_text_may_be_missing_or_differ_in_blanks(own):
+    span = {"start": 1, "end": 3, "label": "LOC", "text": own}
+    assert tags_of([span], "在北京呢") == (["O", "B-LOC", "I-LOC", "O"], [])
+
+
+def test_a_spans_text_may_be_of_another_case_and_width():
+    assert tags_of([{"start": 0, "end": 3, "label": "ORG", "text": "ibm"}], "ＩＢＭ")[1] == []

@@ -252,3 +252,77 @@ def test_bio_has_no_column_of_times(tmp_path):
     path = write(tmp_path / "a.bio", "北 B-LOC\n")
     with pytest.raises(CorpusError, match=r"no columns\n.*folds\.time needs \.jsonl or \.parquet"):
         read_tagged_corpus(path, "text", "spans", time="at")
+
+
+ALIKE = "北 B-LOC\n京 I-LOC\n\n沪 B-ＬＯＣ\n市 I-Loc\n\n王 B-PER\n\n李 B-Per\u200b\n五 I-PER\n"
+
+
+def test_types_that_look_alike_are_refused_beside_each_other_or_merged(tmp_path):
+    path = write(tmp_path / "a.bio", ALIKE)
+    loc, per = problems_of(path)
+    assert all(
+        part in loc for part in ("'LOC' (2 rows)", "'Loc' (1 rows)", "'ＬＯＣ'", "data.merge_labels=true")
+    )
+    assert "'PER' (2 rows)" in per and "Per\\u200b" in per
+    corpus = read_tagged_corpus(path, "text", "spans", merge_labels=True)
+    assert corpus.labels == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+    assert spans_in(corpus) == [("北京", "LOC"), ("沪市", "LOC"), ("王", "PER"), ("李五", "PER")]
+    assert "the type of spans 'LOC' is also spelt 'Loc', 'ＬＯＣ'" in corpus.reading[0]
+
+
+def test_types_of_rows_that_look_alike_are_refused_or_merged(tmp_path):
+    rows = [
+        {"text": "北京", "spans": [{"start": 0, "end": 2, "label": name}]} for name in ("LOC", "LOC", "loc")
+    ]
+    path = write_jsonl(tmp_path / "a.jsonl", *rows)
+    [problem] = problems_of(path)
+    assert "column spans" in problem and "'LOC' (2 rows), 'loc' (1 rows)" in problem
+    corpus = read_tagged_corpus(path, "text", "spans", merge_labels=True)
+    assert corpus.labels == ["O", "B-LOC", "I-LOC"] and spans_in(corpus) == [("北京", "LOC")] * 3
+
+
+def test_types_that_do_not_look_alike_stay_two(tmp_path):
+    path = write(tmp_path / "a.bio", "北 B-PER.NAM\n京 B-PER.NOM\n市 B-T1\n省 B-T10\n")
+    assert len(read_tagged_corpus(path, "text", "spans").labels) == 9
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("我 r O\n北 ns B-LOC\n\n", "found 3 fields, '我 r O'; keep the first and the tag"),
+        ("我,O\n北,B-LOC\n\n", "found '我,O'; write a blank or a tab in the place of ','"),
+        ("今天天气很好\n\n", "found '今天天气很好'; mend the line"),
+    ],
+)
+def test_lines_of_another_form_are_told_once(tmp_path, line, words):
+    [problem] = problems_of(write(tmp_path / "a.bio", line * 40))
+    number = 40 * (line.count("\n") - 1)
+    assert words in problem and f"(the first of {number} such rows)" in problem
+
+
+def test_a_few_bad_lines_are_each_told(tmp_path):
+    path = write(tmp_path / "a.bio", BIO + "\n" + "我\n" * 5)
+    assert [problem.split(": ")[0][-6:] for problem in problems_of(path)] == [
+        " row 9",
+        *(f"row {n}" for n in range(10, 14)),
+    ]
+
+
+def test_iob1_is_told_once_and_read_where_it_is_said(tmp_path):
+    path = write(tmp_path / "a.bio", "我 O\n北 I-LOC\n京 I-LOC\n沪 B-LOC\n市 I-LOC\n\n" * 30)
+    [problem] = problems_of(path)
+    assert "row 2: " in problem and "the tags are IOB1" in problem and "data.strict=false" in problem
+    corpus = read_tagged_corpus(path, "text", "spans", strict=False)
+    assert spans_in(corpus) == [("北京", "LOC"), ("沪市", "LOC")] * 30
+
+
+def test_a_stray_tag_of_bioes_among_many_spans_is_two_lines(tmp_path):
+    path = write(tmp_path / "a.bio", "我 O\n北 B-LOC\n京 I-LOC\n好 O\n\n" * 30 + "我 S-PER\n")
+    reason, form = problems_of(path)
+    assert "read as bioes because of S-PER" in reason and "(the first of 30 such rows)" in form
+
+
+def test_a_form_of_bad_spans_is_told_once(tmp_path):
+    span = {"start": 1, "end": 2, "label": "LOC", "text": "北京"}
+    [problem] = problems_of(write_jsonl(tmp_path / "a.jsonl", *[{"text": "在北京呢", "spans": [span]}] * 30))
+    assert "write one more (the first of 30 such rows)" in problem

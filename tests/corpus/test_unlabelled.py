@@ -80,3 +80,13 @@ def test_bio_without_sentences_is_refused(tmp_path, content):
     with pytest.raises(CorpusError) as caught:
         count_texts(write(tmp_path / "a.bio", content), ["text"])
     assert "expected sentences, found none" in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["我 爱 北京\n", "我,O\n北,B-LOC\n", "今天天气很好\n"])
+def test_bio_of_another_form_is_refused_once_as_texts_to_predict(tmp_path, line):
+    path = write(tmp_path / "a.bio", line * 40)
+    for read in (count_texts, lambda *args: list(iter_texts(*args))):
+        with pytest.raises(CorpusError) as caught:
+            read(path, ["text"])
+        [problem] = caught.value.problems
+        assert "row 1: expected a character" in problem and "of " in problem

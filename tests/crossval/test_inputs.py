@@ -8,7 +8,7 @@ from tiny_run import silent_console, silent_stages
 from raytrain.config.load import load_config
 from raytrain.corpus.corpus import Corpus
 from raytrain.crossval.encode import read_shared
-from raytrain.crossval.inputs import class_weights, find_encoder, read_dictionary
+from raytrain.crossval.inputs import class_weights, find_encoder, lines_beside, read_dictionary
 from raytrain.errors import CheckpointError, ConfigError, CorpusError
 from raytrain.stages import Stages
 from raytrain.text.encode import encode_texts
@@ -288,3 +288,15 @@ def test_second_texts_of_pairs_are_learned_from_with_their_first(tmp_path):
     assert found.num_unlabelled == 1
     ids = encode_texts(["天气"], ["很好"], found.encoder.vocab, 16, False).token_ids
     assert found.features["token_ids"].to_pylist()[4] == ids.tolist()
+
+
+def test_how_files_beside_the_corpus_are_encoded_is_told(tmp_path):
+    words = tmp_path / "user.txt"
+    words.write_text("云计算 100\n区块链 50 n\n停水通知 3\n", encoding="gb18030")
+    table = tmp_path / "suspects.csv"
+    table.write_text("id,text,new_label\na,网传明天停水快转给家人,假\n", encoding="gb18030")
+    named = {"words.user_dict": words, "data.labels": table, "words.keywords": table}
+    config = config_of(*(f"{key}={path}" for key, path in named.items()))
+    lines = lines_beside(config)
+    assert sorted(line.split(": ")[0] for line in lines) == sorted(named)
+    assert all("read as GB18030" in line and "data.encoding" not in line for line in lines)

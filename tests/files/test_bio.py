@@ -10,6 +10,7 @@ from raytrain.files.bio import (
     split_line,
     spread_tag,
     write_sentence,
+    wrong_untagged,
 )
 
 characters = st.characters(exclude_characters="\n\r", exclude_categories=["Cs"])
@@ -117,7 +118,33 @@ def test_digits_of_places_in_words_are_taken_off_and_told(tmp_path):
     problems = []
     found = [[split_line(line) for _, line in lines] for lines in bio_lines(path, problems)]
     assert found == [[("官", "B-X"), ("方", "I-X"), ("8", "O")], [("好", "O")]]
-    assert "digit" in places_line(path)
+    assert "number" in places_line(path) and "but for" not in places_line(path)
+
+
+def test_places_of_two_digits_are_taken_off(tmp_path):
+    path = tmp_path / "a.bio"
+    url = "".join(f"{char}{place} O\n" for place, char in enumerate("http://t.cn/1ab0"))
+    path.write_text(f"{url}20 O\n11 O\n", encoding="utf-8")
+    [lines] = bio_lines(path, [])
+    assert "".join(split_line(line)[0] for _, line in lines) == "http://t.cn/1ab021"
+
+
+def test_numbers_that_are_no_places_stay_and_are_counted(tmp_path):
+    path = tmp_path / "a.bio"
+    path.write_text("我0 O\n们1 O\n\n" * 60 + "在0 O\nA4 B-X\n纸5 I-X\n好 O\n大7 O\n", encoding="utf-8")
+    problems = []
+    chars = [split_line(line)[0] for lines in bio_lines(path, problems) for _, line in lines]
+    assert chars[-5:] == ["在", "A4", "纸", "好", "大"] and problems == []
+    assert "but for 2 rows with no such number, the first of them row 182" in places_line(path)
+
+
+def test_places_behind_some_characters_are_refused(tmp_path):
+    path = tmp_path / "a.bio"
+    path.write_text("我0 O\n们1 O\n\n" * 6 + "我 O\n们 O\n\n" * 4, encoding="utf-8")
+    problems = []
+    list(bio_lines(path, problems))
+    [problem] = problems
+    assert "behind 12 of 20" in problem.message and "in row 19" in problem.message
 
 
 def test_numbers_among_characters_keep_their_digits(tmp_path):
@@ -125,3 +152,17 @@ def test_numbers_among_characters_keep_their_digits(tmp_path):
     path.write_text("第 O\n80 O\n号 O\n", encoding="utf-8")
     assert [line for lines in bio_lines(path, []) for _, line in lines] == ["第 O", "80 O", "号 O"]
     assert places_line(path) is None
+
+
+@pytest.mark.parametrize(
+    "line", ["北", "北 O", "  O", "北 B-地点", "北 _", "北 LOC-B", "IBM", "hello O", "t.cn/a", "北京"]
+)
+def test_a_line_of_a_text_may_have_a_tag_or_none(line):
+    assert wrong_untagged(line) == ""
+
+
+@pytest.mark.parametrize(
+    "line", ["我 爱 北京", "我 r O", "我爱 北京", "我,O", "北;B-LOC", "今天天气很好", "好，的"]
+)
+def test_a_line_that_is_none_of_a_text_is_told(line):
+    assert wrong_untagged(line).startswith("expected a character, a blank and its tag")

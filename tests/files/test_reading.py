@@ -6,7 +6,7 @@ from text_files import kinds, write_bytes
 from raytrain.corpus.labelled import read_corpus
 from raytrain.corpus.unlabelled import count_texts, iter_texts
 from raytrain.errors import CorpusError
-from raytrain.files.reading import AS_FOUND, Reading
+from raytrain.files.reading import AS_FOUND, Reading, without_keys
 from raytrain.files.tables import iter_rows, read_column_names
 from raytrain.files.told import reading_lines
 
@@ -110,3 +110,26 @@ def test_quotes_that_are_taken_off_a_tsv_are_told(tmp_path):
     path = write_bytes(tmp_path / "a.tsv", 'a\ttext\n甲\t"好"\n乙\t坏\n')
     assert texts(path) == ["好", "坏"] and "data.quoting=none keeps them" in reading_lines(path)[0]
     assert texts(path, Reading(quoting="none")) == ['"好"', "坏"]
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        (
+            "read as Big5; if they are wrong, say so with data.encoding=NAME, or save it",
+            "read as Big5; if they are wrong, save it",
+        ),
+        ('write a quote as "", or say data.quoting=none', 'write a quote as ""'),
+        (
+            "found rows; say data.quoting=none, where they are right say data.quoting=csv, or save as .jsonl",
+            "found rows; save as .jsonl",
+        ),
+        ("quotes are read as characters; data.quoting=csv takes them off", "quotes are read as characters"),
+        (
+            "found one, or another; mend it, or leave it out",
+            "found one, or another; mend it, or leave it out",
+        ),
+    ],
+)
+def test_of_a_file_beside_the_corpus_no_key_of_the_corpus_is_told(line, kept):
+    assert without_keys(line) == kept

@@ -123,3 +123,9 @@ def test_words_that_are_never_cut_anyway_leave_the_dictionary_as_it_is(words):
 def test_the_dictionary_does_not_depend_on_the_order_of_the_words():
     words = ["明天停水", "停水", "t恤"]
     assert extend_dictionary(None, words) == extend_dictionary(None, words[::-1])
+
+
+def test_what_is_told_of_a_file_names_no_key_of_another_file(tmp_path):
+    path = write(tmp_path, '"网"传,3,x,真')
+    [problem] = problems_of(path)
+    assert "not closed or not doubled" in problem and "data.quoting" not in problem

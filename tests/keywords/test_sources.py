@@ -7,7 +7,14 @@ from tiny_run import write_csv
 import raytrain.keywords.sources
 from raytrain.errors import CorpusError
 from raytrain.files.reading import Reading
-from raytrain.keywords.sources import Source, chunks_of_sources, open_source, short_names
+from raytrain.keywords.candidates import find_candidates
+from raytrain.keywords.sources import (
+    Source,
+    agree_on_labels,
+    chunks_of_sources,
+    open_source,
+    short_names,
+)
 from raytrain.text.ragged import chunks_of
 
 
@@ -156,3 +163,62 @@ def test_texts_and_groups_do_not_depend_on_how_they_are_dealt(rows, size, in_pai
         assert found[::2] == texts and found[1::2] == texts[::-1]
         assert groups[::2] == groups[1::2]
     assert groups[:: 2 if in_pairs else 1] == [5 + index for index in indices]
+
+
+FLAGS = Reading(by_flags=True)
+
+
+def sources_of_labels(tmp_path, *files):
+    """Of each file's labels, a text each, a source."""
+    paths = [tmp_path / f"{number}.csv" for number in range(len(files))]
+    for path, labels in zip(paths, files, strict=True):
+        write_csv(path, [{"text": f"停水{i}", "label": label} for i, label in enumerate(labels)])
+    return [open_source(str(path), ["text"], "label", reading=FLAGS) for path in paths]
+
+
+def test_labels_of_two_files_that_look_alike_are_refused_or_merged(tmp_path):
+    sources = sources_of_labels(tmp_path, ["0", "1", "1"], ["0.0", "0.0", "1.0"], ["x"])
+    with pytest.raises(CorpusError) as caught:
+        agree_on_labels(sources, "label", FLAGS)
+    assert len(caught.value.problems) == 2
+    assert "'0.0' (2 rows), '0' (1 rows)" in str(caught.value) and "--merge-labels" in str(caught.value)
+    merged = agree_on_labels(sources, "label", FLAGS, merge_labels=True)
+    assert [source.labels for source in merged] == [["0.0", 1], ["0.0", 1], ["x"]]
+    assert "'1' is also spelt '1.0'" in merged[1].told[0] and merged[2].told == ()
+    found = find_candidates(merged)
+    assert found.labels == ["0.0", "1", "x"]
+
+
+def test_files_of_one_class_each_have_two_together(tmp_path):
+    sources = sources_of_labels(tmp_path, ["好"], ["坏"])
+    assert [source.labels for source in agree_on_labels(sources, "label")] == [["好"], ["坏"]]
+    with pytest.raises(CorpusError, match="found '好' alone; add rows or a file of another"):
+        agree_on_labels(sources[:1], "label")
+
+
+def test_files_without_labels_need_none(tmp_path):
+    (tmp_path / "a.txt").write_text("停水\n", encoding="utf-8")
+    source = open_source(str(tmp_path / "a.txt"), ["text"], "label")
+    assert agree_on_labels([source], "label") == [source]
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("text,label,label", "expected one column of this name, found 2"),
+        ("text,Label,x", "did you mean 'Label'"),
+        ("text,label ,x", "did you mean 'label '"),
+    ],
+)
+def test_a_label_column_that_is_there_twice_or_almost_is_refused(tmp_path, header, message):
+    (tmp_path / "a.csv").write_text(f"{header}\n好,1,1\n坏,0,1\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match=message) as caught:
+        open_source(str(tmp_path / "a.csv"), ["text"], "label", reading=FLAGS)
+    assert "cannot be used" in caught.value.summary
+
+
+def test_labels_may_begin_late_in_a_file_of_json(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "好"}\n' * 5000 + '{"text": "好", "label": 1}\n')
+    with pytest.raises(CorpusError, match="expected a label") as caught:
+        open_source(str(tmp_path / "a.jsonl"), ["text"], "label")
+    assert len(caught.value.problems) == 5000

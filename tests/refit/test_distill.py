@@ -7,6 +7,7 @@ from finished_run import write_finished
 from tiny_run import tiny_config, tiny_tag_config
 
 from raytrain.errors import ConfigError
+from raytrain.files.reading import Reading
 from raytrain.refit.distill import student_config, student_inputs, taught_data
 from raytrain.refit.finished import read_finished
 
@@ -107,3 +108,15 @@ def test_a_student_is_known_by_word_vectors_of_its_own(tmp_path):
     assert all(inputs["data.path"] == "a" for inputs in found)
     first, other, none = (inputs.get("words.vectors") for inputs in found)
     assert first != other and None not in (first, other) and none is None
+
+
+def test_a_student_is_known_by_how_its_texts_are_read(tmp_path):
+    texts = tmp_path / "new.csv"
+    texts.write_text("text\n天\n", encoding="utf-8")
+    ensemble = SimpleNamespace(manifest=SimpleNamespace(files=[]))
+    prepared = SimpleNamespace(hashes={}, encoder=SimpleNamespace(files=[]))
+    config = student_config(run_of(tmp_path, "textcnn"), [], str(texts))
+    readings = [Reading(by_flags=True), Reading("big5", by_flags=True), Reading(None, "none", by_flags=True)]
+    found = [student_inputs(config, ensemble, prepared, str(texts), ["text"], one) for one in readings]
+    plain = student_inputs(config, ensemble, prepared, str(texts), ["text"])
+    assert len({inputs["--texts"] for inputs in found}) == 3 and found[0] == plain

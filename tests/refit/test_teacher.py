@@ -8,6 +8,7 @@ import pytest
 from raytrain.corpus.corpus import Corpus
 from raytrain.ensemble import apart as apart_module
 from raytrain.errors import ArtifactError
+from raytrain.files.reading import Reading
 from raytrain.refit import teacher as teacher_module
 from raytrain.refit.teacher import ask_ensemble, read_oof
 from raytrain.storage.directory import Directory
@@ -70,9 +71,9 @@ def asked(monkeypatch):
     """Predicts 0.1 for the first row, 0.2 for the second…, and counts how often it was asked."""
     calls = []
 
-    def predict(ensemble, texts, directory, name, columns, id_column, stages):
+    def predict(ensemble, texts, directory, name, columns, id_column, stages, reading):
         calls.append((ensemble, texts, columns))
-        with Path(texts).open(encoding="utf-8", newline="") as stream:
+        with Path(texts).open(encoding=reading.encoding or "utf-8", newline="") as stream:
             values = np.arange(1, len(list(csv.DictReader(stream))) + 1) / 10
         directory.write_bytes(name, parquet_bytes(pa.table({"proba_0": values, "proba_1": 1 - values})))
 
@@ -90,6 +91,14 @@ def test_the_word_on_a_file_is_kept_and_empty_texts_are_left_out(tmp_path, asked
         assert taught.texts == (["天", "地", "人"],) * 2
         np.testing.assert_allclose(taught.proba[:, 0], [0.1, 0.3, 0.4])
     assert asked == [("runs/甲/ensemble", str(path), ["t"])]
+
+
+def test_texts_are_read_as_is_said(tmp_path, asked):
+    path = tmp_path / "new.csv"
+    path.write_text("t\n臺灣\n棒球\n", encoding="big5")
+    reading = Reading("big5", by_flags=True)
+    taught = ask_ensemble(Artifact(OOF), str(path), ["t"], Directory(tmp_path), "a.parquet", None, reading)
+    assert taught.texts == (["臺灣", "棒球"],) * 2
 
 
 def test_of_pairs_both_texts_are_there(tmp_path, asked):

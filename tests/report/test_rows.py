@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from fake_run import change_summary, write_run
 from tiny_run import silent_stages
 
@@ -57,7 +58,20 @@ def test_the_first_rows_and_columns_are_read_whatever_the_file_holds():
     assert len(header) == MOST_COLUMNS and len(rows) == MOST_SUSPECTS
     assert all(len(row) == MOST_COLUMNS for row in rows)
     assert read_suspects(b"") == ([], [])
-    assert read_suspects(b"a\n\xff\n")[1] == [["\ufffd"]]
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-16", "utf-8-sig"])
+def test_suspects_are_shown_as_a_spreadsheet_saved_them(tmp_path, encoding):
+    run = plain(write_run(tmp_path))
+    lines = "id,text,new_label\n1,网传明天停水，快转给家人,0\n2,记者核实不是真的,\n"
+    (run / "suspects.csv").write_text(lines, encoding=encoding)
+    assert "网传明天停水，快转给家人" in section_of(run)
+
+
+def test_suspects_whose_encoding_cannot_be_told_are_left_out_with_a_word(tmp_path):
+    run = plain(write_run(tmp_path))
+    (run / "suspects.csv").write_bytes(b"\xff\xfei\0d\0,")
+    assert "suspects.csv is not shown" in section_of(run)
 
 
 def test_what_is_for_work_in_the_file_is_not_on_the_page(tmp_path):

@@ -220,3 +220,14 @@ def test_all_files_that_cannot_be_read_are_told_with_the_key_and_all_else(tmp_pa
     assert raised.value.summary.startswith("data.labels: ")
     missing, other, unknown = raised.value.problems
     assert paths[0] in missing and "cannot tell the format" in other and "没有" in unknown
+
+
+def test_what_is_told_of_a_file_names_no_key_of_another_file(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('id,new_label\na,1\nb,"x"y\n', encoding="utf-8")
+    problems = problems_of(path)
+    assert any("not closed or not doubled" in problem for problem in problems)
+    assert all("data.quoting" not in problem for problem in problems)
+    with pytest.raises(CorpusError, match="not closed") as caught:
+        count_marked(path)
+    assert "data.quoting" not in str(caught.value)

@@ -3,7 +3,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raytrain.errors import CorpusError
-from raytrain.text.dictionary import CUT_AS_JIEBA, finds_uncommon, parse_user_dict, read_user_dict
+from raytrain.text.dictionary import (
+    CUT_AS_JIEBA,
+    dictionary_lines,
+    finds_uncommon,
+    parse_user_dict,
+    read_user_dict,
+)
 
 
 def write(path, data):
@@ -15,13 +21,74 @@ def test_user_dict_file(tmp_path):
     assert read_user_dict(write(tmp_path / "a.txt", "\ufeff新词 3\n".encode())) == "新词 3\n"
 
 
-@pytest.mark.parametrize("data", [None, "新词".encode("gb18030")])
+@pytest.mark.parametrize("data", [None, b"\xe6\x96\xb0 3\n\xe8\xaf 4\n\xe6\x96\xb0\xe8\xaf\x8d 5\n"])
 def test_unreadable_user_dict_is_named(tmp_path, data):
     path = tmp_path / "user.txt"
     if data is not None:
         path.write_bytes(data)
     with pytest.raises(CorpusError, match=r"words\.user_dict: .*user\.txt"):
         read_user_dict(str(path))
+
+
+WORDS = "云计算 100\n区块链 50 n\n停水通知 3\n"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"), [("gb18030", "GB18030"), ("utf-16", "UTF-16"), ("utf-16-le", "UTF-16-LE")]
+)
+def test_a_dictionary_in_another_encoding_is_read_and_told(tmp_path, encoding, name):
+    path = write(tmp_path / "a.dict", WORDS.encode(encoding))
+    assert read_user_dict(path) == WORDS
+    [line] = dictionary_lines(path)
+    assert f"words.user_dict: {path}: read as {name}" in line
+    assert "data." not in line and "save the file as UTF-8" in line
+
+
+def test_a_dictionary_in_utf_8_needs_no_word(tmp_path):
+    assert dictionary_lines(write(tmp_path / "a.dict", WORDS.encode())) == []
+
+
+@pytest.mark.parametrize("word", ["ab\u2028cd", "ab\x85cd", "ab\x0bcd"])
+def test_lines_end_where_other_files_lines_end(word):
+    assert [(w.line, w.word) for w in parse_user_dict(f"{word} 3\n好 4")] == [(1, word), (2, "好")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "云计算,100\n区块链,50\n",
+        "云计算,100,n\n",
+        "云计算，100，\n",
+        "云计算;3\n",
+        "C++ 语言, 3\n",
+        '["云计算","区块链"]\n',
+        '{"云计算": 3}\n',
+        '[\n "云计算"\n]\n',
+    ],
+)
+def test_files_of_another_form_are_no_dictionaries(tmp_path, content):
+    with pytest.raises(CorpusError, match="expected `word") as caught:
+        read_user_dict(write(tmp_path / "a.txt", content.encode()))
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("data", [b"PK\x03\x04aa", b"a\0b\n", b"\xed\xa0\x80 3\n"])
+def test_what_is_no_text_is_no_dictionary(tmp_path, data):
+    with pytest.raises(CorpusError, match="is no text"):
+        read_user_dict(write(tmp_path / "a.txt", data))
+
+
+@pytest.mark.parametrize(
+    "line", ["1,000", "一,二", "3,4-二甲基 9", "[转发]", "a,b 3 n", "「好」", "C|D", "GPT-4,5 7"]
+)
+def test_words_may_hold_marks(tmp_path, line):
+    assert len(parse_user_dict(read_user_dict(write(tmp_path / "a.txt", f"{line}\n".encode())))) == 1
+
+
+def test_a_frequency_without_end_is_none():
+    with pytest.raises(CorpusError, match=r"line 1: expected `word"):
+        parse_user_dict("云计算 " + "9" * 5000)
+    assert parse_user_dict("云计算 " + "9" * 29)[0].frequency == int("9" * 29)
 
 
 @pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
@@ -33,11 +100,6 @@ def test_marks_and_line_ends_of_other_systems_are_read(tmp_path, bom, end):
         (1, "新词", 3, None),
         (2, "玛丽·居里", 9, "nr"),
     ]
-
-
-def test_a_dictionary_of_two_bytes_a_character_is_told(tmp_path):
-    with pytest.raises(CorpusError, match="zero bytes"):
-        read_user_dict(write(tmp_path / "a.txt", "ab 3\n".encode("utf-16-le")))
 
 
 @pytest.mark.parametrize(

@@ -198,3 +198,45 @@ def test_seed_decides_the_drawn_rows():
     first, _ = build_embedding(["好"], dim=4, seed=3)
     assert np.array_equal(first, build_embedding(["好"], dim=4, seed=3)[0])
     assert not np.array_equal(first, build_embedding(["好"], dim=4, seed=4)[0])
+
+
+@pytest.mark.parametrize("name", ["a.bin", "a.bin.gz"])
+def test_text_that_is_named_as_binary_is_read_as_text(tmp_path, name):
+    data = gzip.compress(TEXT, mtime=0) if name.endswith(".gz") else TEXT
+    vectors = read_vectors(write(tmp_path / name, data), ["好吃"])
+    assert {word: row.tolist() for word, row in vectors.by_word.items()} == VECTORS
+
+
+def test_numbers_that_no_vector_has_are_refused(tmp_path):
+    rows = {
+        "好": [1e-38, -1e-39, 0.0],
+        "店": [1e31, 0.0, 1e-32],
+        "吃": [0.0, 0.0, 0.0],
+        "天": [1e-35, 0.5, 0.0],
+    }
+    data = f"{len(rows)} 3\n".encode() + b"".join(
+        f"{word} ".encode() + np.array(row, np.float32).tobytes() for word, row in rows.items()
+    )
+    first, second = problems_of(write(tmp_path / "a.bin", data))
+    assert "word 1, 好: expected 3 finite numbers, found 1e-38; the file is text" in first and "店" in second
+
+
+def test_a_mark_before_the_first_word_is_no_part_of_it(tmp_path):
+    path = write(tmp_path / "a.txt", "\ufeff好 1.5 2 3\n店 1 2 3\n")
+    assert read_vectors(path, ["好"]).by_word["好"].tolist() == [1.5, 2.0, 3.0]
+
+
+def test_more_integers_than_the_dimension_are_no_word(tmp_path):
+    [problem, _] = problems_of(write(tmp_path / "a.txt", "2 3\n好 1 2 3 4\n店 1 2 3\n"))
+    assert problem == "line 2: expected 3 numbers behind the word, found more"
+    path = write(tmp_path / "b.txt", "2 3\niphone 15 0.5 2 3\n店 1 2 3\n")
+    assert read_vectors(path, ["iphone 15"]).by_word["iphone 15"].tolist() == [0.5, 2.0, 3.0]
+
+
+def test_words_that_are_not_utf_8_are_told(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("3 2\n中国 1 2\n北京 1 2\nabc 1 2\n".encode("gb18030"))
+    with pytest.raises(CorpusError, match="words in UTF-8, found 2 of 3 that are not"):
+        check_vectors(str(path))
+    path.write_bytes("3 2\n中国 1 2\n北京 1 2\n".encode() + b"\xe4\xb8 1 2\n")
+    check_vectors(str(path))
