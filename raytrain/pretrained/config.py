@@ -22,7 +22,7 @@ _IS_WORD = re.compile(r"^[\u4e00-\u9fff]{2,}$")
 _MANY_WORDS = 0.1  # of vocabularies of characters next to none, of vocabularies of words most
 SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 # The most that is believed; what a config of others says is allocated before its weights are looked at.
-_LARGEST = {
+LARGEST = {
     "vocab_size": 2_000_000,
     "hidden_size": 16_384,
     "num_hidden_layers": 200,
@@ -78,7 +78,7 @@ def unfit_config(config: dict[str, Any], vocab: Vocab, maxlen: int, expected: st
 def _unfit_numbers(config: dict[str, Any]) -> list[str]:
     problems = []
     needed = (*SIZES, *KINDS[find_kind(config)].needs)
-    for key, largest in _LARGEST.items():
+    for key, largest in LARGEST.items():
         value = config.get(key)
         if (key in needed or key in config) and (type(value) is not int or not 1 <= value <= largest):
             problems.append(

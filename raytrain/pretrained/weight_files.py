@@ -7,6 +7,7 @@ from raytrain.errors import CheckpointError
 from raytrain.tensors.open import INDEX, SUFFIXES, shard_files
 
 CHECKPOINT = "*.ckpt*.index"
+_ANY_CHECKPOINT = "*.index"  # by another name: best_model.weights.index
 # Of several the first: they hold the same, and the first is read fastest.
 ORDER = (
     "model.safetensors",
@@ -37,6 +38,7 @@ def find_weights(directory: Path, problems: list[str]) -> Path | None:
         for path in _files(directory, f"*{suffix}")
         if not path.name.startswith(_STATES) and not is_shard(path)
     ]
+    found = found or _files(directory, _ANY_CHECKPOINT)
     if len(found) == 1:
         return found[0]
     problems.append(
@@ -47,7 +49,7 @@ def find_weights(directory: Path, problems: list[str]) -> Path | None:
 
 def has_weights(directory: Path) -> bool:
     """Whether there is a file of weights, or several."""
-    names = (CHECKPOINT, *ORDER, *(f"*{suffix}" for suffix in SUFFIXES))
+    names = (_ANY_CHECKPOINT, *ORDER, *(f"*{suffix}" for suffix in SUFFIXES))
     return any(not path.name.startswith(_STATES) for name in names for path in _files(directory, name))
 
 
@@ -75,6 +77,8 @@ def _told(directory: Path, found: list[Path]) -> str:
         return f"{', '.join(path.name for path in found)}; leave one"
     if (directory / "adapter_config.json").is_file():
         return "an adapter of PEFT; join it to its model (merge_and_unload), then save_pretrained"
+    if whole := [path.name for path in _files(directory, "*.keras")]:
+        return f"{', '.join(whole)}, which is not read; save its weights by model.save_weights('best.h5')"
     if others := [path.name for pattern in _OTHERS for path in _files(directory, pattern)]:
         return (
             f"{', '.join(others)}, which is not read; save it by save_pretrained of PyTorch, as safetensors"

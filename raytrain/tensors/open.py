@@ -23,6 +23,8 @@ _OPENERS: dict[str, Callable[[Path], Tensors]] = {
     ".pt": open_torch,
     ".pth": open_torch,
     ".h5": open_hdf5,
+    ".hdf5": open_hdf5,
+    ".weights": open_hdf5,  # as plain Keras saves by bert4keras's usual name, best_model.weights
 }
 SUFFIXES = tuple(_OPENERS)
 

@@ -102,8 +102,8 @@ def _unread_tokens(path: Path, vocab: Vocab, config: dict[str, Any], whole: dict
         places = " and ".join(sorted({found[token][1] for token in left}))
         problems.append(
             f"{places}: expected no added tokens but special ones and those of {path.name}, found {told}; "
-            f"texts are not looked through for them. One character or one word of letters can stand in {path.name} "
-            "in the place of its id; to read texts without the others, as pieces, delete them there"
+            "texts are not looked through for them. One character or one word of letters can stand in "
+            f"{path.name} in the place of its id; to read the others as pieces, delete them there"
         )
     return problems
 
