@@ -150,6 +150,11 @@ def _unknown_models(config: dict[str, Any]) -> list[str]:
     for key in ("use_task_id", "rotary_value"):
         if not isinstance(config.get(key, False), bool):
             problems.append(f"config: expected true or false as {key}, found {config[key]!r}")
+    problems += [
+        f"config: expected an encoder, which reads texts in both directions, found {key} {config[key]!r}"
+        for key in ("is_decoder", "add_cross_attention")
+        if config.get(key) not in (None, False)
+    ]
     kind = find_kind(config)
     if kind == "nezha" and config.get("use_relative_position", True) is not True:
         problems.append("config: expected a nezha with relative positions (use_relative_position true)")

@@ -1,6 +1,6 @@
 """Which file of an encoder's directory holds its weights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from raytrain.errors import CheckpointError
@@ -16,6 +16,7 @@ ORDER = (
     f"pytorch_model.bin{INDEX}",
     "tf_model.h5",
 )
+_FEW_PARAMETERS = 50_000_000  # 200 MB
 # What training leaves beside a model.
 _STATES = ("training_args", "optimizer", "scheduler", "rng_state", "scaler", "random_states", "adapter_model")
 # What is weights, but of no kind that is read.
@@ -60,6 +61,20 @@ def all_files(weights: Path, problems: list[str]) -> Iterator[Path]:
             yield from sorted(set(shard_files(weights).values()))
         except CheckpointError as error:
             problems += error.problems or [error.summary]
+
+
+def too_few_bytes(files: Sequence[Path], num_parameters: int) -> list[str]:
+    """A line where a config's encoder cannot be in the files; it would be allocated before they are read.
+
+    A weight has two bytes or four. One is asked for, as some lie packed or as factors; of few weights none.
+    """
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    if num_parameters <= max(size, _FEW_PARAMETERS):
+        return []
+    return [
+        f"config: expected the sizes of the encoder in {files[0].name}, which has {size:,} bytes; found "
+        f"those of {num_parameters:,} parameters: weights are missing, or the config is another encoder's"
+    ]
 
 
 def is_shard(path: Path) -> bool:

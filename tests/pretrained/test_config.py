@@ -158,6 +158,8 @@ def test_bytes_that_are_no_sentencepiece_model_are_told():
         ({"hidden_act": "swish"}, "found 'swish'"),
         ({"hidden_act": None}, "found None"),
         ({"ln_type": "preln"}, "found 'preln'"),
+        ({"is_decoder": True}, "found is_decoder True"),
+        ({"model_type": "bert", "add_cross_attention": True}, "found add_cross_attention True"),
     ],
 )
 def test_other_kinds_of_encoders_are_refused(changes, told):
@@ -181,6 +183,8 @@ PUBLISHED = {
         "pooler_type": "first_token_transform",
         "classifier_dropout": None,
         "use_cache": True,
+        "is_decoder": False,
+        "add_cross_attention": False,
         "position_embedding_type": "absolute",
         "architectures": ["BertForMaskedLM"],
     },
