@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 from raytrain.errors import CheckpointError
+from raytrain.kinds import MODEL_TYPES
 from raytrain.network.encoders import layer_variables
 from raytrain.network.weights import Weights
 from raytrain.pretrained.config import LARGEST
@@ -34,7 +35,8 @@ _LAYER_SHARED = {
     "bert/encoder/layer_shared/output/LayerNorm/": f"{GROUP}/LayerNorm_1/",
 }
 _WORDS = "bert/embeddings/word_embeddings"
-_WRAPPER = "module."
+# What a program puts before an encoder's names: `module.`, `_orig_mod.`, `model.`.
+_WRAPPED = re.compile(rf"((?:.+?\.)??)(?:(?:{'|'.join(MODEL_TYPES)})\.)?embeddings\.word_embeddings\.weight")
 _GRAPH, _VALUE = "_CHECKPOINTABLE_OBJECT_GRAPH", "/.ATTRIBUTES/VARIABLE_VALUE"
 _OPTIMIZERS = ("optimizer_weights/", "optimizer/")
 _LAYER = re.compile(r"(?:^|/)(?:Embedding|Transformer)-")
@@ -124,7 +126,7 @@ def _open_tensors(kind: str, path: str) -> Weights:
     if tensors.form == HDF5:
         names = {name: name for name in tensors.shapes if not name.startswith(_OPTIMIZERS)}
         return _open_keras(kind, path, HDF5, names, tensors.shapes, tensors.read)
-    plain = _without_wrapper(tensors.shapes)
+    plain = _without_wrapper(path, tensors.shapes)
     sources = _sources(path, {source: google_name(kind, name) for source, name in plain.items()})
     turned = {name for name, source in sources.items() if is_turned(name) and name != source}
     own = {name: tensors.shapes[source] for name, source in sources.items()}
@@ -194,7 +196,16 @@ def _sources(path: str, names: dict[str, str]) -> dict[str, str]:
     return sources
 
 
-def _without_wrapper(shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
-    """Names in the file to names without what PyTorch's DataParallel writes before every one of them."""
-    is_wrapped = all(name.startswith(_WRAPPER) for name in shapes)
-    return {name: name.removeprefix(_WRAPPER) if is_wrapped else name for name in shapes}
+def _without_wrapper(path: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
+    """Names in the file to names without what stands before the encoder's own.
+
+    Raises:
+        CheckpointError: It holds encoders under several, and none without.
+    """
+    wrappers = {found[1] for name in shapes if (found := _WRAPPED.fullmatch(name))}
+    if len(wrappers) > 1 and "" not in wrappers:
+        told = ", ".join(sorted(wrappers))
+        problem = f"expected one, found those under {told}; save the state_dict of one of them alone"
+        raise CheckpointError(f"{path}: holds several encoders", [problem])
+    wrapper = wrappers.pop() if len(wrappers) == 1 else ""
+    return {name: name.removeprefix(wrapper) for name in shapes}

@@ -329,7 +329,7 @@ def assert_same(weights, arrays):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("form", ["zip", "stream"])
-@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module.", "model.encoder_1."])
 def test_a_file_of_pytorch_gives_the_same_arrays(encoder_config, tmp_path, kind, form, prefix):
     arrays, theirs = theirs_of(kind, encoder_config(kind))
     path = write_arrays(
@@ -339,6 +339,41 @@ def test_a_file_of_pytorch_gives_the_same_arrays(encoder_config, tmp_path, kind,
     assert weights.layout == f"Hugging Face's {kind.upper()}, PyTorch {form}"
     assert weights.shapes == {name: array.shape for name, array in arrays.items()}
     assert_same(weights, arrays)
+
+
+def test_heads_beside_a_wrapped_encoder_are_told_by_their_own_names(encoder_config, tmp_path):
+    arrays, theirs = theirs_of("bert", encoder_config("bert"))
+    held = {f"model.{name}": a for name, a in theirs.items()} | {"loss.weight": np.zeros(2, np.float32)}
+    weights = open_weights("bert", str(write_arrays(tmp_path / "x.bin", held, "zip")))
+    assert weights.shapes.keys() == {*arrays, "loss.weight"}
+    assert_same(weights, arrays)
+
+
+def test_of_several_encoders_none_is_chosen(encoder_config, tmp_path):
+    arrays, theirs = theirs_of("bert", encoder_config("bert"))
+    both = {f"{tower}.{name}": a for tower in ("query", "passage") for name, a in theirs.items()}
+    with pytest.raises(CheckpointError, match=r"found those under passage\., query\.; save the state_dict"):
+        open_weights("bert", str(write_arrays(tmp_path / "x.bin", both, "zip")))
+    beside = theirs | {f"teacher.{name}": a for name, a in theirs.items()}
+    assert_same(open_weights("bert", str(write_arrays(tmp_path / "y.bin", beside, "zip"))), arrays)
+
+
+def test_names_of_something_else_are_told_in_few_lines(encoder_config, tmp_path):
+    names = [f"gpt.h.{number}.weight" for number in range(40)]
+    path = write_arrays(tmp_path / "x.bin", {name: np.zeros(2, np.float32) for name in names}, "zip")
+    transformer = transformer_of("bert", encoder_config("bert"))
+    with pytest.raises(CheckpointError, match=r"and \d+ more variables of which it has none") as caught:
+        load_weights(transformer, open_weights("bert", str(path)))
+    assert len(caught.value.problems) == 13 and "it holds gpt.h.0.weight" in caught.value.problems[-1]
+
+
+def test_a_roformer_without_its_model_type_is_told_how_to_be_read(encoder_config, vocab, tmp_path):
+    config = encoder_config("roformer") | {"embedding_size": 8}
+    arrays = random_arrays(transformer_of("roformer", config))
+    unsaid = {key: value for key, value in config.items() if key not in ("model_type", "embedding_size")}
+    with pytest.raises(CheckpointError, match='say "model_type": "roformer" or "nezha" in its config'):
+        load_directory(write_directory(tmp_path / "bert", unsaid, vocab, arrays))
+    load_directory(write_directory(tmp_path / "own", unsaid | {"model_type": "roformer"}, vocab, arrays))
 
 
 def test_norms_of_old_conversions_have_googles_leaves(encoder_config, tmp_path):
@@ -493,11 +528,29 @@ def test_shards_give_the_same_arrays(encoder_config, tmp_path):
     assert_same(weights, arrays)
 
 
+def write_tf_model(path, theirs):
+    """As transformers 4's TFBertModel and its heads write PyTorch's parameters, in float16."""
+    embeddings = {"word_embeddings": "weight:0", "position_embeddings": "embeddings:0"}
+    embeddings["token_type_embeddings"] = "embeddings:0"
+    with h5py.File(path, "w") as file:
+        for name, array in theirs.items():
+            *parts, leaf = name.removeprefix("bert.").split(".")
+            keras = (
+                {"weight": "gamma:0", "bias": "beta:0"} if parts[-1] == "LayerNorm" else {"bias": "bias:0"}
+            )
+            leaf = embeddings.get(parts[-1]) or keras.get(leaf, "kernel:0")
+            is_turned = leaf == "kernel:0"
+            place = re.sub(r"layer/(\d+)", r"layer_._\1", "/".join(parts))
+            above = "mlm___cls" if parts[0] == "cls" else "bert/tf_bert_model/bert"
+            file[f"{above}/{place}/{leaf}"] = (array.T if is_turned else array).astype(np.float16)
+        file["nsp___cls/tf_bert_for_pre_training/nsp___cls/seq_relationship/bias:0"] = np.zeros(2, np.float16)
+
+
 SMALL = REAL.parent / "weibo_bert_small"
 
 
 @pytest.mark.skipif(not SMALL.exists(), reason=f"{SMALL} is not here")
-@pytest.mark.parametrize("form", ["zip", "stream", "shards", "float64"])
+@pytest.mark.parametrize("form", ["zip", "stream", "shards", "float64", "keras"])
 def test_a_real_encoder_in_other_files_is_the_same(tmp_path, form):
     original = read_encoder(str(SMALL), True, 128)
     theirs = load_file(SMALL / "model.safetensors")
@@ -510,6 +563,8 @@ def test_a_real_encoder_in_other_files_is_the_same(tmp_path, form):
             save_file({name: theirs[name] for name in held}, tmp_path / file)
         places = {name: file for file, held in parts.items() for name in held}
         (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    elif form == "keras":
+        write_tf_model(tmp_path / "tf_model.h5", theirs)
     elif form == "float64":
         write_arrays(tmp_path / "x.bin", {name: a.astype(np.float64) for name, a in theirs.items()}, "zip")
     else:
