@@ -75,6 +75,16 @@ def unfit_config(config: dict[str, Any], vocab: Vocab, maxlen: int, expected: st
     return problems
 
 
+def unfit_pairs(config: dict[str, Any]) -> list[str]:
+    """A line where an encoder has no segment for the second text of a pair."""
+    if config.get("type_vocab_size", 2) > 1:
+        return []
+    return [
+        "config: expected a type_vocab_size of 2 or more for pairs of texts, whose second one is segment 1; "
+        "found 1: take another encoder, or join each pair to one text"
+    ]
+
+
 def _unfit_numbers(config: dict[str, Any]) -> list[str]:
     problems = []
     needed = (*SIZES, *KINDS[find_kind(config)].needs)
