@@ -9,11 +9,12 @@ from raytrain.config.defaults import reads_words
 from raytrain.config.schema import Config
 from raytrain.config.sections import AUTO
 from raytrain.corpus.corpus import Corpus
-from raytrain.errors import ConfigError
+from raytrain.errors import CheckpointError, ConfigError
 from raytrain.files.reading import without_keys
 from raytrain.files.told import reading_lines
 from raytrain.keywords.marks import extend_dictionary, read_kept_words
-from raytrain.pretrained.directory import EncoderFiles, untrained_mini
+from raytrain.pretrained.config import unfit_pairs
+from raytrain.pretrained.directory import KEY, EncoderFiles, untrained_mini
 from raytrain.pretrained.start import find_start
 from raytrain.text.dictionary import dictionary_lines, read_user_dict
 from raytrain.text.vocab import Vocab
@@ -40,7 +41,10 @@ def find_encoder(config: Config, corpus: Corpus, console: Console) -> EncoderFil
     """
     if not config.model.has_networks:
         return untrained_mini(Vocab(()), config.encoder.maxlen)  # nobody reads it: nothing is fetched
-    return find_start(config.encoder, corpus.all_texts, console)
+    encoder = find_start(config.encoder, corpus.all_texts, console)
+    if len(corpus.text_names) > 1 and (problems := unfit_pairs(encoder.config)):
+        raise CheckpointError(f"{KEY}{config.encoder.checkpoint}: cannot read pairs (data.text)", problems)
+    return encoder
 
 
 def class_weights(config: Config, corpus: Corpus) -> tuple[float, ...] | None:

@@ -144,6 +144,18 @@ class _Albert(_OwnLayers, ALBERT):
     pass
 
 
+def _class_of(kind: str) -> type[BERT]:
+    return _Albert if KINDS[kind].shares_layers else _Bert
+
+
+def layer_variables(kind: str, num_layers: int) -> dict[str, list[str]]:
+    """By the names of bert4keras's layers Google's of the variables of each, in their order."""
+    transformer = object.__new__(_class_of(kind))
+    transformer.kind, transformer.num_hidden_layers = kind, num_layers
+    mapping: dict[str, list[str]] = transformer.variable_mapping()
+    return mapping
+
+
 @tf.autograph.experimental.do_not_convert
 def build_transformer(
     kind: str, config: dict[str, Any], seed: int, dropout_seed: DropoutSeed, reads: Reads = "all"
@@ -159,7 +171,7 @@ def build_transformer(
             (batch, 1, hidden_size); the first of the last `layers`, (batch, layers, hidden_size) of
             `MIXED_LAYERS` at most. Where no other position is read, the last layer computes no other.
     """
-    transformer = (_Albert if KINDS[kind].shares_layers else _Bert)(
+    transformer = _class_of(kind)(
         vocab_size=config["vocab_size"],
         hidden_size=config["hidden_size"],
         num_hidden_layers=config["num_hidden_layers"],

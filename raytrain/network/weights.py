@@ -24,15 +24,16 @@ _READ_ERRORS = (
     tf.errors.OpError,
     SafetensorError,
     OSError,
-    IndexError,
+    LookupError,
     ValueError,
     TypeError,
     AttributeError,
-    KeyError,
 )
 _SLOTS = re.compile(r"/(adam|lamb)_[mv](_\d+)?$|/(Adam|LAMB)(_\d+)?$")
 # Of kinds of which a config may leave out a part that the checkpoint has, as transformers does.
 _LEFT_OUT = {"ernie": ("bert/embeddings/task_type_embeddings",)}
+_POSITIONS = "bert/embeddings/position_embeddings"
+_MOST_MISSING = 10  # that are named; where more are, the names are others'
 _NUMBER = re.compile(r"encoder\.Transformer-(\d+)-")
 
 
@@ -72,12 +73,21 @@ def compare_weights(transformer: BERT, weights: Weights) -> tuple[list[str], lis
         reads: pooler, language model, the optimizer's, an ERNIE's tasks where its config leaves them out.
     """
     expected = {name: tuple(variable.shape) for name, variable in named_variables(transformer).items()}
-    problems = []
-    for name, shape in expected.items():
-        if name not in weights.shapes:
-            problems.append(f"expected the variable {name}, shape {shape}; found none")
-        elif weights.shapes[name] != shape:
-            problems.append(f"{name}: expected shape {shape}, found {weights.shapes[name]}")
+    missing = [name for name in expected if name not in weights.shapes]
+    problems = [
+        f"expected the variable {name}, shape {expected[name]}; found none"
+        for name in missing[:_MOST_MISSING]
+    ]
+    if len(missing) > _MOST_MISSING:
+        problems.append(f"and {len(missing) - _MOST_MISSING:,} more variables of which it has none")
+    if _POSITIONS in missing:
+        advice = 'say "model_type": "roformer" or "nezha" in its config if it is one'
+        problems.append(f"a RoFormer and a NEZHA have no {_POSITIONS}: {advice}")
+    problems += [
+        f"{name}: expected shape {shape}, found {weights.shapes[name]}"
+        for name, shape in expected.items()
+        if weights.shapes.get(name, shape) != shape
+    ]
     left = sorted(weights.shapes.keys() - expected.keys())
     surplus = [
         name

@@ -22,7 +22,7 @@ _IS_WORD = re.compile(r"^[\u4e00-\u9fff]{2,}$")
 _MANY_WORDS = 0.1  # of vocabularies of characters next to none, of vocabularies of words most
 SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 # The most that is believed; what a config of others says is allocated before its weights are looked at.
-_LARGEST = {
+LARGEST = {
     "vocab_size": 2_000_000,
     "hidden_size": 16_384,
     "num_hidden_layers": 200,
@@ -75,10 +75,20 @@ def unfit_config(config: dict[str, Any], vocab: Vocab, maxlen: int, expected: st
     return problems
 
 
+def unfit_pairs(config: dict[str, Any]) -> list[str]:
+    """A line where an encoder has no segment for the second text of a pair."""
+    if config.get("type_vocab_size", 2) > 1:
+        return []
+    return [
+        "config: expected a type_vocab_size of 2 or more for pairs of texts, whose second one is segment 1; "
+        "found 1: take another encoder, or join each pair to one text"
+    ]
+
+
 def _unfit_numbers(config: dict[str, Any]) -> list[str]:
     problems = []
     needed = (*SIZES, *KINDS[find_kind(config)].needs)
-    for key, largest in _LARGEST.items():
+    for key, largest in LARGEST.items():
         value = config.get(key)
         if (key in needed or key in config) and (type(value) is not int or not 1 <= value <= largest):
             problems.append(
@@ -150,6 +160,11 @@ def _unknown_models(config: dict[str, Any]) -> list[str]:
     for key in ("use_task_id", "rotary_value"):
         if not isinstance(config.get(key, False), bool):
             problems.append(f"config: expected true or false as {key}, found {config[key]!r}")
+    problems += [
+        f"config: expected an encoder, which reads texts in both directions, found {key} {config[key]!r}"
+        for key in ("is_decoder", "add_cross_attention")
+        if config.get(key) not in (None, False)
+    ]
     kind = find_kind(config)
     if kind == "nezha" and config.get("use_relative_position", True) is not True:
         problems.append("config: expected a nezha with relative positions (use_relative_position true)")

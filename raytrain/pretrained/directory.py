@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.errors import CheckpointError
-from raytrain.kinds import find_kind
+from raytrain.kinds import encoder_parameters, find_kind
 from raytrain.pretrained.config import unfit_config, unknown_kinds
-from raytrain.pretrained.weight_files import all_files, find_weights, has_weights
+from raytrain.pretrained.weight_files import all_files, find_weights, has_weights, too_few_bytes
 from raytrain.pretrained.zoo import MINI
 from raytrain.storage.files import read_whole
 from raytrain.text.encode import count_tokens
@@ -19,6 +19,7 @@ from raytrain.text.vocab import Vocab
 KEY = "encoder.checkpoint="  # before what names an encoder, in messages of a run
 # Hugging Face's; beside it lie configs of tokenizers, generators and sentence encoders.
 _EXACT_NAME = "config.json"
+_BY_TANH = ("albert", "nezha")  # of whose GELU Google's format leaves the formula to the code
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,14 @@ def read_encoder(location: str, pretrained: bool, maxlen: int, key: str = KEY) -
     if config is not None:
         config = _normalize(config, _checkpoint_names(weights_file, problems))
         problems += unfit_config(config, vocab, maxlen) + unknown_kinds(config, vocab)
-    if problems or config is None:
-        raise CheckpointError(f"{key}{location}: {directory} cannot be used", problems)
     weights = str(weights_file).removesuffix(".index") if weights_file else None
     data = sorted(directory.glob(f"{glob.escape(Path(weights).name)}.data-*")) if weights else []
+    if weights_file and config is not None and not problems:
+        problems += too_few_bytes(
+            [weights_file, *shards, *data], encoder_parameters(find_kind(config), config)
+        )
+    if problems or config is None:
+        raise CheckpointError(f"{key}{location}: {directory} cannot be used", problems)
     files = [path for path in (config_file, vocab_file, weights_file) if path is not None]
     files += [*shards, *data]
     return EncoderFiles(find_kind(config), config, vocab, weights, tuple(files), notes=tuple(notes))
@@ -119,19 +124,20 @@ def holds_weights(location: str) -> bool:
 def _normalize(config: dict[str, Any], names: bytes) -> dict[str, Any]:
     """Says in the config what Google's format leaves to the code that reads it.
 
-    ALBERT's modeling.py computes GELU by the formula with tanh and calls it gelu; so do BERT's releases
-    since 2019, but not the Chinese one of 2018. Where it matters, `gelu_new` says so.
+    The modeling.py of ALBERT and of Huawei's NEZHA computes GELU by the formula with tanh and calls it gelu:
+    there it becomes `gelu_new`. BERT's does so since 2019 and did not in 2018, when its Chinese encoder was
+    released: its gelu is taken for the exact one, as transformers takes it.
     """
     config = dict(config)
     if config.get("hidden_act") == "gelu_pytorch_tanh":
         config["hidden_act"] = "gelu_new"
     if "model_type" not in config and b"electra/" in names:
         config["model_type"] = "electra"
-    is_google_albert = "model_type" not in config and find_kind(config) == "albert"
-    if is_google_albert and config.get("hidden_act", "gelu") == "gelu":
+    is_by_tanh = "model_type" not in config and find_kind(config) in _BY_TANH
+    if is_by_tanh and config.get("hidden_act", "gelu") == "gelu":
         config["hidden_act"] = "gelu_new"
     if b"layer_shared/" in names:
-        # Of the first albert_zh's factorized embedding the product is read (`network.weights.open_weights`).
+        # Of the first albert_zh's factorized embedding the product is read (`weights.open_weights`).
         config["embedding_size"] = config.get("hidden_size")
     return config
 

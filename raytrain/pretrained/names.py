@@ -4,6 +4,7 @@ The language model's head counts as well; its decoder is the token embedding, an
 """
 
 import re
+from collections.abc import Mapping, Sequence
 
 from raytrain.kinds import KINDS, MODEL_TYPES
 
@@ -76,6 +77,48 @@ def hugging_face_path(name: str) -> str:
     name = name.removesuffix(":0")
     found = _KERAS_PATH.fullmatch(name)
     return found["path"].replace("_._", ".").replace("/", ".") if found else name
+
+
+def layer_sources(names: Mapping[str, str], layers: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Where each of Google's variables is in a file of bert4keras's layers, which Keras names.
+
+    A layer's products have numbers (`dense`, `dense_1`) in the order in which they were made; so each kernel
+    is the layer's next kernel, each bias its next bias.
+
+    Args:
+        names: In the file, to Keras's, in which the layer is one part and the leaf the last.
+        layers: Each layer's variables by Google's names, in the order in which it makes them.
+
+    Raises:
+        ValueError: A layer holds others than these.
+    """
+    held: dict[str, list[tuple[str, int, str]]] = {layer: [] for layer in layers}
+    for source, name in names.items():
+        *path, leaf = name.removesuffix(":0").split("/")
+        if layer := next((part for part in reversed(path) if part in layers), None):
+            held[layer].append((leaf, _uid(path[-1]), source))
+    sources: dict[str, str] = {}
+    for layer, found in held.items():
+        expected = sorted((_keras_leaf(name), place, name) for place, name in enumerate(layers[layer]))
+        if found and [leaf for leaf, *_ in sorted(found)] != [leaf for leaf, *_ in expected]:
+            told = ", ".join(leaf for leaf, *_ in sorted(found)[:12])
+            raise ValueError(f"{layer}: expected {', '.join(leaf for leaf, *_ in expected)}; found {told}")
+        sources |= {name: place[-1] for (_, _, name), place in zip(expected, sorted(found), strict=False)}
+    return sources
+
+
+def _uid(name: str) -> int:
+    """The number that Keras gave a layer: 0 of `dense`, 12 of `dense_12`."""
+    number = name.rpartition("_")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+def _keras_leaf(name: str) -> str:
+    """What Keras calls a variable of Google's, apart from its layer."""
+    leaf = name.rpartition("/")[2]
+    return {"output_weights": "kernel", "output_bias": "beta" if _HEAD in name else "bias"}.get(
+        leaf, "embeddings" if leaf.endswith("_embeddings") else leaf
+    )
 
 
 def google_name(kind: str, name: str) -> str:

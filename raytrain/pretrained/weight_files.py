@@ -1,12 +1,13 @@
 """Which file of an encoder's directory holds its weights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from raytrain.errors import CheckpointError
 from raytrain.tensors.open import INDEX, SUFFIXES, shard_files
 
 CHECKPOINT = "*.ckpt*.index"
+_ANY_CHECKPOINT = "*.index"  # by another name: best_model.weights.index
 # Of several the first: they hold the same, and the first is read fastest.
 ORDER = (
     "model.safetensors",
@@ -15,6 +16,7 @@ ORDER = (
     f"pytorch_model.bin{INDEX}",
     "tf_model.h5",
 )
+_FEW_PARAMETERS = 50_000_000  # 200 MB
 # What training leaves beside a model.
 _STATES = ("training_args", "optimizer", "scheduler", "rng_state", "scaler", "random_states", "adapter_model")
 # What is weights, but of no kind that is read.
@@ -37,6 +39,7 @@ def find_weights(directory: Path, problems: list[str]) -> Path | None:
         for path in _files(directory, f"*{suffix}")
         if not path.name.startswith(_STATES) and not is_shard(path)
     ]
+    found = found or _files(directory, _ANY_CHECKPOINT)
     if len(found) == 1:
         return found[0]
     problems.append(
@@ -47,7 +50,7 @@ def find_weights(directory: Path, problems: list[str]) -> Path | None:
 
 def has_weights(directory: Path) -> bool:
     """Whether there is a file of weights, or several."""
-    names = (CHECKPOINT, *ORDER, *(f"*{suffix}" for suffix in SUFFIXES))
+    names = (_ANY_CHECKPOINT, *ORDER, *(f"*{suffix}" for suffix in SUFFIXES))
     return any(not path.name.startswith(_STATES) for name in names for path in _files(directory, name))
 
 
@@ -58,6 +61,20 @@ def all_files(weights: Path, problems: list[str]) -> Iterator[Path]:
             yield from sorted(set(shard_files(weights).values()))
         except CheckpointError as error:
             problems += error.problems or [error.summary]
+
+
+def too_few_bytes(files: Sequence[Path], num_parameters: int) -> list[str]:
+    """A line where a config's encoder cannot be in the files; it would be allocated before they are read.
+
+    A weight has two bytes or four. One is asked for, as some lie packed or as factors; of few weights none.
+    """
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    if num_parameters <= max(size, _FEW_PARAMETERS):
+        return []
+    return [
+        f"config: expected the sizes of the encoder in {files[0].name}, which has {size:,} bytes; found "
+        f"those of {num_parameters:,} parameters: weights are missing, or the config is another encoder's"
+    ]
 
 
 def is_shard(path: Path) -> bool:
@@ -75,6 +92,8 @@ def _told(directory: Path, found: list[Path]) -> str:
         return f"{', '.join(path.name for path in found)}; leave one"
     if (directory / "adapter_config.json").is_file():
         return "an adapter of PEFT; join it to its model (merge_and_unload), then save_pretrained"
+    if whole := [path.name for path in _files(directory, "*.keras")]:
+        return f"{', '.join(whole)}, which is not read; save its weights by model.save_weights('best.h5')"
     if others := [path.name for pattern in _OTHERS for path in _files(directory, pattern)]:
         return (
             f"{', '.join(others)}, which is not read; save it by save_pretrained of PyTorch, as safetensors"

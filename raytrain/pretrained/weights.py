@@ -1,14 +1,27 @@
 """A checkpoint's variables under Google's names: Google's own, the first albert_zh's, Hugging Face's."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 from raytrain.errors import CheckpointError
+from raytrain.kinds import MODEL_TYPES
+from raytrain.network.encoders import layer_variables
 from raytrain.network.weights import Weights
-from raytrain.pretrained.names import GROUP, bert_name, google_name, hugging_face_path, is_turned
+from raytrain.pretrained.config import LARGEST
+from raytrain.pretrained.names import (
+    GROUP,
+    bert_name,
+    google_name,
+    hugging_face_path,
+    is_turned,
+    layer_sources,
+)
 from raytrain.tensors.hdf5 import HDF5
 from raytrain.tensors.open import INDEX, SUFFIXES, open_tensors
 
@@ -22,12 +35,27 @@ _LAYER_SHARED = {
     "bert/encoder/layer_shared/output/LayerNorm/": f"{GROUP}/LayerNorm_1/",
 }
 _WORDS = "bert/embeddings/word_embeddings"
-_WRAPPER = "module."
-# First layers of theirs; the order of what a layer holds is not written in such a file.
-_BERT4KERAS = ("Embedding-", "Transformer-", "Encoder-")
+# What a program puts before an encoder's names: `module.`, `_orig_mod.`, `model.`.
+_WRAPPED = re.compile(rf"((?:.+?\.)??)(?:(?:{'|'.join(MODEL_TYPES)})\.)?embeddings\.word_embeddings\.weight")
+_GRAPH, _VALUE = "_CHECKPOINTABLE_OBJECT_GRAPH", "/.ATTRIBUTES/VARIABLE_VALUE"
+_OPTIMIZERS = ("optimizer_weights/", "optimizer/")
+_LAYER = re.compile(r"(?:^|/)(?:Embedding|Transformer)-")
+_NUMBERED = re.compile(r"(?:^|/)Transformer-(\d+)-")
+_UNNAMED = re.compile(r"(?:^|/)vars/\d+$")
+_OF_KERAS_BERT = re.compile(r"(?:^|/)Encoder-")
+_AS_CHECKPOINT = "save_weights_as_checkpoint('model.ckpt'), beside its config and vocab.txt"
+_NAMED_ANEW = (
+    "Keras's *.weights.h5 keeps no names of layers; load it where it was made and save it by "
+    "model.save_weights('best.h5'), a name that ends in .h5 and not in .weights.h5; or by bert4keras's "
+    f"build_transformer_model(…, return_keras_model=False).{_AS_CHECKPOINT}"
+)
+_SET_ANEW = (
+    "layers of keras-bert (Encoder-…), which are not read; set them in those of bert4keras's "
+    f"build_transformer_model(…, return_keras_model=False) and save these by {_AS_CHECKPOINT}"
+)
 _SAVE_ANEW = (
-    "save it from there as a checkpoint of Google's, beside its config and vocab.txt: bert4keras's "
-    "build_transformer_model(…, return_keras_model=False).save_weights_as_checkpoint('model.ckpt')"
+    "no names of BERT's variables; of bert4keras save "
+    f"build_transformer_model(…, return_keras_model=False) by {_AS_CHECKPOINT}"
 )
 
 
@@ -41,7 +69,7 @@ def open_weights(kind: str, path: str) -> Weights:
     Raises:
         CheckpointError: It is none.
     """
-    if path.endswith((*SUFFIXES, INDEX)):
+    if path.endswith((*SUFFIXES, INDEX)) and (Path(path).exists() or not Path(f"{path}.index").exists()):
         return _open_tensors(kind, path)
     if Path(path).is_dir():  # TensorFlow would follow a file in it to any other place
         raise CheckpointError(f"{path}: not a TensorFlow checkpoint: a directory")
@@ -52,6 +80,9 @@ def open_weights(kind: str, path: str) -> Weights:
         raise CheckpointError(f"{path}: not a TensorFlow checkpoint: {error}") from error
     if any(name.startswith("bert/encoder/layer_shared/") for name in shapes):
         return _open_layer_shared(path, shapes, reader.get_tensor)
+    if _GRAPH in shapes:
+        names = _object_names(path, reader.get_tensor(_GRAPH), shapes)
+        return _open_keras(kind, path, "a TensorFlow checkpoint of objects", names, shapes, reader.get_tensor)
     sources = _sources(path, {name: bert_name(name) for name in shapes})
     layout = f"Google's {kind.upper()}, a TensorFlow checkpoint"
     own = {name: shapes[source] for name, source in sources.items()}
@@ -92,13 +123,12 @@ def _renamed(name: str) -> str:
 def _open_tensors(kind: str, path: str) -> Weights:
     """Hugging Face's layout, also from under a task's model; PyTorch's kernels are transposed."""
     tensors = open_tensors(path)
-    is_keras = tensors.form == HDF5
-    if is_keras and any(name.startswith(_BERT4KERAS) for name in tensors.shapes):
-        raise CheckpointError(f"{path}: weights of a Keras model by keras-bert or bert4keras", [_SAVE_ANEW])
-    plain = _without_wrapper(tensors.shapes)
-    paths = {source: hugging_face_path(name) if is_keras else name for source, name in plain.items()}
-    sources = _sources(path, {source: google_name(kind, name) for source, name in paths.items()})
-    turned = {name for name, source in sources.items() if is_turned(name) and name != source and not is_keras}
+    if tensors.form == HDF5:
+        names = {name: name for name in tensors.shapes if not name.startswith(_OPTIMIZERS)}
+        return _open_keras(kind, path, HDF5, names, tensors.shapes, tensors.read)
+    plain = _without_wrapper(path, tensors.shapes)
+    sources = _sources(path, {source: google_name(kind, name) for source, name in plain.items()})
+    turned = {name for name, source in sources.items() if is_turned(name) and name != source}
     own = {name: tensors.shapes[source] for name, source in sources.items()}
     own = {name: shape[::-1] if name in turned else shape for name, shape in own.items()}
 
@@ -107,6 +137,54 @@ def _open_tensors(kind: str, path: str) -> Weights:
         return array.T if name in turned else array
 
     return Weights(path, f"Hugging Face's {kind.upper()}, {tensors.form}", own, read)
+
+
+def _open_keras(
+    kind: str,
+    path: str,
+    form: str,
+    names: dict[str, str],
+    shapes: dict[str, tuple[int, ...]],
+    read: Callable[[str], np.ndarray],
+) -> Weights:
+    """What Keras saved, of bert4keras's layers or of transformers; `names`: in the file to Keras's."""
+    for pattern, problem in ((_UNNAMED, _NAMED_ANEW), (_OF_KERAS_BERT, _SET_ANEW)):
+        if any(map(pattern.search, names.values())):
+            raise CheckpointError(f"{path}: weights that Keras saved cannot be read", [problem])
+    is_bert4keras = any(map(_LAYER.search, names.values()))
+    if is_bert4keras:
+        numbers = [int(found[1]) for name in names.values() if (found := _NUMBERED.search(name))]
+        num_layers = min(max(numbers, default=0) + 1, LARGEST["num_hidden_layers"])
+        try:
+            sources = layer_sources(names, layer_variables(kind, num_layers))
+        except ValueError as error:
+            raise CheckpointError(
+                f"{path}: its layers are not those of bert4keras's BERT", [str(error)]
+            ) from error
+        sources |= {source: source for source in names.keys() - set(sources.values())}
+    else:
+        paths = {source: hugging_face_path(name) for source, name in names.items()}
+        google = {source: google_name(kind, name) for source, name in paths.items()}
+        sources = _sources(path, {old: new if new != paths[old] else old for old, new in google.items()})
+    if not any(name.startswith("bert/") for name in sources):
+        raise CheckpointError(f"{path}: weights that Keras saved cannot be read", [_SAVE_ANEW])
+    layout = f"{'bert4keras' if is_bert4keras else 'Hugging Face'}'s {kind.upper()}, {form}"
+    own = {name: shapes[source] for name, source in sources.items()}
+    return Weights(path, layout, own, lambda name: read(sources[name]))
+
+
+def _object_names(path: str, graph: bytes, shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
+    """Keys of the variables in a checkpoint of objects, and the names that these had; not the optimizer's."""
+    try:
+        nodes = TrackableObjectGraph.FromString(graph).nodes
+    except (DecodeError, TypeError) as error:
+        raise CheckpointError(f"{path}: not a TensorFlow checkpoint: {error}") from error
+    found = {part.checkpoint_key: part.full_name for node in nodes for part in node.attributes}
+    return {
+        key: name
+        for key, name in found.items()
+        if key in shapes and key.endswith(_VALUE) and "/optimizer/" not in f"/{key}"
+    }
 
 
 def _sources(path: str, names: dict[str, str]) -> dict[str, str]:
@@ -118,7 +196,16 @@ def _sources(path: str, names: dict[str, str]) -> dict[str, str]:
     return sources
 
 
-def _without_wrapper(shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
-    """Names in the file to names without what PyTorch's DataParallel writes before every one of them."""
-    is_wrapped = all(name.startswith(_WRAPPER) for name in shapes)
-    return {name: name.removeprefix(_WRAPPER) if is_wrapped else name for name in shapes}
+def _without_wrapper(path: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
+    """Names in the file to names without what stands before the encoder's own.
+
+    Raises:
+        CheckpointError: It holds encoders under several, and none without.
+    """
+    wrappers = {found[1] for name in shapes if (found := _WRAPPED.fullmatch(name))}
+    if len(wrappers) > 1 and "" not in wrappers:
+        told = ", ".join(sorted(wrappers))
+        problem = f"expected one, found those under {told}; save the state_dict of one of them alone"
+        raise CheckpointError(f"{path}: holds several encoders", [problem])
+    wrapper = wrappers.pop() if len(wrappers) == 1 else ""
+    return {name: name.removeprefix(wrapper) for name in shapes}

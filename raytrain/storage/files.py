@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 UNFINISHED = ".unfinished"  # stands in the name of what is being written
+_POINTER = b"version https://git-lfs"
 MOST_READ_BYTES = 256 << 20  # of a file of others that is read whole: a config, a vocabulary, an index
 
 
@@ -30,10 +31,22 @@ def hash_file(path: Path) -> str:
 
 
 def read_whole(path: Path, most: int = MOST_READ_BYTES) -> bytes:
-    """The bytes of a file of others. Raises ValueError before it reads more than `most`."""
+    """The bytes of a file of others.
+
+    Raises:
+        ValueError: Before it reads more than `most`; where a pointer of Git LFS lies in the file's place.
+    """
     if (size := path.stat().st_size) > most:
         raise ValueError(f"expected {most:,} bytes at most, found {size:,}; is it the right file?")
+    refuse_pointer(path)
     return path.read_bytes()
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raises ValueError where a clone without Git LFS has but a pointer to a file."""
+    with path.open("rb") as stream:
+        if stream.read(len(_POINTER)) == _POINTER:
+            raise ValueError("a pointer of Git LFS, not the file; run `git lfs pull` where it was cloned")
 
 
 def files_below(directory: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from raytrain.errors import CheckpointError
-from raytrain.storage.files import read_whole
+from raytrain.storage.files import read_whole, refuse_pointer
 from raytrain.tensors.arrays import Tensors
 from raytrain.tensors.hdf5 import open_hdf5
 from raytrain.tensors.safetensors import open_safetensors
@@ -23,6 +23,8 @@ _OPENERS: dict[str, Callable[[Path], Tensors]] = {
     ".pt": open_torch,
     ".pth": open_torch,
     ".h5": open_hdf5,
+    ".hdf5": open_hdf5,
+    ".weights": open_hdf5,  # as plain Keras saves by bert4keras's usual name, best_model.weights
 }
 SUFFIXES = tuple(_OPENERS)
 
@@ -36,6 +38,12 @@ def open_tensors(path: str | Path) -> Tensors:
     path = Path(path)
     if path.name.endswith(INDEX):
         return _open_shards(path)
+    try:
+        refuse_pointer(path)
+    except FileNotFoundError:
+        pass  # its opener tells it
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read: {error}") from error
     return _OPENERS[path.suffix](path)
 
 

@@ -12,9 +12,8 @@ import numpy as np
 from raytrain.errors import CheckpointError
 from raytrain.tensors.arrays import BFLOAT16, Tensors, floats_of
 from raytrain.tensors.pickled import Storage, UnpickleError, View
-from raytrain.tensors.unpickle import load
+from raytrain.tensors.unpickle import MOST_BYTES, load
 
-MOST_PICKLE_BYTES = 64 << 20  # of the zip's; that of a model of thousands of tensors has some hundred kB
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # torch/serialization.py
 _TAR = b"ustar"
 _LATER = "written by a PyTorch before 0.1.10; save it anew with a current one"
@@ -99,8 +98,10 @@ def _open_zip(path: Path) -> tuple[Any, ReadStorage]:
             raise ValueError(f"expected one data.pkl in the zip, found {len(pickles)}")
         root = pickles[0].removesuffix("data.pkl")
         entry = _stored(archive, pickles[0])
-        if entry.file_size > MOST_PICKLE_BYTES:
-            raise ValueError(f"a data.pkl of {entry.file_size:,} bytes")
+        if entry.file_size > MOST_BYTES:
+            raise ValueError(
+                f"expected a data.pkl of {MOST_BYTES:,} bytes at most, found {entry.file_size:,}"
+            )
         if f"{root}byteorder" in archive.namelist():
             order = archive.open(_stored(archive, f"{root}byteorder")).read(16)
             if order != b"little":

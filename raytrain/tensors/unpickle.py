@@ -4,7 +4,7 @@ Python's own runs what a pickle names. This one has a few operations, makes plai
 only where it stands in `pickled.MAKERS` or `STORAGES`; every other is refused, and told. An operation makes
 one small value, or one of what it takes away from the stack. Only the items of an `OrderedDict` may have been
 kept and come again: all dicts together are made of no more of them than the pickle has bytes. So memory
-is at most a fixed multiple of the file's size, some hundred bytes for each.
+is at most a fixed multiple of what is read, some hundred bytes for each byte, of which there are few million.
 """
 
 import pickletools
@@ -15,6 +15,7 @@ from typing import Any
 
 from raytrain.tensors.pickled import DICT, MAKERS, STORAGES, Storage, UnpickleError, count_of
 
+MOST_BYTES = 4 << 20  # the pickle of a model of thousands of tensors has some hundred kB
 MOST_INTEGER_BYTES = 16  # of a LONG1; torch's magic number has ten
 _MARK = object()
 
@@ -26,12 +27,13 @@ class _Name:
     name: str
 
 
-def load(data: Any, start: int = 0) -> tuple[Any, int]:
+def load(data: Any, start: int = 0, most: int = MOST_BYTES) -> tuple[Any, int]:
     """Reads one pickle.
 
     Args:
         data: Bytes, or what can be sliced to bytes.
         start: Where in them it begins.
+        most: Bytes that are read.
 
     Returns:
         Its value, of dicts, lists, tuples, strings, numbers, `Storage` and `View`; and the place behind it.
@@ -39,13 +41,14 @@ def load(data: Any, start: int = 0) -> tuple[Any, int]:
     Raises:
         UnpickleError: It is none, or holds anything else.
     """
-    return _Reader(data, start).run()
+    return _Reader(data, start, most).run()
 
 
 class _Reader:
-    def __init__(self, data: Any, start: int):
-        self.data, self.start, self.place = data, start, start
+    def __init__(self, data: Any, start: int, most: int):
+        self.data, self.start, self.place, self.most = data, start, start, most
         self.num_items = 0  # of dicts that were made of lists
+        self.storages: dict[str, Storage] = {}
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
@@ -60,6 +63,8 @@ class _Reader:
             _OPERATIONS[code](self)
 
     def take(self, size: int) -> bytes:
+        if self.place + size > self.start + self.most and size <= len(self.data):
+            raise UnpickleError(f"expected a pickle of {self.most:,} bytes at most; it goes on")
         taken = bytes(self.data[self.place : self.place + size]) if size <= len(self.data) else b""
         if len(taken) != size:
             raise UnpickleError("it ends too early")
@@ -153,7 +158,11 @@ class _Reader:
             raise UnpickleError("expected the kind and the name of a storage")
         if len(pid) == 6 and pid[5] is not None:
             raise UnpickleError("a view of a storage, as PyTorch before 0.4 wrote it; save it anew")
-        self.push(Storage(STORAGES[kind.name], key, count_of(size)))
+        storage = Storage(STORAGES[kind.name], key, count_of(size))
+        if (first := self.storages.setdefault(key, storage)) != storage:
+            told = f"{first.kind} of {first.size:,} numbers, and {storage.kind} of {storage.size:,}"
+            raise UnpickleError(f"expected one kind and size of storage {key!a}; found {told}")
+        self.push(storage)
 
     def long(self) -> None:
         size = self.number("<B")

@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from raytrain.errors import CheckpointError
 from raytrain.storage.files import read_whole
+from raytrain.text.sentencepiece import SentencePieceTokenizer
 from raytrain.text.tokenizer_json import parse_tokenizer
 from raytrain.text.vocab import Folding, Vocab, parse_vocab
+from raytrain.text.wordpiece import build_tokenizer
 
 CONFIG = "tokenizer_config.json"
 WHOLE = "tokenizer.json"
+ADDED = "added_tokens.json"
+_SPECIAL = "special_tokens_map.json"
+_IS_BRACKETED = re.compile(r"\[.+\]|<.+>")
 _IS_CASED = re.compile(r"^(?!\[.*\]$)(?!<.*>$).*[A-Z]")
 _IS_SMALL = re.compile(r"^(?:##)?[a-z]")
 _FEW_CASED = 0.02
@@ -50,11 +56,13 @@ def read_vocab(path: Path, problems: list[str], notes: list[str]) -> Vocab:
         form = " as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
         problems.append(f"{path.name}: not readable{form}: {error}")
         return Vocab(())
-    if isinstance(tokens, bytes):
-        return Vocab(tokens, _folding_of_pieces(config, problems))
     whole = _read_object(path.parent / WHOLE, []) or {}
-    normalizer = whole.get("normalizer")
-    return Vocab(tokens, find_folding(tokens, config, normalizer, problems, notes))
+    if isinstance(tokens, bytes):
+        vocab = Vocab(tokens, _folding_of_pieces(config, problems))
+    else:
+        vocab = Vocab(tokens, find_folding(tokens, config, whole.get("normalizer"), problems, notes))
+    problems += _unread_tokens(path, vocab, config, whole)
+    return vocab
 
 
 def _read_whole(path: Path, config: dict[str, Any], problems: list[str], notes: list[str]) -> Vocab:
@@ -66,7 +74,79 @@ def _read_whole(path: Path, config: dict[str, Any], problems: list[str], notes: 
     problems += [f"{path.name}: {problem}" for problem in unfit]
     if not tokens:
         return Vocab(())
-    return Vocab(tokens, find_folding(tokens, config, whole.get("normalizer"), problems, notes))
+    vocab = Vocab(tokens, find_folding(tokens, config, whole.get("normalizer"), problems, notes))
+    problems += _unread_tokens(path, vocab, config, whole)
+    return vocab
+
+
+def _unread_tokens(path: Path, vocab: Vocab, config: dict[str, Any], whole: dict[str, Any]) -> list[str]:
+    """A line where tokens were added that texts have to be looked through for: other than special ones.
+
+    transformers looks for them before it splits a text (`add_tokens`); here a text is read by its vocabulary
+    alone. One that stands there and that a text of itself is read as needs no looking for.
+    """
+    problems: list[str] = []
+    beside = _read_object(path.parent / ADDED, problems) or {}
+    special = _special_tokens(config) | _special_tokens(_read_object(path.parent / _SPECIAL, []) or {})
+    found: dict[str, tuple[Any, str]] = {token: (number, ADDED) for token, number in beside.items()}
+    for number, entry, where in _listed(config, whole):
+        if entry.get("special") is True:
+            special.add(entry["content"])
+        else:
+            found.setdefault(entry["content"], (number, where))
+    left = {token: number for token, (number, _) in found.items() if token not in special}
+    left = {token: left[token] for token in left.keys() - _read_as_one(vocab, left)}
+    if left:
+        told = ", ".join(f"{token!r} ({left[token]})"[:60] for token in list(left)[:3])
+        told += f" and {len(left) - 3:,} more" if len(left) > 3 else ""
+        places = " and ".join(sorted({found[token][1] for token in left}))
+        problems.append(
+            f"{places}: expected no added tokens but special ones and those of {path.name}, found {told}; "
+            "texts are not looked through for them. One character or one word of letters can stand in "
+            f"{path.name} in the place of its id; to read the others as pieces, delete them there"
+        )
+    return problems
+
+
+def _special_tokens(values: dict[str, Any]) -> set[str]:
+    """What a tokenizer_config.json or a special_tokens_map.json names: `sep_token`, …, and a list of more."""
+    more = values.get("additional_special_tokens")
+    named = [value for key, value in values.items() if key.endswith("_token")]
+    named += more if isinstance(more, list) else []
+    texts = [value.get("content") if isinstance(value, dict) else value for value in named]
+    return {text for text in texts if isinstance(text, str)}
+
+
+def _listed(config: dict[str, Any], whole: dict[str, Any]) -> list[tuple[Any, dict[str, Any], str]]:
+    """Added tokens with whether they are special: id, entry, and where it stands."""
+    decoder, added = config.get("added_tokens_decoder"), whole.get("added_tokens")
+    listed = [(key, entry, CONFIG) for key, entry in decoder.items()] if isinstance(decoder, dict) else []
+    for entry in added if isinstance(added, list) else []:
+        listed.append((entry.get("id") if isinstance(entry, dict) else None, entry, WHOLE))
+    return [
+        (int(number) if isinstance(number, str) and number.isdecimal() else number, entry, where)
+        for number, entry, where in listed
+        if isinstance(entry, dict) and isinstance(entry.get("content"), str)
+    ]
+
+
+def _read_as_one(vocab: Vocab, added: dict[str, Any]) -> set[str]:
+    """Of added tokens those that their own text is read as; of those in brackets, that the vocabulary has."""
+    if not added or not vocab.tokens:
+        return set(added)
+    try:
+        if isinstance(vocab.tokens, bytes):
+            pieces = SentencePieceTokenizer(vocab.tokens, vocab.folding)
+            return {token for token, number in added.items() if pieces.token_to_id(token) == number}
+        tokenizer = build_tokenizer(vocab)
+    except CheckpointError:
+        return set(added)  # whoever uses the vocabulary will be told
+    return {
+        token
+        for token, number in added.items()
+        if (_IS_BRACKETED.fullmatch(token) and tokenizer.token_to_id(token) == number)
+        or tokenizer.encode(token, add_special_tokens=False).ids == [number]
+    }
 
 
 def _read_object(path: Path, problems: list[str]) -> dict[str, Any] | None:

@@ -6,12 +6,14 @@ import numpy as np
 
 from raytrain.corpus.given import given_pairs, given_texts
 from raytrain.devices import compiles_predictions
+from raytrain.errors import CheckpointError
 from raytrain.network.build import READS, EncoderWithHead, vector_model
 from raytrain.network.encoders import build_transformer
 from raytrain.network.heads import build_head
 from raytrain.network.inference import predict_logits
 from raytrain.network.layers import DropoutSeed
 from raytrain.network.weights import load_weights
+from raytrain.pretrained.config import unfit_pairs
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.pretrained.weights import open_weights
 from raytrain.text.batches import FeatureRows
@@ -50,6 +52,7 @@ class EncoderVectors:
         )
         self._compiled = compiles_predictions()
         self.dim = int(encoder.config["hidden_size"])
+        self._unfit_pairs = unfit_pairs(encoder.config)
         transformer = build_transformer(encoder.kind, encoder.config, 0, DropoutSeed(), READS[pooling])
         if encoder.weights is not None:
             load_weights(transformer, open_weights(encoder.kind, encoder.weights))
@@ -64,6 +67,8 @@ class EncoderVectors:
         """
         texts = given_texts(texts)
         pairs = given_pairs(pairs, len(texts), pairs is not None)
+        if pairs is not None and self._unfit_pairs:
+            raise CheckpointError("pairs: the encoder cannot read them", self._unfit_pairs)
         if not texts:
             return np.zeros((0, self.dim), np.float32)
         encoded = encode_texts(texts, pairs, self._vocab, self._maxlen, False, windows=self._windows)

@@ -1,4 +1,5 @@
 import functools
+import json
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ from raytrain.crossval.inputs import class_weights, find_encoder, lines_beside, 
 from raytrain.errors import CheckpointError, ConfigError, CorpusError
 from raytrain.stages import Stages
 from raytrain.text.encode import encode_texts
+from raytrain.text.vocab import SPECIAL_TOKENS
 from raytrain.text.words import build_segmenter
 
 TEXTS = ["天气很好", "天气不好", "今天，天气很好", "天气"]
@@ -94,6 +96,17 @@ def test_many_texts_that_are_cut_are_told(override, texts, pairs, expected):
 def test_named_encoder_is_read_from_its_directory(tmp_path):
     with pytest.raises(CheckpointError, match="absent"):
         find_encoder(config_of(f"encoder.checkpoint={tmp_path}/absent"), corpus_of(), silent_console())
+
+
+def test_pairs_are_not_read_by_an_encoder_of_one_segment(tmp_path):
+    sizes = {key: 8 for key in ("vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size")}
+    said = {**sizes, "num_attention_heads": 2, "type_vocab_size": 1}
+    (tmp_path / "config.json").write_text(json.dumps(said))
+    (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in SPECIAL_TOKENS))
+    config = config_of(f"encoder.checkpoint={tmp_path}", "encoder.pretrained=false")
+    find_encoder(config, corpus_of(), silent_console())
+    with pytest.raises(CheckpointError, match="type_vocab_size of 2 or more for pairs"):
+        find_encoder(config, corpus_of(pairs=["地"] * 4), silent_console())
 
 
 def test_no_class_weights_by_default():

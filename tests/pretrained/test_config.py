@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sentencepiece_model import tiny_model
 
-from raytrain.pretrained.config import ACTIVATIONS, SIZES, unfit_config, unknown_kinds
+from raytrain.pretrained.config import ACTIVATIONS, SIZES, unfit_config, unfit_pairs, unknown_kinds
 from raytrain.text.sentencepiece import SentencePieceTokenizer
 from raytrain.text.vocab import SPECIAL_TOKENS, Vocab
 
@@ -158,6 +158,8 @@ def test_bytes_that_are_no_sentencepiece_model_are_told():
         ({"hidden_act": "swish"}, "found 'swish'"),
         ({"hidden_act": None}, "found None"),
         ({"ln_type": "preln"}, "found 'preln'"),
+        ({"is_decoder": True}, "found is_decoder True"),
+        ({"model_type": "bert", "add_cross_attention": True}, "found add_cross_attention True"),
     ],
 )
 def test_other_kinds_of_encoders_are_refused(changes, told):
@@ -181,6 +183,8 @@ PUBLISHED = {
         "pooler_type": "first_token_transform",
         "classifier_dropout": None,
         "use_cache": True,
+        "is_decoder": False,
+        "add_cross_attention": False,
         "position_embedding_type": "absolute",
         "architectures": ["BertForMaskedLM"],
     },
@@ -251,3 +255,11 @@ def test_a_vocabulary_of_words_is_refused_and_a_few_are_forgiven():
     many = [*VOCAB, *(chr(0x4E00 + number) for number in range(100 - len(VOCAB)))]
     assert unknown([*many[:-2], "天气", "早餐"]) == []
     assert "20 words of several" in unknown([*many[:80], *["天气"] * 20])[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "is_fit"), [({}, True), ({"type_vocab_size": 2}, True), ({"type_vocab_size": 1}, False)]
+)
+def test_pairs_need_two_segments(said, is_fit):
+    assert (unfit_pairs(CONFIG | said) == []) is is_fit
+    assert unfit(**said) == []  # single texts are read by one

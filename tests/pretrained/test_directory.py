@@ -176,6 +176,8 @@ def test_files_are_all_that_a_checkpoint_consists_of(tmp_path):
     [
         ({}, "gelu"),
         ({"embedding_size": 4}, "gelu_new"),  # Google's ALBERT computes the formula with tanh
+        ({"use_relative_position": True}, "gelu_new"),  # and Huawei's NEZHA
+        ({"use_relative_position": True, "model_type": "nezha"}, "gelu"),
         ({"embedding_size": 4, "model_type": "albert"}, "gelu"),
         ({"embedding_size": 4, "hidden_act": "relu"}, "relu"),
         ({"hidden_act": "gelu_pytorch_tanh", "model_type": "albert"}, "gelu_new"),
@@ -184,6 +186,32 @@ def test_files_are_all_that_a_checkpoint_consists_of(tmp_path):
 def test_which_gelu_is_meant(tmp_path, changes, found):
     config = read_encoder(str(write_encoder(tmp_path, **{"hidden_act": "gelu", **changes})), True, 16).config
     assert config["hidden_act"] == found
+
+
+def test_a_config_larger_than_its_weights_is_refused_before_it_is_built(tmp_path):
+    sizes = {"hidden_size": 1024, "num_attention_heads": 16, "intermediate_size": 4096, "vocab_size": 20_000}
+    write_encoder(tmp_path, **sizes)  # of two layers: small enough to be built
+    read_encoder(str(tmp_path), True, 16)
+    write_encoder(tmp_path, **sizes, num_hidden_layers=24)
+    data = tmp_path / "bert_model.ckpt.data-00000-of-00001"
+    data.write_bytes(bytes(1000))
+    [problem] = problems_of(tmp_path)
+    assert "bert_model.ckpt.index, which has 1,000 bytes; found those of 322,8" in problem
+    read_encoder(str(tmp_path), False, 16)
+    with data.open("wb") as file:
+        file.truncate(700_000_000)
+    read_encoder(str(tmp_path), True, 16)
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+
+
+@pytest.mark.parametrize("name", ["bert_config.json", "vocab.txt", "bert_model.ckpt.index"])
+def test_a_pointer_of_git_lfs_is_told(tmp_path, name):
+    write_encoder(tmp_path)
+    (tmp_path / name).write_bytes(POINTER)
+    [problem, *_] = problems_of(tmp_path)
+    assert problem.startswith(f"{name}: not readable") and "`git lfs pull`" in problem
 
 
 def test_an_encoder_of_an_unknown_kind_is_refused(tmp_path):

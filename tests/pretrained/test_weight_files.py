@@ -27,7 +27,10 @@ def test_two_checkpoints_are_both_named(tmp_path):
     assert "a.ckpt.index, b.ckpt.index; leave one" in problem
 
 
-@pytest.mark.parametrize("name", ["best.safetensors", "epoch3.bin", "x.pt", "x.pth", "x.h5"])
+@pytest.mark.parametrize(
+    "name",
+    ["best.safetensors", "epoch3.bin", "x.pt", "x.pth", "x.h5", "x.hdf5", "best_model.weights", "x.index"],
+)
 def test_a_single_file_of_another_name_is_taken(tmp_path, name):
     assert found(tmp_path, name, "vocab.txt", "config.json") == name
 
@@ -47,6 +50,7 @@ def test_what_training_leaves_beside_a_model_is_no_weights(tmp_path):
         (["adapter_config.json", "adapter_model.safetensors"], "merge_and_unload"),
         (["flax_model.msgpack"], "flax_model.msgpack, which is not read; save it"),
         (["model.onnx"], "model.onnx, which is not read"),
+        (["best.keras"], "best.keras, which is not read; save its weights by model.save_weights"),
         (["model-00001-of-00002.safetensors"], "without the index"),
     ],
 )

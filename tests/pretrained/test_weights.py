@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
+from bert4keras.models import build_transformer_model
 from encoder_checkpoints import (
     BATCH,
     KINDS,
@@ -26,8 +27,10 @@ from safetensors.numpy import load_file, save_file
 from torch_files import write_arrays
 
 from raytrain.errors import CheckpointError
+from raytrain.kinds import KINDS as KINDS_TABLE
 from raytrain.network.weights import compare_weights, load_weights, named_variables
 from raytrain.pretrained.directory import read_encoder
+from raytrain.pretrained.names import layer_sources
 from raytrain.pretrained.weights import open_weights
 
 REAL = Path(__file__).parents[3] / "shared/checkpoints/albert_tiny_zh"
@@ -326,7 +329,7 @@ def assert_same(weights, arrays):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("form", ["zip", "stream"])
-@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module.", "model.encoder_1."])
 def test_a_file_of_pytorch_gives_the_same_arrays(encoder_config, tmp_path, kind, form, prefix):
     arrays, theirs = theirs_of(kind, encoder_config(kind))
     path = write_arrays(
@@ -336,6 +339,41 @@ def test_a_file_of_pytorch_gives_the_same_arrays(encoder_config, tmp_path, kind,
     assert weights.layout == f"Hugging Face's {kind.upper()}, PyTorch {form}"
     assert weights.shapes == {name: array.shape for name, array in arrays.items()}
     assert_same(weights, arrays)
+
+
+def test_heads_beside_a_wrapped_encoder_are_told_by_their_own_names(encoder_config, tmp_path):
+    arrays, theirs = theirs_of("bert", encoder_config("bert"))
+    held = {f"model.{name}": a for name, a in theirs.items()} | {"loss.weight": np.zeros(2, np.float32)}
+    weights = open_weights("bert", str(write_arrays(tmp_path / "x.bin", held, "zip")))
+    assert weights.shapes.keys() == {*arrays, "loss.weight"}
+    assert_same(weights, arrays)
+
+
+def test_of_several_encoders_none_is_chosen(encoder_config, tmp_path):
+    arrays, theirs = theirs_of("bert", encoder_config("bert"))
+    both = {f"{tower}.{name}": a for tower in ("query", "passage") for name, a in theirs.items()}
+    with pytest.raises(CheckpointError, match=r"found those under passage\., query\.; save the state_dict"):
+        open_weights("bert", str(write_arrays(tmp_path / "x.bin", both, "zip")))
+    beside = theirs | {f"teacher.{name}": a for name, a in theirs.items()}
+    assert_same(open_weights("bert", str(write_arrays(tmp_path / "y.bin", beside, "zip"))), arrays)
+
+
+def test_names_of_something_else_are_told_in_few_lines(encoder_config, tmp_path):
+    names = [f"gpt.h.{number}.weight" for number in range(40)]
+    path = write_arrays(tmp_path / "x.bin", {name: np.zeros(2, np.float32) for name in names}, "zip")
+    transformer = transformer_of("bert", encoder_config("bert"))
+    with pytest.raises(CheckpointError, match=r"and \d+ more variables of which it has none") as caught:
+        load_weights(transformer, open_weights("bert", str(path)))
+    assert len(caught.value.problems) == 13 and "it holds gpt.h.0.weight" in caught.value.problems[-1]
+
+
+def test_a_roformer_without_its_model_type_is_told_how_to_be_read(encoder_config, vocab, tmp_path):
+    config = encoder_config("roformer") | {"embedding_size": 8}
+    arrays = random_arrays(transformer_of("roformer", config))
+    unsaid = {key: value for key, value in config.items() if key not in ("model_type", "embedding_size")}
+    with pytest.raises(CheckpointError, match='say "model_type": "roformer" or "nezha" in its config'):
+        load_directory(write_directory(tmp_path / "bert", unsaid, vocab, arrays))
+    load_directory(write_directory(tmp_path / "own", unsaid | {"model_type": "roformer"}, vocab, arrays))
 
 
 def test_norms_of_old_conversions_have_googles_leaves(encoder_config, tmp_path):
@@ -362,11 +400,120 @@ def test_keras_weights_of_transformers_are_laid_as_googles(encoder_config, tmp_p
     assert_same(weights, arrays)
 
 
-def test_weights_of_bert4keras_are_refused_with_what_to_do(tmp_path):
-    with h5py.File(tmp_path / "best.weights.h5", "w") as file:
-        file["Embedding-Token/Embedding-Token/embeddings:0"] = np.zeros((3, 2), np.float32)
-    with pytest.raises(CheckpointError, match="save_weights_as_checkpoint"):
+# ── bert4keras's ───────────────────────────────────────────────────────────────────────────────────
+
+FORMS = ["best.h5", "best_model.weights", "best.weights", "whole.h5", "nested.h5"]
+
+
+def bert4keras_model(kind, config, directory, **changes):
+    """Of bert4keras alone, with weights that all count."""
+    (directory / "bert4keras.json").write_text(json.dumps(config))
+    model = build_transformer_model(str(directory / "bert4keras.json"), model=kind, **changes)
+    shapes = {str(place): tuple(array.shape) for place, array in enumerate(model.get_weights())}
+    sinusoids = [layer.name for layer in model.layers if layer.name == "Embedding-Relative-Position"]
+    kept = {name: model.get_layer(name).get_weights() for name in sinusoids}
+    model.set_weights(list(draw(shapes).values()))
+    for name, arrays in kept.items():
+        model.get_layer(name).set_weights(arrays)
+    return model
+
+
+def save_as(model, directory, form):
+    """As users save; plain Keras makes one HDF5 file of any name, tf.keras of other names a checkpoint."""
+    if form == "whole.h5":
+        model.compile(tf.keras.optimizers.Adam())
+        model.optimizer.build(model.trainable_variables)
+        model.save(directory / form)
+    elif form == "nested.h5":
+        tokens, segments = (tf.keras.Input((None,)) for _ in range(2))
+        output = tf.keras.layers.Dense(2)(model([tokens, segments]))
+        tf.keras.Model([tokens, segments], output).save_weights(directory / form)
+    else:
+        model.save_weights(directory / form, save_format="h5" if form == "best_model.weights" else None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [
+        *(("bert", form) for form in FORMS),
+        *((kind, "best.h5") for kind in ("albert", "nezha", "roformer", "roformer_v2")),
+        ("albert", "best.weights"),
+    ],
+)
+def test_weights_of_bert4keras_give_the_same_hidden_states(encoder_config, vocab, tmp_path, kind, form):
+    config = encoder_config(kind) | ({"max_relative_position": 64} if kind == "nezha" else {})
+    model = bert4keras_model(kind, config, tmp_path)
+    directory = tmp_path / "own"
+    directory.mkdir()
+    (directory / "config.json").write_text(json.dumps({**config, **KINDS_TABLE[kind].said}))
+    (directory / "vocab.txt").write_text("".join(f"{token}\n" for token in vocab), encoding="utf-8")
+    save_as(model, directory, form)
+    encoder, transformer, unread = load_directory(directory)
+    expected = model([tf.constant(ids) for ids in BATCH]).numpy()[BATCH[0] != 0]
+    np.testing.assert_allclose(run(transformer), expected, atol=1e-5)
+    assert "bert4keras's" in open_weights(encoder.kind, encoder.weights).layout
+    assert not [name for name in unread if "Transformer" in name and not name.startswith("optimizer")]
+
+
+def test_heads_of_bert4keras_are_told_and_not_read(encoder_config, tmp_path):
+    model = bert4keras_model("bert", encoder_config("bert"), tmp_path, with_mlm=True, with_pool=True)
+    model.save_weights(tmp_path / "best.h5")
+    names = set(open_weights("bert", str(tmp_path / "best.h5")).shapes)
+    assert {"cls/predictions/output_bias", "bert/pooler/dense/kernel"} < names
+
+
+def test_products_of_a_layer_are_in_the_order_of_their_numbers():
+    layer = "Transformer-0-MultiHeadSelfAttention"
+    names = {
+        f"{layer}/{layer}/dense_{number}/kernel:0": f"{layer}/dense_{number}/kernel:0" for number in (10, 9)
+    }
+    assert list(layer_sources(names, {layer: ["a/kernel", "b/kernel"]}).values()) == list(names)[::-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("layers/multi_head_attention/q_dense/vars/0", r"save it by model\.save_weights\('best\.h5'\)"),
+        ("Encoder-1-MultiHeadSelfAttention/Encoder-1-MultiHeadSelfAttention_Wq:0", "layers of keras-bert"),
+        ("dense/dense/kernel:0", "save_weights_as_checkpoint"),
+        (
+            "Embedding-Norm/Embedding-Norm/beta_dense/kernel:0",
+            "Embedding-Norm: expected beta, gamma; found kernel",
+        ),
+    ],
+)
+def test_what_keras_saved_otherwise_is_refused_with_what_to_do(tmp_path, name, advice):
+    with h5py.File(tmp_path / "best.h5", "w") as file:
+        file[name] = np.zeros((3, 2), np.float32)
+    with pytest.raises(CheckpointError, match=advice) as caught:
+        open_weights("bert", str(tmp_path / "best.h5"))
+    assert len(caught.value.problems) == 1
+
+
+def test_keras_s_newer_weights_are_refused_in_one_line(encoder_config, tmp_path):
+    bert4keras_model("bert", encoder_config("bert"), tmp_path).save_weights(tmp_path / "best.weights.h5")
+    with pytest.raises(CheckpointError, match="keeps no names of layers") as caught:
         open_weights("bert", str(tmp_path / "best.weights.h5"))
+    assert len(caught.value.problems) == 1
+
+
+def test_a_checkpoint_of_other_objects_is_refused_in_one_line(tmp_path):
+    tf.train.Checkpoint(a=tf.Variable([1.0]), b=[tf.Variable([2.0])] * 9).write(str(tmp_path / "x.ckpt"))
+    with pytest.raises(CheckpointError, match="save_weights_as_checkpoint") as caught:
+        open_weights("bert", str(tmp_path / "x.ckpt"))
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("graph", [b"garbage", b"\xff" * 40])
+def test_a_damaged_graph_of_objects_is_refused(tmp_path, graph):
+    tf.raw_ops.SaveV2(
+        prefix=str(tmp_path / "x.ckpt"),
+        tensor_names=["_CHECKPOINTABLE_OBJECT_GRAPH"],
+        shape_and_slices=[""],
+        tensors=[tf.constant(graph)],
+    )
+    with pytest.raises(CheckpointError):
+        open_weights("bert", str(tmp_path / "x.ckpt"))
 
 
 def test_shards_give_the_same_arrays(encoder_config, tmp_path):
@@ -381,11 +528,29 @@ def test_shards_give_the_same_arrays(encoder_config, tmp_path):
     assert_same(weights, arrays)
 
 
+def write_tf_model(path, theirs):
+    """As transformers 4's TFBertModel and its heads write PyTorch's parameters, in float16."""
+    embeddings = {"word_embeddings": "weight:0", "position_embeddings": "embeddings:0"}
+    embeddings["token_type_embeddings"] = "embeddings:0"
+    with h5py.File(path, "w") as file:
+        for name, array in theirs.items():
+            *parts, leaf = name.removeprefix("bert.").split(".")
+            keras = (
+                {"weight": "gamma:0", "bias": "beta:0"} if parts[-1] == "LayerNorm" else {"bias": "bias:0"}
+            )
+            leaf = embeddings.get(parts[-1]) or keras.get(leaf, "kernel:0")
+            is_turned = leaf == "kernel:0"
+            place = re.sub(r"layer/(\d+)", r"layer_._\1", "/".join(parts))
+            above = "mlm___cls" if parts[0] == "cls" else "bert/tf_bert_model/bert"
+            file[f"{above}/{place}/{leaf}"] = (array.T if is_turned else array).astype(np.float16)
+        file["nsp___cls/tf_bert_for_pre_training/nsp___cls/seq_relationship/bias:0"] = np.zeros(2, np.float16)
+
+
 SMALL = REAL.parent / "weibo_bert_small"
 
 
 @pytest.mark.skipif(not SMALL.exists(), reason=f"{SMALL} is not here")
-@pytest.mark.parametrize("form", ["zip", "stream", "shards", "float64"])
+@pytest.mark.parametrize("form", ["zip", "stream", "shards", "float64", "keras"])
 def test_a_real_encoder_in_other_files_is_the_same(tmp_path, form):
     original = read_encoder(str(SMALL), True, 128)
     theirs = load_file(SMALL / "model.safetensors")
@@ -398,6 +563,8 @@ def test_a_real_encoder_in_other_files_is_the_same(tmp_path, form):
             save_file({name: theirs[name] for name in held}, tmp_path / file)
         places = {name: file for file, held in parts.items() for name in held}
         (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    elif form == "keras":
+        write_tf_model(tmp_path / "tf_model.h5", theirs)
     elif form == "float64":
         write_arrays(tmp_path / "x.bin", {name: a.astype(np.float64) for name, a in theirs.items()}, "zip")
     else:

@@ -6,7 +6,7 @@ from safetensors.numpy import save_file
 from torch_files import write_arrays
 
 from raytrain.errors import CheckpointError
-from raytrain.tensors.open import MOST_INDEX_BYTES, open_tensors, shard_files
+from raytrain.tensors.open import MOST_INDEX_BYTES, SUFFIXES, open_tensors, shard_files
 
 
 @pytest.fixture
@@ -80,3 +80,11 @@ def test_a_file_is_opened_by_its_suffix(tmp_path):
         write_arrays(tmp_path / "pytorch_model.bin", {"a": np.zeros(2, np.float32)}, "zip")
     )
     assert tensors.shapes == {"a": (2,)}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_pointer_of_git_lfs_is_told(tmp_path, suffix):
+    path = tmp_path / f"model{suffix}"
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(CheckpointError, match="`git lfs pull`"):
+        open_tensors(path)

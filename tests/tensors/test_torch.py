@@ -22,6 +22,7 @@ from torch_files import (
 
 from raytrain.errors import CheckpointError
 from raytrain.tensors.torch import open_torch
+from raytrain.tensors.unpickle import MOST_BYTES
 
 FORMS = ["zip", "stream"]
 ARRAY = np.arange(6, dtype=np.float32)
@@ -124,6 +125,24 @@ def test_a_storage_shorter_than_its_tensor_is_told(tmp_path):
         tensors.read("a")
     stream = write_stream(tmp_path / "y.bin", state_pickle({"a": ARRAY}), {"0": (2, bytes(8))})
     assert "expected 6 numbers, found 2" in refused(stream)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_pickle_of_any_length_is_not_read(tmp_path, form):
+    data = pickle_of(text("a" * MOST_BYTES))
+    path = (write_zip if form == "zip" else write_stream)(tmp_path / "x.bin", data, {})
+    assert "4,194,304 bytes at most" in refused(path)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_storage_that_is_said_to_be_of_two_sizes_is_refused(tmp_path, form):
+    views = [tensor("FloatStorage", "0", size, (6,)) for size in (1 << 30, 6)]
+    data = items(text("a"), views[0], text("b"), views[1])
+    if form == "zip":
+        path = write_zip(tmp_path / "x.bin", data, {"0": ARRAY.tobytes()})
+    else:
+        path = write_stream(tmp_path / "x.bin", data, {"0": (6, ARRAY.tobytes())})
+    assert "one kind and size of storage '0'" in refused(path)
 
 
 @pytest.mark.parametrize("size", [-1, 1 << 62])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch_files import integer, name, pickle_of, some_arrays, state_pickle, storage, tensor, text, tuple_of
 
 from raytrain.tensors.pickled import Storage, UnpickleError, View
-from raytrain.tensors.unpickle import load
+from raytrain.tensors.unpickle import MOST_BYTES, load
 
 VALUES = st.recursive(
     st.none()
@@ -167,6 +167,26 @@ def test_no_dict_is_made_of_the_same_items_over_and_over(num_names):
     data = pickle_of(name("collections", "OrderedDict") + b"q\x02" + kept + b"(" + again * 2000 + b"t")
     with pytest.raises(UnpickleError, match="expected each item of a dict once"):
         load(data)
+
+
+def test_no_more_is_read_of_a_pickle_than_a_bound():
+    """A byte may ask for some seventy: memory is bounded by the bytes that are read."""
+    with pytest.raises(UnpickleError, match="expected a pickle of 4,194,304 bytes at most"):
+        load(pickle_of(b"X" + struct.pack("<I", MOST_BYTES) + bytes(MOST_BYTES)))
+    data = pickle_of(b"}" * 100)
+    assert load(b"before" + data, 6, len(data)) == ({}, 6 + len(data))
+    with pytest.raises(UnpickleError, match="expected a pickle of 50 bytes at most; it goes on"):
+        load(b"before" + data, 6, 50)
+
+
+@pytest.mark.parametrize("other", [storage("FloatStorage", "0", 9), storage("HalfStorage", "0", 6)])
+def test_a_storage_has_one_size_and_one_kind(other):
+    first = storage("FloatStorage", "0", 6)
+    assert load(pickle_of(tuple_of(first, first)))[0] == (Storage("float32", "0", 6),) * 2
+    with pytest.raises(
+        UnpickleError, match="one kind and size of storage '0'; found float32 of 6 numbers, and"
+    ):
+        load(pickle_of(tuple_of(first, other)))
 
 
 def test_cut_anywhere_it_is_refused():

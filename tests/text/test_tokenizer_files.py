@@ -143,3 +143,73 @@ def test_transformers_reads_what_is_written(tmp_path, folding):
     accents = normalizer["strip_accents"]
     found = normalizer["lowercase"], normalizer["lowercase"] if accents is None else accents
     assert Folding(*found, normalizer["handle_chinese_chars"]) == folding
+
+
+# ── added tokens ───────────────────────────────────────────────────────────────────────────────────
+
+NEW = len(SMALL)
+
+
+def write_added(directory, beside=None, decoder=None, whole=None, vocab=SMALL, **config):
+    path = write(
+        directory, vocab, {**config, **({} if decoder is None else {"added_tokens_decoder": decoder})}
+    )
+    for name, value in (("added_tokens.json", beside), ("tokenizer.json", whole)):
+        if value is not None:
+            (directory / name).write_text(json.dumps(value), encoding="utf-8")
+    return path
+
+
+def entry(content, special=False):
+    return {"content": content, "special": special, "lstrip": False}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"beside": {"新冠": NEW}},
+        {"decoder": {"0": entry("[PAD]", True), str(NEW): entry("新冠")}},
+        {"whole": {"added_tokens": [entry("[PAD]", True) | {"id": 0}, entry("新冠") | {"id": NEW}]}},
+        {"beside": {"新冠": NEW, "[E]": NEW + 1}, "additional_special_tokens": ["[E]"]},
+    ],
+    ids=["added_tokens.json", "tokenizer_config.json", "tokenizer.json", "beside a special one"],
+)
+def test_a_token_that_texts_would_be_looked_through_for_is_refused(tmp_path, files):
+    [problem] = read(write_added(tmp_path, **files))[1]
+    assert f"found '新冠' ({NEW}); texts are not looked through" in problem
+    assert "can stand in vocab.txt in the place of its id" in problem and "[E]" not in problem
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"beside": {}},
+        {"beside": {"[E]": NEW}, "additional_special_tokens": ["[E]"]},
+        {"beside": {"[E]": NEW}, "decoder": {str(NEW): entry("[E]", True)}},
+        {"decoder": {str(number): entry(token, True) for number, token in enumerate(SPECIAL_TOKENS)}},
+        {"beside": {"天": 5, "ab": 6}},
+        {"beside": {"[unused1]": NEW}, "vocab": [*SMALL, "[unused1]"]},
+        {"beside": {"<e>": NEW}, "cls_token": entry("<e>", True)},
+        {"decoder": 3, "whole": {"added_tokens": ["x", {"content": 3}]}, "additional_special_tokens": 3},
+    ],
+    ids=range(8),
+)
+def test_special_tokens_and_those_of_the_vocabulary_may_be_listed(tmp_path, files):
+    assert read(write_added(tmp_path, **files))[1:] == ([], [])
+
+
+@pytest.mark.parametrize(("token", "number"), [("天", 6), ("新冠", NEW), ("AB", NEW), ("ab", NEW)])
+def test_a_token_in_the_vocabulary_that_no_text_is_read_as_is_refused(tmp_path, token, number):
+    """Each character of a Chinese word is read by itself; capitals are not read at all."""
+    vocab = [*SMALL, *([token] if token in ("新冠", "AB") else [])]
+    path = write_added(tmp_path, {token: number}, vocab=vocab, do_lower_case=True)
+    assert f"found {token!r} ({number})" in read(path)[1][0]
+
+
+def test_added_tokens_beside_a_sentencepiece_model(tmp_path):
+    assert read(write_added(tmp_path, {"[CLS]": 2}, vocab=tiny_model()))[1] == []
+    assert "found '新冠' (99)" in read(write_added(tmp_path, {"新冠": 99}, vocab=tiny_model()))[1][0]
+
+
+def test_an_added_tokens_json_that_cannot_be_read_is_named(tmp_path):
+    assert read(write_added(tmp_path, []))[1][0].startswith("added_tokens.json: not readable as JSON")

@@ -1,10 +1,14 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from tiny_run import silent_console
 
 from raytrain.config.sections import CheckpointConfig
 from raytrain.errors import CheckpointError, ConfigError, InputError
+from raytrain.pretrained.directory import untrained_mini
 from raytrain.pretrained.start import find_start
+from raytrain.text.vocab import SPECIAL_TOKENS, Vocab
 from raytrain.vectors.load import build_encoder, load_encoder
 
 TEXTS = ["今天天气很好", "今天天气不错", "股票大跌", "", "今天天气很好" * 30]
@@ -104,3 +108,12 @@ def test_a_text_alone_is_no_list_of_its_characters(mini):
     with pytest.raises(InputError, match="found one text"):
         model.embed("网传明天停水")
     np.testing.assert_array_equal(model.embed(np.array(TEXTS[:2])), model.embed(TEXTS[:2]))
+
+
+def test_pairs_are_not_read_by_an_encoder_of_one_segment():
+    mini = untrained_mini(Vocab([*SPECIAL_TOKENS, "天"]), 16)
+    one = dataclasses.replace(mini, config=mini.config | {"type_vocab_size": 1})
+    model = build_encoder(one, 16, precision="float32")
+    assert model.embed(["天"]).shape == (1, 312)
+    with pytest.raises(CheckpointError, match="type_vocab_size of 2 or more for pairs"):
+        model.embed(["天"], ["天"])
