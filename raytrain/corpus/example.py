@@ -13,11 +13,11 @@ from raytrain.storage.files import whole_or_not
 
 RUMOUR, GENUINE = "rumour", "genuine"
 RUMOUR_SHARE = 0.45
-LABEL_NOISE = 0.05
+LABEL_NOISE = 0.02
 NEAR_DUPLICATES = 0.03
 MIN_CHARS, MAX_CHARS = 15, 100
 # A bag of n-grams reads the plain frames and cannot read the crossed ones: this share sets how well it does.
-CROSSED_SHARE = 0.15
+CROSSED_SHARE = 0.4
 
 # One line is "name = alternatives"; a name on several lines has the alternatives of all. {name} in an
 # alternative stands for one of that name's own: the topic's before the label's before the common ones.
