@@ -1,12 +1,12 @@
 """Files with a character and its tag a line, and a blank line between texts."""
 
-import io
 import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from raytrain.files.encodings import COMPRESSIONS, Problem, detect_encoding, open_bytes, readable
+from raytrain.files.detection import detect_encoding
+from raytrain.files.encodings import COMPRESSIONS, Problem, open_text, readable
 from raytrain.files.reading import AS_FOUND, Reading
 
 # A character may itself be a blank.
@@ -40,8 +40,8 @@ def bio_lines(
             return
         is_empty = True
         is_placed = _has_places(path, encoding)
-        with io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline=None) as stream:
-            numbered = ((number, line.rstrip("\n")) for number, line in enumerate(stream, 1))
+        with open_text(path, encoding, newline=None) as stream:
+            numbered = ((number, _without_mark(line.rstrip("\n"))) for number, line in enumerate(stream, 1))
             for is_blank, lines in itertools.groupby(numbered, lambda line: not line[1].strip()):
                 if not is_blank:
                     is_empty = False
@@ -65,12 +65,17 @@ def places_line(path: str | Path, reading: Reading = AS_FOUND) -> str | None:
 def _has_places(path: str | Path, encoding: str) -> bool:
     """Whether all characters, or nearly all, have a digit behind them, as in the published Weibo NER."""
     num_lines = num_placed = 0
-    with io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline=None) as stream:
+    with open_text(path, encoding, newline=None) as stream:
         for line in stream:
             if line.strip():
                 num_lines += 1
-                num_placed += bool(_PLACED.fullmatch(first_field(line.rstrip("\n"))))
+                num_placed += bool(_PLACED.fullmatch(first_field(_without_mark(line.rstrip("\n")))))
     return num_placed > 0 and num_placed >= PLACED_SHARE * num_lines
+
+
+def _without_mark(line: str) -> str:
+    """A line without the byte order mark that the second of two joined files began with."""
+    return line[1:] if line[:1] == "\ufeff" and line[1:2].strip() else line
 
 
 def _without_place(line: str) -> str:

@@ -125,3 +125,10 @@ def test_numbers_among_characters_keep_their_digits(tmp_path):
     path.write_text("第 O\n80 O\n号 O\n", encoding="utf-8")
     assert [line for lines in bio_lines(path, []) for _, line in lines] == ["第 O", "80 O", "号 O"]
     assert places_line(path) is None
+
+
+def test_the_mark_of_a_joined_file_is_no_character(tmp_path):
+    path = tmp_path / "a.bio"
+    path.write_text("我 O\n\n\ufeff们 O\n\n\ufeff O\n", encoding="utf-8")
+    found = [line for lines in bio_lines(path, []) for _, line in lines]
+    assert found == ["我 O", "们 O", "\ufeff O"]
