@@ -108,6 +108,8 @@ def embed(options: argparse.Namespace) -> None:
     settings = VectorSettings(options.whiten, options.size, options.type)
     stages = Stages(Console(stderr=True))
     num_rows, num_empty = count_texts(options.input, columns, options.id, reading)
+    for line in reading_lines(options.input, reading):
+        print(f"{options.input}: {line}", flush=True)
     model = open_source(options, stages)
     with stages.stage("embedding", num_rows, "texts") as stage:
         given = (options.input, options.output, columns, options.id, settings, reading)
@@ -115,5 +117,3 @@ def embed(options: argparse.Namespace) -> None:
             stage.advance(done - stage.done)
     note = f", {num_empty:,} of them with an empty text" if num_empty else ""
     print(f"{options.output}: {counted(num_rows, 'vector')}{note}")
-    for line in reading_lines(options.input, reading):
-        print(f"{options.input}: {line}")

@@ -89,6 +89,8 @@ def group(options: argparse.Namespace) -> None:
 
     stages, reading = Stages(Console(stderr=True)), asked_reading(options)
     count_texts(options.input, [options.column], options.id, reading)
+    for line in reading_lines(options.input, reading):
+        print(f"{options.input}: {line}", flush=True)
     model = open_source(options, stages)
     tables = list(iter_texts(options.input, [options.column], options.id, reading=reading))
     ids = [id for table in tables for id in table["id"].to_pylist()]
@@ -113,7 +115,7 @@ def group(options: argparse.Namespace) -> None:
     table = table_path(options.output)
     told, groups = counted(len(texts), "text"), counted(len(grouped.groups), "group")
     print(f"{options.output}: {told}; {table}, {page}: {groups}")
-    for line in (*notes, *(f"{options.input}: {line}" for line in reading_lines(options.input, reading))):
+    for line in notes:
         print(line)
 
 

@@ -105,6 +105,9 @@ def match(options: argparse.Namespace) -> None:
 
     stages = Stages(Console(stderr=True))
     given = _checked(options)
+    for path in (options.query, options.candidates):
+        for line in reading_lines(path, asked_reading(options)):
+            print(f"{path}: {line}", flush=True)
     queries, candidates = given.queries, given.candidates
     first = FirstStage(_searches(options, given, stages))
     judge = _judge(options, given)
@@ -119,8 +122,6 @@ def match(options: argparse.Namespace) -> None:
     for path, texts in ((options.query, queries), (options.candidates, candidates)):
         if texts.num_empty:
             print(f"{path}: {counted(len(texts.texts), 'text')}, {texts.num_empty:,} of them empty")
-        for line in reading_lines(path, asked_reading(options)):
-            print(f"{path}: {line}")
     if measures is not None:
         job_console().print(measures.table((options.top, options.rerank)))
 

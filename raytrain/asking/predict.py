@@ -1,6 +1,7 @@
 """Predicts a file with an ensemble artifact."""
 
 import argparse
+import itertools
 
 from raytrain.commands.shared import AS_PROGRAM, Named, add_reading, asked_reading, check_least, describe
 from raytrain.messages import counted
@@ -91,24 +92,25 @@ def predict(options: argparse.Namespace) -> None:
     from raytrain.ensemble.files import predict_file, tell
     from raytrain.stages import Stages
 
+    predicted = predict_file(
+        options.ensemble,
+        options.input,
+        options.output,
+        options.column,
+        options.id,
+        options.batch_size,
+        options.reject,
+        asked_reading(options),
+    )
+    first = next(predicted)  # nothing slow has happened yet
+    for line in first.told:
+        print(f"{options.input}: {line}", flush=True)
     with Stages(Console(stderr=True)).stage("predicting", unit="rows") as stage:
-        predicted = predict_file(
-            options.ensemble,
-            options.input,
-            options.output,
-            options.column,
-            options.id,
-            options.batch_size,
-            options.reject,
-            asked_reading(options),
-        )
-        rows = tell(predicted, stage)
+        rows = tell(itertools.chain([first], predicted), stage)
     note = f", {rows.num_empty:,} of them with an empty text" if rows.num_empty else ""
     if options.reject is not None:
         note += f"; left to a person: {rows.num_rejected:,}"
     print(f"{options.output}: {counted(rows.total, 'row')}{note}")
-    for line in rows.told:
-        print(f"{options.input}: {line}")
 
 
 def predict_on_cluster(options: argparse.Namespace) -> None:

@@ -93,13 +93,13 @@ def predict_file(
     columns, id_column = columns_of(ensemble, input_path, text_columns, id_column, reading)
     num_rows, num_empty = count_texts(input_path, columns, id_column, reading)
     told = tuple(reading_lines(input_path, reading))
+    yield PredictedRows(0, num_rows, num_empty, 0, told)
 
     with hushed_stderr():  # seconds of TensorFlow, only once all else is known to be well
         if ensemble.has_networks:
             predict_side_by_side()
         output = output_of(ensemble, build_predictor(ensemble, batch_size), reject)
     done = 0
-    yield PredictedRows(done, num_rows, num_empty)
     with whole_or_not(output_path) as unfinished, output.open(unfinished) as write:
         for table in iter_texts(input_path, columns, id_column, chunk_rows(ensemble), reading):
             write(table)

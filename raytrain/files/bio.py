@@ -1,12 +1,12 @@
 """Files with a character and its tag a line, and a blank line between texts."""
 
-import io
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from raytrain.files.encodings import COMPRESSIONS, Problem, detect_encoding, open_bytes, readable
+from raytrain.files.detection import detect_encoding
+from raytrain.files.encodings import COMPRESSIONS, Problem, open_text, readable
 from raytrain.files.reading import AS_FOUND, Reading
 
 # A character may itself be a blank.
@@ -63,11 +63,16 @@ def bio_lines(
 
 
 def _sentences(path: str | Path, encoding: str) -> Iterator[list[tuple[int, str]]]:
-    with io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline=None) as stream:
-        numbered = ((number, line.rstrip("\n")) for number, line in enumerate(stream, 1))
+    with open_text(path, encoding, newline=None) as stream:
+        numbered = ((number, _without_mark(line.rstrip("\n"))) for number, line in enumerate(stream, 1))
         for is_blank, lines in itertools.groupby(numbered, lambda line: not line[1].strip()):
             if not is_blank:
                 yield list(lines)
+
+
+def _without_mark(line: str) -> str:
+    """A line without the byte order mark that the second of two joined files began with."""
+    return line[1:] if line[:1] == "\ufeff" and line[1:2].strip() else line
 
 
 def places_line(path: str | Path, reading: Reading = AS_FOUND) -> str | None:

@@ -1,12 +1,24 @@
-"""East Asian charsets, told apart by where in their tables a text's characters lie."""
+"""East Asian charsets, told apart by which characters a text would have in them."""
 
 import codecs
 import dataclasses
 import math
+import re
+import unicodedata
+from collections import Counter
+from functools import lru_cache
+
+from raytrain.files.frequent import HANGUL, HANZI, KANA
 
 MARGIN = 5.0  # nats by which one charset must lead
-BAD_BYTE = 10.0  # nats that a byte which does not decode costs
-USUAL_SHARE = 0.95  # of characters of a text in its charset's rows of frequent ones
+BAD_BYTE = 14.0  # nats that a byte which does not decode costs: more than any character
+OTHER_SHARE = 0.05  # of characters of a text outside its charset's rows of frequent ones
+ODD_SHARE = (
+    0.01  # of characters of a text beyond ASCII, from which on private and unassigned ones are too many
+)
+WESTERN_SHARE = 1 / 3  # of letters beyond ASCII, from which on those within Latin words are too many
+_KEPT_CONTROLS = "\t\n\v\f\r\x1a\x85"
+_WESTERN = re.compile("(?<=[A-Za-z])[\u2e80-\U0010ffff](?=[a-z])")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +33,8 @@ class Charset:
         least_trail: Of these rows; below it lie later additions.
         num_usual: Characters in these rows.
         num_others: Characters elsewhere.
+        frequent: The most frequent characters of its language.
+        frequent_share: Of characters of a text, which these are.
         prior: Nats that it is ahead of others before the file is seen: texts are Chinese, mostly.
     """
 
@@ -31,19 +45,24 @@ class Charset:
     least_trail: int
     num_usual: int
     num_others: int
+    frequent: frozenset[str]
+    frequent_share: float
     prior: float
 
     def likelihood(self, data: bytes) -> float:
-        """The log-likelihood of a text; characters are equally frequent within either part of the table."""
-        text = codecs.getincrementaldecoder(self.codec)("replace").decode(
-            data
-        )  # its last character may be cut
-        wide = [char for char in text if not char.isascii()]
-        num_bad = wide.count("\N{REPLACEMENT CHARACTER}")
-        num_usual = sum(self._is_usual(char.encode(self.codec, "ignore")) for char in wide)
-        usual, other = USUAL_SHARE / self.num_usual, (1 - USUAL_SHARE) / self.num_others
-        unusual = (len(wide) - num_usual) * math.log(other)
-        return self.prior + num_usual * math.log(usual) + unusual - BAD_BYTE * num_bad
+        """The log-likelihood of a text; characters are equally frequent within each part of the table."""
+        text = codecs.getincrementaldecoder(self.codec)("replace").decode(data)  # the last one may be cut
+        frequent = math.log(self.frequent_share / len(self.frequent))
+        usual = math.log((1 - OTHER_SHARE - self.frequent_share) / self.num_usual)
+        other = math.log(OTHER_SHARE / self.num_others)
+        found = self.prior
+        for char, count in Counter(text).items():
+            if char == "\N{REPLACEMENT CHARACTER}":
+                found -= BAD_BYTE * count
+            elif not char.isascii():
+                is_usual = self._is_usual(char.encode(self.codec, "ignore"))
+                found += count * (frequent if char in self.frequent else usual if is_usual else other)
+        return found
 
     def _is_usual(self, code: bytes) -> bool:
         rows = (self.usual, self.marks)
@@ -54,12 +73,17 @@ class Charset:
         )
 
 
-# Level 1 of GB 2312-80 and of JIS X 0208, Big5's 5,401 frequent characters, the Hangul of KS X 1001.
+# Level 1 of GB 2312-80 with its kana, Greek and Cyrillic, and of JIS X 0208, Big5's 5,401 frequent
+# characters, the Hangul of KS X 1001.
 CHARSETS = {
-    "gb18030": Charset("GB18030", "gb18030", (0xB0, 0xD7), (0xA1, 0xA3), 0xA1, 4037, 20_000, 9.0),
-    "cp950": Charset("Big5", "cp950", (0xA4, 0xC6), (0xA1, 0xA3), 0x40, 5809, 7652, 4.0),
-    "cp932": Charset("Shift-JIS", "cp932", (0x88, 0x97), (0x81, 0x83), 0x40, 3300, 3750, 0.0),
-    "euc_kr": Charset("EUC-KR", "euc_kr", (0xB0, 0xC8), (0xA1, 0xA3), 0xA1, 2632, 5600, 0.0),
+    charset.codec: charset
+    for charset in (
+        Charset("GB18030", "gb18030", (0xB0, 0xD7), (0xA1, 0xA7), 0xA1, 4378, 20_000, HANZI | KANA, 0.6, 9.0),
+        Charset("Big5", "cp950", (0xA4, 0xC6), (0xA1, 0xA3), 0x40, 5809, 7652, HANZI, 0.6, 4.0),
+        Charset("Shift-JIS", "cp932", (0x88, 0x97), (0x81, 0x83), 0x40, 3300, 3750, KANA, 0.5, 0.0),
+        Charset("EUC-JP", "euc_jp", (0xB0, 0xCF), (0xA1, 0xA5), 0xA1, 3300, 3750, KANA, 0.5, 0.0),
+        Charset("EUC-KR", "euc_kr", (0xB0, 0xC8), (0xA1, 0xA3), 0xA1, 2632, 5600, HANGUL, 0.6, 0.0),
+    )
 }
 
 
@@ -67,9 +91,32 @@ def likeliest_charsets(data: bytes) -> list[str]:
     """The likeliest codec of `CHARSETS` for the bytes of a text, and those as likely within `MARGIN`.
 
     The tables hold frequent characters in rows of their own, so the right one finds nearly all of a text's
-    characters there and a wrong one few: no language's dictionary is needed. Some bytes may be bad, and the
-    last character may be cut.
+    characters there and a wrong one few; of short texts the language's most frequent ones tell more. Some
+    bytes may be bad, and the last character may be cut. Those in which the text is the same are one.
     """
     scores = {codec: charset.likelihood(data) for codec, charset in CHARSETS.items()}
     best = max(scores.values())
-    return [codec for codec, score in scores.items() if score > best - MARGIN]
+    likely = [codec for codec, score in scores.items() if score > best - MARGIN]
+    return list({data.decode(codec, "replace"): codec for codec in reversed(likely)}.values())[::-1]
+
+
+@lru_cache(maxsize=1 << 17)
+def is_odd(char: str) -> bool:
+    """Whether texts hardly hold a character: a private or unassigned one, a control, half of a pair."""
+    return unicodedata.category(char) in ("Co", "Cn", "Cc", "Cs") and char not in _KEPT_CONTROLS
+
+
+def odd_characters(text: str) -> list[str]:
+    """The characters that speak against how a text was decoded, where they are too many for it."""
+    counts = Counter(text)
+    odd = [char for char in counts if is_odd(char)]
+    num_wide = sum(count for char, count in counts.items() if not char.isascii())
+    too_many = sum(counts[char] for char in odd) > ODD_SHARE * num_wide or "\0" in odd
+    return sorted(odd, key=text.index) if too_many else []
+
+
+def is_western(text: str) -> bool:
+    """Whether East Asian letters stand within Latin words, one by one, as an ü does that is read as one."""
+    num_letters = sum(char.isalpha() and not char.isascii() for char in text)
+    num_within = sum(map(str.isalpha, _WESTERN.findall(text)))
+    return num_within > 0 and num_within >= WESTERN_SHARE * num_letters

@@ -46,11 +46,14 @@ def iter_txt(
     names = list(reading.columns or ["text"])
     usable = usable_columns(columns, names, problems)
     num_tabs: Counter[int] = Counter()
+    row = 0
     for row, line in enumerate(lines, 1):
         text = line.rstrip("\r\n")
         if text.strip():
             num_tabs[text.count("\t")] += 1
         yield row, dict.fromkeys(usable, text)
+    if row == 0:
+        problems.append(empty_file("nothing"))
     if reading.columns is None and len(num_tabs) == 1 and 0 not in num_tabs and num_tabs.total() > 1:
         [count] = num_tabs
         remedy = (
@@ -105,13 +108,24 @@ def _holds_half(value: Any) -> bool:
 
 def json_object(line: str) -> tuple[dict[str, Any], str]:
     """Returns the object, and what is wrong with the line or an empty string."""
+    twice: list[str] = []
     try:
-        record = json.loads(line)
+        record = json.loads(line, object_pairs_hook=lambda pairs: _object(pairs, twice))
     except (ValueError, RecursionError) as error:
         return {}, f"expected a JSON object in one line, found other text ({error}); mend the line"
+    if twice:
+        return {}, f"expected each key once in an object, found {twice[0]!r:.60} again; leave out all but one"
     if isinstance(record, dict):
         return record, ""
     return {}, f"expected a JSON object in one line, found {record!r:.60}; write it as {{column: value}}"
+
+
+def _object(pairs: list[tuple[str, Any]], twice: list[str]) -> dict[str, Any]:
+    """An object of JSON; takes the keys that it has more than once."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice += [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+    return found
 
 
 def iter_parquet(
@@ -132,7 +146,7 @@ def iter_parquet(
 def _column_values(column: Any, name: str, rows_before: int, problems: list[Problem]) -> list[Any]:
     try:
         return cast(list[Any], column.to_pylist())
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, OverflowError, ValueError):
         values: list[Any] = []
     for row, value in enumerate(column, rows_before + 1):
         try:
@@ -141,4 +155,18 @@ def _column_values(column: Any, name: str, rows_before: int, problems: list[Prob
             message = "expected UTF-8, found bytes that are not; write the file anew"
             problems.append(Problem("encoding", row, name, message))
             values.append("\N{REPLACEMENT CHARACTER}")
+        except (OverflowError, ValueError):
+            message = (
+                f"expected a value in Python's range, found {_stored(value)}; mend it, or leave it empty"
+            )
+            problems.append(Problem("malformed_row", row, name, message))
+            values.append(None)
     return values
+
+
+def _stored(value: Any) -> str:
+    """A date or time of Parquet that no calendar has, as the number that is stored."""
+    try:
+        return f"{value.value} as a {value.type}"
+    except AttributeError:
+        return f"another {value.type}"

@@ -110,23 +110,43 @@ def iter_csv(
     num_before = len(problems)
     row = None
     for row, fields in records:
-        if row == 1 and fields == header:
-            said = reading.option("columns", ",".join(header))
-            message = (
-                f"expected no header, as {said} says, found these names in the first line; leave that out"
-            )
-            problems.append(Problem("malformed_header", row, None, message))
-        elif len(fields) == len(header):
-            yield row, {column: fields[place] for column, place in places.items()}
+        if wrong := _wrong_row(row, fields, header, is_quoted, reading):
+            problems.append(wrong)
         else:
-            source = reading.option("columns", ",".join(header)) if reading.columns else "the header"
-            remedy = "put a field that holds a delimiter, a quote or a line break in quotes"
-            if not is_quoted:
-                remedy = f"take the delimiter out of the text, or say {reading.option('quoting', 'csv')}"
-            message = f"expected {len(header)} fields as in {source}, found {len(fields)}; {remedy}"
-            problems.append(Problem("malformed_row", row, None, message))
+            yield row, {column: fields[place] for column, place in places.items()}
     if row is None and len(problems) == num_before:
         problems.append(empty_file("rows" if reading.columns else "a header and no rows"))
+
+
+def _wrong_row(
+    row: int, fields: Sequence[str], header: Sequence[str], is_quoted: bool, reading: Reading
+) -> Problem | None:
+    """What is to be said of a row that is the header again, or has another number of fields."""
+    if reading.columns and row == 1 and list(fields) == list(header):
+        said = reading.option("columns", ",".join(header))
+        message = f"expected no header, as {said} says, found these names in the first line; leave that out"
+        return Problem("malformed_header", row, None, message)
+    if not reading.columns and _is_header(fields, header):
+        message = "expected a row, found the header once more, as in joined files; take the line out"
+        return Problem("malformed_row", row, None, message)
+    if len(fields) == len(header):
+        return None
+    source = reading.option("columns", ",".join(header)) if reading.columns else "the header"
+    remedy = "put a field that holds a delimiter, a quote or a line break in quotes"
+    if not is_quoted:
+        remedy = f"take the delimiter out of the text, or say {reading.option('quoting', 'csv')}"
+    message = f"expected {len(header)} fields as in {source}, found {len(fields)}; {remedy}"
+    return Problem("malformed_row", row, None, message)
+
+
+def _is_header(fields: Sequence[str], header: Sequence[str]) -> bool:
+    """Whether a row is the header, before which the byte order mark of a joined file may stand.
+
+    In one column it is a text that may well be: only with the mark is it none.
+    """
+    if not fields or (len(header) == 1 and not fields[0].startswith("\ufeff")):
+        return False
+    return [fields[0].removeprefix("\ufeff"), *fields[1:]] == list(header)
 
 
 def _wrong_header(

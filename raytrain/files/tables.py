@@ -1,7 +1,5 @@
 """Files of rows: CSV, TSV, JSON lines, Parquet and plain text, as one stream whatever their size."""
 
-import codecs
-import io
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,16 +9,8 @@ import pyarrow.parquet as pq
 
 from raytrain.errors import CorpusError
 from raytrain.files.bio import is_bio
-from raytrain.files.charsets import likeliest_charsets
-from raytrain.files.encodings import (
-    CHUNK_BYTES,
-    COMPRESSIONS,
-    Problem,
-    detect_encoding,
-    open_bytes,
-    readable,
-    unmarked_utf16,
-)
+from raytrain.files.detection import detect_encoding, encoding_of_beginning
+from raytrain.files.encodings import CHUNK_BYTES, COMPRESSIONS, Problem, open_bytes, open_text, readable
 from raytrain.files.formats import (
     empty_file,
     iter_jsonl,
@@ -104,11 +94,6 @@ def has_fields(reading: Reading) -> bool:
     return len(reading.columns or ()) > 1
 
 
-def open_text(path: str | Path, encoding: str) -> io.TextIOWrapper:
-    """A file's lines with their ends as they are."""
-    return io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline="")
-
-
 def holds_quotes(path: str | Path) -> bool:
     with open_bytes(path) as stream:
         return any(b'"' in chunk for chunk in iter(lambda: stream.read(CHUNK_BYTES), b""))
@@ -139,7 +124,8 @@ def read_column_names(path: str | Path, reading: Reading = AS_FOUND) -> list[str
             return []
         if kind == "parquet":
             return list(pq.read_schema(str(path)).names)
-        with open_text(path, reading.codec or _encoding_of_beginning(path)) as lines:
+        encoding = reading.codec or _encoding(path)
+        with open_text(path, encoding) as lines:
             if kind == "jsonl":
                 first = itertools.islice(filter(str.strip, lines), FIRST_OBJECTS)
                 return list(dict.fromkeys(name for line in first for name in json_object(line)[0]))
@@ -148,19 +134,9 @@ def read_column_names(path: str | Path, reading: Reading = AS_FOUND) -> list[str
             return header if not problems else []
 
 
-def _encoding_of_beginning(path: str | Path) -> str:
-    """As `detect_encoding` finds for a sound file, but from its first part alone."""
+def _encoding(path: str | Path) -> str:
     with open_bytes(path) as stream:
-        beginning = stream.read(CHUNK_BYTES)
-    if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    if order := unmarked_utf16(beginning):
-        return order
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(beginning)  # its last character may be cut
-    except UnicodeDecodeError:
-        return likeliest_charsets(beginning)[0]
-    return "utf-8-sig"
+        return encoding_of_beginning(stream.read(CHUNK_BYTES))
 
 
 def format_of(path: str | Path) -> str:

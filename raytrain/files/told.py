@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from raytrain.files.bio import is_bio, places_line
-from raytrain.files.encodings import detect_encoding, encoding_line, readable
+from raytrain.files.detection import detect_encoding, encoding_line
+from raytrain.files.encodings import open_text, readable
 from raytrain.files.quoting import begins_quoted
 from raytrain.files.reading import AS_FOUND, Reading
-from raytrain.files.tables import DELIMITERS, find_quoting, format_of, has_fields, holds_quotes, open_text
+from raytrain.files.tables import DELIMITERS, find_quoting, format_of, has_fields, holds_quotes
 
 
 def reading_lines(path: str | Path, reading: Reading = AS_FOUND) -> list[str]:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from raytrain.files.encodings import detect_encoding
+from raytrain.files.detection import detect_encoding
 from raytrain.messages import counted
 from raytrain.report.facts import Facts
 from raytrain.report.markup import Child, Markup, element, paragraph, table, told

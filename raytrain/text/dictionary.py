@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import jieba
 
 from raytrain.errors import CorpusError
-from raytrain.files.encodings import Problem, detect_encoding, encoding_line, open_bytes, readable
+from raytrain.files.detection import detect_encoding, encoding_line
+from raytrain.files.encodings import Problem, open_text, readable
 from raytrain.files.reading import without_keys
 
 # Stands before the dictionary of an artifact older than schema version 8, whose texts were cut so.
@@ -101,8 +102,8 @@ def read_user_dict(path: str, key: str = "words.user_dict") -> str:
     try:
         with readable(path):
             encoding = detect_encoding(path, problems)
-            with open_bytes(path) as stream:
-                text = stream.read().decode(encoding or "utf-8", "replace").removeprefix("\ufeff")
+            with open_text(path, encoding or "utf-8") as stream:
+                text = stream.read()
     except CorpusError as error:
         raise CorpusError(f"{key}: cannot read {error.summary}") from error
     source = f"{key}: {path}"

@@ -61,11 +61,15 @@ def test_how_the_input_is_read_may_be_said(asked):
     assert asked.calls[0][-1] == Reading("big5", "none", ("text", "label"), by_flags=True)
 
 
-def test_how_the_input_was_read_is_told(asked, monkeypatch, capsys):
-    told = PredictedRows(2, 2, told=("read as Big5",))
-    monkeypatch.setattr("raytrain.ensemble.files.predict_file", lambda *_: iter([told]))
+def test_how_the_input_was_read_is_told_before_anything_is_predicted(asked, monkeypatch, capsys):
+    def predict_file(*_):
+        yield PredictedRows(0, 2, told=("read as Big5",))
+        assert capsys.readouterr().out == "posts.csv: read as Big5\n"
+        yield PredictedRows(2, 2, told=("read as Big5",))
+
+    monkeypatch.setattr("raytrain.ensemble.files.predict_file", predict_file)
     assert run(*GIVEN) == 0
-    assert capsys.readouterr().out == "out.csv: 2 rows\nposts.csv: read as Big5\n"
+    assert capsys.readouterr().out == "out.csv: 2 rows\n"
 
 
 @pytest.mark.parametrize(

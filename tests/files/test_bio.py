@@ -166,3 +166,10 @@ def test_a_line_of_a_text_may_have_a_tag_or_none(line):
 )
 def test_a_line_that_is_none_of_a_text_is_told(line):
     assert wrong_untagged(line).startswith("expected a character, a blank and its tag")
+
+
+def test_the_mark_of_a_joined_file_is_no_character(tmp_path):
+    path = tmp_path / "a.bio"
+    path.write_text("我 O\n\n\ufeff们 O\n\n\ufeff O\n", encoding="utf-8")
+    found = [line for lines in bio_lines(path, []) for _, line in lines]
+    assert found == ["我 O", "们 O", "\ufeff O"]

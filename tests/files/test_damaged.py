@@ -47,7 +47,8 @@ COMPRESS = {
 
 def parquet():
     sink = io.BytesIO()
-    pq.write_table(pa.table({"text": ["甲", "乙", "丙", ""], "label": [1, 0, 1, None]}), sink)
+    times = pa.array([0, 1, 2**30, 3], pa.date32())
+    pq.write_table(pa.table({"text": ["甲", "乙", "丙", ""], "label": [1, 0, 1, None], "time": times}), sink)
     return sink.getvalue()
 
 
@@ -73,6 +74,12 @@ def written(text):
 def read_each_way(path, reading):
     """Each reader by itself: what one refuses another may still meet."""
     ways = [
+        lambda: count_texts(path, ["text"], "label", reading=reading),
+        lambda: (
+            read_corpus(path, ["text"], "label", time="time", num_folds=1)
+            if path.suffix == ".parquet"
+            else None
+        ),
         lambda: count_texts(path, ["text"], reading=reading),
         lambda: read_column_names(path, reading),
         lambda: reading_lines(path, reading),

@@ -2,7 +2,10 @@ import pytest
 from text_files import csv_bytes, jsonl_bytes, kinds
 from text_files import write_bytes as write
 
-from raytrain.files.encodings import CHUNK_BYTES, SHOWN_LINES, Problem, detect_encoding, encoding_line
+from raytrain.corpus.unlabelled import iter_texts
+from raytrain.files.detection import detect_encoding, encoding_line
+from raytrain.files.encodings import CHUNK_BYTES, SHOWN_LINES, Problem
+from raytrain.files.reading import Reading
 from raytrain.files.tables import iter_rows
 
 
@@ -78,7 +81,7 @@ def test_character_cut_at_the_end_of_the_file_is_reported(tmp_path):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
 def test_characters_across_chunks_are_decoded(tmp_path, monkeypatch, encoding):
-    monkeypatch.setattr("raytrain.files.encodings.CHUNK_BYTES", 1)
+    monkeypatch.setattr("raytrain.files.detection.CHUNK_BYTES", 1)
     assert values(write(tmp_path / "a.txt", "很远的地方".encode(encoding))) == ["很远的地方"]
 
 
@@ -123,12 +126,11 @@ def test_a_charset_is_known_by_few_characters_in_many_lines(tmp_path):
     assert values(path) == text.splitlines() and "read as Big5," in encoding_line(path)
 
 
-def test_a_charset_that_cannot_be_told_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("raytrain.files.charsets.MARGIN", 1e9)
-    path = write(tmp_path / "a.txt", TRADITIONAL.encode("big5"))
-    _, problems = read(path)
+def test_a_charset_that_cannot_be_told_is_refused_with_what_to_say(tmp_path):
+    _, problems = read(write(tmp_path / "a.txt", "남\n여\n".encode("euc_kr")))
     assert kinds(problems) == ["encoding"]
-    assert "Big5" in problems[0].message and "GB18030" in problems[0].message
+    for said in ("GB18030 and EUC-KR", "data.encoding=gb18030 or data.encoding=euc_kr", "save it as UTF-8"):
+        assert said in problems[0].message
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
@@ -139,3 +141,101 @@ def test_utf16_without_a_mark(tmp_path, encoding):
 
 def test_utf8_needs_no_word(tmp_path):
     assert encoding_line(write(tmp_path / "a.txt", TRADITIONAL)) is None
+
+
+# ── what would be nonsense ─────────────────────────────────────────────────────────────────────────
+
+KANA = "ありがとう,a\nさようなら,b\n"
+SIMPLIFIED = "房间很干净，服务热情\n味道奇怪，质量很差，退货了\n屏幕模糊，价格公道\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        ("Müller ist größer,gut\n".encode("latin-1"), "data.encoding=latin-1"),
+        ("Müller ist größer und schön\nÄpfel\n".encode("cp437"), "Western Europe"),
+        ("text\nprice\xa0100\n".encode("latin-1"), ""),
+        (b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj\n", "found a PDF"),
+        (b"PK\x03\x04\x14\0\x06\0", "zip archive"),
+        (SIMPLIFIED.encode("gb18030") + b"a\0b\n", "byte 0x00"),
+        (f"{SIMPLIFIED}\ue001\ue002\n".encode("gb18030"), "U+E001, U+E002"),
+    ],
+)
+def test_what_would_be_nonsense_is_refused(tmp_path, data, found):
+    rows, problems = read(write(tmp_path / "a.txt", data))
+    assert rows == [] and set(kinds(problems)) == {"encoding"} and found in problems[0].message
+
+
+ODD = ["\u200e", "\u2028", "👨\u200d👩", "\xa0", "\ue001", "\ufeff"]
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (KANA, "gb18030"),
+        (JAPANESE, "euc_jp"),
+        ("好,1\n差,0\n", "gbk"),
+        ("褒\n贬\n", "gbk"),
+        ("男\n女\n", "gbk"),
+        ("A股\nC罗\n", "gbk"),
+        ("A和B\n很好\n", "gbk"),
+        ("it\u2019s a resum\u00e9, it\u2019s good\n真好\n", "gbk"),
+        ("真好😀\n𠮷野家㐂\n", "gb18030"),
+        (TRADITIONAL, "gbk"),
+        ("正面\n負面\n", "big5"),
+        ("男\n女\n", "big5"),
+        ("テスト\nカメラ\n", "cp932"),
+        (SIMPLIFIED * 20 + "\ue001\n", "gb18030"),
+        ("今天天气很好", "utf-16-le"),
+        ("今天天气很好", "utf-16-be"),
+        ("一", "utf-16"),
+        ("你好\n再见\n", "utf-32"),
+        *((f"今天天气真的很好\n一家人{odd}好开心\n不好\n", "utf-16-le") for odd in ODD),
+        *((f"今天天气真的很好\n一家人{odd}好开心\n不好\n", "utf-16-be") for odd in ODD),
+    ],
+)
+def test_texts_that_people_have_are_read(tmp_path, text, encoding):
+    path = write(tmp_path / "a.txt", text.encode(encoding))
+    assert values(path) == text.removesuffix("\n").split("\n")
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "big5"])
+def test_each_phrase_of_chinese_alone_is_read_right_or_refused(tmp_path, encoding):
+    phrases = TRADITIONAL.replace("，", "\n").split()
+    num_read = 0
+    for phrase in phrases:
+        rows, problems = read(write(tmp_path / "a.txt", phrase.encode(encoding)))
+        assert problems or rows == [(1, {"text": phrase})]
+        num_read += not problems
+    assert num_read >= 5
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "big5"])
+def test_a_file_of_two_encodings_is_refused_with_a_line_of_each(tmp_path, encoding):
+    lines = TRADITIONAL.splitlines(keepends=True)
+    data = "".join(lines[:2]).encode() + "".join(lines * 2).encode(encoding)
+    _, problems = read(write(tmp_path / "a.txt", data))
+    assert kinds(problems) == ["encoding"] and "line 1 is UTF-8, line 3 is not" in problems[0].message
+
+
+@pytest.mark.parametrize("said", [None, "gb18030", "utf-16-le", "utf-16-be", "utf-8", "utf-32-le"])
+@pytest.mark.parametrize("suffix", [".txt", ".bio"])
+def test_a_mark_at_the_beginning_is_no_character(tmp_path, said, suffix):
+    text = f"\ufeff{SIMPLIFIED}" if suffix == ".txt" else "\ufeff我 O\n们 O\n"
+    path = write(tmp_path / f"a{suffix}", text.encode(said or "gb18030"))
+    [table] = iter_texts(path, ["text"], reading=Reading(said))
+    assert table["text"][0].as_py() == (SIMPLIFIED.splitlines()[0] if suffix == ".txt" else "我们")
+
+
+def test_utf16_that_lacks_the_mark_it_is_said_to_have_is_named(tmp_path):
+    path = write(tmp_path / "a.txt", SIMPLIFIED.encode("utf-16-be"))
+    problems = []
+    assert detect_encoding(path, problems, Reading("utf-16")) is None
+    assert "data.encoding=utf-16-le or data.encoding=utf-16-be" in problems[0].message
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r", b"\r\n"])
+def test_undecodable_lines_have_their_number_whatever_ends_them(tmp_path, line_end):
+    lines = ["甲好".encode(), "乙好".encode(), b"\xff\xfe", "丙好".encode()]
+    _, problems = read(write(tmp_path / "a.txt", line_end.join(lines)))
+    assert [(problem.kind, problem.row) for problem in problems] == [("encoding", 3)]

@@ -83,6 +83,15 @@ def test_blank_lines_alone_are_an_empty_file():
     assert rows == [] and places(problems) == [("empty_file", None)]
 
 
+@pytest.mark.parametrize(
+    "line", ['{"text": "甲", "text": "乙"}', '{"text": "甲", "spans": [{"a": 1, "a": 1}]}']
+)
+def test_a_key_that_is_there_twice_costs_its_row(line):
+    rows, [problem] = read_jsonl(f'{{"text": "甲"}}\n{line}\n')
+    assert rows == [(1, {"text": "甲"})] and places([problem]) == [("malformed_row", 2)]
+    assert "each key once" in problem.message
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(characters, max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(characters, max_size=3), inner),
@@ -116,6 +125,17 @@ def test_parquet_strings_that_are_not_utf8_name_their_row(tmp_path):
     replaced = [row for row, values in rows if values["text"] == "\N{REPLACEMENT CHARACTER}"]
     assert replaced == [2, BATCH_ROWS + 2]
     assert rows[-1][1] == {"text": "好"}
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(2**30, pa.date32()), (2**60, pa.timestamp("us")), (-(2**60), pa.timestamp("ms"))],
+)
+def test_parquet_dates_out_of_range_name_their_row_and_column(tmp_path, number, kind):
+    table = pa.table({"text": ["甲", "乙", "丙"], "time": pa.array([0, number, None], kind)})
+    rows, [problem] = read_parquet(tmp_path / "a.parquet", table, ["text", "time"])
+    assert (problem.kind, problem.row, problem.column) == ("malformed_row", 2, "time")
+    assert str(number) in problem.message and [row for row, _ in rows] == [1, 2, 3]
 
 
 def test_parquet_without_rows_is_empty(tmp_path):

@@ -54,6 +54,66 @@ def test_a_csv_whose_quotes_swallow_rows_is_refused_with_their_lines(tmp_path):
     assert "down to row 5" in problems[0].message
 
 
+def test_a_tsv_that_swallows_a_blank_line_keeps_its_quotes_and_its_rows(tmp_path):
+    text = 'text\tlabel\n甲甲\t0\n乙乙\t1\n"丙\t0\n\n丁"\t1\n戊\t0\n'
+    rows, problems = read(tmp_path / "a.tsv", text)
+    assert problems == []
+    assert [row for _, row in rows] == [("甲甲", "0"), ("乙乙", "1"), ('"丙', "0"), ('丁"', "1"), ("戊", "0")]
+
+
+@pytest.mark.parametrize(("suffix", "delimiter"), [(".csv", ","), (".tsv", "\t")])
+@pytest.mark.parametrize("inside", ["", "戊,1,x\n", "戊,1,x\n\n庚\n", "\n戊,1\n"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_swallowed_rows_are_refused_whatever_lies_among_them(tmp_path, suffix, delimiter, inside, line_end):
+    text = f'"text",label\n甲甲,0\n乙乙,1\n"丙,0\n{inside}丁",1\n戊,0\n'
+    text = text.replace(",", delimiter).replace("\n", line_end)
+    _, problems = read(tmp_path / f"a{suffix}", text)
+    assert [(problem.kind, problem.row) for problem in problems] == [("quoting", 4)]
+    assert f"down to row {5 + inside.count(chr(10))};" in problems[0].message
+
+
+def test_rows_are_swallowed_whether_or_not_others_have_their_labels(tmp_path):
+    text = 'title,text,label\na,甲甲,x\nb,"乙,z\nc,丙,w\nd,丁",y\ne,戊,y\nf,g,x\n'
+    _, problems = read(tmp_path / "a.csv", text)
+    assert [(problem.kind, problem.row) for problem in problems] == [("quoting", 3)]
+    _, problems = read(tmp_path / "a.csv", 'label,text\n0,"甲\n1,乙\n0,丙"\n')
+    assert [(problem.kind, problem.row) for problem in problems] == [("quoting", 2)]
+
+
+@pytest.mark.parametrize(
+    "review",
+    [
+        "很好,推荐\n下次还来",
+        "很好\n服务,环境都好",
+        "很好,推荐\n服务,满意\n下次还来",
+        "很好,推荐\n\n房间,干净,明亮\n\n下次还来",
+        "优点,多\n缺点,少\n价格,5\n总之,好",
+        "很好\n",
+        "\n很好,推荐\n",
+    ],
+)
+@pytest.mark.parametrize("header", [("text", "label"), ("label", "text"), ("id", "text", "label")])
+@pytest.mark.parametrize("labels", [("0", "1"), ("正面", "负面")])
+def test_sound_reviews_over_lines_are_read_wherever_they_hold_separators(tmp_path, review, header, labels):
+    texts = [review, *(f"第{number}条,不错" for number in range(40))]
+    rows = [
+        {"id": f"a{number}", "text": text, "label": labels[number % 2]} for number, text in enumerate(texts)
+    ]
+    path = tmp_path / "a.csv"
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([header, *([row[name] for name in header] for row in rows)])
+    problems = []
+    found = [values["text"] for _, values in iter_rows(path, ("text",), problems)]
+    assert (found, problems) == (texts, [])
+
+
+@pytest.mark.parametrize("row", ['"很好,推荐\n下次还来",好', '"很好,推荐\n服务,也好\n再来",好'])
+def test_a_sound_review_is_read_in_a_short_file(tmp_path, row):
+    """Quotes around separators elsewhere say that those of the longer one are proper, too."""
+    rows, problems = read(tmp_path / "a.csv", f'text,label\n干净,坏\n{row}\n"不,好",坏\n')
+    assert problems == [] and len(rows) == 3
+
+
 def test_one_column_says_nothing_of_quotes(tmp_path):
     text = 'text\n"甲\n乙"\n丙\n'
     assert read(tmp_path / "a.csv", text, ["text"]) == ([(2, ("甲\n乙",)), (4, ("丙",))], [])

@@ -137,3 +137,15 @@ def test_a_missing_column_may_be_one_of_a_file_without_a_header(by_flags):
 def test_without_quoting_a_field_too_many_is_no_matter_of_quotes():
     _, [problem] = read_csv("text,label\n好,坏,1\n", is_quoted=False, reading=Reading(quoting="none"))
     assert "data.quoting=csv" in problem.message and problem.kind == "malformed_row"
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("is_quoted", [True, False])
+def test_a_header_once_more_is_no_row(mark, is_quoted):
+    rows, [problem] = read_csv(f"text,label\n甲,1\n{mark}text,label\n乙,0\n", is_quoted=is_quoted)
+    assert [row for row, _ in rows] == [2, 4] and places([problem]) == [("malformed_row", 3)]
+    assert "the header once more" in problem.message
+
+
+def test_a_text_alone_may_be_its_column_s_name():
+    assert read_csv("text\n甲\ntext\n") == ([(2, {"text": "甲"}), (3, {"text": "text"})], [])

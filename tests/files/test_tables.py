@@ -81,6 +81,9 @@ def test_line_endings(tmp_path, line_end):
         ("a.jsonl", b"\n"),
         ("a.txt.xz", b""),
         ("a.csv.gz", gzip.compress(b"", mtime=0)),
+        ("a.txt.gz", gzip.compress(b"", mtime=0)),
+        ("a.txt", b"\xef\xbb\xbf"),
+        ("a.txt", b"\xff\xfe"),
         ("a.parquet", b""),
     ],
 )
@@ -147,7 +150,7 @@ def test_rows_stream(tmp_path, monkeypatch, compression):
             num_lines += 1
             return plain_next(self)
 
-    monkeypatch.setattr("raytrain.files.tables.io.TextIOWrapper", Counted)
+    monkeypatch.setattr("raytrain.files.encodings.io.TextIOWrapper", Counted)
     assert len(list(itertools.islice(iter_rows(path, ["text"], []), 10))) == 10
     assert num_lines < 20
 

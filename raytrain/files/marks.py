@@ -1,0 +1,62 @@
+"""Byte order marks, and UTF-16 without one."""
+
+import codecs
+import unicodedata
+from collections import Counter
+
+from raytrain.files.charsets import ODD_SHARE, is_odd
+from raytrain.files.frequent import HANZI
+
+MARK = "\ufeff"
+SKIPPED = ("utf-8-sig", "utf-16", "utf-32")  # codecs that take their mark off by themselves
+# UTF-32's of little endian begins as UTF-16's does.
+_MARKED = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    MARK.encode("gb18030"): "gb18030",
+}
+FREQUENT_SHARE = 0.5  # of characters of UTF-16, where neither line ends nor ASCII speak for it
+ASCII_SHARE = 0.25
+
+
+def marked_encoding(beginning: bytes) -> str | None:
+    """The encoding other than UTF-8 whose byte order mark a file begins with."""
+    return next((codec for mark, codec in _MARKED.items() if beginning.startswith(mark)), None)
+
+
+def mark_of(encoding: str) -> bytes:
+    """The byte order mark that a codec would leave in the text; none of those that take it off."""
+    if codecs.lookup(encoding).name in SKIPPED:
+        return b""
+    return MARK.encode(encoding, "ignore")
+
+
+def unmarked_utf16(beginning: bytes) -> str | None:
+    """UTF-16's byte order, where a file's first bytes are text by it, as they hardly are by accident.
+
+    Zeros may lie in either byte: 一 is 0x4E00.
+    """
+    for encoding in ("utf-16-le", "utf-16-be"):
+        counts = Counter(codecs.getincrementaldecoder(encoding)("replace").decode(beginning))
+        if _is_text(counts, b"\0" in beginning):
+            return encoding
+    return None
+
+
+def _is_text(counts: Counter[str], has_zeros: bool) -> bool:
+    size = counts.total()
+    num_odd = sum(count for char, count in counts.items() if is_odd(char) and not _is_private(char))
+    num_odd += counts["\N{REPLACEMENT CHARACTER}"]
+    if not size or num_odd > ODD_SHARE * size:
+        return False
+    if has_zeros and (counts["\n"] or counts["\r"]):
+        return True
+    num_ascii = sum(count for char, count in counts.items() if char.isascii())
+    num_frequent = sum(count for char, count in counts.items() if char in HANZI)
+    return (has_zeros and num_ascii >= ASCII_SHARE * size) or num_frequent >= max(2, FREQUENT_SHARE * size)
+
+
+def _is_private(char: str) -> bool:
+    return unicodedata.category(char) == "Co"
