@@ -53,7 +53,7 @@ def _is_text(counts: Counter[str], has_zeros: bool) -> bool:
         return False
     if has_zeros and (counts["\n"] or counts["\r"]):
         return True
-    num_ascii = sum(count for char, count in counts.items() if char.isascii())
+    num_ascii = sum(count for char, count in counts.items() if "!" <= char <= "~")
     num_frequent = sum(count for char, count in counts.items() if char in HANZI)
     return (has_zeros and num_ascii >= ASCII_SHARE * size) or num_frequent >= max(2, FREQUENT_SHARE * size)
 

@@ -14,12 +14,12 @@ from raytrain.hub.client import CONFIG, HubClient, Listing
 from raytrain.kinds import MOST_PARAMETERS, find_kind
 from raytrain.storage.files import MOST_READ_BYTES, read_whole
 from raytrain.tensors.open import INDEX, MOST_INDEX_BYTES, SUFFIXES, shard_names
+from raytrain.text.tokenizer_files import ADDED, SPECIAL, WHOLE
 from raytrain.text.tokenizer_files import CONFIG as TOKENIZER_CONFIG
-from raytrain.text.tokenizer_files import WHOLE
 from raytrain.text.vocab import SENTENCE_PIECES, WORD_PIECES
 
 _VOCABULARIES = (WORD_PIECES, WHOLE)
-_BESIDE = (TOKENIZER_CONFIG, "added_tokens.json")  # they tell how texts are read for a vocabulary
+_BESIDE = (TOKENIZER_CONFIG, ADDED, SPECIAL)  # they tell how texts are read for a vocabulary
 _SENTENCEPIECE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.model")
 _MOST_WEIGHT_BYTES = 4 * MOST_PARAMETERS  # in float32
 

@@ -16,7 +16,7 @@ from raytrain.text.wordpiece import build_tokenizer
 CONFIG = "tokenizer_config.json"
 WHOLE = "tokenizer.json"
 ADDED = "added_tokens.json"
-_SPECIAL = "special_tokens_map.json"
+SPECIAL = "special_tokens_map.json"
 _IS_BRACKETED = re.compile(r"\[.+\]|<.+>")
 _IS_CASED = re.compile(r"^(?!\[.*\]$)(?!<.*>$).*[A-Z]")
 _IS_SMALL = re.compile(r"^(?:##)?[a-z]")
@@ -87,7 +87,7 @@ def _unread_tokens(path: Path, vocab: Vocab, config: dict[str, Any], whole: dict
     """
     problems: list[str] = []
     beside = _read_object(path.parent / ADDED, problems) or {}
-    special = _special_tokens(config) | _special_tokens(_read_object(path.parent / _SPECIAL, []) or {})
+    special = _special_tokens(config) | _special_tokens(_read_object(path.parent / SPECIAL, []) or {})
     found: dict[str, tuple[Any, str]] = {token: (number, ADDED) for token, number in beside.items()}
     for number, entry, where in _listed(config, whole):
         if entry.get("special") is True:

@@ -177,10 +177,9 @@ def test_only_what_is_read_is_fetched(hub):
         "model.onnx": b"x",
         "onnx/model.safetensors": b"x",
         "pytorch_model.bin": b"x",
-        "special_tokens_map.json": b"{}",
         "tf_model.h5": b"x",
     }
-    beside = ("tokenizer.json", "tokenizer_config.json", "added_tokens.json")
+    beside = ("tokenizer.json", "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json")
     wanted = {**FILES, **dict.fromkeys(beside, b"{}")}
     hub.repositories["org/encoder"][COMMIT] = {**more, **wanted}
     assert contents(fetched()[0]) == wanted

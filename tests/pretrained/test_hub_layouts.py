@@ -80,7 +80,7 @@ REPOSITORIES = {
         (*GIT, *MAPS, "tokenizer.json"),
     ),
 }
-READ_BESIDE = ("added_tokens.json", "tokenizer.json")
+READ_BESIDE = (*MAPS, "added_tokens.json", "tokenizer.json")
 
 
 @pytest.fixture
