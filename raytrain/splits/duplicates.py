@@ -58,7 +58,7 @@ class Duplicates:
         sizes = self.sizes
         if not len(sizes):
             return ""
-        mixed = f"; of several labels {counted(self.num_mixed, 'group')}: {_LISTED}" if self.num_mixed else ""
+        mixed = f"; groups of several labels: {self.num_mixed:,}; {_LISTED}" if self.num_mixed else ""
         return (
             f"folds: {sizes.sum():,} of {len(self.groups):,} rows are near-duplicates of others, in "
             f"{counted(len(sizes), 'group')}; {treatment(self.policy, in_time)} "
@@ -77,7 +77,7 @@ def copies_line(corpus: Corpus) -> str:
     count, mixed = corpus.copies()
     if not count:
         return ""
-    conflict = f", of several labels {counted(mixed, 'text')}" if mixed else ""
+    conflict = f"; texts of several labels: {mixed:,}" if mixed else ""
     remedy = f"; {_LISTED}" if mixed else "; folds.duplicates=drop keeps one of each"
     return f"  {counted(count, 'row')} with the very text of an earlier row{conflict}{remedy}"
 

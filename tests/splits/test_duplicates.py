@@ -35,7 +35,7 @@ def test_groups_are_found_and_no_row_is_lost(path):
     assert found.groups.tolist() == GROUPS and found.num_mixed == 1
     assert found.line() == (
         "folds: 5 of 8 rows are near-duplicates of others, in 2 groups; each group lies in one fold "
-        "(folds.duplicates=group); of several labels 1 group: suspects.csv of the run lists those "
+        "(folds.duplicates=group); groups of several labels: 1; suspects.csv of the run lists those "
         "that look wrong, for data.labels to correct"
     )
     assert found.summary() == {"policy": "group", "rows": 5, "groups": 2, "groups_of_several_labels": 1}
@@ -49,7 +49,7 @@ def test_of_dropped_groups_the_first_row_stays_and_the_others_are_counted(path):
     assert corpus.summary()["dropped"] == {"near_duplicate": 3}
     assert found.line() == (
         "folds: 5 of 8 rows are near-duplicates of others, in 2 groups; the first row of each stays "
-        "(folds.duplicates=drop); of several labels 1 group: suspects.csv of the run lists those "
+        "(folds.duplicates=drop); groups of several labels: 1; suspects.csv of the run lists those "
         "that look wrong, for data.labels to correct"
     )
 
@@ -117,7 +117,7 @@ def test_thousands_are_told_with_commas():
         ),
         (
             [("甲", 0), ("甲", 1), ("乙", 1), ("乙", 1), ("乙", 0)],
-            "  3 rows with the very text of an earlier row, of several labels 2 texts; suspects.csv",
+            "  3 rows with the very text of an earlier row; texts of several labels: 2; suspects.csv",
         ),
     ],
 )
