@@ -3,8 +3,10 @@
 import bz2
 import gzip
 import io
+import json
 import lzma
 import os
+import struct
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,10 +17,15 @@ from hypothesis import strategies as st
 from raytrain.corpus.labelled import read_corpus
 from raytrain.corpus.tagged import read_tagged_corpus
 from raytrain.corpus.unlabelled import count_texts
-from raytrain.errors import CorpusError
+from raytrain.errors import CheckpointError, CorpusError, RaytrainError
 from raytrain.files.reading import AS_FOUND, Reading
 from raytrain.files.tables import read_column_names
 from raytrain.files.told import reading_lines
+from raytrain.keywords.marks import read_kept_words
+from raytrain.suspects.corrections import count_marked
+from raytrain.text.dictionary import read_user_dict
+from raytrain.text.tokenizer_files import read_vocab
+from raytrain.text.vectors import check_vectors, read_vectors
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "40"))
 ROWS = 'text,label\n"甲\n""乙""",1\n丙,0\n"丁,戊",1\n己,0\n'
@@ -130,5 +137,60 @@ def test_damaged_parquet_ends_in_rows_or_in_one_error(tmp_path):
     def check(data):
         path.write_bytes(data)
         read_each_way(path, AS_FOUND)
+
+    check()
+
+
+VOCAB = "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "甲", "乙", "##b", ""])
+TOKENIZER = json.dumps(
+    {
+        "model": {"type": "WordPiece", "vocab": {token: i for i, token in enumerate(VOCAB.split()[:8])}},
+        "normalizer": {"type": "BertNormalizer", "lowercase": True},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "added_tokens": [{"id": 2, "content": "[CLS]", "special": True}],
+    }
+)
+BINARY = b"2 3\n" + b"".join(word.encode() + b" " + struct.pack("<3f", 0.5, -1, 2) + b"\n" for word in "甲乙")
+
+
+def vocab_of(path):
+    problems = []
+    read_vocab(path, problems, [])
+    if problems:
+        raise CheckpointError("not to be used", problems)
+
+
+# What lies beside a corpus: its bytes, and who reads it.
+BESIDE = {
+    "user.dict": ("云计算 100 n\n甲·乙\nleap motion 3\n".encode(), lambda path: read_user_dict(str(path))),
+    "vectors.txt": (
+        "2 3\n甲 0.5 1.0 -2e-1\n乙 1 2 3\n".encode(),
+        lambda path: (check_vectors(str(path)), read_vectors(str(path), ["甲", "乙"])),
+    ),
+    "vectors.bin": (BINARY, lambda path: (check_vectors(str(path)), read_vectors(str(path), ["甲", "乙"]))),
+    "vocab.txt": (VOCAB.encode(), vocab_of),
+    "tokenizer.json": (TOKENIZER.encode(), vocab_of),
+    "keywords.csv": (
+        "word,keep,class\n甲,x,1\n乙,,0\n丙,yes,0\n".encode(),
+        lambda path: read_kept_words(path, [0, 1]),
+    ),
+    "suspects.csv": ("id,text,label,new_label\n1,甲,0,1\n2,乙,1,\n".encode(), count_marked),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_damaged_files_beside_a_corpus_end_in_what_they_hold_or_in_one_error(tmp_path, name):
+    path, (sound, read) = tmp_path / name, BESIDE[name]
+    path.write_bytes(sound)
+    read(path)
+
+    @settings(max_examples=EXAMPLES)
+    @given(damaged(st.just(sound)))
+    def check(data):
+        path.write_bytes(data)
+        try:
+            read(path)
+        except RaytrainError as error:
+            assert str(error)
 
     check()
