@@ -32,7 +32,7 @@ _READ_ERRORS = (
 _SLOTS = re.compile(r"/(adam|lamb)_[mv](_\d+)?$|/(Adam|LAMB)(_\d+)?$")
 # Of kinds of which a config may leave out a part that the checkpoint has, as transformers does.
 _LEFT_OUT = {"ernie": ("bert/embeddings/task_type_embeddings",)}
-_POSITIONS = "bert/embeddings/position_embeddings"
+_WORDS, _POSITIONS = "bert/embeddings/word_embeddings", "bert/embeddings/position_embeddings"
 _MOST_MISSING = 10  # that are named; where more are, the names are others'
 _NUMBER = re.compile(r"encoder\.Transformer-(\d+)-")
 
@@ -80,8 +80,9 @@ def compare_weights(transformer: BERT, weights: Weights) -> tuple[list[str], lis
     ]
     if len(missing) > _MOST_MISSING:
         problems.append(f"and {len(missing) - _MOST_MISSING:,} more variables of which it has none")
-    if _POSITIONS in missing:
-        advice = 'say "model_type": "roformer" or "nezha" in its config if it is one'
+    if _POSITIONS in missing and _WORDS not in missing:
+        advice = 'say "model_type": "roformer" or "nezha" in its config if it is one, and of a RoFormer v2 '
+        advice += '"norm_type": "rms_norm", "use_bias": false, too'
         problems.append(f"a RoFormer and a NEZHA have no {_POSITIONS}: {advice}")
     problems += [
         f"{name}: expected shape {shape}, found {weights.shapes[name]}"

@@ -9,7 +9,7 @@ from typing import Any
 from raytrain.errors import CheckpointError
 from raytrain.kinds import encoder_parameters, find_kind
 from raytrain.pretrained.config import unfit_config, unknown_kinds
-from raytrain.pretrained.weight_files import all_files, find_weights, has_weights, too_few_bytes
+from raytrain.pretrained.weight_files import all_files, find_weights, has_weights, pointers, too_few_bytes
 from raytrain.pretrained.zoo import MINI
 from raytrain.storage.files import read_whole
 from raytrain.text.encode import count_tokens
@@ -19,6 +19,8 @@ from raytrain.text.vocab import Vocab
 KEY = "encoder.checkpoint="  # before what names an encoder, in messages of a run
 # Hugging Face's; beside it lie configs of tokenizers, generators and sentence encoders.
 _EXACT_NAME = "config.json"
+_OBJECTS = b"_CHECKPOINTABLE_OBJECT_GRAPH"  # in the index of what Keras saved
+_BY_KERAS = (".h5", ".hdf5", ".weights")
 _BY_TANH = ("albert", "nezha")  # of whose GELU Google's format leaves the formula to the code
 
 
@@ -96,14 +98,13 @@ def read_encoder(location: str, pretrained: bool, maxlen: int, key: str = KEY) -
         problems.append("to start from untrained weights say encoder.pretrained=false")
     vocab = read_vocab(vocab_file, problems, notes) if vocab_file else Vocab(())
     if config is not None:
-        config = _normalize(config, _checkpoint_names(weights_file, problems))
+        config = _normalize(config, _checkpoint_names(weights_file, problems), weights_file)
         problems += unfit_config(config, vocab, maxlen) + unknown_kinds(config, vocab)
     weights = str(weights_file).removesuffix(".index") if weights_file else None
     data = sorted(directory.glob(f"{glob.escape(Path(weights).name)}.data-*")) if weights else []
     if weights_file and config is not None and not problems:
-        problems += too_few_bytes(
-            [weights_file, *shards, *data], encoder_parameters(find_kind(config), config)
-        )
+        held = [weights_file, *shards, *data]
+        problems += pointers(held) or too_few_bytes(held, encoder_parameters(find_kind(config), config))
     if problems or config is None:
         raise CheckpointError(f"{key}{location}: {directory} cannot be used", problems)
     files = [path for path in (config_file, vocab_file, weights_file) if path is not None]
@@ -121,19 +122,21 @@ def holds_weights(location: str) -> bool:
     return has_weights(_one_down(Path(location).expanduser()))
 
 
-def _normalize(config: dict[str, Any], names: bytes) -> dict[str, Any]:
+def _normalize(config: dict[str, Any], names: bytes, weights_file: Path | None) -> dict[str, Any]:
     """Says in the config what Google's format leaves to the code that reads it.
 
     The modeling.py of ALBERT and of Huawei's NEZHA computes GELU by the formula with tanh and calls it gelu:
     there it becomes `gelu_new`. BERT's does so since 2019 and did not in 2018, when its Chinese encoder was
-    released: its gelu is taken for the exact one, as transformers takes it.
+    released: its gelu is taken for the exact one, as transformers takes it. bert4keras, which saves objects
+    or HDF5, computes the exact one for all.
     """
     config = dict(config)
     if config.get("hidden_act") == "gelu_pytorch_tanh":
         config["hidden_act"] = "gelu_new"
     if "model_type" not in config and b"electra/" in names:
         config["model_type"] = "electra"
-    is_by_tanh = "model_type" not in config and find_kind(config) in _BY_TANH
+    is_keras = _OBJECTS in names or (weights_file is not None and weights_file.suffix in _BY_KERAS)
+    is_by_tanh = "model_type" not in config and not is_keras and find_kind(config) in _BY_TANH
     if is_by_tanh and config.get("hidden_act", "gelu") == "gelu":
         config["hidden_act"] = "gelu_new"
     if b"layer_shared/" in names:

@@ -128,12 +128,13 @@ def _fetch(address: HubAddress, record: dict[str, Any] | None, console: Console)
     client = HubClient(address)
     commit = str(record["revision"]) if record is not None and "revision" in record else address.revision
     listing = client.list_files(commit)
+    if record is not None:  # of the same commit more may be wanted now than was then
+        there = {name: file for name, file in listing.files.items() if name in record["files"]}
+        listing = Listing(listing.commit, there)
     with shown_progress(str(address), console) as on_progress:
         places = Download(
             client, listing, ORDER, lambda small: _check(address, small), console, on_progress
         ).fetch()
-    if record is not None:  # of the same commit more may be wanted now than was then
-        places = {name: place for name, place in places.items() if name in record["files"]}
     hashes = {name: _hash_checked(address, path, listing) for name, path in sorted(places.items())}
     if record is not None and record["files"] != hashes:
         raise _differs(client.url, address, record["files"], hashes)

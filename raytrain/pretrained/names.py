@@ -11,6 +11,8 @@ from raytrain.kinds import KINDS, MODEL_TYPES
 GROUP = "bert/encoder/transformer/group_0/inner_group_0"
 _ALBERT = "albert.encoder.albert_layer_groups.0.albert_layers.0"
 _HEAD = "cls/predictions"
+_ENCODER_LAYERS = ("Embedding-", "Transformer-")  # of bert4keras
+_UID = re.compile(r"[0-9]{1,9}")
 _WIDENS = "bert/encoder/embedding_hidden_mapping_in/"
 # Hugging Face's module paths and Google's scopes, the first that fits; {n} is a layer's number.
 _ALBERT_SCOPES = {
@@ -90,7 +92,7 @@ def layer_sources(names: Mapping[str, str], layers: Mapping[str, Sequence[str]])
         layers: Each layer's variables by Google's names, in the order in which it makes them.
 
     Raises:
-        ValueError: A layer holds others than these.
+        ValueError: A layer of the encoder holds others than these; a head of others is left out.
     """
     held: dict[str, list[tuple[str, int, str]]] = {layer: [] for layer in layers}
     for source, name in names.items():
@@ -101,6 +103,8 @@ def layer_sources(names: Mapping[str, str], layers: Mapping[str, Sequence[str]])
     for layer, found in held.items():
         expected = sorted((_keras_leaf(name), place, name) for place, name in enumerate(layers[layer]))
         if found and [leaf for leaf, *_ in sorted(found)] != [leaf for leaf, *_ in expected]:
+            if not layer.startswith(_ENCODER_LAYERS):
+                continue
             told = ", ".join(leaf for leaf, *_ in sorted(found)[:12])
             raise ValueError(f"{layer}: expected {', '.join(leaf for leaf, *_ in expected)}; found {told}")
         sources |= {name: place[-1] for (_, _, name), place in zip(expected, sorted(found), strict=False)}
@@ -110,7 +114,7 @@ def layer_sources(names: Mapping[str, str], layers: Mapping[str, Sequence[str]])
 def _uid(name: str) -> int:
     """The number that Keras gave a layer: 0 of `dense`, 12 of `dense_12`."""
     number = name.rpartition("_")[2]
-    return int(number) if number.isdecimal() else 0
+    return int(number) if _UID.fullmatch(number) else 0
 
 
 def _keras_leaf(name: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from raytrain.errors import CheckpointError
+from raytrain.storage.files import refuse_pointer
 from raytrain.tensors.open import INDEX, SUFFIXES, shard_files
 
 CHECKPOINT = "*.ckpt*.index"
@@ -42,9 +43,8 @@ def find_weights(directory: Path, problems: list[str]) -> Path | None:
     found = found or _files(directory, _ANY_CHECKPOINT)
     if len(found) == 1:
         return found[0]
-    problems.append(
-        f"expected one file of weights ({CHECKPOINT}, {', '.join(ORDER)}), found {_told(directory, found)}"
-    )
+    names = f"{CHECKPOINT}, {', '.join(ORDER)}, or another in {', '.join(SUFFIXES)}"
+    problems.append(f"expected one file of weights ({names}), found {_told(directory, found)}")
     return None
 
 
@@ -61,6 +61,17 @@ def all_files(weights: Path, problems: list[str]) -> Iterator[Path]:
             yield from sorted(set(shard_files(weights).values()))
         except CheckpointError as error:
             problems += error.problems or [error.summary]
+
+
+def pointers(files: Sequence[Path]) -> list[str]:
+    """A line of each file in whose place there is but a pointer to it."""
+    problems = []
+    for path in files:
+        try:
+            refuse_pointer(path)
+        except (OSError, ValueError) as error:
+            problems.append(f"{path.name}: {error}")
+    return problems
 
 
 def too_few_bytes(files: Sequence[Path], num_parameters: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""A checkpoint's variables under Google's names: Google's own, the first albert_zh's, Hugging Face's."""
+"""A checkpoint's variables under Google's names: Google's own, albert_zh's, Hugging Face's, bert4keras's."""
 
 import re
 from collections.abc import Callable
@@ -40,7 +40,7 @@ _WRAPPED = re.compile(rf"((?:.+?\.)??)(?:(?:{'|'.join(MODEL_TYPES)})\.)?embeddin
 _GRAPH, _VALUE = "_CHECKPOINTABLE_OBJECT_GRAPH", "/.ATTRIBUTES/VARIABLE_VALUE"
 _OPTIMIZERS = ("optimizer_weights/", "optimizer/")
 _LAYER = re.compile(r"(?:^|/)(?:Embedding|Transformer)-")
-_NUMBERED = re.compile(r"(?:^|/)Transformer-(\d+)-")
+_NUMBERED = re.compile(r"(?:^|/)Transformer-([0-9]{1,4})-")
 _UNNAMED = re.compile(r"(?:^|/)vars/\d+$")
 _OF_KERAS_BERT = re.compile(r"(?:^|/)Encoder-")
 _AS_CHECKPOINT = "save_weights_as_checkpoint('model.ckpt'), beside its config and vocab.txt"
@@ -76,12 +76,13 @@ def open_weights(kind: str, path: str) -> Weights:
     try:
         reader = tf.train.load_checkpoint(path)
         shapes = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
+        graph = reader.get_tensor(_GRAPH) if _GRAPH in shapes else None
     except (tf.errors.OpError, ValueError) as error:
         raise CheckpointError(f"{path}: not a TensorFlow checkpoint: {error}") from error
     if any(name.startswith("bert/encoder/layer_shared/") for name in shapes):
         return _open_layer_shared(path, shapes, reader.get_tensor)
-    if _GRAPH in shapes:
-        names = _object_names(path, reader.get_tensor(_GRAPH), shapes)
+    if graph is not None:
+        names = _object_names(path, graph, shapes)
         return _open_keras(kind, path, "a TensorFlow checkpoint of objects", names, shapes, reader.get_tensor)
     sources = _sources(path, {name: bert_name(name) for name in shapes})
     layout = f"Google's {kind.upper()}, a TensorFlow checkpoint"

@@ -17,7 +17,10 @@ CONFIG = "tokenizer_config.json"
 WHOLE = "tokenizer.json"
 ADDED = "added_tokens.json"
 SPECIAL = "special_tokens_map.json"
-_IS_BRACKETED = re.compile(r"\[.+\]|<.+>")
+_OF_VOCABULARIES = re.compile(
+    r"\[(?:PAD|UNK|CLS|SEP|MASK|BOS|EOS|unused[0-9]+)\]|<(?:S|T|s|/s|pad|unk|mask|unused[0-9]+)>"
+)
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _IS_CASED = re.compile(r"^(?!\[.*\]$)(?!<.*>$).*[A-Z]")
 _IS_SMALL = re.compile(r"^(?:##)?[a-z]")
 _FEW_CASED = 0.02
@@ -61,7 +64,7 @@ def read_vocab(path: Path, problems: list[str], notes: list[str]) -> Vocab:
         vocab = Vocab(tokens, _folding_of_pieces(config, problems))
     else:
         vocab = Vocab(tokens, find_folding(tokens, config, whole.get("normalizer"), problems, notes))
-    problems += _unread_tokens(path, vocab, config, whole)
+    problems += _unread_tokens(path, vocab, config, whole, notes)
     return vocab
 
 
@@ -75,15 +78,18 @@ def _read_whole(path: Path, config: dict[str, Any], problems: list[str], notes: 
     if not tokens:
         return Vocab(())
     vocab = Vocab(tokens, find_folding(tokens, config, whole.get("normalizer"), problems, notes))
-    problems += _unread_tokens(path, vocab, config, whole)
+    problems += _unread_tokens(path, vocab, config, whole, notes)
     return vocab
 
 
-def _unread_tokens(path: Path, vocab: Vocab, config: dict[str, Any], whole: dict[str, Any]) -> list[str]:
+def _unread_tokens(
+    path: Path, vocab: Vocab, config: dict[str, Any], whole: dict[str, Any], notes: list[str]
+) -> list[str]:
     """A line where tokens were added that texts have to be looked through for: other than special ones.
 
     transformers looks for them before it splits a text (`add_tokens`); here a text is read by its vocabulary
-    alone. One that stands there and that a text of itself is read as needs no looking for.
+    alone. One that stands there and that its own text is read as needs no looking for; where it is a word of
+    letters, a note says what becomes of it within a longer one.
     """
     problems: list[str] = []
     beside = _read_object(path.parent / ADDED, problems) or {}
@@ -95,7 +101,16 @@ def _unread_tokens(path: Path, vocab: Vocab, config: dict[str, Any], whole: dict
         else:
             found.setdefault(entry["content"], (number, where))
     left = {token: number for token, (number, _) in found.items() if token not in special}
-    left = {token: left[token] for token in left.keys() - _read_as_one(vocab, left)}
+    as_one = _read_as_one(vocab, left)
+    words = [
+        token
+        for token in as_one
+        if not isinstance(vocab.tokens, bytes) and token.isalnum() and token.isascii()
+    ]
+    if words:
+        told = f"{', '.join(map(repr, sorted(words)[:3]))}{', …' if len(words) > 3 else ''}"
+        notes.append(f"added tokens are read where they stand as words alone, not within longer ones: {told}")
+    left = {token: number for token, number in left.items() if token not in as_one}
     if left:
         told = ", ".join(f"{token!r} ({left[token]})"[:60] for token in list(left)[:3])
         told += f" and {len(left) - 3:,} more" if len(left) > 3 else ""
@@ -110,9 +125,10 @@ def _unread_tokens(path: Path, vocab: Vocab, config: dict[str, Any], whole: dict
 
 def _special_tokens(values: dict[str, Any]) -> set[str]:
     """What a tokenizer_config.json or a special_tokens_map.json names: `sep_token`, …, and a list of more."""
-    more = values.get("additional_special_tokens")
     named = [value for key, value in values.items() if key.endswith("_token")]
-    named += more if isinstance(more, list) else []
+    for key in ("additional_special_tokens", "extra_special_tokens"):  # by transformers 4 and 5
+        more = values.get(key)
+        named += more if isinstance(more, list) else list(more.values()) if isinstance(more, dict) else []
     texts = [value.get("content") if isinstance(value, dict) else value for value in named]
     return {text for text in texts if isinstance(text, str)}
 
@@ -124,14 +140,17 @@ def _listed(config: dict[str, Any], whole: dict[str, Any]) -> list[tuple[Any, di
     for entry in added if isinstance(added, list) else []:
         listed.append((entry.get("id") if isinstance(entry, dict) else None, entry, WHOLE))
     return [
-        (int(number) if isinstance(number, str) and number.isdecimal() else number, entry, where)
+        (int(number) if isinstance(number, str) and _NUMBER.fullmatch(number) else number, entry, where)
         for number, entry, where in listed
         if isinstance(entry, dict) and isinstance(entry.get("content"), str)
     ]
 
 
 def _read_as_one(vocab: Vocab, added: dict[str, Any]) -> set[str]:
-    """Of added tokens those that their own text is read as; of those in brackets, that the vocabulary has."""
+    """Of added tokens those that a text with them is read as, and those of the vocabulary's own kind.
+
+    The latter, `[unused1]` and special ones that the files do not call so, stand in no text.
+    """
     if not added or not vocab.tokens:
         return set(added)
     try:
@@ -144,8 +163,12 @@ def _read_as_one(vocab: Vocab, added: dict[str, Any]) -> set[str]:
     return {
         token
         for token, number in added.items()
-        if (_IS_BRACKETED.fullmatch(token) and tokenizer.token_to_id(token) == number)
-        or tokenizer.encode(token, add_special_tokens=False).ids == [number]
+        if token.isprintable()  # a half of a character is none of any text
+        and tokenizer.token_to_id(token) == number
+        and (
+            _OF_VOCABULARIES.fullmatch(token)
+            or tokenizer.encode(token, add_special_tokens=False).ids == [number]
+        )
     }
 
 

@@ -171,6 +171,13 @@ def test_files_are_all_that_a_checkpoint_consists_of(tmp_path):
     }
 
 
+def test_bert4keras_computes_the_exact_gelu_of_all(tmp_path):
+    for name, content in (("best.h5", b""), ("best.weights.index", b"\0_CHECKPOINTABLE_OBJECT_GRAPH")):
+        directory = write_encoder(tmp_path / name, weights=False, hidden_act="gelu", embedding_size=4)
+        (directory / name).write_bytes(content)
+        assert read_encoder(str(directory), True, 16).config["hidden_act"] == "gelu"
+
+
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
@@ -212,6 +219,14 @@ def test_a_pointer_of_git_lfs_is_told(tmp_path, name):
     (tmp_path / name).write_bytes(POINTER)
     [problem, *_] = problems_of(tmp_path)
     assert problem.startswith(f"{name}: not readable") and "`git lfs pull`" in problem
+
+
+@pytest.mark.parametrize("size", [8, 768])
+def test_a_pointer_in_the_place_of_weights_is_told_whatever_the_encoders_size(tmp_path, size):
+    write_hugging_face(tmp_path, hidden_size=size, num_hidden_layers=12)
+    (tmp_path / "model.safetensors").write_bytes(POINTER)
+    [problem] = problems_of(tmp_path)
+    assert problem.startswith("model.safetensors: ") and "`git lfs pull`" in problem
 
 
 def test_an_encoder_of_an_unknown_kind_is_refused(tmp_path):

@@ -3,7 +3,14 @@
 import pytest
 
 from raytrain.kinds import KINDS
-from raytrain.pretrained.names import GROUP, bert_name, google_name, hugging_face_name, is_turned
+from raytrain.pretrained.names import (
+    GROUP,
+    bert_name,
+    google_name,
+    hugging_face_name,
+    is_turned,
+    layer_sources,
+)
 
 LAYER = "albert.encoder.albert_layer_groups.0.albert_layers.0"
 PAIRS = {
@@ -119,3 +126,15 @@ def test_a_variable_that_hugging_face_lacks_is_told():
 def test_products_are_turned_and_embeddings_are_not():
     assert is_turned("bert/encoder/layer_0/output/dense/kernel")
     assert not is_turned("bert/embeddings/word_embeddings") and not is_turned("a/bias")
+
+
+def test_a_head_of_other_variables_is_left_out_and_a_layer_of_others_refused():
+    """bert4keras's head had `bias` before it had `beta`."""
+    layers = {
+        "Embedding-Token": ["bert/embeddings/word_embeddings"],
+        "MLM-Bias": ["cls/predictions/output_bias"],
+    }
+    names = {"a": "Embedding-Token/embeddings:0", "b": "MLM-Bias/bias:0"}
+    assert layer_sources(names, layers) == {"bert/embeddings/word_embeddings": "a"}
+    with pytest.raises(ValueError, match="Embedding-Token: expected embeddings; found gamma"):
+        layer_sources({"a": "Embedding-Token/gamma:0"}, layers)

@@ -187,12 +187,14 @@ def test_a_token_that_texts_would_be_looked_through_for_is_refused(tmp_path, fil
         {"beside": {"[E]": NEW}, "additional_special_tokens": ["[E]"]},
         {"beside": {"[E]": NEW}, "decoder": {str(NEW): entry("[E]", True)}},
         {"decoder": {str(number): entry(token, True) for number, token in enumerate(SPECIAL_TOKENS)}},
-        {"beside": {"天": 5, "ab": 6}},
+        {"beside": {"天": 5}},
+        {"beside": {"[E]": NEW}, "extra_special_tokens": ["[E]"]},
+        {"beside": {"[E]": NEW}, "extra_special_tokens": {"e_token": "[E]"}},
         {"beside": {"[unused1]": NEW}, "vocab": [*SMALL, "[unused1]"]},
         {"beside": {"<e>": NEW}, "cls_token": entry("<e>", True)},
         {"decoder": 3, "whole": {"added_tokens": ["x", {"content": 3}]}, "additional_special_tokens": 3},
     ],
-    ids=range(8),
+    ids=range(10),
 )
 def test_special_tokens_and_those_of_the_vocabulary_may_be_listed(tmp_path, files):
     assert read(write_added(tmp_path, **files))[1:] == ([], [])
@@ -204,6 +206,27 @@ def test_a_token_in_the_vocabulary_that_no_text_is_read_as_is_refused(tmp_path, 
     vocab = [*SMALL, *([token] if token in ("新冠", "AB") else [])]
     path = write_added(tmp_path, {token: number}, vocab=vocab, do_lower_case=True)
     assert f"found {token!r} ({number})" in read(path)[1][0]
+
+
+def test_words_of_letters_among_added_tokens_are_told(tmp_path):
+    assert read(write_added(tmp_path, {"ab": 6}))[1:] == (
+        [],
+        ["added tokens are read where they stand as words alone, not within longer ones: 'ab'"],
+    )
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"beside": {"\ud800": NEW}},
+        {"beside": {"[\ud800]": NEW}},
+        {"decoder": {"9" * 5000: entry("新冠")}},
+        {"beside": {"<e1>": NEW}, "vocab": [*SMALL, "<e1>"]},
+    ],
+    ids=range(4),
+)
+def test_added_tokens_of_no_text_are_refused(tmp_path, files):
+    assert "expected no added tokens" in read(write_added(tmp_path, **files))[1][0]
 
 
 def test_added_tokens_beside_a_sentencepiece_model(tmp_path):
