@@ -13,11 +13,13 @@ from raytrain.files.frequent import HANGUL, HANZI, KANA
 MARGIN = 5.0  # nats by which one charset must lead
 BAD_BYTE = 14.0  # nats that a byte which does not decode costs: more than any character
 OTHER_SHARE = 0.05  # of characters of a text outside its charset's rows of frequent ones
-ODD_SHARE = (
-    0.01  # of characters of a text beyond ASCII, from which on private and unassigned ones are too many
-)
+ODD_SHARE = 0.01  # of characters of a text beyond ASCII, from which on odd ones are too many
+CONTROL_SHARE = 0.1  # of all characters of a text, from which on controls of ASCII are too many
+SOUND_SHARE = 0.5  # of characters beyond ASCII, from which on frequent ones say that the charset is right
+FREQUENT_A_KIND = 50  # of these, beside which one more kind of private characters may stand
 WESTERN_SHARE = 1 / 3  # of letters beyond ASCII, from which on those within Latin words are too many
-_KEPT_CONTROLS = "\t\n\v\f\r\x1a\x85"
+_KEPT_CONTROLS = "\t\n\v\f\r\x1a\x1b\x85"
+_OF_GBK = re.compile("[\ue766-\ue864]")  # of its own table, where Unicode had none yet
 _WESTERN = re.compile("(?<=[A-Za-z])[\u2e80-\U0010ffff](?=[a-z])")
 
 
@@ -60,11 +62,11 @@ class Charset:
             if char == "\N{REPLACEMENT CHARACTER}":
                 found -= BAD_BYTE * count
             elif not char.isascii():
-                is_usual = self._is_usual(char.encode(self.codec, "ignore"))
+                is_usual = self.is_usual(char.encode(self.codec, "ignore"))
                 found += count * (frequent if char in self.frequent else usual if is_usual else other)
         return found
 
-    def _is_usual(self, code: bytes) -> bool:
+    def is_usual(self, code: bytes) -> bool:
         rows = (self.usual, self.marks)
         return (
             len(code) == 2
@@ -100,23 +102,58 @@ def likeliest_charsets(data: bytes) -> list[str]:
     return list({data.decode(codec, "replace"): codec for codec in reversed(likely)}.values())[::-1]
 
 
+def is_of_hong_kong(data: bytes) -> bool:
+    """Whether bytes that are no Big5 are Chinese with the characters that Hong Kong has added to it."""
+    wide = [char for char in data.decode("big5hkscs", "replace") if not char.isascii()]
+    return sum(char in HANZI for char in wide) >= SOUND_SHARE * len(wide)
+
+
 @lru_cache(maxsize=1 << 17)
 def is_odd(char: str) -> bool:
-    """Whether texts hardly hold a character: a private or unassigned one, a control, half of a pair."""
-    return unicodedata.category(char) in ("Co", "Cn", "Cc", "Cs") and char not in _KEPT_CONTROLS
+    """Whether texts hardly hold a character: a private or unassigned one, a control, half of a pair.
+
+    Above the basic plane new emoji and hanzi are unassigned until Python knows their Unicode.
+    """
+    category = unicodedata.category(char)
+    if category == "Cn" and char > "\uffff":
+        return False
+    return category in ("Co", "Cn", "Cc", "Cs") and char not in _KEPT_CONTROLS
 
 
-def odd_characters(text: str) -> list[str]:
-    """The characters that speak against how a text was decoded, where they are too many for it."""
+def odd_characters(text: str, codec: str) -> list[str]:
+    """The characters that speak against how a text was decoded, where they are too many for it.
+
+    Phones wrote emoji as private characters: where most others are frequent ones, few kinds are no fault.
+    """
     counts = Counter(text)
-    odd = [char for char in counts if is_odd(char)]
-    num_wide = sum(count for char, count in counts.items() if not char.isascii())
-    too_many = sum(counts[char] for char in odd) > ODD_SHARE * num_wide or "\0" in odd
-    return sorted(odd, key=text.index) if too_many else []
+    wide = {char: count for char, count in counts.items() if not char.isascii()}
+    odd = [char for char in wide if is_odd(char) and not (codec == "gb18030" and _OF_GBK.match(char))]
+    num_odd, num_wide = sum(wide[char] for char in odd), sum(wide.values())
+    num_frequent = sum(count for char, count in wide.items() if char in CHARSETS[codec].frequent)
+    is_sound = num_frequent >= SOUND_SHARE * (num_wide - num_odd) and (
+        num_frequent > FREQUENT_A_KIND * (len(odd) - 1)
+    )
+    found = [] if num_odd <= ODD_SHARE * num_wide or is_sound else odd
+    controls = [char for char in counts if char.isascii() and is_odd(char)]
+    if sum(counts[char] for char in controls) > max(1, CONTROL_SHARE * len(text)):
+        found = found + controls
+    return sorted(found, key=text.index)
 
 
-def is_western(text: str) -> bool:
-    """Whether East Asian letters stand within Latin words, one by one, as an ü does that is read as one."""
-    num_letters = sum(char.isalpha() and not char.isascii() for char in text)
-    num_within = sum(map(str.isalpha, _WESTERN.findall(text)))
-    return num_within > 0 and num_within >= WESTERN_SHARE * num_letters
+def is_western(text: str, codec: str) -> bool:
+    """Whether East Asian letters stand within Latin words, one by one, as an ü does that is read as one.
+
+    Chinese people write Latin letters beside frequent hanzi (T恤, A和B), whose bytes no two letters have that
+    stand beside each other in Western words.
+    """
+    letters = [char for char in text if char.isalpha() and not char.isascii()]
+    within = [char for char in _WESTERN.findall(text) if char.isalpha() and not _is_plain(char, codec)]
+    return 0 < len(within) >= WESTERN_SHARE * len(letters)
+
+
+@lru_cache(maxsize=1 << 17)
+def _is_plain(char: str, codec: str) -> bool:
+    """Whether a character is frequent, or stands in rows of frequent ones that hold no byte of ASCII."""
+    charset = CHARSETS[codec]
+    code = char.encode(codec, "ignore")
+    return char in charset.frequent or (charset.least_trail >= 0xA1 and charset.is_usual(code))

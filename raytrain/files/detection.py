@@ -5,7 +5,13 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from raytrain.files.charsets import CHARSETS, is_western, likeliest_charsets, odd_characters
+from raytrain.files.charsets import (
+    CHARSETS,
+    is_of_hong_kong,
+    is_western,
+    likeliest_charsets,
+    odd_characters,
+)
 from raytrain.files.encodings import CHUNK_BYTES, SHOWN_LINES, Problem, open_bytes, readable
 from raytrain.files.marks import marked_encoding, unmarked_utf16
 from raytrain.files.reading import AS_FOUND, Reading
@@ -23,8 +29,8 @@ _FOREIGN = {  # what files of other kinds begin with
     b"\x1f\x8b": "what gzip compressed, whose name ends in .gz",
     b"\xfd7zXZ": "what xz compressed, whose name ends in .xz",
     b"(\xb5/\xfd": "what zstd compressed, whose name ends in .zst",
-    b"PAR1": "Parquet, whose name ends in .parquet",
 }
+_PARQUET = b"PAR1"  # at the beginning and at the end
 
 
 def detect_encoding(path: str | Path, problems: list[Problem], reading: Reading = AS_FOUND) -> str | None:
@@ -45,7 +51,7 @@ def detect_encoding(path: str | Path, problems: list[Problem], reading: Reading 
         return _as_said(path, problems, reading)
     with open_bytes(path) as stream:
         beginning = stream.read(CHUNK_BYTES)
-    if foreign := _foreign(beginning):
+    if foreign := _foreign(path, beginning):
         problems.append(_problem(f"expected text, found {foreign}; save its rows as .csv in UTF-8"))
         return None
     if marked := marked_encoding(beginning):
@@ -55,7 +61,7 @@ def detect_encoding(path: str | Path, problems: list[Problem], reading: Reading 
         message = f"expected {name}, as its byte order mark says, found bytes that are not; save it as UTF-8"
         problems.append(_problem(message))
         return None
-    if _is_padded(beginning) and (order := unmarked_utf16(beginning)) and _decodes(path, order):
+    if (order := _padded_utf16(beginning)) and _decodes(path, order):
         return order
     if _decodes(path, "utf-8"):
         return "utf-8-sig"
@@ -78,7 +84,7 @@ def detect_encoding(path: str | Path, problems: list[Problem], reading: Reading 
 
 def encoding_of_beginning(beginning: bytes) -> str:
     """As `detect_encoding` finds for a sound file, but from its first part alone."""
-    if encoding := marked_encoding(beginning) or (_is_padded(beginning) and unmarked_utf16(beginning)):
+    if encoding := marked_encoding(beginning) or _padded_utf16(beginning):
         return encoding
     try:
         codecs.getincrementaldecoder("utf-8")().decode(beginning)  # its last character may be cut
@@ -107,12 +113,21 @@ def _problem(message: str) -> Problem:
     return Problem("encoding", None, None, message)
 
 
-def _is_padded(beginning: bytes) -> bool:
+def _is_padded(data: bytes) -> bool:
     """Whether so many bytes are zeros as in ASCII's UTF-16, which is valid UTF-8, too."""
-    return beginning.count(b"\0") > PADDED_SHARE * len(beginning)
+    return data.count(b"\0") > PADDED_SHARE * len(data)
 
 
-def _foreign(beginning: bytes) -> str | None:
+def _padded_utf16(beginning: bytes) -> str | None:
+    """UTF-16's byte order, where a file may be valid UTF-8, too, but its zeros are none of that."""
+    if b"\0" not in beginning:
+        return None
+    return unmarked_utf16(beginning, by_hanzi=not _is_padded(beginning))
+
+
+def _foreign(path: str | Path, beginning: bytes) -> str | None:
+    if beginning.startswith(_PARQUET) and _ending(path, len(_PARQUET)) == _PARQUET:
+        return "Parquet, whose name ends in .parquet"
     return next((name for mark, name in _FOREIGN.items() if beginning.startswith(mark)), None)
 
 
@@ -136,8 +151,9 @@ def _charset(path: str | Path, problems: list[Problem], reading: Reading) -> str
     likely = likeliest_charsets(lines)
     decoded = [codec for codec in likely if _decodes(path, codec)]
     texts = {codec: codecs.getincrementaldecoder(codec)("replace").decode(lines) for codec in decoded}
-    sound = [codec for codec in decoded if not odd_characters(texts[codec]) and not is_western(texts[codec])]
-    if len(sound) == 1 and not _has_zero(path):
+    western = [codec for codec, text in texts.items() if is_western(text, codec)]
+    sound = [c for c, text in texts.items() if c not in western and not odd_characters(text, c)]
+    if len(sound) == 1 and not _has_padded_lines(path):
         return sound[0]
     say = reading.option("encoding", "NAME")
     if len(sound) > 1:
@@ -146,18 +162,23 @@ def _charset(path: str | Path, problems: list[Problem], reading: Reading) -> str
         message = f"found {names} as likely; say which with {options}, or save it as UTF-8"
         problems.append(_problem(f"expected text whose encoding can be told, {message}"))
     elif sound:
-        problems.append(_problem(f"expected text, found the byte 0x00 in it; if it is text, say {say}"))
-    elif any(is_western(text) for text in texts.values()):
+        remedy = f"if it is text, say {say}, or save it as UTF-8"
+        problems.append(_problem(f"expected text, found the byte 0x00 in it; {remedy}"))
+    elif western:
         found = "found letters as of Western Europe, whose encodings are not told apart"
         example = reading.option("encoding", "latin-1")
         problems.append(
-            _problem(f"expected UTF-8, {found}; say which it is, as {example}, or save it as UTF-8")
+            _problem(f"expected UTF-8, {found}; say which with {example} or the like, or save it as UTF-8")
         )
+    elif is_of_hong_kong(lines) and _decodes(path, "big5hkscs"):
+        remedy = f"say {reading.option('encoding', 'big5hkscs')}, or save it as UTF-8"
+        problems.append(_problem(f"expected Big5, found characters that only Hong Kong's has; {remedy}"))
     elif texts:
         codec, text = next(iter(texts.items()))
-        shown = ", ".join(f"U+{ord(char):04X}" for char in odd_characters(text)[:3])
+        shown = ", ".join(f"U+{ord(char):04X}" for char in odd_characters(text, codec)[:3])
         found = f"found what would be {name_of(codec)} with characters that no text has ({shown})"
-        problems.append(_problem(f"expected text whose encoding can be told, {found}; say it with {say}"))
+        remedy = f"say it with {say}, or save it as UTF-8"
+        problems.append(_problem(f"expected text whose encoding can be told, {found}; {remedy}"))
     elif likely == ["gb18030"] or len(likely) > 1:
         problems += _undecodable_lines(path, "gb18030", "UTF-8, GB18030, or UTF-16 with a byte order mark")
     else:
@@ -177,9 +198,17 @@ def _decodes(path: str | Path, encoding: str) -> bool:
     return True
 
 
-def _has_zero(path: str | Path) -> bool:
+def _ending(path: str | Path, size: int) -> bytes:
+    ending = b""
     with open_bytes(path) as stream:
-        return any(b"\0" in chunk for chunk in iter(lambda: stream.read(CHUNK_BYTES), b""))
+        while chunk := stream.read(CHUNK_BYTES):
+            ending = (ending + chunk)[-size:]
+    return ending
+
+
+def _has_padded_lines(path: str | Path) -> bool:
+    """Whether a line is of UTF-16 or of no text; a zero here and there is a slip, which UTF-8 has, too."""
+    return any(_is_padded(line) for _, line in _lines_of_bytes(path))
 
 
 def _lines_of_bytes(path: str | Path) -> Iterator[tuple[int, bytes]]:

@@ -76,11 +76,10 @@ def iter_jsonl(
         is_blank = False
         record, message = json_object(line)
         values = {column: record.get(column) for column in columns}
-        half = next((column for column, value in values.items() if _holds_half(value)), None)
-        if half is not None:
-            message = "expected characters, found half of one (a lone surrogate); mend the text"
+        wrong = ((column, _wrong_within(value)) for column, value in values.items())
+        where, message = next(((column, told) for column, told in wrong if told), (None, message))
         if message:
-            problems.append(Problem("malformed_row", row, half, message))
+            problems.append(Problem("malformed_row", row, where, message))
             continue
         absent -= record.keys()
         if len(found) < SHOWN_COLUMNS:
@@ -92,40 +91,52 @@ def iter_jsonl(
         usable_columns([column for column in columns if column in absent], list(found), problems)
 
 
-def _holds_half(value: Any) -> bool:
-    """Whether half of a character is in a value of JSON, however deep."""
+def _wrong_within(value: Any) -> str:
+    """What is wrong with a value of JSON, however deep, or an empty string."""
     waiting = [value]
     while waiting:
         value = waiting.pop()
         if isinstance(value, str) and holds_half(value):
-            return True
+            return "expected characters, found half of one (a lone surrogate); mend the text"
+        if isinstance(value, _Ambiguous):
+            return value.message
         if isinstance(value, dict):
             waiting += [*value.keys(), *value.values()]
         elif isinstance(value, list):
             waiting += value
-    return False
+    return ""
 
 
 def json_object(line: str) -> tuple[dict[str, Any], str]:
-    """Returns the object, and what is wrong with the line or an empty string."""
-    twice: list[str] = []
+    """Returns the object, and what is wrong with the line or an empty string.
+
+    A key that is there twice in an object within is wrong only for those who read the column.
+    """
     try:
-        record = json.loads(line, object_pairs_hook=lambda pairs: _object(pairs, twice))
+        record = json.loads(line, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         return {}, f"expected a JSON object in one line, found other text ({error}); mend the line"
-    if twice:
-        return {}, f"expected each key once in an object, found {twice[0]!r:.60} again; leave out all but one"
+    if isinstance(record, _Ambiguous):
+        return {}, record.message
     if isinstance(record, dict):
         return record, ""
     return {}, f"expected a JSON object in one line, found {record!r:.60}; write it as {{column: value}}"
 
 
-def _object(pairs: list[tuple[str, Any]], twice: list[str]) -> dict[str, Any]:
-    """An object of JSON; takes the keys that it has more than once."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice += [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
-    return found
+class _Ambiguous(dict[str, Any]):
+    """An object of JSON that has a key more than once, and what to say of it."""
+
+    message = ""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) == len(pairs):
+        return record
+    key = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+    ambiguous = _Ambiguous(record)
+    ambiguous.message = f"expected each key once in an object, found {key!r:.60} again; leave out all but one"
+    return ambiguous
 
 
 def iter_parquet(

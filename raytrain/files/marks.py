@@ -33,14 +33,18 @@ def mark_of(encoding: str) -> bytes:
     return MARK.encode(encoding, "ignore")
 
 
-def unmarked_utf16(beginning: bytes) -> str | None:
+def unmarked_utf16(beginning: bytes, by_hanzi: bool = False) -> str | None:
     """UTF-16's byte order, where a file's first bytes are text by it, as they hardly are by accident.
 
     Zeros may lie in either byte: 一 is 0x4E00.
+
+    Args:
+        beginning: Of the file.
+        by_hanzi: Whether frequent hanzi alone speak for it, as where the bytes are valid in UTF-8, too.
     """
     for encoding in ("utf-16-le", "utf-16-be"):
         counts = Counter(codecs.getincrementaldecoder(encoding)("replace").decode(beginning))
-        if _is_text(counts, b"\0" in beginning):
+        if _is_text(counts, b"\0" in beginning and not by_hanzi):
             return encoding
     return None
 

@@ -29,8 +29,8 @@ def has_quoting(
         delimiter: Between fields.
         problems: Takes the suspect rows.
         reading: What is said of the file.
-        doubtful: Takes the rows over two lines that might be rows, though nothing says so beside the number
-            of their fields: they are read as one.
+        doubtful: Takes the rows over several lines that might be rows, though nothing says so beside the
+            number of their fields: they are read as one.
     """
     if reading.quoting != "auto":
         return reading.quoting == "csv"

@@ -18,6 +18,7 @@ _SUPERSETS = {
 
 _LISTS = ("columns", "drop")
 _KEY = re.compile(r"\bdata\.(?:encoding|quoting|columns)=")
+_CONDITIONS = ("if ", "where ")
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ AS_FOUND = Reading()
 def without_keys(line: str) -> str:
     """What is told of a file beside `data.path`, of which the keys of `data` do not speak: without these.
 
+    A condition goes with them where no other advice follows it.
+
     >>> without_keys("found two as likely; say which with data.encoding=big5, or save it as UTF-8")
     'found two as likely; save it as UTF-8'
     """
@@ -83,5 +86,7 @@ def without_keys(line: str) -> str:
             if not _KEY.search(part):
                 kept.append(part.removeprefix("or ") if is_left_out else part)
             is_left_out = bool(_KEY.search(part))
+        while is_left_out and kept and kept[-1].startswith(_CONDITIONS):
+            kept.pop()
         clauses += [", ".join(kept)] if kept else []
     return "; ".join(clauses)

@@ -88,10 +88,15 @@ class TallField:
         if Fit.NOT in (fits[0], fits[-1]):
             return False
         if Fit.WELL in fits:
-            return True
+            if None not in fits:
+                return True
+            telling = [fit for fit, part in zip(fits, self.parts, strict=True) if part]
+            return not has_proper_quotes and 2 * telling.count(Fit.WELL) > len(telling)
         if Fit.NOT in fits or Fit.HARDLY in fits or None in fits:
             return False
-        return True if len(fits) > 2 and not has_proper_quotes else None
+        # Chinese texts have one comma in line after line; as many as three columns need, hardly.
+        are_wide = any(part is not None and len(part) > 1 for part in self.parts)
+        return True if len(fits) > 2 and are_wide and not has_proper_quotes else None
 
 
 def tall_fields(row: int, fields: list[str], delimiter: str) -> list[TallField]:

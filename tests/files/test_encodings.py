@@ -199,6 +199,51 @@ def test_texts_that_people_have_are_read(tmp_path, text, encoding):
     assert values(path) == text.removesuffix("\n").split("\n")
 
 
+WEIBO = "今天天气真的很好我们一起去公园玩吧大家都说这里的风景不错下次还要再来看看哦真是太开心了"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("".join(f"{WEIBO}{chr(0xE415) if row % 2 else ''}\n" for row in range(300)), "gb18030"),
+        ("太喜欢这家店了\U0001fa77\U0001fa77下次还来", "gb18030"),
+        ("这家店很好\n我的\ue81e好\n", "gb18030"),
+        ("this is good\x08 很好,1\nbad 不好,0", "gbk"),
+        ("\x1b[0m好", "gbk"),
+        ("\x1b[31merror:\x1b[0m 错\n", "gbk"),
+        ("今天很好\n今天不好\n明天很\x7f好\n我们去玩\n大家都说好\n再来\n", "gbk"),
+        ("好吃的饭店\0啊", "gbk"),
+        ("Mens T恤shirt size 1\n" * 300, "gbk"),
+        ("Mens T恤shirt size 1\nLadies A字skirt 1\n" * 150, "gbk"),
+        ("Ladies A字skirt 1\n", "gbk"),
+        ("x与y\n", "gbk"),
+        ("x与y\na和b\n", "gbk"),
+        ("Tom和jerry is fun\n", "gbk"),
+        ("I爱u\n", "gbk"),
+        ("你好\n", "utf-16-le"),
+        ("你好吗\n", "utf-16-be"),
+        ("PAR10 is no Parquet\n很好\n", "utf-8"),
+    ],
+)
+def test_rare_characters_and_latin_words_do_not_cost_a_sound_file(tmp_path, text, encoding):
+    path = write(tmp_path / "a.txt", text.encode(encoding))
+    assert values(path) == text.removesuffix("\n").split("\n")
+
+
+def test_parquet_under_another_name_is_told(tmp_path):
+    _, [problem] = read(write(tmp_path / "a.csv", b"PAR1\x15\x04PAR1"))
+    assert "found Parquet" in problem.message
+
+
+def test_big5_of_hong_kong_is_told_with_what_to_say(tmp_path):
+    text = "價格公道，服務熱情，房間乾淨\n我哋喺度食嘢嘅㗎\n"
+    path = write(tmp_path / "a.txt", text.encode("big5hkscs"))
+    _, [problem] = read(path)
+    assert "data.encoding=big5hkscs" in problem.message
+    [table] = iter_texts(path, ["text"], reading=Reading("big5hkscs"))
+    assert table["text"].to_pylist() == text.splitlines()
+
+
 @pytest.mark.parametrize("encoding", ["gbk", "big5"])
 def test_each_phrase_of_chinese_alone_is_read_right_or_refused(tmp_path, encoding):
     phrases = TRADITIONAL.replace("，", "\n").split()

@@ -87,9 +87,16 @@ def test_blank_lines_alone_are_an_empty_file():
     "line", ['{"text": "甲", "text": "乙"}', '{"text": "甲", "spans": [{"a": 1, "a": 1}]}']
 )
 def test_a_key_that_is_there_twice_costs_its_row(line):
-    rows, [problem] = read_jsonl(f'{{"text": "甲"}}\n{line}\n')
-    assert rows == [(1, {"text": "甲"})] and places([problem]) == [("malformed_row", 2)]
+    rows, [problem] = read_jsonl(f'{{"text": "甲", "spans": []}}\n{line}\n', ["text", "spans"])
+    assert rows == [(1, {"text": "甲", "spans": []})] and places([problem]) == [("malformed_row", 2)]
     assert "each key once" in problem.message
+
+
+def test_a_key_that_is_there_twice_in_a_column_that_is_not_wanted_does_not_matter():
+    line = '{"text": "a", "label": 1, "meta": {"x": 1, "x": 2}}\n'
+    assert read_jsonl(line, ["text", "label"]) == ([(1, {"text": "a", "label": 1})], [])
+    _, [problem] = read_jsonl(line, ["text", "meta"])
+    assert problem.column == "meta"
 
 
 json_values = st.recursive(

@@ -107,6 +107,36 @@ def test_sound_reviews_over_lines_are_read_wherever_they_hold_separators(tmp_pat
     assert (found, problems) == (texts, [])
 
 
+def test_a_text_that_ends_a_line_as_other_rows_do_is_read(tmp_path):
+    """A line in it that cannot be a row speaks for a text where quotes are proper elsewhere."""
+    body = "".join(f'"这家店{number},味道不错",{"好差"[number % 2]}\n' for number in range(300))
+    rows, problems = read(tmp_path / "a.csv", f'text,label\n{body}"服务态度,差\n太贵了\n总之不推荐",差\n')
+    assert problems == [] and rows[-1] == (302, ("服务态度,差\n太贵了\n总之不推荐", "差"))
+
+
+@pytest.mark.parametrize(
+    ("text", "num_rows"),
+    [
+        ('text,label\n"味道好,便宜\n环境好,安静\n下次再来",正面\n差,负面\n', 2),
+        (
+            "text,label\n"
+            + "".join(f"问题{number},回答{number}\n" for number in range(300))
+            + '怎么退款,"先申请\n填写单号,原因\n等待审核,退款"\n',
+            301,
+        ),
+    ],
+)
+def test_texts_whose_every_line_looks_like_a_row_of_two_are_read(tmp_path, text, num_rows):
+    rows, problems = read(tmp_path / "a.csv", text)
+    assert problems == [] and len(rows) == num_rows
+
+
+def test_a_tsv_that_swallows_a_row_of_too_many_fields_is_refused(tmp_path):
+    text = 'text\tlabel\n甲甲\t0\n乙乙\t1\n"丙\t0\n戊\t1\tx\n丁"\t1\n戊\t0\n'
+    _, problems = read(tmp_path / "a.tsv", text)
+    assert [(problem.kind, problem.row) for problem in problems] == [("quoting", 4)]
+
+
 @pytest.mark.parametrize("row", ['"很好,推荐\n下次还来",好', '"很好,推荐\n服务,也好\n再来",好'])
 def test_a_sound_review_is_read_in_a_short_file(tmp_path, row):
     """Quotes around separators elsewhere say that those of the longer one are proper, too."""

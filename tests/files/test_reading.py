@@ -106,6 +106,27 @@ def test_rows_over_lines_that_might_be_rows_are_told(tmp_path):
     assert reading_lines(write_bytes(path, 'a,text\n甲,"好\n坏"\n丙,很好\n')) == []
 
 
+def test_sound_texts_whose_lines_look_like_rows_are_read_and_told(tmp_path):
+    path = write_bytes(tmp_path / "a.csv", 'text,label\n"味道好,便宜\n环境好,安静\n下次再来",正面\n差,负面\n')
+    assert texts(path) == ["味道好,便宜\n环境好,安静\n下次再来", "差"]
+    assert "1 row, the first in line 2" in reading_lines(path)[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ("Müller ist größer,gut\n".encode("latin-1"), "save it as UTF-8"),
+        ("房间很干净，服务热情\n\ue001\ue002\n".encode("gb18030"), "save it as UTF-8"),
+        ("房间很干净，服务热情\na\0b\n".encode("gb18030"), "if it is text, save it as UTF-8"),
+        ("好\t1\n坏\t0\n".encode(), "found 1 tab in every line"),
+    ],
+)
+def test_what_is_told_without_keys_is_whole(tmp_path, data, told):
+    problems = []
+    list(iter_rows(write_bytes(tmp_path / "a.txt", data), ["text"], problems))
+    assert without_keys(problems[0].message).endswith(f"; {told}" if told.endswith("8") else told)
+
+
 def test_quotes_that_are_taken_off_a_tsv_are_told(tmp_path):
     path = write_bytes(tmp_path / "a.tsv", 'a\ttext\n甲\t"好"\n乙\t坏\n')
     assert texts(path) == ["好", "坏"] and "data.quoting=none keeps them" in reading_lines(path)[0]
@@ -125,6 +146,19 @@ def test_quotes_that_are_taken_off_a_tsv_are_told(tmp_path):
             "found rows; save as .jsonl",
         ),
         ("quotes are read as characters; data.quoting=csv takes them off", "quotes are read as characters"),
+        (
+            "found it; name one of them; if that line is a row, say data.columns=[…]",
+            "found it; name one of them",
+        ),
+        (
+            "found tabs; where they part fields, name them with data.columns=[text,label]; "
+            "where each line is a text as it is, say data.columns=[text]",
+            "found tabs",
+        ),
+        (
+            "found 0x00; if it is text, say data.encoding=NAME, or save it as UTF-8",
+            "found 0x00; if it is text, save it as UTF-8",
+        ),
         (
             "found one, or another; mend it, or leave it out",
             "found one, or another; mend it, or leave it out",
