@@ -170,7 +170,8 @@ class _TextLines:
 
     def _begins_blank(self, line: str) -> bool:
         """Whether its character is a blank, of several columns."""
-        return line[:1].isspace() and self._width is not None and 2 <= len(line.split()) == self._width - 1
+        is_blank = line[:1].isspace() and line[1:2] in (" ", "\t")
+        return is_blank and self._width is not None and 2 <= len(line.split()) == self._width - 1
 
     def wrong_file(self) -> tuple[int, str] | None:
         """What is wrong with all that was read, and the first row with it: lines that are sentences."""
