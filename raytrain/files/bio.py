@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from raytrain.files.detection import detect_encoding
@@ -15,11 +16,9 @@ _PLACED = re.compile(r"(\S)(0|[1-9][0-9]{0,3})")
 # Of characters with their place in a word behind them: from which on all count as such, and as some.
 PLACED_SHARE, DOUBTFUL_SHARE = 0.98, 0.5
 _LINE = re.compile(r"(\S+|\s)[ \t]+(\S+)\s*")
-_JOINED = re.compile(r".+([,;|])(?:O|[BIESMLUW](?:[-_]\S+)?)")
-# What may stand where a tag does and is read past: tags of any scheme, or one sign for all.
-_TAG = re.compile(r"[!-~]|[BIESMLUW][-_]\S+|\S+[-_][BIESMLUW]|[A-Za-z]+[-_]\S+")
-_SENTENCE = re.compile(r"[\u3400-\u9fff]{5}|[\u3400-\u9fff][，。！？；：、]|[，。！？；：、][\u3400-\u9fff]")
-_EXPECTED = "expected a character, a blank and its tag"
+TAG = r"(?:O|[BIESMLUW](?:[-_]\S+)?)"
+JOINED = re.compile(rf".+([,;|]){TAG}")
+EXPECTED = "expected a character, a blank and its tag"
 
 
 def is_bio(path: str | Path) -> bool:
@@ -45,18 +44,17 @@ def bio_lines(
         if encoding is None:
             return
         is_empty = True
-        num_lines, num_placed, others = _count_places(path, encoding)
-        is_placed = _are_places(num_lines, num_placed)
-        if not is_placed and num_placed >= DOUBTFUL_SHARE * max(num_lines, 1):
-            found = f"found it behind {num_placed:,} of {num_lines:,}"
+        places = _count_places(path, encoding)
+        if not places.are_there and places.are_doubtful:
+            found = f"found it behind {places.num_placed:,} of {places.num_lines:,}"
             message = (
                 "expected the place in its word behind each character (as in 我0 们1) or behind none, "
-                f"{found}, and none in row {others[0]}; take all off, or write all"
+                f"{found}, and none in row {places.first_unplaced}; take all off, or write all"
             )
             problems.append(Problem("places", None, None, message))
         for lines in _sentences(path, encoding):
             is_empty = False
-            yield _without_places(lines) if is_placed else lines
+            yield _without_places(lines) if places.are_there else lines
         if is_empty and not problems:
             message = "expected sentences, found none; is it the right file?"
             problems.append(Problem("empty_file", None, None, message))
@@ -83,42 +81,91 @@ def places_line(path: str | Path, reading: Reading = AS_FOUND) -> str | None:
         encoding = detect_encoding(path, [], reading)
         if encoding is None:
             return None
-        num_lines, num_placed, others = _count_places(path, encoding)
-    if not _are_places(num_lines, num_placed):
+        places = _count_places(path, encoding)
+    if not places.are_there:
         return None
     line = "each character has its place in a word behind it, a number (as in 我0 们1), which was taken off"
-    if not others:
+    if not places.num_bare:
         return line
-    return f"{line}, but for {len(others):,} rows with no such number, the first of them row {others[0]}"
+    rows = f"{places.num_bare:,} rows with no such number"
+    return f"{line}, but for {rows}, the first of them row {places.first_bare}"
 
 
-def _count_places(path: str | Path, encoding: str) -> tuple[int, int, list[int]]:
-    """How many lines there are, and with a place behind the character; the numbers of the other lines."""
-    num_lines = num_placed = 0
-    others: list[int] = []
+@dataclass
+class _Places:
+    """What a file tells of places in words behind its characters, counted without keeping its rows.
+
+    Attributes:
+        num_lines: Of lines whose first field is more than digits, which alone are evidence.
+        num_placed: Of these, the lines whose number is 0 or goes on from the line before.
+        first_unplaced: The first row of the others.
+        has_step: Whether one goes on from 0 to 1: without that, the numbers are the text's own.
+        num_bare: Lines from which no number is taken off, once the file counts as placed.
+        first_bare: The first row of these.
+    """
+
+    num_lines: int = 0
+    num_placed: int = 0
+    first_unplaced: int | None = None
+    has_step: bool = False
+    num_bare: int = 0
+    first_bare: int | None = None
+
+    @property
+    def are_there(self) -> bool:
+        """Whether all characters, or nearly all, have their place behind them, as in published Weibo NER."""
+        return self.has_step and self.num_placed >= PLACED_SHARE * self.num_lines
+
+    @property
+    def are_doubtful(self) -> bool:
+        """Whether too many have one for numbers of the text."""
+        return self.has_step and self.num_placed >= DOUBTFUL_SHARE * self.num_lines
+
+
+def _count_places(path: str | Path, encoding: str) -> _Places:
+    counted = _Places()
     for lines in _sentences(path, encoding):
-        num_lines += len(lines)
-        for (row, _), char in zip(lines, _take_places(lines), strict=True):
+        before: int | None = -1  # None: any may follow
+        stepped_from: int | None = None  # the place of the line before, where that is evidence
+        for (row, line), char in zip(lines, _take_places(lines), strict=True):
+            field = first_field(line)
+            place = _place_of(field)
             if char is None:
-                others.append(row)
-            else:
-                num_placed += 1
-    return num_lines, num_placed, others
+                counted.num_bare += 1
+                counted.first_bare = counted.first_bare or row
+            is_placed = place is not None and (place == 0 or before is None or place == before + 1)
+            is_evidence = not _is_number(field)
+            if is_evidence:
+                counted.num_lines += 1
+                counted.num_placed += is_placed
+                counted.has_step |= stepped_from == 0 and place == 1
+                if not is_placed:
+                    counted.first_unplaced = counted.first_unplaced or row
+            before, stepped_from = place, place if is_evidence else None
+    return counted
 
 
-def _are_places(num_lines: int, num_placed: int) -> bool:
-    """Whether all characters, or nearly all, have their place behind them, as in the published Weibo NER."""
-    return num_placed > 0 and num_placed >= PLACED_SHARE * num_lines
+def _place_of(field: str) -> int | None:
+    found = _PLACED.fullmatch(field)
+    return None if found is None else int(found[2])
+
+
+def _is_number(field: str) -> bool:
+    return field.isascii() and field.isdigit()
 
 
 def _take_places(lines: Iterable[tuple[int, str]]) -> Iterator[str | None]:
-    """Of each line of a sentence the character without its place; None where none goes on from the last."""
-    before: int | None = -1  # None: any may follow
+    """Of each line of a sentence whose file has places the character without its own; None where none is.
+
+    Texts may be cut within a word, so that any place begins one; but digits alone, which may be a number
+    without a place, must begin a sentence or go on.
+    """
+    before: int | None = None
     for _, line in lines:
-        found = _PLACED.fullmatch(first_field(line))
-        place = None if found is None else int(found[2])
+        field = first_field(line)
+        place = _place_of(field)
         goes_on = place is not None and (place == 0 or before is None or place == before + 1)
-        yield found[1] if found is not None and goes_on else None
+        yield field[0] if place is not None and (goes_on or not _is_number(field)) else None
         before = place
 
 
@@ -133,23 +180,10 @@ def wrong_line(line: str) -> str:
     """What is wrong with a line that has not just a character and its tag."""
     fields = line.split()
     if len(fields) > 2:
-        return f"{_EXPECTED}, found {len(fields)} fields, {line!r:.60}; keep the first and the tag"
-    if joined := _JOINED.fullmatch(line.strip()):
-        return f"{_EXPECTED}, found {line!r:.60}; write a blank or a tab in the place of {joined[1]!r}"
-    return f"{_EXPECTED}, found {line!r:.60}; mend the line"
-
-
-def wrong_untagged(line: str) -> str:
-    """What is wrong with a line whose tag may be missing or any; empty where it is a line of a text."""
-    fields = split_line(line)
-    if fields is not None and not _TAG.fullmatch(fields[1]):
-        return f"{_EXPECTED}, or a character alone, found {line!r:.60}; write each character in a line"
-    if fields is None and (len(line.split()) > 2 or _JOINED.fullmatch(line.strip())):
-        return wrong_line(line)
-    if fields is None and _SENTENCE.search(line):
-        remedy = "write each character in a line, or name the file .txt where each line is a text"
-        return f"{_EXPECTED}, or a character alone, found {line!r:.60}; {remedy}"
-    return ""
+        return f"{EXPECTED}, found {len(fields)} fields, {line!r:.60}; keep the first and the tag"
+    if joined := JOINED.fullmatch(line.strip()):
+        return f"{EXPECTED}, found {line!r:.60}; write a blank or a tab in the place of {joined[1]!r}"
+    return f"{EXPECTED}, found {line!r:.60}; mend the line"
 
 
 def split_line(line: str) -> tuple[str, str] | None:

@@ -12,14 +12,17 @@ from raytrain.files.reading import without_keys
 
 # Stands before the dictionary of an artifact older than schema version 8, whose texts were cut so.
 CUT_AS_JIEBA = "\0"
-_LINE = re.compile(r"(?P<word>.+?)(?:\s+(?P<frequency>[0-9]{1,300}))?(?:\s+(?P<tag>[A-Za-z]+))?")
-_ENDS = re.compile(r"\r\n|\r|\n")
-# Lines of other kinds of files: with separators where blanks belong, of JSON, of what is no text at all.
-_SEPARATED = re.compile(
-    r"(?=.*[^\d\s,，;|].*[,，;|])[^,，;|]+?\s*[,，;|]\s*[0-9]+(?:\s*[,，;|]\s*[A-Za-z]*)?"
+# That blanks begin behind none keeps a long run of them from being tried from each of its places.
+_LINE = re.compile(
+    r"(?P<word>.+?)(?:(?<!\s)\s+(?P<frequency>[0-9]{1,300}))?(?:(?<!\s)\s+(?P<tag>[A-Za-z]+))?"
 )
-_JSON = re.compile(r"[\[{].*\".*[\]}],?|[\[{\]}],?")
-_NO_TEXT = re.compile("[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
+_ENDS = re.compile(r"\r\n|\r|\n")
+_SEPARATORS = re.compile("[,，;|]")
+_DIGITS = re.compile("[0-9]+")
+# What no text holds; other controls come of a slip of encodings.
+_CONTROL = re.compile("[\0-\x08\x0e-\x1f]")
+_DOS_END = re.compile(r"\x1a\s*\Z")
+OTHER_SHARE = 0.5  # from which on lines of another form are a file of it, not odd words
 _LETTERS = re.compile(r"[A-Za-z]+(?:\s+[A-Za-z]+)*")
 # Of jieba's dictionary, and of its tagger.
 _TAGS = re.compile(
@@ -107,8 +110,8 @@ def read_user_dict(path: str, key: str = "words.user_dict") -> str:
     except CorpusError as error:
         raise CorpusError(f"{key}: cannot read {error.summary}") from error
     source = f"{key}: {path}"
-    if _NO_TEXT.search(text):
-        raise CorpusError(f"{source} is no text: save it as UTF-8, a word a line")
+    if odd := _controls(text := _DOS_END.sub("", text)):
+        raise CorpusError(f"{source} is no text", [odd])
     if problems:
         raise CorpusError(
             f"{source} cannot be used", [without_keys(problem.line(path)) for problem in problems]
@@ -118,21 +121,57 @@ def read_user_dict(path: str, key: str = "words.user_dict") -> str:
     return text
 
 
+def _controls(text: str) -> str:
+    """What is wrong with the first line that holds a character of no text; empty where there is none."""
+    if not _CONTROL.search(text):
+        return ""
+    lines = enumerate(_ENDS.split(text), start=1)
+    [(number, line, char), *others] = [
+        (number, line, found[0]) for number, line in lines if (found := _CONTROL.search(line))
+    ]
+    more = f" (the first of {len(others) + 1:,} such lines)" if others else ""
+    return (
+        f"line {number}: expected a word, found the control character {char!r} in {line!r:.80}{more}; "
+        "take it out, or save a list of words as UTF-8, a word a line"
+    )
+
+
 def _refuse_other_kinds(text: str, source: str) -> None:
-    """Refuses what would be read as words of marks and digits that no text holds."""
-    lines = [line.strip() for line in _ENDS.split(text)]
+    """Refuses files most of whose lines would be read as words of marks and digits that no text holds."""
+    lines = [(number, line.strip()) for number, line in enumerate(_ENDS.split(text), start=1)]
+    lines = [(number, line) for number, line in lines if line]
     problems = []
-    for form, found in ((_SEPARATED, "separators"), (_JSON, "JSON")):
-        numbers = [number for number, line in enumerate(lines, start=1) if form.fullmatch(line)]
-        if numbers:
-            more = f" (the first of {len(numbers):,} such lines)" if len(numbers) > 1 else ""
-            line = f"{lines[numbers[0] - 1]!r:.80}{more}"
-            problems.append(
-                f"line {numbers[0]}: expected `word [frequency] [tag]`, found {found}: {line}; "
-                "write a word a line, with blanks between"
-            )
+    for kind, is_of in (("separators", _is_separated), ("JSON", _is_json)):
+        found = [(number, line) for number, line in lines if is_of(line)]
+        if len(found) <= OTHER_SHARE * len(lines):
+            continue
+        if kind == "JSON" and (lines[0][1][0] not in "[{" or not any('"' in line for _, line in found)):
+            continue  # a list of marks
+        more = f" (the first of {len(found):,} such lines)" if len(found) > 1 else ""
+        number, line = found[0]
+        problems.append(
+            f"line {number}: expected `word [frequency] [tag]`, found {kind}: {line!r:.80}{more}; "
+            "write a word a line, with blanks between"
+        )
     if problems:
         raise CorpusError(f"{source} cannot be used", problems)
+
+
+def _is_separated(line: str) -> bool:
+    """Whether it is a word, its frequency and perhaps its tag, with separators where blanks belong."""
+    parts = [part.strip() for part in _SEPARATORS.split(line, maxsplit=3)]
+    if len(parts) not in (2, 3) or not _DIGITS.fullmatch(parts[1]):
+        return False
+    is_word = parts[0] != "" and not _DIGITS.fullmatch("".join(parts[0].split()))
+    return is_word and (len(parts) == 2 or not parts[2] or (parts[2].isascii() and parts[2].isalpha()))
+
+
+def _is_json(line: str) -> bool:
+    """Whether it may be of a file of JSON: brackets around strings, one bracket, or a string of its own."""
+    whole = line.removesuffix(",")
+    if whole[:1] in ("[", "{", "]", "}") and (len(whole) == 1 or ('"' in whole and whole[-1] in "]}")):
+        return True
+    return whole[:1] == '"' and len(whole) > 1 and (whole[-1] == '"' or '":' in whole)
 
 
 def dictionary_lines(path: str, key: str = "words.user_dict") -> list[str]:

@@ -17,7 +17,8 @@ CHECKED_BYTES = 1 << 25  # looked through before a run starts: a second's work
 _EXPECTED = "expected a first line `number-of-words dimension`, or none, then a word and its vector a line"
 _ARCHIVES = {b"PK\x03\x04": "a zip archive", b"7z\xbc\xaf": "a 7z archive", b"Rar!": "a rar archive"}
 _NUMBER = re.compile(rb"-?[0-9]*\.[0-9]+(?:[eE][-+]?[0-9]+)?")
-_INTEGERS = re.compile(rb"(?:\s*-?[0-9]+)+\s*")
+_INTEGER = re.compile(rb"-?[0-9]+")
+_TOO_MANY = "line {}: expected {} numbers behind the word, found more"
 _LEAST, _MOST = 1e-30, 1e30  # beyond which numbers are of another type, not of a vector
 _MARK = b"\xef\xbb\xbf"
 _NOT_UTF8 = "expected words in UTF-8, found {:,} of {:,} that are not; save the file as UTF-8"
@@ -99,6 +100,7 @@ class _VectorFile:
 
     def _of_lines(self) -> Iterator[_Entry]:
         number = 0 if self.count is None else 1
+        is_whole, ambiguous = True, 0  # whether all numbers so far are integers, and a line with more of them
         line = self.first or self.stream.readline(LONGEST_LINE)
         if re.fullmatch(rb"\S+(\s+[0-9]+:[-+.0-9eE]+)+\s*", line):
             raise ValueError("found pairs index:value: sparse vectors cannot be read, take dense ones")
@@ -110,8 +112,14 @@ class _VectorFile:
             if head and line[:1].isspace():
                 yield _Entry(f"line {number}", line[:1], line)  # a blank is a word, too
             elif head:
-                yield _Entry(f"line {number}", *self._cut(head, number))
+                word, vector = self._cut(head, number)
+                is_whole = is_whole and _are_integers(vector)
+                if is_whole and not ambiguous and _are_integers(word.partition(b" ")[2]):
+                    ambiguous = number
+                yield _Entry(f"line {number}", word, vector)
             line = self.stream.readline(LONGEST_LINE)
+        if is_whole and ambiguous:
+            raise ValueError(_TOO_MANY.format(ambiguous, self.dim))
 
     def _cut(self, head: Sequence[bytes], number: int) -> tuple[bytes, bytes]:
         """A line's word, which may hold blanks, and the numbers behind it."""
@@ -121,8 +129,8 @@ class _VectorFile:
         parts = rest.rsplit(None, self.dim)
         if len(parts) <= self.dim:
             return head[0], rest
-        if _NUMBER.fullmatch(parts[0].rsplit(None, 1)[-1]) or _INTEGERS.fullmatch(rest):
-            raise ValueError(f"line {number}: expected {self.dim} numbers behind the word, found more")
+        if _NUMBER.fullmatch(parts[0].rsplit(None, 1)[-1]):
+            raise ValueError(_TOO_MANY.format(number, self.dim))
         return head[0] + b" " + parts[0], rest[len(parts[0]) :]
 
     def _of_bytes(self) -> Iterator[_Entry]:
@@ -168,6 +176,11 @@ def _is_text(line: bytes, dim: int) -> bool:
     """Whether a first record is a word and numbers that are written out, whatever the file's name says."""
     fields = line.split()
     return len(fields) > dim and all(map(_is_number, fields[-dim:]))
+
+
+def _are_integers(numbers: bytes) -> bool:
+    fields = numbers.split()
+    return bool(fields) and all(map(_INTEGER.fullmatch, fields))
 
 
 def _is_number(field: bytes) -> bool:

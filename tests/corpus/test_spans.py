@@ -159,3 +159,30 @@ def test_a_spans_text_may_be_missing_or_differ_in_blanks(own):
 
 def test_a_spans_text_may_be_of_another_case_and_width():
     assert tags_of([{"start": 0, "end": 3, "label": "ORG", "text": "ibm"}], "ＩＢＭ")[1] == []
+
+
+@pytest.mark.parametrize(
+    ("own", "held"),
+    [
+        ("“小米”手机", '"小米"手机'),
+        ("l'hôtel", "l’hôtel"),
+        ("AT&T", "AT&amp;T"),
+        ("北京大学", "北京\u200b大学"),
+        ("北京-上海", "北京—上海"),
+        ("台北", "臺北"),
+        ("北京大…", "北京大学"),
+        ("\\n好", "\n好"),
+        ("——", "、、"),
+    ],
+)
+def test_a_spans_text_may_have_been_cleaned(own, held):
+    span = {"start": 1, "end": 1 + len(held), "label": "X", "text": own}
+    assert tags_of([span], f"在{held}呢啊") == (["O", "B-X", *["I-X"] * (len(held) - 1), "O", "O"], [])
+
+
+@pytest.mark.parametrize(
+    ("own", "start", "end"), [("ibm", 1, 3), ("I B M", 2, 5), ("上海", 1, 4), ("。", 1, 4)]
+)
+def test_places_that_hold_another_text_are_refused_however_it_was_cleaned(own, start, end):
+    _, [problem] = tags_of([{"start": start, "end": end, "label": "X", "text": own}], "在IBM呢啊")
+    assert "leave `text` out" in problem

@@ -325,4 +325,4 @@ def test_a_stray_tag_of_bioes_among_many_spans_is_two_lines(tmp_path):
 def test_a_form_of_bad_spans_is_told_once(tmp_path):
     span = {"start": 1, "end": 2, "label": "LOC", "text": "北京"}
     [problem] = problems_of(write_jsonl(tmp_path / "a.jsonl", *[{"text": "在北京呢", "spans": [span]}] * 30))
-    assert "write one more (the first of 30 such rows)" in problem
+    assert "where the places are right (the first of 30 such rows)" in problem

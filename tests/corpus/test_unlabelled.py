@@ -90,3 +90,53 @@ def test_bio_of_another_form_is_refused_once_as_texts_to_predict(tmp_path, line)
             read(path, ["text"])
         [problem] = caught.value.problems
         assert "row 1: expected a character" in problem and "of " in problem
+
+
+@pytest.mark.parametrize(
+    "tag", ["None", "OUT", "unk", "无", "其他", "<pad>", "PN", "人名", "PN O", "r 代词 B-X"]
+)
+def test_whatever_stands_behind_the_characters_is_not_read(tmp_path, tag):
+    path = write(tmp_path / "a.bio", f"我 {tag}\n  {tag}\n好 {tag}\n\n啊 {tag}\n")
+    [table] = iter_texts(path, ["text"])
+    assert table["text"].to_pylist() == ["我 好", "啊"]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("中华人民共和国\n成立\n", "中华人民共和国成立"),
+        ("中华人民共和国 B-ORG\n", "中华人民共和国"),
+        ("北京 NR\n欢迎 VV\n你 PN\n", "北京欢迎你"),
+        ("第一、\n好\n", "第一、好"),
+        ("北\n北 _\n北 LOC-B\nIBM\nt.cn/a\nhello O\n", "北北北IBMt.cn/ahello"),
+        ("我爱 北京\n", "我爱"),
+        ("售价\n50\n元\n20\n", "售价50元20"),
+        ("我 r O\n", "我"),
+    ],
+)
+def test_words_may_stand_in_the_place_of_characters(tmp_path, content, text):
+    path = write(tmp_path / "a.bio", content)
+    [table] = iter_texts(path, ["text"])
+    assert table["text"].to_pylist() == [text]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "我 爱 北京\n",
+        "我\n今天 天气 好\n",
+        "a b\nc d e\n",
+        "a b c\nd e\n",
+        "北;B-LOC\n好\n",
+        "今天天气很好\n",
+        "你好。\n是的。\n",
+        "好，的\n我\n是\n",
+        "好，的 正面\n我\n是\n",
+        "今天天气很好 正面\n这家店很不错 负面\n",
+    ],
+)
+def test_lines_that_are_no_characters_are_refused_as_texts_to_predict(tmp_path, content):
+    path = write(tmp_path / "a.bio", content)
+    for read in (count_texts, lambda *args: list(iter_texts(*args))):
+        with pytest.raises(CorpusError, match="expected a character, a blank and its tag"):
+            read(path, ["text"])

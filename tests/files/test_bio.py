@@ -10,7 +10,6 @@ from raytrain.files.bio import (
     split_line,
     spread_tag,
     write_sentence,
-    wrong_untagged,
 )
 
 characters = st.characters(exclude_characters="\n\r", exclude_categories=["Cs"])
@@ -129,13 +128,13 @@ def test_places_of_two_digits_are_taken_off(tmp_path):
     assert "".join(split_line(line)[0] for _, line in lines) == "http://t.cn/1ab021"
 
 
-def test_numbers_that_are_no_places_stay_and_are_counted(tmp_path):
+def test_lines_without_a_place_stay_and_are_counted(tmp_path):
     path = tmp_path / "a.bio"
     path.write_text("我0 O\n们1 O\n\n" * 60 + "在0 O\nA4 B-X\n纸5 I-X\n好 O\n大7 O\n", encoding="utf-8")
     problems = []
     chars = [split_line(line)[0] for lines in bio_lines(path, problems) for _, line in lines]
-    assert chars[-5:] == ["在", "A4", "纸", "好", "大"] and problems == []
-    assert "but for 2 rows with no such number, the first of them row 182" in places_line(path)
+    assert chars[-5:] == ["在", "A", "纸", "好", "大"] and problems == []
+    assert "but for 1 rows with no such number, the first of them row 184" in places_line(path)
 
 
 def test_places_behind_some_characters_are_refused(tmp_path):
@@ -155,17 +154,41 @@ def test_numbers_among_characters_keep_their_digits(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", ["北", "北 O", "  O", "北 B-地点", "北 _", "北 LOC-B", "IBM", "hello O", "t.cn/a", "北京"]
+    "lines",
+    [
+        ["30 O", "% O"],
+        ["售价", "50", "元", "20"],
+        ["10", "20", "30", "40"],
+        ["10 O", "21 O"],
+        ["T0 O"],
+        ["A4 O", "B5 O"],
+    ],
 )
-def test_a_line_of_a_text_may_have_a_tag_or_none(line):
-    assert wrong_untagged(line) == ""
+def test_numbers_of_a_short_file_are_no_places(tmp_path, lines):
+    path = tmp_path / "a.bio"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    problems = []
+    assert [line for found in bio_lines(path, problems) for _, line in found] == lines
+    assert problems == [] and places_line(path) is None
 
 
-@pytest.mark.parametrize(
-    "line", ["我 爱 北京", "我 r O", "我爱 北京", "我,O", "北;B-LOC", "今天天气很好", "好，的"]
-)
-def test_a_line_that_is_none_of_a_text_is_told(line):
-    assert wrong_untagged(line).startswith("expected a character, a blank and its tag")
+def test_texts_may_begin_within_a_word_of_places(tmp_path):
+    path = tmp_path / "a.bio"
+    path.write_text("们1 O\n好0 O\n啊0 O\n\n" + "我0 O\n们1 O\n好0 O\n\n" * 30, encoding="utf-8")
+    problems = []
+    first, *others = (
+        "".join(split_line(line)[0] for _, line in lines) for lines in bio_lines(path, problems)
+    )
+    assert first == "们好啊" and others == ["我们好"] * 30 and problems == []
+    assert "but for" not in places_line(path)
+
+
+def test_numbers_of_texts_with_places_stay_where_they_go_on_from_nothing(tmp_path):
+    path = tmp_path / "a.bio"
+    path.write_text("我0 O\n们1 O\n\n" * 60 + "在0 O\n1990 O\n年0 O\n", encoding="utf-8")
+    *_, last = bio_lines(path, [])
+    assert [split_line(line)[0] for _, line in last] == ["在", "1990", "年"]
+    assert "but for 1 rows with no such number, the first of them row 182" in places_line(path)
 
 
 def test_the_mark_of_a_joined_file_is_no_character(tmp_path):

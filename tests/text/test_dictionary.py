@@ -64,6 +64,9 @@ def test_lines_end_where_other_files_lines_end(word):
         '["云计算","区块链"]\n',
         '{"云计算": 3}\n',
         '[\n "云计算"\n]\n',
+        '[\n "云计算",\n "区块链",\n "好",\n "店"\n]\n',
+        '{\n "云计算": 3,\n "区块链": 4,\n "好": 5\n}\n',
+        "word,freq\n云计算,100\n区块链,50\n",
     ],
 )
 def test_files_of_another_form_are_no_dictionaries(tmp_path, content):
@@ -72,9 +75,39 @@ def test_files_of_another_form_are_no_dictionaries(tmp_path, content):
     assert len(caught.value.problems) == 1
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("云计算 3\r\n好\r\n\x1a", ["云计算", "好"]),
+        ("云计算 3\n好\x7f\n", ["云计算", "好\x7f"]),
+        ("云计算 3\nrock\x96roll\n", ["云计算", "rock\x96roll"]),
+        ("云计算 3\nPM2,5\nA|1\n好\n", ["云计算", "PM2,5", "A|1", "好"]),
+        ("[\n]\n{\n}\n", ["[", "]", "{", "}"]),
+        ("好\n[\n]\n{\n", ["好", "[", "]", "{"]),
+        ('好\n"好"\n["好"]\n', ["好", '"好"', '["好"]']),
+    ],
+)
+def test_odd_lines_of_a_dictionary_are_words(tmp_path, content, words):
+    text = read_user_dict(write(tmp_path / "a.txt", content.encode()))
+    assert [word.word for word in parse_user_dict(text)] == words
+
+
+def test_a_control_is_told_with_its_line(tmp_path):
+    with pytest.raises(CorpusError, match=r"line 2: .*control character '\\x02' in .*first of 2 such"):
+        read_user_dict(write(tmp_path / "a.txt", "云 3\n好\x02 4\n坏\x03\n".encode()))
+
+
+@pytest.mark.parametrize(
+    "line", ["好" * 200_000, "7" * 200_000, f"好{' ' * 200_000}好", '["' + '"' * 200_000]
+)
+def test_a_line_may_be_long(tmp_path, line):
+    path = write(tmp_path / "a.txt", f"云 3\n{line} 3\n".encode())
+    assert len(parse_user_dict(read_user_dict(path))) == 2
+
+
 @pytest.mark.parametrize("data", [b"PK\x03\x04aa", b"a\0b\n", b"\xed\xa0\x80 3\n"])
 def test_what_is_no_text_is_no_dictionary(tmp_path, data):
-    with pytest.raises(CorpusError, match="is no text"):
+    with pytest.raises(CorpusError, match=r"is no text|text whose encoding can be told"):
         read_user_dict(write(tmp_path / "a.txt", data))
 
 

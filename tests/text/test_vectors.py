@@ -240,3 +240,19 @@ def test_words_that_are_not_utf_8_are_told(tmp_path):
         check_vectors(str(path))
     path.write_bytes("3 2\n中国 1 2\n北京 1 2\n".encode() + b"\xe4\xb8 1 2\n")
     check_vectors(str(path))
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("Windows 10 4 5 6", "Windows 10"),
+        ("QQ 1234567890123456789012 0.1 0.2 0.3", "QQ 1234567890123456789012"),
+        (f"QQ {'7' * 200_000} 4 5 6", f"QQ {'7' * 200_000}"),
+    ],
+    ids=["integers", "decimals", "long"],
+)
+@pytest.mark.parametrize("others", ["店 1 2 0.5\n{}\n", "{}\n店 1 2 0.5\n"])
+def test_a_words_own_integers_stay_with_it_where_vectors_have_decimals(tmp_path, line, word, others):
+    path = write(tmp_path / "a.txt", "2 3\n" + others.format(line))
+    check_vectors(path)
+    assert set(read_vectors(path, [word]).by_word) == {word, "店"}
