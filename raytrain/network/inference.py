@@ -84,9 +84,14 @@ def predict_hidden_states(
         (tokens of all rows, hidden_size) float16: the last layer's output, row after row. It leaves a
         LayerNorm, so that it lies far within half precision's range.
     """
-    run = _function_of(encoder, _states_function, compiled)
+    states, names = _function_of(encoder, _states_function, compiled), _inputs_of(encoder)
     return _run_tokens(
-        run, encoder, features, rows, _deal(encoder, features, rows, batch_size, compiled), np.float16
+        lambda inputs: states({name: inputs[name] for name in names}),
+        encoder,
+        features,
+        rows,
+        _deal(encoder, features, rows, batch_size, compiled),
+        np.float16,
     )
 
 
@@ -169,8 +174,12 @@ def _logits_function(model: keras.Model, compiled: bool = False) -> Function:
     return tf.function(predict, [input_specs(model)], autograph=False)
 
 
+def _inputs_of(encoder: keras.Model) -> tuple[str, ...]:
+    return ("token_ids", "segment_ids")[: len(encoder.inputs)]
+
+
 def _states_function(encoder: keras.Model, compiled: bool = False) -> Function:
-    names = ("token_ids", "segment_ids")[: len(encoder.inputs)]
+    names = _inputs_of(encoder)
     # From a card half as many bytes are fetched; on a CPU NumPy's casts are quicker.
     kind = tf.float16 if tf.config.get_visible_devices("GPU") else tf.float32
 
@@ -181,5 +190,4 @@ def _states_function(encoder: keras.Model, compiled: bool = False) -> Function:
     # One graph for batches of all shapes: in one that is traced for a shape TensorFlow fuses other
     # operations, so that in bfloat16 the states would depend on which batch a process came upon first.
     specs = {name: tf.TensorSpec((None, None), tf.int32, name) for name in names}
-    run = tf.function(predict, [specs], autograph=False)
-    return lambda inputs: run({name: inputs[name] for name in names})
+    return tf.function(predict, [specs], autograph=False)
