@@ -67,19 +67,9 @@ def read_tagged_corpus(
         CorpusError: With every problem of the file at once.
     """
     problems: list[Problem] = []
-    if not is_bio(path) and not {suffix.lower() for suffix in Path(path).suffixes[-2:]} & {*_ROW_FORMATS}:
-        raise CorpusError(f"{path}: expected .bio, or {', '.join(_ROW_FORMATS)}, which can hold spans")
+    _check_format(path, {"data.id": id, "folds.group": group, "folds.time": time})
     if is_bio(path):
         columns = {"text": "text"}
-        if id or group or time:
-            raise CorpusError(
-                f"{path}: a BIO file has no columns",
-                [
-                    f"{key} needs .jsonl or .parquet"
-                    for key, name in (("data.id", id), ("folds.group", group), ("folds.time", time))
-                    if name
-                ],
-            )
         sentences = list(_read_bio(path, problems, reading))
         told, types = read_tags(sentences, scheme, strict, problems)
     else:
@@ -92,11 +82,7 @@ def read_tagged_corpus(
     kept, dropped = _usable(sentences, problems, frozenset(drop))
     found = [(sentence.row, value) for sentence in kept for value in sentence.times]
     times, wrong = read_times(found, time or "")
-    problems += wrong
-    # A tag that is none, or what many rows have, is a way to spell, not a slip.
-    problems = told_once(problems, "unknown_tag", lambda problem: problem.message)
-    for kind in ("malformed_row", "bad_tag", "bad_span"):
-        problems = told_once(problems, kind, remedy_of, FEW)
+    problems = _told_once([*problems, *wrong])
     names = tag_names(tag[2:] for sentence in kept for tag in sentence.tags if tag != OUTSIDE)
     if not problems and len(names) == 1:
         message = f"expected tagged spans, found none in {len(kept):,} texts; is it the right file?"
@@ -108,6 +94,23 @@ def read_tagged_corpus(
     told = (*reading_lines(path, reading), *times_lines(found, time or ""), *told)
     told += tuple(merged_lines(merge_alike(types), "type of spans"))
     return Corpus(table, names, hash_file(Path(path)), str(path), dict(sorted(dropped.items())), reading=told)
+
+
+def _check_format(path: str | Path, columns: dict[str, str | None]) -> None:
+    """Refuses a file that cannot hold spans, or not the columns that are named, by their keys."""
+    if is_bio(path):
+        if problems := [f"{key} needs .jsonl or .parquet" for key, name in columns.items() if name]:
+            raise CorpusError(f"{path}: a BIO file has no columns", problems)
+    elif not {suffix.lower() for suffix in Path(path).suffixes[-2:]} & {*_ROW_FORMATS}:
+        raise CorpusError(f"{path}: expected .bio, or {', '.join(_ROW_FORMATS)}, which can hold spans")
+
+
+def _told_once(problems: list[Problem]) -> list[Problem]:
+    """A tag that is none, or what many rows have, is a way to spell, not a slip."""
+    problems = told_once(problems, "unknown_tag", lambda problem: problem.message)
+    for kind in ("malformed_row", "bad_tag", "bad_span"):
+        problems = told_once(problems, kind, remedy_of, FEW)
+    return problems
 
 
 def _table(sentences: Sequence[Sentence], columns: dict[str, str], names: Sequence[str]) -> pa.Table:
