@@ -44,6 +44,13 @@ def test_without_an_address_ray_starts_here_and_is_seen_from_here_alone(asked, e
     assert environment["RAY_USAGE_STATS_ENABLED"] == "0"
 
 
+@pytest.mark.parametrize("given", [None, "192.0.2.1:6379"])
+def test_ray_prints_no_errors_of_results_that_nobody_asks_for(asked, environment, given):
+    """Of a task with two results whose first has told the error."""
+    connect(given)
+    assert environment["RAY_IGNORE_UNHANDLED_ERRORS"] == "1"
+
+
 def test_a_users_word_on_usage_statistics_is_kept(asked, environment):
     environment["RAY_USAGE_STATS_ENABLED"] = "1"
     connect(None)
