@@ -15,7 +15,8 @@ from raytrain.tensors.pickled import Storage, UnpickleError, View
 from raytrain.tensors.unpickle import MOST_BYTES, load
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # torch/serialization.py
-_TAR = b"ustar"
+_TAR, _ZIP = b"ustar", b"PK\x03\x04"
+_CUT = "not a file of PyTorch's tensors: a zip that ends too early"
 _LATER = "written by a PyTorch before 0.1.10; save it anew with a current one"
 _READ_ERRORS = (
     OSError,
@@ -39,6 +40,9 @@ def open_torch(path: Path) -> Tensors:
     try:
         if zipfile.is_zipfile(path):
             return _tensors(path, "PyTorch zip", *_open_zip(path))
+        with path.open("rb") as stream:
+            if stream.read(4) == _ZIP:  # its list of entries is at the end
+                raise CheckpointError(f"{path}: {_CUT}", ["fetch it once more, whole"])
         return _tensors(path, "PyTorch stream", *_open_stream(path))
     except CheckpointError:
         raise
