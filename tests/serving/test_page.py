@@ -148,7 +148,8 @@ def test_a_file_in_another_encoding_says_so_and_the_column_text_goes_before_its_
 def test_many_texts_go_in_several_requests(page, service):
     page.drop("many.txt", "\n".join(f"第{number}条" for number in range(120)).encode())
     page.answered(120)
-    assert [len(texts) for _, texts, _ in service.asked] == [50, 50, 20]
+    # What a test before asked may come late on a busy machine.
+    assert [len(texts) for _, texts, _ in service.asked if texts[0].startswith("第")] == [50, 50, 20]
 
 
 def test_spans_are_coloured_where_they_stand(page):
