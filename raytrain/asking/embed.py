@@ -11,6 +11,7 @@ from raytrain.commands.shared import (
     check_least,
     check_output,
     describe,
+    tell_reading,
 )
 from raytrain.messages import counted
 from raytrain.vectors.settings import LEAST_TOKENS, MAXLEN, NumberType, Pooling, VectorSettings
@@ -108,8 +109,7 @@ def embed(options: argparse.Namespace) -> None:
     settings = VectorSettings(options.whiten, options.size, options.type)
     stages = Stages(Console(stderr=True))
     num_rows, num_empty = count_texts(options.input, columns, options.id, reading)
-    for line in reading_lines(options.input, reading):
-        print(f"{options.input}: {line}", flush=True)
+    tell_reading(options.input, reading_lines(options.input, reading))
     model = open_source(options, stages)
     with stages.stage("embedding", num_rows, "texts") as stage:
         given = (options.input, options.output, columns, options.id, settings, reading)

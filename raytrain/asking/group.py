@@ -13,6 +13,7 @@ from raytrain.commands.shared import (
     check_least,
     check_output,
     describe,
+    tell_reading,
 )
 from raytrain.groups.settings import GroupSettings, Method
 from raytrain.messages import counted
@@ -89,8 +90,7 @@ def group(options: argparse.Namespace) -> None:
 
     stages, reading = Stages(Console(stderr=True)), asked_reading(options)
     count_texts(options.input, [options.column], options.id, reading)
-    for line in reading_lines(options.input, reading):
-        print(f"{options.input}: {line}", flush=True)
+    tell_reading(options.input, reading_lines(options.input, reading))
     model = open_source(options, stages)
     tables = list(iter_texts(options.input, [options.column], options.id, reading=reading))
     ids = [id for table in tables for id in table["id"].to_pylist()]

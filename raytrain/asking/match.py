@@ -14,6 +14,7 @@ from raytrain.commands.shared import (
     check_output,
     describe,
     job_console,
+    tell_reading,
 )
 from raytrain.matching.settings import RERANK, TOP
 from raytrain.messages import counted
@@ -106,8 +107,7 @@ def match(options: argparse.Namespace) -> None:
     stages = Stages(Console(stderr=True))
     given = _checked(options)
     for path in (options.query, options.candidates):
-        for line in reading_lines(path, asked_reading(options)):
-            print(f"{path}: {line}", flush=True)
+        tell_reading(path, reading_lines(path, asked_reading(options)))
     queries, candidates = given.queries, given.candidates
     first = FirstStage(_searches(options, given, stages))
     judge = _judge(options, given)

@@ -3,7 +3,15 @@
 import argparse
 import itertools
 
-from raytrain.commands.shared import AS_PROGRAM, Named, add_reading, asked_reading, check_least, describe
+from raytrain.commands.shared import (
+    AS_PROGRAM,
+    Named,
+    add_reading,
+    asked_reading,
+    check_least,
+    describe,
+    tell_reading,
+)
 from raytrain.messages import counted
 
 EXAMPLES = """{predict} --ensemble runs/mine/ensemble --input posts.csv --output predictions.csv
@@ -103,8 +111,7 @@ def predict(options: argparse.Namespace) -> None:
         asked_reading(options),
     )
     first = next(predicted)  # nothing slow has happened yet
-    for line in first.told:
-        print(f"{options.input}: {line}", flush=True)
+    tell_reading(options.input, first.told)
     with Stages(Console(stderr=True)).stage("predicting", unit="rows") as stage:
         rows = tell(itertools.chain([first], predicted), stage)
     note = f", {rows.num_empty:,} of them with an empty text" if rows.num_empty else ""

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,12 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         metavar="NAME,NAME",
         help="names of the columns of a file without a header",
     )
+
+
+def tell_reading(path: str, lines: Iterable[str]) -> None:
+    """Prints how a file is read, before anything slow."""
+    for line in lines:
+        print(f"{path}: {line}", flush=True)
 
 
 def asked_reading(options: argparse.Namespace) -> "Reading":

@@ -133,7 +133,7 @@ def _count_places(path: str | Path, encoding: str) -> _Places:
             if char is None:
                 counted.num_bare += 1
                 counted.first_bare = counted.first_bare or row
-            is_placed = place is not None and (place == 0 or before is None or place == before + 1)
+            is_placed = _goes_on(place, before)
             is_evidence = not _is_number(field)
             if is_evidence:
                 counted.num_lines += 1
@@ -150,6 +150,11 @@ def _place_of(field: str) -> int | None:
     return None if found is None else int(found[2])
 
 
+def _goes_on(place: int | None, before: int | None) -> bool:
+    """Whether a place begins a word or is the next of one; behind a line without a place any may follow."""
+    return place is not None and (place == 0 or before is None or place == before + 1)
+
+
 def _is_number(field: str) -> bool:
     return field.isascii() and field.isdigit()
 
@@ -164,8 +169,8 @@ def _take_places(lines: Iterable[tuple[int, str]]) -> Iterator[str | None]:
     for _, line in lines:
         field = first_field(line)
         place = _place_of(field)
-        goes_on = place is not None and (place == 0 or before is None or place == before + 1)
-        yield field[0] if place is not None and (goes_on or not _is_number(field)) else None
+        is_place = place is not None and (_goes_on(place, before) or not _is_number(field))
+        yield field[0] if is_place else None
         before = place
 
 

@@ -9,9 +9,17 @@ from typing import Any
 from raytrain.errors import CheckpointError
 from raytrain.kinds import encoder_parameters, find_kind
 from raytrain.pretrained.config import unfit_config, unknown_kinds
-from raytrain.pretrained.weight_files import all_files, find_weights, has_weights, pointers, too_few_bytes
+from raytrain.pretrained.weight_files import (
+    OBJECT_GRAPH,
+    all_files,
+    find_weights,
+    has_weights,
+    pointers,
+    too_few_bytes,
+)
 from raytrain.pretrained.zoo import MINI
 from raytrain.storage.files import read_whole
+from raytrain.tensors.open import HDF5_SUFFIXES
 from raytrain.text.encode import count_tokens
 from raytrain.text.tokenizer_files import CONFIG, WHOLE, read_vocab
 from raytrain.text.vocab import Vocab
@@ -19,8 +27,6 @@ from raytrain.text.vocab import Vocab
 KEY = "encoder.checkpoint="  # before what names an encoder, in messages of a run
 # Hugging Face's; beside it lie configs of tokenizers, generators and sentence encoders.
 _EXACT_NAME = "config.json"
-_OBJECTS = b"_CHECKPOINTABLE_OBJECT_GRAPH"  # in the index of what Keras saved
-_BY_KERAS = (".h5", ".hdf5", ".weights")
 _BY_TANH = ("albert", "nezha")  # of whose GELU Google's format leaves the formula to the code
 
 
@@ -135,7 +141,8 @@ def _normalize(config: dict[str, Any], names: bytes, weights_file: Path | None) 
         config["hidden_act"] = "gelu_new"
     if "model_type" not in config and b"electra/" in names:
         config["model_type"] = "electra"
-    is_keras = _OBJECTS in names or (weights_file is not None and weights_file.suffix in _BY_KERAS)
+    is_hdf5 = weights_file is not None and weights_file.suffix in HDF5_SUFFIXES
+    is_keras = is_hdf5 or OBJECT_GRAPH.encode() in names
     is_by_tanh = "model_type" not in config and not is_keras and find_kind(config) in _BY_TANH
     if is_by_tanh and config.get("hidden_act", "gelu") == "gelu":
         config["hidden_act"] = "gelu_new"

@@ -8,6 +8,7 @@ from raytrain.storage.files import refuse_pointer
 from raytrain.tensors.open import INDEX, SUFFIXES, shard_files
 
 CHECKPOINT = "*.ckpt*.index"
+OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # a variable of checkpoints of objects, which Keras saves
 _ANY_CHECKPOINT = "*.index"  # by another name: best_model.weights.index
 # Of several the first: they hold the same, and the first is read fastest.
 ORDER = (

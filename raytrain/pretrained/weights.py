@@ -22,6 +22,7 @@ from raytrain.pretrained.names import (
     is_turned,
     layer_sources,
 )
+from raytrain.pretrained.weight_files import OBJECT_GRAPH
 from raytrain.tensors.hdf5 import HDF5
 from raytrain.tensors.open import INDEX, SUFFIXES, open_tensors
 
@@ -37,7 +38,7 @@ _LAYER_SHARED = {
 _WORDS = "bert/embeddings/word_embeddings"
 # What a program puts before an encoder's names: `module.`, `_orig_mod.`, `model.`.
 _WRAPPED = re.compile(rf"((?:.+?\.)??)(?:(?:{'|'.join(MODEL_TYPES)})\.)?embeddings\.word_embeddings\.weight")
-_GRAPH, _VALUE = "_CHECKPOINTABLE_OBJECT_GRAPH", "/.ATTRIBUTES/VARIABLE_VALUE"
+_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _OPTIMIZERS = ("optimizer_weights/", "optimizer/")
 _LAYER = re.compile(r"(?:^|/)(?:Embedding|Transformer)-")
 _NUMBERED = re.compile(r"(?:^|/)Transformer-([0-9]{1,4})-")
@@ -76,7 +77,7 @@ def open_weights(kind: str, path: str) -> Weights:
     try:
         reader = tf.train.load_checkpoint(path)
         shapes = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
-        graph = reader.get_tensor(_GRAPH) if _GRAPH in shapes else None
+        graph = reader.get_tensor(OBJECT_GRAPH) if OBJECT_GRAPH in shapes else None
     except (tf.errors.OpError, ValueError) as error:
         raise CheckpointError(f"{path}: not a TensorFlow checkpoint: {error}") from error
     if any(name.startswith("bert/encoder/layer_shared/") for name in shapes):

@@ -27,6 +27,7 @@ _OPENERS: dict[str, Callable[[Path], Tensors]] = {
     ".weights": open_hdf5,  # as plain Keras saves by bert4keras's usual name, best_model.weights
 }
 SUFFIXES = tuple(_OPENERS)
+HDF5_SUFFIXES = tuple(suffix for suffix, opener in _OPENERS.items() if opener is open_hdf5)
 
 
 def open_tensors(path: str | Path) -> Tensors:
