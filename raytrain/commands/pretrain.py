@@ -22,6 +22,8 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
 
     pretrain(config, console)
     where = encoder_location(config)
-    start = shell_word(f"encoder.checkpoint={where}")
-    lines = f"encoder: {where}\nuse it with: {named('kfold')} data.path=FILE {start}"
+    is_here = "://" not in where
+    start = shell_word(f"encoder.checkpoint={where}") if is_here else "encoder.checkpoint=DIRECTORY"
+    first = "use it with" if is_here else "copy it to a directory that all nodes reach, and use it with"
+    lines = f"encoder: {where}\n{first}: {named('kfold')} data.path=FILE {start}"
     console.print(lines, highlight=False, markup=False, soft_wrap=True)

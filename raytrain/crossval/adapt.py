@@ -4,11 +4,10 @@ Masked language modelling on the texts of a task, test texts among them and labe
 (2020) task-adaptive pre-training. Labels are never read, so that out-of-fold scores stay what they are.
 """
 
-import contextlib
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,13 @@ from raytrain.pretrained.directory import EncoderFiles, read_encoder
 from raytrain.pretrained.start import hash_encoder
 from raytrain.pretraining.directory import ENCODER, GOOGLE, RECORD, is_finished, read_record
 from raytrain.pretraining.driver import VERSION, hash_of, train_encoder
+from raytrain.pretraining.launch import clear_work
 from raytrain.pretraining.lines import Texts
 from raytrain.pretraining.pieces import special_ids
 from raytrain.pretraining.table import summarize
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
-from raytrain.storage.files import whole_or_not
+from raytrain.storage.folders import is_whole, keep_folder, take_folder
 
 FOLDER = "adapted"  # in the cache, and in the run's directory
 MOST_KEPT = 16  # adapted encoders in the cache; the longest unused give way
@@ -59,7 +59,6 @@ def adapt_encoder(
     """
     if not (config.encoder.adapt and config.model.has_networks):
         return encoder
-    _check_cache()
     texts, own = _texts_of(config, corpus), _pretraining_of(config)
     plain = own.model_dump(mode="json", exclude={"name", "storage", "data", "cluster"})
     # As of folds: it may change between two invocations, and those that are there go on with their encoder.
@@ -69,22 +68,21 @@ def adapt_encoder(
     # The run's own goes before the cache's: folds that go on must find the encoder that they began with, and
     # elsewhere it would be another to the last bits.
     place = run / FOLDER / identity[:32]
-    if is_finished(read_record(place, identity)) or (kept / RECORD).is_file():
+    record = read_record(place, identity)
+    if is_finished(record):
+        stages.say(f"encoder: adapted to these texts before ({place})")
+    elif (record := _take(kept, place, identity)) is not None:
         stages.say(f"encoder: adapted to these texts before ({kept})")
     else:
+        _check_cache()
         stages.say(f"encoder: adapting it to {texts.count:,} texts of this run, their labels unread")
-        _train(place, own, identity, texts, encoder, stages)
-    record = read_record(place, identity)
-    if record is None or not is_finished(record):
-        record = _take(kept, place)
-    elif not (kept / RECORD).is_file() or _is_other(kept, record):
-        _keep(place / ENCODER, kept)
+        record = _train(place, own, identity, texts, encoder, stages)
+    assert record is not None
+    clear_work(place)
+    (place / GOOGLE).delete()  # nothing reads it here
     stages.say(summarize(record))
-    with contextlib.suppress(OSError):  # the longest unused are removed first
-        kept.touch()
-    # The run's own where it can be read in place: other runs remove and replace what lies in the cache.
-    own_copy = Path(str(place / ENCODER))
-    return read_encoder(str(own_copy if own_copy.is_dir() else kept), True, config.encoder.maxlen)
+    directory = _readable(place / ENCODER, kept, stages)
+    return replace(read_encoder(str(directory), True, config.encoder.maxlen), origin=encoder.origin)
 
 
 def _test_tables(data: DataConfig) -> Iterator[pa.Table]:
@@ -164,64 +162,42 @@ def _train(
     texts: Texts,
     encoder: EncoderFiles,
     stages: Stages,
-) -> None:
+) -> dict[str, Any]:
     """Trains in a folder of the run, of these texts alone and which all nodes reach, or goes on there."""
-    record = read_record(place, identity)
-    if record is None or not is_finished(record):
-        special = special_ids(encoder.vocab)
-        record = train_encoder(place, own, identity, texts, encoder, special, stages)
+    record = train_encoder(place, own, identity, texts, encoder, special_ids(encoder.vocab), stages)
     if not is_finished(record):
         kept = "what it has learned is kept, the same command goes on there"
         raise TimeBudgetError(f"cluster.time_budget was used up: adapting the encoder; {kept}")
-    (place / GOOGLE).delete()  # nothing reads it here
-
-
-def _take(kept: Path, place: Directory) -> dict[str, Any]:
-    """Copies the cache's encoder into the run. Returns its record, which is written last.
-
-    Raises:
-        StorageError: The cache's was removed meanwhile.
-    """
-    try:
-        for path in sorted(kept.iterdir()):
-            (place / ENCODER).write_bytes(path.name, path.read_bytes())
-        place.write_bytes(RECORD, (kept / RECORD).read_bytes())
-    except OSError as error:
-        raise StorageError(f"{kept} cannot be read: {error}; the same command makes it anew") from error
-    record = read_record(place)
-    assert record is not None
     return record
 
 
-def _is_other(kept: Path, record: dict[str, Any]) -> bool:
-    """Whether the cache's encoder was made in another training than the run's own."""
-    return read_record(Directory(kept)) != record
+def _take(kept: Path, place: Directory, identity: str) -> dict[str, Any] | None:
+    """Copies the cache's encoder into the run; its record comes last. Returns that; None without one."""
+    if not take_folder(kept, place / ENCODER):
+        return None
+    place.write_bytes(RECORD, (place / ENCODER).read_bytes(RECORD))
+    return read_record(place, identity)
 
 
-def _keep(trained: Directory, kept: Path) -> None:
-    """Copies the encoder into the cache, whole or not at all.
+def _readable(trained: Directory, kept: Path, stages: Stages) -> Path:
+    """Where the run's encoder can be read in place; the cache has a copy of it, or else of another's.
 
     Raises:
-        StorageError: It cannot be written.
+        StorageError: The run's storage is none that is read in place, and the cache cannot be written.
     """
-    try:
-        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        others = sorted((path for path in kept.parent.iterdir() if path != kept), key=_last_used)
-        for path in others[: max(0, len(others) - MOST_KEPT + 1)]:
-            shutil.rmtree(path, ignore_errors=True)
-        shutil.rmtree(kept, ignore_errors=True)
-        with whole_or_not(kept) as unfinished:
-            unfinished.mkdir()
-            for name in trained.files():
-                (unfinished / name).write_bytes(trained.read_bytes(name))
-    except OSError as error:
-        if not kept.is_dir():  # where another run was quicker, its encoder is as good
+    own = Path(str(trained))
+    if own.is_dir():
+        if not is_whole(kept):
+            try:
+                keep_folder(trained, kept, MOST_KEPT)
+            except OSError as error:
+                stages.say(f"other runs must adapt it anew: {_unwritable(kept, error)}")
+        return own
+    if not (is_whole(kept) and (kept / RECORD).read_bytes() == trained.read_bytes(RECORD)):
+        try:
+            keep_folder(trained, kept, MOST_KEPT)
+        except StorageError:
+            raise
+        except OSError as error:
             raise _unwritable(kept, error) from error
-
-
-def _last_used(path: Path) -> float:
-    """When an encoder of the cache was last taken; other runs may remove it meanwhile."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
+    return kept

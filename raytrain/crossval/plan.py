@@ -85,7 +85,8 @@ class Plan:
     def num_train_rows(self) -> int:
         """About how many rows of the features a fold trains on."""
         num_texts, trained = self.corpus.num_rows, self.folds.train_masks()
-        labelled = self.shared.features.num_rows * num_texts // (num_texts + self.shared.num_unlabelled)
+        rows = self.shared.rows
+        labelled = num_texts if rows is None else int((rows.rows < num_texts).sum())
         return labelled * int(trained.sum()) // trained.size
 
     @property

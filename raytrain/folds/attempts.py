@@ -74,7 +74,7 @@ def run_attempts(
     """Attempts a training until it is committed or given up; each goes on from the last checkpoint.
 
     - No machine had room yet: again, until the deadline.
-    - Memory that was short: again with each batch in twice as many pieces.
+    - Memory that was short: again with each batch in twice as many pieces; of n-grams, chance.
     - An error that would recur, as a loss that is not finite: given up at once.
     - Anything else, as a worker that was killed: again, up to `max_failures` times. While the storage
       cannot be written the next attempt waits, and the failure is not counted.
@@ -95,6 +95,8 @@ def run_attempts(
             waited = _wait_for_storage(spec)
         except StorageError as gone:
             return Outcome(None, failure, str(gone))
+        if kind == "memory" and not getattr(spec, "is_network", True):
+            kind = "chance"  # of what has no batches; other folds may have taken the room
         if kind == "memory" and spec.accumulation < spec.settings.batch_size:
             spec = replace(spec, accumulation=2 * spec.accumulation)  # type: ignore[type-var]
             size = -(-spec.settings.batch_size // spec.accumulation)

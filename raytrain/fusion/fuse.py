@@ -11,6 +11,7 @@ from raytrain.fusion.fit import FusionSettings, fit_rule, spread_rows, why_unfit
 from raytrain.fusion.nested import Nested, compare, fuse_nested, score_way
 from raytrain.fusion.reliability import judge_proba
 from raytrain.fusion.rule import FusionRule
+from raytrain.fusion.temperature import scale
 from raytrain.scores.classes import log_loss
 
 
@@ -59,7 +60,7 @@ def fuse_members(
         nested = Nested(mean[whole], mean[whole], mean[whole].argmax(axis=1))
     else:
         nested = fuse_nested(own, *here, settings)
-    proba, decisions = mean.copy(), rule.decide(np.nan_to_num(mean))
+    proba, decisions = mean.copy(), rule.decide(scale(np.nan_to_num(mean), rule.temperature))
     proba[whole], decisions[whole] = nested.proba, nested.decisions
     told = {
         "rule": rule.to_dict(),

@@ -56,6 +56,8 @@ def build_head(
     # Not seed, seed + 1, …: folds have consecutive seeds and would share initial values.
     seeds = iter((np.random.SeedSequence(seed).generate_state(32) >> 1).tolist())
     drop = Dropout(dropout, dropout_seed, name="dropout")
+    if architecture == "finetune" and pooling == "first":  # all that is read is all that is disturbed
+        states = keras.layers.Lambda(lambda x: x[:, 0][:, None], name="first_state", dtype="float32")(states)
     read = Tap(name=STATES)(states)
     if architecture == "finetune":
         vector = _pooled(read, inputs["token_ids"], pooling)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ray
@@ -21,7 +21,7 @@ from raytrain.messages import logging_console
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.pretrained.start import find_start, hash_encoder
 from raytrain.pretraining.directory import ENCODER, SEQUENCES, is_finished, read_record
-from raytrain.pretraining.launch import fit_workers, launch
+from raytrain.pretraining.launch import clear_work, fit_workers, launch
 from raytrain.pretraining.lines import HeldBack, Source, Texts, iter_lines, open_sources, texts_of
 from raytrain.pretraining.pieces import Encoding, SpecialIds, special_ids
 from raytrain.pretraining.sequences import write_sequences
@@ -34,6 +34,7 @@ from raytrain.storage.files import json_bytes
 from raytrain.storage.lock import lock_run
 
 INPUTS = "inputs.json"
+COUNTED = 1000  # texts, after which it is told how many
 VERSION = 1  # of what is learned from the same config and texts
 
 
@@ -76,6 +77,7 @@ def pretrain(config: PretrainConfig, console: Console | None = None) -> dict[str
         record = read_record(run)
         if is_finished(record):
             stages.say(f"{run} is finished; nothing to train")
+            clear_work(run)  # where the driver died before it did
         else:
             connect(config.cluster.address)
             record = _train(run, config, texts, encoder, special, hashes, stages)
@@ -101,13 +103,24 @@ def _prepare(config: PretrainConfig, stages: Stages) -> tuple[Texts, EncoderFile
         wanted = f"expected at least cluster.workers={config.cluster.workers}"
         problems.append(f"train.batch_size: {wanted}; found {config.train.batch_size}")
     try:
-        encoder = find_start(config.encoder, lambda: iter_lines(sources), stages.console)
+        encoder = find_start(config.encoder, lambda: _counted_lines(sources, stages), stages.console)
         special = special_ids(encoder.vocab)
     except InputError as error:
         problems += [error.summary, *error.problems]
     if problems:
         raise ConfigError("the pre-training cannot be started", problems)
     return texts_of(sources), encoder, special
+
+
+def _counted_lines(sources: list[Source], stages: Stages) -> Iterator[str]:
+    """The texts, while an untrained mini's vocabulary is counted in them."""
+    total = sum(source.num_texts for source in sources)
+    with stages.stage("counting the vocabulary", total, "texts") as stage:
+        for number, line in enumerate(iter_lines(sources), 1):
+            if number % COUNTED == 0:
+                stage.advance(COUNTED)
+                stage.check()
+            yield line
 
 
 def _read_inputs(run: Directory) -> dict[str, str]:
@@ -181,6 +194,9 @@ def train_encoder(
         "encoder": config.encoder.model_dump(mode="json"),
         "mask": config.mask.model_dump(mode="json"),
     }
+    told |= {
+        "start": {"sha256": hash_encoder(encoder), **({"origin": encoder.origin} if encoder.origin else {})}
+    }
     told |= {"texts": texts.told, "encoded": encoded}
     spec = PretrainSpec(
         name=config.name,
@@ -210,7 +226,8 @@ def _encode(
 ) -> dict[str, Any]:
     """Encodes the texts. Returns the index of `write_sequences`."""
     held_back = HeldBack(config.data.held_back, config.data.max_held_back, texts.count)
-    with stages.stage("encoding", texts.count, "texts") as stage:
+    again = "the next start encodes from the beginning: give it more time"
+    with stages.stage("encoding", texts.count, "texts", again) as stage:
         return write_sequences(
             run / SEQUENCES,
             identity,
@@ -245,5 +262,8 @@ def tell_result(record: Mapping[str, Any], console: Console) -> None:
 
 
 def encoder_location(config: PretrainConfig) -> str:
-    """Where a run leaves its encoder."""
-    return f"{config.storage.rstrip('/')}/{config.name}/{ENCODER}"
+    """Where a run leaves its encoder: a path, and of a storage that is no disk a URI."""
+    storage = config.storage
+    if storage.startswith("file:"):
+        storage = Directory(storage).path
+    return f"{storage.rstrip('/')}/{config.name}/{ENCODER}"

@@ -125,6 +125,7 @@ class Pretraining:
                     self._check_loss(float(total), on_step)
                     synced = time.monotonic()
         self._loss = float(total)
+        self._check_loss(self._loss, None)  # a pause comes at any step
         self.seconds += time.monotonic() - began
         return self.step == until
 
@@ -178,14 +179,24 @@ class Pretraining:
         if on_step is not None:
             on_step(self.step, self.settings.steps, total / self._since)
 
+    def _check_weights(self) -> None:
+        """A step's loss is of the weights before it: those of the last step are looked at themselves."""
+        for name, variable in self.model.variables_by_name().items():
+            if not bool(tf.reduce_all(tf.math.is_finite(variable))):
+                raise RaytrainError(f"{name} is not finite after step {self.step}; {ADVICE}")
+
     def evaluate(self) -> dict[str, float]:
         """Tells the masked tokens of the sequences held back, the same ones every time, and notes how well.
 
         Returns:
             The new entry of `history`: `perplexity` and `accuracy` (NaN where nothing is held back), and
             `loss` (NaN before the first step).
+
+        Raises:
+            RaytrainError: The weights are not finite.
         """
         began = time.monotonic()
+        self._check_weights()
         held = self.sequences.held_back()
         sums = np.zeros(3)
         for number, start in enumerate(range(0, len(held), EVALUATED)):
@@ -225,7 +236,12 @@ class Pretraining:
         return {"weight": self.model.variables_by_name(), "optimizer": self._update.optimizer.state}
 
     def save(self, directory: str | Path) -> None:
-        """Writes all that `load` needs to go on as if nothing had happened."""
+        """Writes all that `load` needs to go on as if nothing had happened.
+
+        Raises:
+            RaytrainError: The weights are not finite: every start would go on from there and fail.
+        """
+        self._check_weights()
         values: dict[str, Any] = {
             "step": self.step,
             "history": self.history,

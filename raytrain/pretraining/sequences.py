@@ -27,6 +27,9 @@ from raytrain.text.encode import PARALLEL_TEXTS
 INDEX, HELD_BACK = "index.json", "held-back.npy"
 SHARD_TOKENS = 1 << 21  # 8 MB
 GROUP_SHARDS = 8
+HELD_TOKENS = (
+    4096  # of a text held back, so that whole books are not evaluated on; none of the rest is learned
+)
 ORDER = 1  # of what is drawn from a seed
 _CHUNK_CHARACTERS = 200_000
 _TASKS = 16  # that are encoded ahead, so that memory stays bounded
@@ -68,14 +71,16 @@ def write_sequences(
         for number, text in enumerate(lines):
             own = tokens[bounds[number] : bounds[number + 1]]
             if text in held_back:
-                held.setdefault(text, own)  # each once; they are few, as HeldBack says
+                held.setdefault(text, own[:HELD_TOKENS])  # each once; they are few, as HeldBack says
             else:
                 shards.extend(packer.add(own))
         stage.advance(len(lines))
         stage.check()
     shards.extend(packer.finish())
     if not shards.finish():
-        problem = "expected texts to learn, found none beside those held back"
+        problem = (
+            "expected texts to learn, found none beside those held back; data.held_back=0 holds none back"
+        )
         raise CorpusError("data.path cannot be used", [problem])
     rows = pack(held.values(), encoding.length, encoding.special)
     directory.write_bytes(HELD_BACK, _array_bytes(rows))

@@ -129,10 +129,15 @@ class TextRows:
         """The texts that some rows are of, in order; all rows of a text are given or none."""
         return np.unique(self.rows[rows])
 
-    def shares(self) -> np.ndarray:
-        """(num_rows,) what each weighs, so that all texts weigh the same, and rows 1 on average."""
+    def shares(self, counting: np.ndarray | None = None) -> np.ndarray:
+        """(num_rows,) what each weighs, so that all texts weigh the same.
+
+        Args:
+            counting: (num_texts,) True of those whose rows weigh 1 on average; None of all.
+        """
         counts = np.bincount(self.rows)
-        return len(self.rows) / max(len(counts), 1) / counts[self.rows]
+        per_text = counts if counting is None else counts[counting]
+        return per_text.sum() / max(len(per_text), 1) / counts[self.rows]
 
     def pool(self, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
         """The mean of each text's rows.

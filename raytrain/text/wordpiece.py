@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -27,6 +27,8 @@ _PUNCTUATION = r"!-/:-@\[-`{-~，。！？、：；（）《》【】“”‘�
 _PIECE, _PIECE_BESIDE_CHINESE = (
     re.compile(rf"[{split} \n\r\t]|[^{split} \n\r\t]+") for split in (_PUNCTUATION, _PUNCTUATION + _CJK)
 )
+MOST_TOKENS = 30_000  # of a vocabulary that is counted: BERT's Chinese one has 21,128
+MOST_COUNTED = 1 << 20
 _LONGEST_WORD = 100  # what is longer is unknown
 
 
@@ -122,18 +124,31 @@ def build_vocab(texts: Iterable[str], min_count: int = 2, word_count: int = 5) -
             rarer ones fall into their characters.
 
     Returns:
-        The special tokens, then tokens by falling count; ties by the token itself.
+        The special tokens, then at most `MOST_TOKENS` tokens by falling count; ties by the token itself.
+        Where there are more than `MOST_COUNTED` distinct words, those that are rare so far are forgotten
+        from time to time, their characters not.
     """
     splitter = build_tokenizer(Vocab(SPECIAL_TOKENS))
     words: Counter[str] = Counter()
+    tokens: Counter[str] = Counter()
     for text in texts:
         pieces = splitter.pre_tokenizer.pre_tokenize_str(splitter.normalizer.normalize_str(text))
         words.update(piece for piece, _ in pieces)
-    tokens: Counter[str] = Counter()
+        if len(words) > MOST_COUNTED:  # links and names of users are without end
+            rare = [word for word, count in words.items() if count < word_count]
+            _count_characters(rare, words, tokens)
+            for word in rare:
+                del words[word]
+    _count_characters(words, words, tokens)
     for word, count in words.items():
         if len(word) > 1 and count >= word_count and not _IS_CJK.search(word):
             tokens[word] += count
-        for position, char in enumerate(word):
-            tokens[char if position == 0 else f"##{char}"] += count
     kept = [token for token, count in tokens.items() if count >= min_count and token not in SPECIAL_TOKENS]
-    return [*SPECIAL_TOKENS, *sorted(kept, key=lambda token: (-tokens[token], token))]
+    return [*SPECIAL_TOKENS, *sorted(kept, key=lambda token: (-tokens[token], token))[:MOST_TOKENS]]
+
+
+def _count_characters(words: Iterable[str], counts: Mapping[str, int], tokens: Counter[str]) -> None:
+    """Adds the characters of words to the tokens, as often as the words are counted."""
+    for word in words:
+        for position, char in enumerate(word):
+            tokens[char if position == 0 else f"##{char}"] += counts[word]

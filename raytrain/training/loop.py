@@ -188,7 +188,7 @@ class FoldTraining:
         Args:
             on_step: Called some times a second with (steps done, steps in all, mean loss so far).
             pause: Asked before every step whether to return.
-            agree: Makes of each worker's number the one by which all of them judge the loss.
+            agree: Makes of each worker's number the one by which all of them judge.
 
         Returns:
             Metrics of the epoch as plain floats; None where `pause` said so, or where `guess.begins_again`
@@ -204,7 +204,7 @@ class FoldTraining:
         loss = self._loss / len(plan)
         self.guess.end_epoch(len(plan), self._loss)
         self.epoch, self.step, self._loss = self.epoch + 1, 0, 0.0
-        return self._end_epoch(self.epoch, loss)
+        return self._end_epoch(self.epoch, loss, agree)
 
     def _run_steps(
         self, plan: list[np.ndarray], on_step: StepCallback | None, pause: Pause | None, agree: Agree
@@ -261,8 +261,10 @@ class FoldTraining:
         """Of an epoch."""
         return -(-len(self.train_rows) // self.settings.batch_size)
 
-    def _end_epoch(self, epoch: float, loss: float) -> dict[str, float]:
+    def _end_epoch(self, epoch: float, loss: float, agree: Agree = float) -> dict[str, float]:
         metrics = {"epoch": epoch, "loss": loss, **self.evaluate()}
+        # Unlike machines differ in the last bits, and one that ended alone would leave the others waiting.
+        metrics[self.settings.monitor] = agree(metrics[self.settings.monitor])
         if self.guess.dead and self._has_learned(metrics):
             self.guess.spare()
         self.history.append(metrics)

@@ -74,7 +74,7 @@ class Classification:
     Not the logits: as among folds, one row that is sure of itself must not outvote all others.
 
     Args:
-        labels: (num_texts,) label indices.
+        labels: (num_texts,) label indices, -1 of texts without one.
         settings: Hyperparameters.
         rows: The text that each row of the features is of; None where each row is a text.
     """
@@ -84,7 +84,8 @@ class Classification:
     def __init__(self, labels: np.ndarray, settings: TrainSettings, rows: TextRows | None = None):
         self.labels, self._given, self._settings = labels, labels, settings
         self._rows = TextRows(np.arange(len(labels))) if rows is None else rows
-        self._shares = self._rows.shares().astype(np.float32)
+        # Texts without a label do not make the losses of the others larger or smaller.
+        self._shares = self._rows.shares(labels >= 0).astype(np.float32)
 
     def learn_from(self, texts: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Gives texts without a label one, and takes what others were given before.

@@ -1,6 +1,7 @@
 """An encoder adapted to a run's texts: when, to which, and taken from where the second time."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,11 +50,11 @@ def trained(monkeypatch, tmp_path):
     return calls
 
 
-def adapted(tmp_path, test=None, **overrides):
+def adapted(tmp_path, test=None, origin=None, **overrides):
     """The run's encoder, and what was said."""
     config = tiny_config(tmp_path, data__test=test or "null", **{"encoder__adapt": "true", **overrides})
     corpus = read_corpus(config.data.path, ["text"], "label", "id", None, 2, [])
-    encoder = read_encoder(config.encoder.checkpoint, False, 32)
+    encoder = replace(read_encoder(config.encoder.checkpoint, False, 32), origin=origin)
     stages = silent_stages()
     found = adapt_encoder(Directory(tmp_path / "runs" / "tiny"), config, corpus, encoder, stages)
     return found, stages.console.file.getvalue()
@@ -133,6 +134,109 @@ def test_a_run_goes_on_with_its_own_encoder_though_the_cache_has_another(trained
     assert Path(found.weights).read_bytes() == b"others" and len(trained) == 1
 
 
+def kept_by(tmp_path):
+    [kept] = (tmp_path / "home" / FOLDER).iterdir()
+    return kept
+
+
+def damage(kept, how):
+    weights = kept / "model.safetensors"
+    if how == "emptied":
+        for path in kept.iterdir():
+            path.write_bytes(b"")
+    elif how == "cut":
+        weights.write_bytes(weights.read_bytes()[:-1])
+    else:
+        weights.unlink()
+
+
+@pytest.mark.parametrize("how", ["emptied", "cut", "gone"])
+def test_a_damaged_cache_is_as_good_as_none(trained, tmp_path, how):
+    """A run with an encoder of its own mends it; one without trains."""
+    first, _ = adapted(tmp_path)
+    whole = {path.name: path.read_bytes() for path in kept_by(tmp_path).iterdir()}
+    damage(kept_by(tmp_path), how)
+    again, _ = adapted(tmp_path)
+    assert again == first and len(trained) == 1
+    assert {path.name: path.read_bytes() for path in kept_by(tmp_path).iterdir()} == whole
+    damage(kept_by(tmp_path), how)
+    (tmp_path / "runs" / "tiny" / FOLDER).rename(tmp_path / "another run's")
+    again, said = adapted(tmp_path)
+    assert again == first and len(trained) == 2 and "adapting it to" in said
+
+
+def test_a_full_cache_fails_no_run_that_has_its_encoder(trained, tmp_path, monkeypatch):
+    def is_full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    first, _ = adapted(tmp_path)
+    damage(kept_by(tmp_path), "cut")
+    monkeypatch.setattr("raytrain.crossval.adapt.keep_folder", is_full)
+    again, said = adapted(tmp_path)
+    assert again == first and len(trained) == 1
+    assert "other runs must adapt it anew" in said and "No space left" in said
+
+
+def test_a_full_run_is_not_told_as_a_cache_that_cannot_be_read(trained, tmp_path, monkeypatch):
+    def is_full(self, name, data):
+        raise StorageError(f"{self} is full")
+
+    adapted(tmp_path)
+    (tmp_path / "runs" / "tiny" / FOLDER).rename(tmp_path / "another run's")
+    with monkeypatch.context() as patch:
+        patch.setattr(Directory, "write_bytes", is_full)
+        with pytest.raises(StorageError, match="encoder is full"):
+            adapted(tmp_path)
+
+
+def test_two_encoders_of_two_runs_do_not_replace_each_other(trained, tmp_path):
+    adapted(tmp_path)
+    [own] = (tmp_path / "runs" / "tiny" / FOLDER).iterdir()
+    (own / "encoder" / "model.safetensors").write_bytes(b"others")
+    before = (kept_by(tmp_path) / "model.safetensors").read_bytes()
+    adapted(tmp_path)
+    assert (kept_by(tmp_path) / "model.safetensors").read_bytes() == before != b"others"
+
+
+def test_where_storage_is_read_in_no_place_the_cache_holds_the_run_s_own(trained, tmp_path, monkeypatch):
+    """As with an object store: the encoder is read from the cache, and must be the run's."""
+    adapted(tmp_path)
+    [own] = (tmp_path / "runs" / "tiny" / FOLDER).iterdir()
+    for place in (own, own / "encoder"):
+        record = json.loads((own / "encoder" / "pretraining.json").read_text())
+        (place / "pretraining.json").write_text(json.dumps({**record, "seconds": 2.0}))
+    (own / "encoder" / "model.safetensors").write_bytes(b"others")
+    is_dir = Path.is_dir
+    monkeypatch.setattr(Path, "is_dir", lambda path: path != own / "encoder" and is_dir(path))
+    found, _ = adapted(tmp_path)
+    assert Path(found.weights).parent == kept_by(tmp_path) and Path(found.weights).read_bytes() == b"others"
+
+
+def test_nothing_of_the_training_is_left_whoever_ended_it(trained, tmp_path):
+    """One run was stopped, another one filled the cache."""
+    trained.stop_early = True
+    with pytest.raises(TimeBudgetError):
+        adapted(tmp_path)
+    run = tmp_path / "runs" / "tiny"
+    run.rename(tmp_path / "stopped")
+    trained.stop_early = False
+    adapted(tmp_path)
+    run.rename(tmp_path / "finished")
+    (tmp_path / "stopped").rename(run)
+    [own] = (run / FOLDER).iterdir()
+    for left in ("sequences", "checkpoint", "google"):
+        (own / left).mkdir()
+        (own / left / "file").write_bytes(b"")
+    adapted(tmp_path)
+    assert sorted(path.name for path in own.iterdir()) == ["encoder", "pretraining.json"]
+
+
+def test_whence_the_encoder_came_is_kept(trained, tmp_path):
+    origin = {"source": "https://example.org/bert.zip", "sha256": "0" * 64}
+    for _ in range(2):
+        assert adapted(tmp_path, origin=origin)[0].origin == origin
+
+
 def test_one_that_the_time_budget_ended_is_not_kept_and_goes_on(trained, tmp_path):
     trained.stop_early = True
     with pytest.raises(TimeBudgetError, match="goes on"):
@@ -145,7 +249,7 @@ def test_one_that_the_time_budget_ended_is_not_kept_and_goes_on(trained, tmp_pat
 
 def test_one_that_was_done_and_not_yet_kept_is_not_trained_again(trained, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(adapt, "_keep", lambda *arguments: 1 / 0)
+        patch.setattr(adapt, "keep_folder", lambda *arguments: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             adapted(tmp_path)
     adapted(tmp_path)

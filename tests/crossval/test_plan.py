@@ -351,3 +351,10 @@ def test_texts_without_a_label_stand_behind_the_others_in_no_fold():
     assert data.targets.tolist() == [*LABELS, -1, -1]
     assert data.folds.valid.tolist() == [[*row, UNLABELLED, UNLABELLED] for row in FOLDS.tolist()]
     assert len(data.ids) == NUM_ROWS
+
+
+def test_texts_without_a_label_are_not_counted_however_many_windows_they_have():
+    windows = TextRows(np.repeat(np.arange(NUM_ROWS + 2), [1] * NUM_ROWS + [4, 4]))
+    features = pa.table({"x": range(len(windows))})
+    plan = plan_of(shared=shared_of(features=features, num_unlabelled=2, rows=windows))
+    assert plan.num_train_rows == NUM_ROWS // 2

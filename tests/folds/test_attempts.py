@@ -102,6 +102,13 @@ def test_short_memory_halves_the_pieces_of_a_batch_without_counting(spec):
     assert outcome.result.record["accumulation"] == 8
 
 
+def test_n_grams_have_no_batches_to_cut(spec):
+    fit, seen = failing([in_worker(WorkerMemoryError("OOM"))] * 3)
+    outcome, told = run(replace(spec, architecture="tfidf"), fit, max_failures=2)
+    assert [attempt.accumulation for attempt in seen] == [1] * 3 and "OOM" in outcome.failure
+    assert told == [f"failure {number} of 2 that are forgiven: again" for number in (1, 2)]
+
+
 NO_ROOM = ControllerError(WorkerGroupStartupTimeoutError(1))
 
 

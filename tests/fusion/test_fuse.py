@@ -6,6 +6,7 @@ from fusion.test_fit import FOLDS, LABELS, members
 from raytrain.fusion.fit import FusionSettings, fit_rule
 from raytrain.fusion.fuse import fuse_members
 from raytrain.fusion.nested import fuse_nested
+from raytrain.fusion.temperature import scale
 from raytrain.scores.oof import mean_oof
 from raytrain.storage.files import json_bytes
 
@@ -57,6 +58,17 @@ def test_rows_that_not_all_members_cover_are_not_fitted_by_and_keep_the_mean():
     whole = fuse_nested(left, LABELS[~missing], FOLDS[~missing], FusionSettings(calibrate=True))
     np.testing.assert_array_equal(found.proba[~missing], whole.proba)
     assert found.told["rows"] == int((~missing).sum())
+
+
+def test_rows_that_not_all_members_cover_are_decided_as_the_artifact_will():
+    """A threshold is fitted to what the temperature has divided."""
+    own, missing = members(), FOLDS == 2
+    own["tfidf/r0"][missing] = np.nan
+    found = fused(own, calibrate=True, threshold="cost", costs=np.array([[0, 1.0], [4, 0]]))
+    assert found.rule.temperature != 1
+    expected = scale(own["textcnn/r0"][missing], found.rule.temperature)[:, 1] > 0.2
+    assert found.decisions[missing].tolist() == expected.astype(int).tolist()
+    assert expected.tolist() != (own["textcnn/r0"][missing][:, 1] > 0.2).tolist()
 
 
 def test_rows_that_nobody_covers_stay_so():

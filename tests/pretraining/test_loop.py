@@ -139,6 +139,28 @@ def test_a_loss_that_is_not_finite_ends_it(sequences, eagerly):
         training.run()
 
 
+def test_weights_that_the_last_step_broke_are_neither_kept_nor_evaluated(sequences, eagerly, tmp_path):
+    """The loss of a step is of the weights before it."""
+    training = build(sequences)
+    training.run()
+    [*_, last] = training.model.variables_by_name().values()
+    last.assign(np.full(last.shape, np.inf))
+    with pytest.raises(RaytrainError, match=f"not finite after step {training.step}"):
+        training.evaluate()
+    with pytest.raises(RaytrainError, match="not finite"):
+        training.save(tmp_path / "checkpoint")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_loss_that_is_not_finite_is_told_at_a_pause_too(sequences, eagerly):
+    training = build(sequences)
+    for variable in training.model.variables_by_name().values():
+        variable.assign(np.full(variable.shape, np.nan))
+    asked = iter([False, True])
+    with pytest.raises(RaytrainError, match="not finite by step 1"):
+        training.run(pause=lambda: next(asked))
+
+
 def test_without_texts_held_back_there_is_nothing_to_tell(sequences, eagerly, monkeypatch):
     training = build(sequences)
     monkeypatch.setattr(sequences, "held_back", lambda: np.zeros((0, 32), np.uint32))

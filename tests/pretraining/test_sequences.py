@@ -85,6 +85,19 @@ def test_held_back_texts_are_learned_nowhere_and_there_once(tmp_path):
     assert as_set(read_all(sequences)) == as_set(packed([line for line in lines if line not in held], 32))
 
 
+def test_of_a_long_text_held_back_a_part_is_evaluated_on_and_nothing_is_learned(tmp_path, monkeypatch):
+    """A book in a line would fill the memory of every worker."""
+    lines = make_lines(60)
+    held = {line for line in lines if line in HeldBack(0.3, 1000, len(lines))}
+    monkeypatch.setattr(module, "HELD_TOKENS", 3)
+    index = write(tmp_path, lines, share=0.3)
+    sequences = Sequences(Directory(tmp_path), 0)
+    pieces, specials = sequences.held_back() & ~BEGINS, [special().cls, special().sep, special().pad]
+    assert index["held_back_texts"] == len(held) and max(map(len, held)) > 3
+    assert (~np.isin(pieces, specials)).sum() == sum(min(len(line), 3) for line in held)
+    assert as_set(read_all(sequences)) == as_set(packed([line for line in lines if line not in held], 32))
+
+
 def test_what_was_encoded_is_not_encoded_again_unless_it_is_of_another_identity(tmp_path):
     write(tmp_path, make_lines(10))
     before = (tmp_path / shard_name(0)).stat().st_mtime_ns
@@ -94,7 +107,7 @@ def test_what_was_encoded_is_not_encoded_again_unless_it_is_of_another_identity(
 
 
 def test_nothing_left_to_learn_is_an_error(tmp_path):
-    with pytest.raises(CorpusError, match="beside those held back"):
+    with pytest.raises(CorpusError, match=r"beside those held back; data\.held_back=0"):
         write(tmp_path, ["停水"], share=0.999)
 
 

@@ -76,6 +76,14 @@ def test_every_text_weighs_the_same_and_rows_1_on_average():
     assert TextRows(np.arange(0)).shares().shape == (0,)
 
 
+def test_texts_that_do_not_count_leave_the_weights_of_the_others():
+    """All texts weigh the same; rows 1 on average of those that count."""
+    counting = np.array([True, True, True, False, False])
+    shares = ROWS.shares(counting)
+    np.testing.assert_allclose(shares[:5], TextRows(ROWS.rows[:5]).shares())
+    np.testing.assert_allclose(np.bincount(ROWS.rows, shares), 5 / 3)
+
+
 def test_rows_are_pooled_by_text():
     values = np.array([[1.0, 2.0], [3.0, 5.0], [6.0, 8.0], [9.0, 0.0], [3.0, 4.0], [5.0, 6.0]])
     rows = np.array([1, 2, 3, 4, 5, 6])

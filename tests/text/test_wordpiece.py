@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raytrain.errors import CheckpointError
+from raytrain.text import wordpiece
 from raytrain.text.vocab import SPECIAL_TOKENS, Folding, Vocab
 from raytrain.text.wordpiece import WordPieceTokenizer, build_tokenizer, build_vocab
 
@@ -252,6 +253,16 @@ def test_no_word_of_chinese_characters_becomes_a_token():
 def test_special_tokens_are_there_once_whatever_the_texts_say():
     vocab = build_vocab(["[UNK] [PAD]"] * 10, min_count=1)
     assert all(vocab.count(token) == 1 for token in SPECIAL_TOKENS)
+
+
+def test_words_without_end_fill_neither_memory_nor_vocabulary(monkeypatch):
+    """Links and names of users: rare ones are forgotten, frequent words and all characters are not."""
+    texts = [f"好 link{number} weibo" for number in range(200)]
+    whole = build_vocab(texts)
+    monkeypatch.setattr(wordpiece, "MOST_COUNTED", 20)
+    assert build_vocab(texts) == whole and "weibo" in whole
+    monkeypatch.setattr(wordpiece, "MOST_TOKENS", 4)
+    assert build_vocab(texts) == whole[: len(SPECIAL_TOKENS) + 4]
 
 
 @settings(max_examples=50)

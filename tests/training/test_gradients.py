@@ -162,12 +162,17 @@ def test_of_an_attack_nearly_nothing_is_left_the_plain_gradients(make):
         np.testing.assert_allclose(found[name], value, atol=1e-4)
 
 
-def test_a_head_alone_and_one_on_its_frozen_encoder_are_attacked_alike(make, encoder_config):
-    model, whole = make("textcnn", train_encoder=False, adversarial="fgm")
+@pytest.mark.parametrize("architecture", ["finetune", "textcnn"])
+def test_a_head_alone_and_one_on_its_frozen_encoder_are_attacked_alike(make, encoder_config, architecture):
+    """`finetune` reads the first position alone, whether others were computed or not."""
+    model, whole = make(architecture, train_encoder=False, adversarial="fgm", adversarial_size=0.5)
     inputs, labels, weights = batch_of()
-    head = build_head("textcnn", encoder_config("albert")["hidden_size"], 3, (NUM_WORDS, 4), 0.0, 7)
-    states = model.encoder([inputs["token_ids"], inputs["segment_ids"]], training=False)
-    alone = gradients_of(head, plain_settings(adversarial="fgm"))
+    head = build_head(architecture, encoder_config("albert")["hidden_size"], 3, (NUM_WORDS, 4), 0.0, 7)
+    encoder = make("textcnn", train_encoder=False)[0].encoder
+    for ours, theirs in zip(encoder.weights, model.encoder.weights, strict=True):
+        ours.assign(theirs)
+    states = encoder([inputs["token_ids"], inputs["segment_ids"]], training=False)
+    alone = gradients_of(head, plain_settings(adversarial="fgm", adversarial_size=0.5))
     own = {"hidden_states": states, "token_ids": inputs["token_ids"], "word_ids": inputs["word_ids"]}
     expected = whole(inputs, labels, weights, SEED, False)[1]
     for name, value in alone(own, labels, weights, SEED, False)[1].items():

@@ -484,6 +484,17 @@ def test_early_stopping_ends_after_epochs_without_a_better_score(fold, eagerly, 
     assert training.epoch == ran
 
 
+def test_workers_end_by_the_score_of_one_of_them(fold, eagerly):
+    """Unlike machines differ in the last bits of theirs: one that ended alone left the others waiting."""
+    theirs = iter([1.0, 2.0, 2.0])
+    training = fold(train_encoder=False, batch_size=16, epochs=5, early_stopping=2)
+    training.predicted = np.full((len(VALID), 2), 0.5)
+    training.evaluate = lambda: {"log_loss": 1.0 - training.epoch, "accuracy": 0.5}
+    while not training.finished:
+        training.run_epoch(agree=lambda own: next(theirs) if own <= 0 else own)
+    assert [epoch["log_loss"] for epoch in training.history] == [1.0, 2.0, 2.0]
+
+
 @pytest.mark.parametrize(("schedule", "factor"), [("plateau", PLATEAU_FACTOR), ("constant", 1.0)])
 def test_plateau_halves_the_rates_after_every_epoch_without_a_better_score(fold, eagerly, schedule, factor):
     losses = iter([2.0, 3.0, 1.0, 1.0, 0.5])
