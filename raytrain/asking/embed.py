@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     """Parses, makes the vectors, and says what was written."""
     parser = _parser(named)
     options = parser.parse_args(arguments)
-    check_output(parser, options.output, ".parquet")
+    check_output(parser, options.output, ".parquet", inputs=[options.input])
     if options.size is not None and not options.whiten:
         parser.error("--size: only whitened vectors can be shorter; add --whiten")
     check_least(parser, options, size=1)

@@ -15,8 +15,10 @@ from raytrain.commands.shared import (
     describe,
     tell_reading,
 )
+from raytrain.errors import InputError
 from raytrain.groups.settings import GroupSettings, Method
 from raytrain.messages import counted
+from raytrain.storage.files import is_same_file
 
 if typing.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +36,7 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     """Parses, finds the groups, and says what was written."""
     parser = _parser(named)
     options = parser.parse_args(arguments)
-    check_output(parser, options.output, ".csv")
+    check_output(parser, options.output, ".csv", inputs=[options.input])
     check_source(parser, options)
     check_least(parser, options, groups=2, least_size=2)
     if options.groups is not None and options.method == "hdbscan":
@@ -89,6 +91,8 @@ def group(options: argparse.Namespace) -> None:
     from raytrain.stages import Stages
 
     stages, reading = Stages(Console(stderr=True)), asked_reading(options)
+    if is_same_file(table_path(options.output), options.input):
+        raise InputError(f"{options.input} would be replaced by the table of groups; give another --output")
     count_texts(options.input, [options.column], options.id, reading)
     tell_reading(options.input, reading_lines(options.input, reading))
     model = open_source(options, stages)

@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     """Parses, matches, and says what was written."""
     parser = _parser(named)
     options = parser.parse_args(arguments)
-    check_output(parser, options.output, *OUTPUTS)
+    check_output(parser, options.output, *OUTPUTS, inputs=(options.query, options.candidates))
     check_least(parser, options, top=1, rerank=1, maxlen=LEAST_TOKENS, batch_size=1)
     options.first = options.first or ("words" if options.encoder is None else "both")
     for name, default in OF_VECTORS.items():

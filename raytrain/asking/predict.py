@@ -134,8 +134,9 @@ def predict_on_cluster(options: argparse.Namespace) -> None:
         stages=Stages(Console(stderr=True)),
     )
     kept = f", {done.kept:,} of them before" if done.kept else ""
-    kept += f"; {done.num_empty:,} rows with an empty text" if done.num_empty else ""
-    note = f"; left to a person: {done.num_rejected:,}" if options.reject is not None else ""
+    now = f" of {done.rows_now:,} predicted now" if done.rows_now != done.rows else ""
+    kept += f"; {done.num_empty:,} rows{now} with an empty text" if done.num_empty else ""
+    note = f"; left to a person: {done.num_rejected:,}{now}" if options.reject is not None else ""
     rows, files = counted(done.rows, "row"), counted(done.files + done.kept, "file")
     print(f"{options.output}: {rows} of {files}{kept}{note}")
     for line in done.told:

@@ -1,6 +1,7 @@
 """Answers over HTTP with ensemble artifacts, and shows a page to ask them by."""
 
 import argparse
+import contextlib
 import math
 import os
 from importlib.util import find_spec
@@ -100,6 +101,10 @@ def serve(options: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         left = running.stop()
         print(f"stopped; {f'{left} requests were' if left else 'no request was'} given up", flush=True)
+    except BaseException:
+        with contextlib.suppress(Exception):  # Serve may be what was lost
+            running.end()
+        raise
 
 
 def _token(options: argparse.Namespace) -> str | None:

@@ -19,6 +19,7 @@ from raytrain.files.reading import AS_FOUND, Reading
 from raytrain.folds.resources import cluster_nodes, describe_nodes, node_holds
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
+from raytrain.storage.lock import lock_run
 
 WORKERS_PER_READER = 8
 # Of a CPU: what a worker leaves to readers, and what one takes. A machine that owns no CPU, as a head with
@@ -50,14 +51,16 @@ class Predicted:
         files: Predicted now.
         kept: Predicted before.
         rows: Of both.
-        num_rejected: Of the rows of files predicted now, left to a person.
-        num_empty: Of them, without a text.
+        rows_now: Predicted now: of files that were begun before, what was left.
+        num_rejected: Of these, left to a person.
+        num_empty: Of these, without a text.
         told: How these files were read, where anything had to be found out.
     """
 
     files: int = 0
     kept: int = 0
     rows: int = 0
+    rows_now: int = 0
     num_rejected: int = 0
     num_empty: int = 0
     told: list[str] = field(default_factory=list)
@@ -94,9 +97,9 @@ def ask(
         raise InputError(f"format: expected one of {', '.join(possible)} of this ensemble, found {suffix}")
     if reject is not None and artifact.task != "classify":
         raise InputError(f"reject: expected none for an ensemble of task={artifact.task}")
-    where = Directory(ensemble).location
+    where = Directory(ensemble)
     what = suffix, columns, id_column, reject, reading, piece_rows
-    return Asked(where, directory, Directory(output), *what), names
+    return Asked(where.location, manifest_digest(where), directory, Directory(output), *what), names
 
 
 def predict_all(asked: Asked, names: list[str], workers: Workers, stages: Stages) -> Predicted:
@@ -109,9 +112,14 @@ def predict_all(asked: Asked, names: list[str], workers: Workers, stages: Stages
         stages: Where progress is told.
 
     Raises:
-        InputError: A file cannot be read, or the output holds something else; what was predicted before
-            stays.
+        InputError: A file cannot be read, the output holds something else, or another command predicts
+            there; what was predicted before stays.
     """
+    with lock_run(asked.output):
+        return _predict_missing(asked, names, workers, stages)
+
+
+def _predict_missing(asked: Asked, names: list[str], workers: Workers, stages: Stages) -> Predicted:
     files = {name: asked.inputs.stamp(name) or [0, 0] for name in names}
     record, predicted = Record(asked.output, _identity(asked), files, asked.suffix), Predicted()
     missing = []
@@ -132,8 +140,10 @@ def predict_all(asked: Asked, names: list[str], workers: Workers, stages: Stages
         for told in _stream(asked, missing, workers, count):
             name = told["file"]
             rows[name], pieces[name] = rows[name] + told["rows"], pieces[name] + 1
-            predicted.num_rejected += told["num_rejected"]
-            predicted.num_empty += told["num_empty"]
+            if told["num_rejected"] is not None:
+                predicted.rows_now += told["rows"]
+                predicted.num_rejected += told["num_rejected"]
+                predicted.num_empty += told["num_empty"]
             predicted.told += [f"{name}: {line}" for line in told["told"]]
             stage.advance(told["rows"])
             if told["is_last"]:
@@ -148,7 +158,7 @@ def predict_all(asked: Asked, names: list[str], workers: Workers, stages: Stages
 def _identity(asked: Asked) -> dict[str, Any]:
     """What the predictions depend on."""
     return {
-        "ensemble": manifest_digest(Directory(asked.ensemble)),
+        "ensemble": asked.digest,
         "columns": None if asked.columns is None else list(asked.columns),
         "id": asked.id_column,
         "format": asked.suffix,

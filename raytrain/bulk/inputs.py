@@ -26,11 +26,14 @@ def list_inputs(location: str) -> tuple[Directory, list[str]]:
             with a dot or an underscore are others' marks.
 
     Raises:
-        InputError: There is none.
+        InputError: There is none, or one whose name or whose predictions' would mean something else.
     """
     parent, _, name = location.rstrip("/").rpartition("/")
     if name.lower().endswith(SUFFIXES):
         directory = Directory(parent or ("/" if location.startswith("/") else "."))
+        if name[0] in "._":
+            expected = "expected a name that does not begin with a dot or an underscore, as marks do"
+            raise InputError(f"{location}: {expected}; rename it")
         if directory.size(name) is not None:
             return directory, [name]
         if not directory.exists(name):

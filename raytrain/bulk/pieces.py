@@ -35,6 +35,7 @@ class Asked:
 
     Attributes:
         ensemble: The artifact's directory or URI.
+        digest: Of the artifact, as `ensemble.artifact.manifest_digest` has it.
         inputs: Where the files lie.
         output: Where predictions go.
         suffix: Of files of predictions.
@@ -46,6 +47,7 @@ class Asked:
     """
 
     ensemble: str
+    digest: str
     inputs: Directory
     output: Directory
     suffix: str

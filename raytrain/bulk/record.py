@@ -8,10 +8,11 @@ from typing import Any
 from raytrain.bulk.inputs import PIECE, stem_of
 from raytrain.errors import ArtifactError, ConfigError
 from raytrain.storage.directory import Directory
-from raytrain.storage.files import json_bytes
+from raytrain.storage.files import json_bytes, sha256
 
 ASKED = "_asked.json"
 FILES = "files"  # of it: each input, as it was when it was begun
+OF = "of"  # of a mark: what was asked of which file
 
 
 def mark_of(stem: str) -> str:
@@ -52,9 +53,14 @@ class Record:
         else:
             begun = {}  # of nothing yet: what was asked in vain is no matter
         problems += [problem for name, stamp in files.items() if (problem := self._unfit(name, stamp, begun))]
+        problems += _named_as_pieces(files, begun)
         if problems:
             found = "holds something else; give another output, or remove what is there"
             raise ConfigError(f"{output}: {found}", problems)
+        self._of = {
+            stem_of(name): sha256(json_bytes({**asked, "file": name, "stamp": stamp}))
+            for name, stamp in files.items()
+        }
         wanted = {**asked, FILES: begun | dict(files)}
         if wanted != before:
             output.write_bytes(ASKED, json_bytes(wanted))
@@ -72,11 +78,23 @@ class Record:
         if not self._made[stem] or mark_of(stem) not in self._there:
             return None
         told = _read(self._output, mark_of(stem))
-        return told if told.get("pieces") == len(self._made[stem]) else None
+        # A mark outlives predictions that somebody removed, and those of another format beside them.
+        is_of_this = told.pop(OF, None) == self._of[stem]
+        return told if is_of_this and told.get("pieces") == len(self._made[stem]) else None
 
     def finish(self, stem: str, told: Mapping[str, Any]) -> None:
         """Marks all of a file as predicted: its rows, and in how many pieces."""
-        self._output.write_bytes(mark_of(stem), json_bytes(dict(told)))
+        self._output.write_bytes(mark_of(stem), json_bytes({**told, OF: self._of[stem]}))
+
+
+def _named_as_pieces(files: Iterable[str], begun: Iterable[str]) -> list[str]:
+    """What is wrong with files whose predictions would pass for a piece of another's."""
+    stems = {stem_of(name): name for name in (*begun, *files)}
+    return [
+        f"{name}: its predictions would pass for a piece of those of {stems[piece[1]]}; rename it"
+        for stem, name in stems.items()
+        if (piece := PIECE.fullmatch(stem)) and piece[1] in stems and {name, stems[piece[1]]} & {*files}
+    ]
 
 
 def _made_of(names: Iterable[str], suffix: str) -> defaultdict[str, list[str]]:

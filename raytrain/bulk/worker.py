@@ -7,9 +7,10 @@ import pyarrow as pa
 
 from raytrain.bulk.pieces import Asked, tables_of
 from raytrain.devices import hushed_stderr, set_up_tensorflow
-from raytrain.ensemble.artifact import load_ensemble
+from raytrain.ensemble.artifact import load_ensemble, manifest_digest
 from raytrain.ensemble.files import output_of
 from raytrain.ensemble.load import build_predictor
+from raytrain.errors import ArtifactError
 
 
 class PiecePredictor:
@@ -19,11 +20,20 @@ class PiecePredictor:
         asked: What is asked.
         threads: CPUs that it computes on.
         gpu_share: Share of a card that it owns, or None.
+
+    Raises:
+        ArtifactError: It cannot be read, or is another than was asked for: one process may begin hours after
+            the others.
     """
 
     def __init__(self, asked: Asked, threads: int, gpu_share: float | None):
         self._asked = asked
         ensemble = load_ensemble(asked.ensemble)
+        if manifest_digest(ensemble.directory) != asked.digest:
+            raise ArtifactError(
+                f"{asked.ensemble} has changed since this prediction began; what is predicted is kept: take "
+                "the ensemble it began with, or another output"
+            )
         with hushed_stderr():
             if ensemble.has_networks:
                 set_up_tensorflow(threads, gpu_share, "float32", side_by_side=not gpu_share)
@@ -37,14 +47,15 @@ class PiecePredictor:
             pieces: Of `pieces.cut_file`.
 
         Returns:
-            The same without their texts, and num_rejected: how many rows are left to a person.
+            The same without their texts, and num_rejected: how many rows are left to a person; null where
+            they were predicted before.
         """
-        rejected = []
+        rejected: list[int | None] = []
         for name, data in zip(pieces["output"].to_pylist(), pieces["data"].to_pylist(), strict=True):
             before = self._output.num_rejected
             if data:
                 self._predict(name, data)
-            rejected.append(self._output.num_rejected - before)
+            rejected.append(self._output.num_rejected - before if data else None)
         return pieces.drop_columns(["data"]).append_column("num_rejected", pa.array(rejected, pa.int64()))
 
     def _predict(self, name: str, data: bytes) -> None:

@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     """Parses, counts, and says what was written."""
     parser = _parser(named)
     options = parser.parse_args(arguments)
-    check_output(parser, options.output, ".csv")
+    check_output(parser, options.output, ".csv", inputs=options.input)
     find_keywords(options)
 
 

@@ -18,6 +18,7 @@ from raytrain.config.sections import WholeConfig
 from raytrain.config.validate import describe_keys
 from raytrain.errors import RaytrainError
 from raytrain.messages import shell_word
+from raytrain.storage.files import is_same_file
 
 if typing.TYPE_CHECKING:
     from raytrain.files.reading import Reading
@@ -76,12 +77,23 @@ def config_parser(
     return parser
 
 
-def check_output(parser: argparse.ArgumentParser, output: str, *suffixes: str) -> None:
-    """Ends with a usage error where a file of one of these suffixes cannot be written there."""
+def check_output(
+    parser: argparse.ArgumentParser, output: str, *suffixes: str, inputs: Iterable[str] = ()
+) -> None:
+    """Ends with a usage error where a file of one of these suffixes cannot be written there.
+
+    Args:
+        parser: Of the command.
+        output: What it writes.
+        suffixes: As they may be.
+        inputs: Files that it reads, and must not replace.
+    """
     if Path(output).suffix not in suffixes:
         parser.error(f"--output: expected a name that ends in {', '.join(suffixes)}, found {output}")
     if not Path(output).absolute().parent.is_dir():
         parser.error(f"--output: the folder of {output} does not exist; make it first")
+    if any(is_same_file(output, path) for path in inputs):
+        parser.error(f"--output: expected another file than the input, which {output} would replace")
 
 
 def check_least(parser: argparse.ArgumentParser, options: argparse.Namespace, **least: int) -> None:

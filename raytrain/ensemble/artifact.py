@@ -72,7 +72,7 @@ class Ensemble:
     def read_json(self, name: str) -> Any:
         try:
             return json.loads(self.read_text(name))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ArtifactError(f"{name}: not JSON: {error}") from error
 
     def read_arrays(self, name: str) -> dict[str, np.ndarray]:
@@ -103,7 +103,7 @@ def load_ensemble(location: str) -> Ensemble:
     try:
         manifest = json.loads(directory.read_bytes("manifest.json"))
         version = manifest["schema_version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtifactError(f"{location}/manifest.json is damaged: {error!r}") from error
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise ArtifactError(

@@ -19,7 +19,7 @@ from raytrain.files.reading import AS_FOUND, Reading
 from raytrain.files.tables import read_column_names
 from raytrain.files.told import reading_lines
 from raytrain.stages import Stage
-from raytrain.storage.files import whole_or_not
+from raytrain.storage.files import is_same_file, whole_or_not
 from raytrain.text.ragged import chunks_of
 
 SUFFIXES = {*PROBA_SUFFIXES, *SPAN_SUFFIXES}
@@ -82,6 +82,8 @@ def predict_file(
         raise InputError(f"{output_path}: expected a name ending in {expected}")
     if not Path(output_path).absolute().parent.is_dir():
         raise InputError(f"{output_path}: its folder does not exist; make it first")
+    if is_same_file(input_path, output_path):
+        raise InputError(f"{output_path}: expected another file than the input, which it would replace")
     ensemble = load_ensemble(ensemble_location)
     if Path(output_path).suffix not in suffixes_of(ensemble):
         expected = ", ".join(suffixes_of(ensemble))

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from raytrain.matching.best import Found
 from raytrain.matching.texts import Texts
+from raytrain.suspects.table import protect_cell
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 COLUMNS = ("query_id", "rank", "candidate_id", "score", "query", "candidate")
@@ -49,7 +50,9 @@ def _csv(path: Path) -> Iterator[WriteRows]:
     with path.open("w", encoding="utf-8-sig", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
-        yield lambda rows: writer.writerows([*row[:3], f"{row[3]:.6f}", *row[4:]] for row in rows)
+        yield lambda rows: writer.writerows(
+            [*row[:3], f"{row[3]:.6f}", *map(protect_cell, row[4:])] for row in rows
+        )
 
 
 @contextlib.contextmanager

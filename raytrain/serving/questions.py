@@ -81,7 +81,19 @@ def parse_json(body: bytes) -> Any:
         raise RefusedError(400, f"expected a body of JSON in UTF-8, found {told}") from error
 
 
-def _check(kind: type[BaseModel], value: Any) -> Any:
+def _check(kind: type[BaseModel], value: Any, limits: Limits) -> Any:
+    """A body as its kind has it. Its sizes first: of each wrong thing among millions an error is made."""
+    if isinstance(value, dict):
+        if len(value) > len(kind.model_fields):
+            raise RefusedError(
+                422, f"expected an object with {', '.join(kind.model_fields)}; found more keys"
+            )
+        for name, found in value.items():
+            if isinstance(found, list) and len(found) > limits.texts:
+                raise RefusedError(
+                    413,
+                    f"expected at most {limits.texts:,} {printable(str(name), SHOWN)}, found {len(found):,}",
+                )
     try:
         return kind.model_validate(value)
     except ValidationError as error:
@@ -99,7 +111,7 @@ def parse_question(value: Any, names: Iterable[str], limits: Limits) -> Question
         RefusedError: 422 where it has not the shape of a question, 413 where it asks too much, 404 where no
             ensemble has that name.
     """
-    body = _check(PredictBody, value)
+    body = _check(PredictBody, value, limits)
     if (body.text is None) == (body.texts is None):
         raise RefusedError(
             422, f"expected either text or texts, found {'neither' if body.text is None else 'both'}"
@@ -110,15 +122,13 @@ def parse_question(value: Any, names: Iterable[str], limits: Limits) -> Question
     pairs = body.pairs if body.pair is None else [body.pair]
     if pairs is not None and len(pairs) != len(texts):
         raise RefusedError(422, f"expected {len(texts)} pairs, as many as texts, found {len(pairs)}")
-    if len(texts) > limits.texts:
-        raise RefusedError(413, f"expected at most {limits.texts:,} texts, found {len(texts):,}")
     _check_texts([*texts, *(pairs or [])], limits)
     return Question(_pick(body.ensemble, [*names]), texts, pairs)
 
 
 def parse_words(value: Any, names: Iterable[str], limits: Limits) -> Question:
     """What /words is asked: a question of one text. Raises as `parse_question`."""
-    body = _check(WordsBody, value)
+    body = _check(WordsBody, value, limits)
     pairs = None if body.pair is None else [body.pair]
     _check_texts([body.text, *(pairs or [])], limits)
     return Question(_pick(body.ensemble, [*names]), [body.text], pairs)

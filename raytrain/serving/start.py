@@ -12,6 +12,7 @@ import ray
 from ray import serve
 from ray.serve.api import RunTarget
 from ray.serve.config import ProxyLocation
+from ray.serve.context import _get_global_client
 
 from raytrain.cluster import connect
 from raytrain.devices import hushed_stderr
@@ -38,10 +39,11 @@ class Running:
     Args:
         handle: Of its ingress.
         is_own: Whether Ray was begun for it alone.
+        began_serve: Whether Serve was.
     """
 
-    def __init__(self, handle: Any, is_own: bool):
-        self._handle, self._is_own = handle, is_own
+    def __init__(self, handle: Any, is_own: bool, began_serve: bool = True):
+        self._handle, self._is_own, self._began_serve = handle, is_own, began_serve
 
     def watch(self) -> None:
         """Returns never. Raises ClusterError where Serve is lost."""
@@ -62,14 +64,19 @@ class Running:
         """
         left: int = self._handle.drain.remote(DRAIN_SECONDS).result(timeout_s=2 * DRAIN_SECONDS)
         time.sleep(SENT_SECONDS)
+        self.end()
+        return left
+
+    def end(self) -> None:
+        """Ends it, whatever is in flight: on a cluster it would go on without this process."""
         # Of the controller, which it ends itself, Ray tells on either stream that it is gone.
         with hushed_stderr(), contextlib.redirect_stdout(io.StringIO()):
-            if self._is_own:
+            # Serve listens as it was begun: left behind, it would do so for whatever comes next.
+            if self._is_own or (self._began_serve and {*serve.status().applications} <= {APPLICATION}):
                 serve.shutdown()
             else:
                 serve.delete(APPLICATION)
             ray.shutdown()
-        return left
 
 
 def start(settings: ServeSettings, host: str, port: int, stage: Stage) -> Running:
@@ -82,8 +89,9 @@ def start(settings: ServeSettings, host: str, port: int, stage: Stage) -> Runnin
         stage: Where the waiting is told.
 
     Raises:
-        InputError: An artifact is damaged; the port is taken; Serve runs on that cluster already, or the
-            cluster is too small; or the replicas do not come up.
+        InputError: An artifact is damaged; the port is taken; Serve has another application on that cluster,
+            or listens elsewhere; the cluster is too small; or the replicas do not come up. Nothing of the
+            service is left then.
     """
     for location in settings.ensembles.values():
         load_ensemble(location)
@@ -94,6 +102,7 @@ def start(settings: ServeSettings, host: str, port: int, stage: Stage) -> Runnin
     if is_own:
         _check_room(settings)
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    begins_serve = _get_global_client(raise_if_no_controller_running=False) is None
     serve.start(
         proxy_location=ProxyLocation.HeadOnly,
         http_options={"host": host, "port": port},
@@ -102,10 +111,31 @@ def start(settings: ServeSettings, host: str, port: int, stage: Stage) -> Runnin
     others = serve.status().applications
     if others:
         raise ClusterError(f"expected no application of Serve on this cluster, found {', '.join(others)}")
+    _check_listening(host, port)
     target = RunTarget(build_application(settings), APPLICATION, "/", QUIET)
     [handle] = serve.run_many([target], wait_for_applications_running=False)
-    _wait_until_running(stage)
-    return Running(handle, is_own)
+    running = Running(handle, is_own, begins_serve)
+    try:
+        _wait_until_running(stage)
+    except BaseException:
+        with contextlib.suppress(Exception):  # why it did not come up is what is to be told
+            running.end()
+        raise
+    return running
+
+
+def _check_listening(host: str, port: int) -> None:
+    """Raises ClusterError where Serve was begun before, for another address: it keeps that silently."""
+    client = _get_global_client()
+    assert client is not None  # it was begun just now
+    found = client.http_config
+    if (found.host, found.port) != (host, port):
+        advice = f"give --host {found.host} --port {found.port}, or end it by `serve shutdown`"
+        raise ClusterError(
+            f"expected Serve to listen on {host}, port {port}; on this cluster it does on {found.host}, port "
+            f"{found.port}, since before",
+            [advice],
+        )
 
 
 def build_application(settings: ServeSettings) -> serve.Application:

@@ -59,6 +59,14 @@ def hash_files(directory: Path) -> dict[str, str]:
     return {path.relative_to(directory).as_posix(): hash_file(path) for path in files_below(directory)}
 
 
+def is_same_file(one: str | Path, other: str | Path) -> bool:
+    """Whether two paths name one file, by whatever links; not where one of them is absent."""
+    try:
+        return Path(one).samefile(other)
+    except OSError:
+        return False
+
+
 def is_inside(name: str) -> bool:
     """Whether a relative name of others stays below the directory that it is relative to."""
     path = PurePosixPath(name)

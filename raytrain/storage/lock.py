@@ -29,7 +29,7 @@ def lock_run(run: Directory) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise ConfigError(
-            f"{run} is being written by another job; wait for it, or choose another name"
+            f"{run} is being written by another job; wait for it, or choose another name or place"
         ) from error
     except OSError as error:
         raise StorageError(

@@ -41,6 +41,7 @@ def test_a_file_gets_its_groups_a_table_a_page_and_a_picture(folder, capsys):
     ("arguments", "told"),
     [
         (["--output", "groups.parquet"], "ends in .csv"),
+        (["--output", "a.csv"], "expected another file than the input"),
         (["--groups", "1"], "at least 2"),
         (["--groups", "3", "--method", "hdbscan"], "finds how many there are"),
         (["--least-size", "9"], "of --method hdbscan alone"),

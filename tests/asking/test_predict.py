@@ -146,7 +146,7 @@ def test_a_directory_is_predicted_on_the_cluster_as_asked(monkeypatch, capsys):
 
     calls = []
     monkeypatch.setattr(predict, "ask", lambda *given: (calls.append(given), ("asked", ["a.csv"]))[1])
-    predicted = driver.Predicted(files=1, kept=2, rows=1200, num_rejected=7)
+    predicted = driver.Predicted(files=1, kept=2, rows=1200, rows_now=400, num_rejected=7)
     monkeypatch.setattr(
         predict, "predict_all", lambda asked, names, workers, stages: (calls.append(workers), predicted)[1]
     )
@@ -154,7 +154,7 @@ def test_a_directory_is_predicted_on_the_cluster_as_asked(monkeypatch, capsys):
     given = ("runs/mine/ensemble", "posts", "out", ".csv", ("微博",), None, 0.6, Reading(by_flags=True))
     assert calls == [given, driver.Workers(None, 1.0, 0.5)]
     said = capsys.readouterr().out
-    assert said == "out: 1,200 rows of 3 files, 2 of them before; left to a person: 7\n"
+    assert said == "out: 1,200 rows of 3 files, 2 of them before; left to a person: 7 of 400 predicted now\n"
 
 
 @pytest.mark.parametrize(

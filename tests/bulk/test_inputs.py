@@ -47,6 +47,14 @@ def test_what_is_not_there_is_told(tmp_path, name, told):
         list_inputs(f"{tmp_path}/{name}")
 
 
+@pytest.mark.parametrize("name", ["_posts.csv", ".posts.csv"])
+def test_a_file_named_as_a_mark_is_refused(tmp_path, name):
+    """What its predictions would be called is looked at by nobody."""
+    (tmp_path / name).write_text("text\n好\n", encoding="utf-8")
+    with pytest.raises(InputError, match="dot or an underscore"):
+        list_inputs(str(tmp_path / name))
+
+
 def test_names_whose_predictions_would_have_one_name_are_refused(tmp_path):
     for name in ("a.csv", "a.jsonl", "b.csv"):
         (tmp_path / name).write_text("x", encoding="utf-8")

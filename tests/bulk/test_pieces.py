@@ -24,7 +24,7 @@ def ensemble(chunk=3):
 def asked_of(folder, piece_rows):
     output = Directory(Path(folder) / "out")
     where = Directory(folder)
-    return Asked("ensemble", where, output, ".csv", None, None, None, AS_FOUND, piece_rows)
+    return Asked("ensemble", "digest", where, output, ".csv", None, None, None, AS_FOUND, piece_rows)
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 7))

@@ -57,7 +57,7 @@ def test_files_that_were_there_before_are_no_predictions(tmp_path, name):
 def test_a_piece_of_one_file_is_no_prediction_of_another(tmp_path):
     record(tmp_path, files={"a.csv": [10, 1]})
     predicted(tmp_path, "a-00000.parquet", "a-00001.parquet")
-    [problem] = problems_of(tmp_path, ASKS, {"a-00000.csv": [5, 5]})
+    [problem, _] = problems_of(tmp_path, ASKS, {"a-00000.csv": [5, 5]})
     assert problem.startswith("a-00000.parquet: was not predicted here")
 
 
@@ -75,6 +75,29 @@ def test_what_was_asked_in_vain_keeps_nobody_from_asking_anew(tmp_path):
     record(tmp_path)
     predicted(tmp_path, "a.parquet")
     record(tmp_path)
+
+
+def test_a_mark_that_was_left_behind_is_none_of_what_comes_later(tmp_path):
+    """Somebody removed the predictions and not the marks; the next run was killed after as many pieces."""
+    first = record(tmp_path)
+    predicted(tmp_path, "a.parquet")
+    first.finish("a", {"rows": 5, "pieces": 1})
+    assert record(tmp_path).done("a") == {"rows": 5, "pieces": 1}
+    (tmp_path / "a.parquet").unlink()
+    for asked, files in ((ASKS, {"a.csv": [99, 9]}), ({**ASKS, "ensemble": "def"}, FILES)):
+        record(tmp_path, asked, files)
+        predicted(tmp_path, "a-00000.parquet")
+        assert record(tmp_path, asked, files).done("a") is None
+        (tmp_path / "a-00000.parquet").unlink()
+
+
+@pytest.mark.parametrize(("first", "later"), [("a.csv", "a-00001.csv"), ("a-00001.csv", "a.csv")])
+def test_a_file_named_as_a_piece_of_another_is_refused_though_it_comes_later(tmp_path, first, later):
+    record(tmp_path, files={first: [10, 1]})
+    predicted(tmp_path, "a-00000.parquet" if first == "a.csv" else "a-00001.parquet")
+    assert "a-00001.csv: its predictions would pass for a piece of those of a.csv; rename it" in problems_of(
+        tmp_path, ASKS, {later: [5, 5]}
+    )
 
 
 def test_files_may_come_later(tmp_path):

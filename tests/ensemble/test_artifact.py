@@ -101,6 +101,7 @@ def test_run_directory_is_told_from_its_ensemble(artifact):
         b"null",
         b"{}",
         b"\xff",
+        b"[" * 200_000,
     ],
 )
 def test_damaged_manifest(artifact, text):

@@ -64,6 +64,18 @@ def test_unknown_output_suffix_is_refused_before_anything_is_read(tmp_path):
         next(predict_file("nowhere", "nowhere.csv", str(tmp_path / "out.xlsx")))
 
 
+@pytest.mark.parametrize("link", [None, "symlink_to", "hardlink_to"])
+def test_the_input_is_never_replaced(tmp_path, link):
+    """Whoever writes over the texts that were asked for has lost them."""
+    texts = tmp_path / "posts.csv"
+    texts.write_text("text\n好\n", encoding="utf-8")
+    output = texts if link is None else tmp_path / "other.csv"
+    if link is not None:
+        getattr(output, link)(texts)
+    with pytest.raises(InputError, match="another file than the input"):
+        next(predict_file(str(tmp_path), str(texts), str(output)))
+
+
 def test_missing_output_folder_is_refused_before_anything_is_read(tmp_path):
     with pytest.raises(InputError, match="folder does not exist"):
         next(predict_file("nowhere", "nowhere.csv", str(tmp_path / "absent" / "out.csv")))

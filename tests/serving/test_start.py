@@ -1,5 +1,6 @@
 import socket
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,3 +42,66 @@ def test_what_is_deployed_by_a_file_is_looked_at_first(tmp_path):
     args = {"ensembles": {"mine": str(tmp_path)}, "token_sha256": DIGEST.hex()}
     with pytest.raises(InputError, match="manifest"):
         start.deployed(args)
+
+
+class Serve:
+    """Stands for Ray Serve on a cluster: what was told it, and where it listens."""
+
+    def __init__(self, monkeypatch, listening=("127.0.0.1", 8000), applications=()):
+        self.calls, self.applications = [], dict.fromkeys(applications)
+        client = SimpleNamespace(http_config=SimpleNamespace(host=listening[0], port=listening[1]))
+        self.client = client
+        monkeypatch.setenv("RAY_ADDRESS", "a cluster")
+        monkeypatch.setattr(start, "load_ensemble", lambda location: None)
+        monkeypatch.setattr(start, "connect", lambda *arguments, **options: None)
+        monkeypatch.setattr(start, "_get_global_client", lambda **options: self.client)
+        monkeypatch.setattr(start.ray, "shutdown", lambda: self.calls.append("disconnect"))
+        for name in ("start", "status", "run_many", "delete", "shutdown"):
+            monkeypatch.setattr(start.serve, name, getattr(self, name))
+
+    def start(self, **options):
+        self.client = self.client or SimpleNamespace(http_config=SimpleNamespace(**options["http_options"]))
+
+    def status(self):
+        return SimpleNamespace(applications=self.applications)
+
+    def run_many(self, targets, **options):
+        self.applications["raytrain"] = SimpleNamespace(status="DEPLOYING")
+        return [SimpleNamespace()]
+
+    def delete(self, name):
+        self.calls.append("delete")
+
+    def shutdown(self):
+        self.calls.append("shutdown")
+
+
+class Interrupted:
+    """A stage during which Ctrl-C comes."""
+
+    def check(self):
+        raise KeyboardInterrupt
+
+
+def test_an_address_that_serve_does_not_listen_on_is_refused(monkeypatch):
+    """Serve keeps the one it was begun with, silently: perhaps all addresses, without a token."""
+    found = Serve(monkeypatch, ("0.0.0.0", 8000))
+    with pytest.raises(ClusterError, match=r"on 127\.0\.0\.1, port 9000.*it does on 0\.0\.0\.0, port 8000"):
+        start.start(SETTINGS, "127.0.0.1", 9000, Interrupted())
+    assert "raytrain" not in found.applications
+
+
+@pytest.mark.parametrize(("was_there", "ended"), [(True, "delete"), (False, "shutdown")])
+def test_what_is_interrupted_while_it_starts_is_not_left_on_a_cluster(monkeypatch, was_there, ended):
+    found = Serve(monkeypatch)
+    if not was_there:
+        found.client = None
+    with pytest.raises(KeyboardInterrupt):
+        start.start(SETTINGS, "127.0.0.1", 8000, Interrupted())
+    assert found.calls == [ended, "disconnect"]
+
+
+def test_serve_stays_where_others_came_to_it(monkeypatch):
+    found = Serve(monkeypatch, applications=["raytrain", "another"])
+    start.Running(None, is_own=False, began_serve=True).end()
+    assert found.calls == ["delete", "disconnect"]
