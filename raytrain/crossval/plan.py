@@ -84,9 +84,10 @@ class Plan:
     @property
     def num_train_rows(self) -> int:
         """About how many rows of the features a fold trains on."""
-        num_texts, trained = self.corpus.num_rows, self.folds.train_masks()
-        rows = self.shared.rows
-        labelled = num_texts if rows is None else int((rows.rows < num_texts).sum())
+        shared, trained = self.shared, self.folds.train_masks()
+        labelled = shared.features.num_rows - shared.num_unlabelled
+        if shared.rows is not None:  # whatever windows texts without a label have
+            labelled = int((shared.rows.rows < self.corpus.num_rows).sum())
         return labelled * int(trained.sum()) // trained.size
 
     @property
