@@ -1,5 +1,6 @@
 """The driver: corpus to folds to fold runs to one ensemble artifact."""
 
+import contextlib
 import time
 from typing import Any
 
@@ -22,7 +23,7 @@ from raytrain.crossval.train import prepare_cluster, train_missing
 from raytrain.ensemble.apart import TEST_OUTPUT, predict_test
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.errors import TimeBudgetError
-from raytrain.folds.result import read_fold
+from raytrain.folds.result import CHECKPOINT, clear_checkpoint, read_fold
 from raytrain.fusion.tables import alternative_table, fusion_lines, member_table
 from raytrain.messages import counted
 from raytrain.scores.tables import (
@@ -190,12 +191,21 @@ def _changed_lines(plan: Plan) -> list[str]:
     return [f"  changed {counted(plan.corpus.changed_labels, 'label')} by {files}"]
 
 
+def _clear_checkpoints(committed: list[str]) -> None:
+    """Removes what committed folds no longer need, where their driver died before it did."""
+    for location in committed:
+        with contextlib.suppress(OSError):
+            if (Directory(location) / CHECKPOINT).exists():
+                clear_checkpoint(location)
+
+
 def _train(plan: Plan, stages: Stages) -> dict[str, Any]:
     """Trains what is not committed yet, then writes the ensemble. Returns the summary."""
     specs = build_specs(plan, ray.put(plan.fold_data()))
     found = {spec.name: read_fold(spec.location, spec.identity, TASK_METRICS[spec.task]) for spec in specs}
     committed = {name: result for name, result in found.items() if result is not None}
     kept = {name: result for name, result in committed.items() if not result.stopped_early}
+    _clear_checkpoints([spec.location for spec in specs if spec.name in kept])
     capacity = prepare_cluster(plan, specs, kept, stages)
     baselines = start_baselines(plan)
     doubled = plan.duplicates.summary() if plan.duplicates is not None else None

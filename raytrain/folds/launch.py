@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +14,7 @@ from raytrain.cluster import on_this_node
 from raytrain.errors import FoldError, StorageError
 from raytrain.folds.attempts import FoldOutcome
 from raytrain.folds.crews import END_SECONDS, FoldLauncher
-from raytrain.folds.events import EpochEnded, Event, MemoryTaken
+from raytrain.folds.events import EpochEnded, Event, MemoryTaken, Retried
 from raytrain.folds.resources import FoldResources
 from raytrain.folds.result import FoldResult
 from raytrain.folds.spec import FoldSpec
@@ -126,7 +126,8 @@ class _Launch:
         self._table, self._tracker = table, tracker
         self._launchers: dict[Any, int] = {}  # to the folds that each runs
         self._asked: dict[Any, ray.ObjectRef] = {}  # launchers to events that they have not handed over yet
-        self._running: dict[ray.ObjectRef, tuple[str, Any]] = {}
+        self._running: dict[ray.ObjectRef, tuple[FoldSpec, Any]] = {}
+        self._lost: Counter[str] = Counter()  # how often a fold's launcher was
 
     def run(self, waiting: deque[FoldSpec]) -> dict[str, FoldOutcome]:
         try:
@@ -143,18 +144,30 @@ class _Launch:
                 waiting.clear()
             left = len(waiting) + len(self._running)
             while waiting and len(self._running) < self._capacity.slots(left):
-                self._start(waiting.popleft())
+                self._start(self._next(waiting))
             if not self._running:
                 break
             done, _ = ray.wait(list(self._running), timeout=_POLL_SECONDS)
             self._take_events(left, _PATIENCE_SECONDS)
             self._table.tell()
             for reference in done:
-                name, outcome = self._end(reference)
-                outcomes[name] = outcome
+                spec, outcome = self._end(reference)
+                if outcome is None:
+                    waiting.appendleft(spec)
+                    continue
+                outcomes[spec.name] = outcome
                 if outcome.storage:
                     waiting.clear()
         return outcomes
+
+    def _next(self, waiting: deque[FoldSpec]) -> FoldSpec:
+        """The first; while a card is probed, the first that tells of its memory."""
+        if self._capacity.resources.probe:
+            for spec in waiting:
+                if _is_network(spec.name):
+                    waiting.remove(spec)
+                    return spec
+        return waiting.popleft()
 
     def _end_launchers(self) -> None:
         """Gives back what the crews own, whatever has happened."""
@@ -174,7 +187,7 @@ class _Launch:
             deadline=self._capacity.deadline,
         )
         reference = launcher.run_fold.remote(spec, resources, self._max_failures)
-        self._running[reference] = spec.name, launcher
+        self._running[reference] = spec, launcher
         self._launchers[launcher] += 1
         self._table.set_state(spec.name, "starting")
 
@@ -192,18 +205,28 @@ class _Launch:
         self._launchers[launcher] = 0
         return launcher
 
-    def _end(self, reference: ray.ObjectRef) -> tuple[str, FoldOutcome]:
-        name, launcher = self._running.pop(reference)
+    def _end(self, reference: ray.ObjectRef) -> tuple[FoldSpec, FoldOutcome | None]:
+        """What became of a fold; None where it is to be launched again, because its launcher was lost."""
+        spec, launcher = self._running.pop(reference)
         try:
             outcome = ray.get(reference)
-            self._launchers[launcher] -= 1
+        except ray.exceptions.RayActorError as error:
+            if self._launchers.pop(launcher, None) is not None:  # the next fold gets another one
+                ray.kill(launcher)
+            self._lost[spec.name] += 1
+            if self._lost[spec.name] <= self._max_failures:
+                what = f"failure {self._lost[spec.name]} of {self._max_failures} that are forgiven: again"
+                self._table.update(spec.name, Retried(what))
+                return spec, None
+            outcome = FoldOutcome(None, str(error))
         except ray.exceptions.RayError as error:
             outcome = FoldOutcome(None, str(error))
-            self._launchers.pop(launcher, None)  # it is dead: the next fold gets another one
-        self._table.set_state(name, _end_state(outcome))
-        if self._capacity.resources.probe and _is_network(name):  # it ended before it told of its memory
+        if launcher in self._launchers:  # another of its folds may have told first that it is lost
+            self._launchers[launcher] -= 1
+        self._table.set_state(spec.name, _end_state(outcome))
+        if self._capacity.resources.probe and _is_network(spec.name):  # it told nothing of its memory
             self._capacity.pack(self._capacity.resources, len(self._running) + 1)
-        return name, outcome
+        return spec, outcome
 
     def _take_events(self, num_left: int, patience: float) -> None:
         for launcher in self._launchers:

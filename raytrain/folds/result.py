@@ -16,6 +16,7 @@ from raytrain.folds.spec import FoldData, FoldSpec
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import json_bytes, parquet_bytes, read_parquet, sha256
 
+CHECKPOINT = "checkpoint"  # the folder of what an unfinished fold needs
 LATEST = "latest.json"  # names the state that counts; written once all of it lies there
 RESULT_FILES = ("model.safetensors", "oof.parquet")
 RECORD_KEYS = ("name", "architecture", "fold", "repeat", "seed", "seconds")
@@ -43,7 +44,7 @@ def save_checkpoint(location: str, training: Resumable) -> None:
         location: The fold's directory.
         training: Whose state it is.
     """
-    directory = Directory(location) / "checkpoint"
+    directory = Directory(location) / CHECKPOINT
     # Each has a name of its own: what is written where another lies is for a while neither.
     name = f"epoch-{training.epoch:03d}-step-{training.step:06d}"
     if training.restarts:
@@ -64,7 +65,7 @@ def load_checkpoint(location: str, training: Resumable) -> None:
     Raises:
         ArtifactError: It is damaged.
     """
-    directory = Directory(location) / "checkpoint"
+    directory = Directory(location) / CHECKPOINT
     if not directory.exists(LATEST):
         return
     try:
@@ -82,7 +83,7 @@ def load_checkpoint(location: str, training: Resumable) -> None:
 
 def clear_checkpoint(location: str) -> None:
     """Removes what only an unfinished fold needs: it is three times as large as the result."""
-    directory = Directory(location) / "checkpoint"
+    directory = Directory(location) / CHECKPOINT
     directory.remove(LATEST)
     directory.delete()
 

@@ -24,7 +24,7 @@ from tiny_run import make_rows, tiny_config, write_csv
 
 from raytrain.crossval import driver
 from raytrain.crossval import train as train_module
-from raytrain.crossval.driver import announce, train_run
+from raytrain.crossval.driver import _clear_checkpoints, announce, train_run
 from raytrain.crossval.plan import load_plan
 from raytrain.crossval.prepare import prepare_run
 from raytrain.crossval.specs import build_specs
@@ -37,7 +37,7 @@ from raytrain.errors import (
     StorageError,
     TimeBudgetError,
 )
-from raytrain.folds.result import read_fold
+from raytrain.folds.result import CHECKPOINT, read_fold
 from raytrain.splits.duplicates import Duplicates
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
@@ -425,3 +425,12 @@ def test_without_a_cache_or_shared_weights_the_encoder_runs_in_every_step(overri
     plan = plan_of(override, encoder_weights=weights, encoder_facts=facts)
     with frozen_states(plan, None, Stages(wide_console())) as states:
         assert states is None
+
+
+def test_what_only_an_unfinished_fold_needs_is_removed_of_a_committed_one(tmp_path):
+    """Its driver may have died between the two."""
+    for name in ("left", "clean"):
+        Directory(tmp_path / name / "result").write_bytes("result.json", b"{}")
+    Directory(tmp_path / "left" / CHECKPOINT).write_bytes("latest.json", b"{}")
+    _clear_checkpoints([str(tmp_path / name) for name in ("left", "clean", "absent")])
+    assert [path.name for path in tmp_path.glob("*/*")] == ["result", "result"]

@@ -5,10 +5,12 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import ray
 from plain_settings import plain_settings
+from ray.exceptions import RayActorError
 from tiny_run import silent_console
 
 from raytrain.errors import FoldError
@@ -18,6 +20,7 @@ from raytrain.folds.events import EpochEnded, MemoryTaken, Started
 from raytrain.folds.launch import Capacity, run_folds
 from raytrain.folds.resources import FoldResources
 from raytrain.folds.result import FoldResult
+from raytrain.folds.table import FoldTable
 from raytrain.training.settings import TrainSettings
 
 pytestmark = pytest.mark.slow
@@ -63,7 +66,10 @@ class StubLauncher(launch.FoldLauncher):
         with self._lock:
             self._running -= 1
         if spec.name.startswith("deadly"):
-            os._exit(1)
+            _, _, once = spec.name.partition(":")
+            if not once or not Path(once).exists():
+                Path(once or os.devnull).touch()
+                os._exit(1)
         if spec.name.startswith("bad"):
             return FoldOutcome(None, f"{spec.name} is broken")
         if spec.deadline is not None:
@@ -99,9 +105,11 @@ def run(names, slots=2, kept=(), **options):
     probe = options.pop("probe", False)
     resources = FoldResources(1, 1.0 if probe else 0.0, 1, slots, probe)
     earlier = {name: FoldResult(name, {}, {}) for name in kept}
-    tracker = options.pop("tracker", Quiet())
+    tracker, max_failures = options.pop("tracker", Quiet()), options.pop("max_failures", 0)
     capacity = Capacity(resources, options.pop("recount", lambda needs, left: slots), **options)
-    return run_folds([Stub(name) for name in names], earlier, capacity, 0, silent_console(), tracker)
+    return run_folds(
+        [Stub(name) for name in names], earlier, capacity, max_failures, silent_console(), tracker
+    )
 
 
 def test_results_come_in_the_order_of_the_folds(stubs):
@@ -119,6 +127,30 @@ def test_a_launcher_that_dies_takes_only_its_own_folds_along(stubs):
     with pytest.raises(FoldError) as raised:
         run(["deadly-0", "fold-1", "fold-2"], slots=1)
     assert list(raised.value.failures) == ["deadly-0"]
+
+
+def test_folds_whose_launcher_was_lost_are_launched_again(stubs, tmp_path):
+    """It trains many: one loss would else be the end of all of them."""
+    names = [f"deadly once:{tmp_path / 'died'}", "fold-1", "fold-2", "fold-3"]
+    assert list(run(names, slots=4, max_failures=1)) == names
+
+
+def test_a_fold_that_ended_just_before_its_launcher_was_lost_has_ended(monkeypatch):
+    """`ray.wait` gives one of two: the other's reference is read once the launcher is forgotten."""
+    answers = {"a": RayActorError(), "b": FoldOutcome(FoldResult("b", {}, {}))}
+
+    def get(reference):
+        if isinstance(answers[reference], Exception):
+            raise answers[reference]
+        return answers[reference]
+
+    monkeypatch.setattr(launch.ray, "get", get)
+    monkeypatch.setattr(launch.ray, "kill", lambda launcher: None)
+    capacity = Capacity(FoldResources(1, 0.0, 1, 2), lambda needs, left: 2)
+    launched = launch._Launch(capacity, 0, FoldTable({"a": 1, "b": 1}, silent_console()), Quiet())
+    launched._launchers["launcher"] = 2
+    launched._running = {name: (Stub(name), "launcher") for name in answers}
+    assert launched._end("a")[1].failure and launched._end("b")[1] == answers["b"]
 
 
 def test_more_folds_than_one_launcher_takes_are_all_trained(stubs, monkeypatch):
@@ -159,7 +191,8 @@ def test_a_probe_that_tells_nothing_leaves_whole_cards(stubs):
 def test_ngrams_own_no_share_of_a_card_and_leave_the_probing_to_a_network(stubs):
     names = ["tfidf/r0-fold-00", "probing/r0-fold-00", "textcnn/r0-fold-00", "tfidf/r0-fold-01"]
     results = run(names, slots=1, probe=True, recount=lambda needs, left: 1)
-    assert [results[name].record["seen"][2] for name in names] == [1.0, 1.0, 0.3333, 0.3333]
+    # The first network is launched before them: nobody waits for a card that n-grams hold alone.
+    assert [results[name].record["seen"][2] for name in names] == [0.3333, 1.0, 0.3333, 0.3333]
     shares = [results[name].record["share"] for name in names]
     assert shares == [None, 1.0, 0.3333, None]
 
