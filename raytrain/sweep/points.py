@@ -106,6 +106,8 @@ class PointSearcher(Searcher):
         point = self._source.next_point(number, self._recorded.get(number))
         if point is None:
             return Searcher.FINISHED
+        # Its folds so far were trained with what is recorded, whatever the source gives now.
+        point = self._recorded.get(number, point)
         self._numbers[trial_id] = number
         return {"number": number, "point": point}
 

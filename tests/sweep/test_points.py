@@ -72,6 +72,13 @@ def test_the_searcher_numbers_trials_and_ends_with_the_list():
     assert searcher.suggest("c") == Searcher.FINISHED
 
 
+def test_a_trial_of_an_earlier_session_keeps_its_point_whatever_is_listed_now():
+    points = [{"train.epochs": 1}, {"train.epochs": 2}]
+    searcher = PointSearcher(ListedPoints(points), {0: {"train.epochs": 9}, 2: {}}, "accuracy")
+    assert [searcher.suggest(one)["point"] for one in "ab"] == [{"train.epochs": 9}, points[1]]
+    assert searcher.suggest("c") == Searcher.FINISHED
+
+
 def test_the_searcher_passes_on_how_trials_ended():
     heard = []
 
