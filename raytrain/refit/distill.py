@@ -11,7 +11,7 @@ from rich.console import Console
 
 from raytrain.cluster import connect
 from raytrain.config.defaults import num_epochs
-from raytrain.config.load import as_overrides, override_keys
+from raytrain.config.load import as_overrides, override_values
 from raytrain.config.schema import Config
 from raytrain.corpus.unlabelled import count_texts
 from raytrain.crossval.directory import hash_inputs, identify
@@ -118,7 +118,7 @@ def student_config(run: FinishedRun, overrides: Sequence[str], texts: str | None
             ["a tagger is not distilled; refit makes one model of its run"],
         )
     networks = [name for name in run.config.model.architectures if reads_encoder(name)]
-    if not networks and "model.architecture" not in override_keys(overrides):
+    if not networks and "model.architecture" not in override_values(overrides):
         raise ConfigError(
             "model.architecture: the run has tfidf alone, which cannot learn a teacher's probabilities",
             ["say which network is to learn them, e.g. model.architecture=textcnn"],

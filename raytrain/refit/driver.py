@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from raytrain.cluster import connect
-from raytrain.config.load import as_overrides, override_keys
+from raytrain.config.load import as_overrides, override_values
 from raytrain.config.schema import Config
 from raytrain.crossval.driver import announce
 from raytrain.crossval.plan import load_plan
@@ -63,7 +63,7 @@ def refit_run(
     console, finished = console or logging_console(), read_finished(run)
     given = [*overrides, *as_overrides(values)]
     config = refit_config(finished, given)
-    told = config.train.epochs if "train.epochs" in override_keys(given) else None
+    told = config.train.epochs if "train.epochs" in override_values(given) else None
     epochs = choose_epochs(finished, config.model.architectures, told)
     budget = config.cluster.time_budget
     stages = Stages(console, None if budget is None else time.time() + budget)

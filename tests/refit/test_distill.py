@@ -54,7 +54,8 @@ def folders(tmp_path):
 def test_n_grams_are_no_student(tmp_path):
     with pytest.raises(ConfigError, match=r"e\.g\. model\.architecture=textcnn"):
         student_config(run_of(tmp_path, "tfidf"), [], None)
-    assert student_config(run_of(tmp_path, "tfidf"), ["model.architecture=textcnn"], None)
+    for override in ("model.architecture=textcnn", "model={architecture: textcnn}"):
+        assert student_config(run_of(tmp_path, "tfidf"), [override], None)
     with pytest.raises(ConfigError, match="tfidf cannot learn"):
         student_config(run_of(tmp_path, "textcnn"), ["model.architecture=tfidf"], None)
 

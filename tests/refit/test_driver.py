@@ -59,6 +59,23 @@ def test_what_only_other_architectures_read_is_left_out(tmp_path, keys, voting, 
         refit_config(run, [*asked, "folds.num_folds=9"])
 
 
+@pytest.mark.parametrize("said", [{"overrides": ["train={epochs: 5}"]}, {"train": {"epochs": 5}}])
+def test_epochs_within_a_value_count_as_those_by_their_key(run, monkeypatch, said):
+    def asked(run, architectures, told):
+        raise LookupError(told)
+
+    monkeypatch.setattr("raytrain.refit.driver.choose_epochs", asked)
+    with pytest.raises(LookupError, match="5"):
+        refit_run(str(run.directory), console=silent_console(), **said)
+
+
+def test_an_architecture_within_a_value_is_the_one_whose_keys_are_read(tmp_path):
+    config = tiny_config(tmp_path, model__architecture="[finetune,textcnn]", model__pooling="mean")
+    run = read_finished(str(write_finished(config, {"finetune": [1], "textcnn": [1]})))
+    own = refit_config(run, ["model={architecture: textcnn}"])
+    assert own.model.architectures == ["textcnn"] and own.model.pooling == "first"
+
+
 @pytest.mark.parametrize("said", ["[", "{a: 1}", "nonsense", ""])
 def test_architectures_that_cannot_be_read_are_a_config_error(run, said):
     with pytest.raises(ConfigError):
