@@ -133,7 +133,8 @@ def _prepare_variants(
     """
     whole: dict[str, Any] = {"model.architecture": list(space.architectures)}
     if space.searches("model.train_encoder"):
-        whole["model.train_encoder"] = False  # so that the encoder's weights are at hand
+        # So that the encoder's weights are at hand; `layers`, which no frozen encoder takes, is each trial's.
+        whole |= {"model.train_encoder": False, "model.pooling": "first"}
     variants: dict[str, tuple[Config, PreparedRun]] = {}
     problems: list[str] = []
     for point in input_points(space):

@@ -4,7 +4,7 @@ import pytest
 from tiny_run import silent_console, tiny_overrides
 
 from raytrain.config.defaults import EncoderStart
-from raytrain.config.load import load_config
+from raytrain.config.load import load_config, override_config
 from raytrain.errors import ClusterError, ConfigError, CorpusError
 from raytrain.scores.classes import METRICS
 from raytrain.storage.directory import Directory
@@ -115,6 +115,16 @@ def test_a_sweep_that_knows_its_points_gives_each_once_then_none(config_of, sear
     assert points[-1] is None and None not in points[:-1]
     for point in points[:-1]:
         with_point(config, point)
+
+
+def test_layers_are_pooled_in_trials_beside_others_whose_encoder_is_frozen(config_of):
+    space = {
+        "model.architecture": ["finetune", "textcnn"],
+        "model.train_encoder": {"textcnn": [True, False]},
+    }
+    config = override_config(config_of(space), ["model.architecture=finetune", "model.pooling=layers"])
+    with pytest.raises(AssertionError, match="Ray was asked for"):
+        run_sweep(config, silent_console())
 
 
 # ── the best trial ─────────────────────────────────────────────────────────────────────────────────
