@@ -55,6 +55,15 @@ def test_recorded_points_are_given_again_and_learned_from():
     assert resumed == whole
 
 
+def test_a_recorded_point_goes_on_without_keys_that_were_not_drawn_then():
+    source = OptunaPoints(SPACE, "accuracy", seed=5)
+    old = {"model.architecture": "textcnn", "train.batch_size": 8, "train.epochs": 2}
+    source.next_point(0, old)
+    source.hear(0, 0.5)
+    [trial] = source._study.trials
+    assert set(trial.params) == {"model.architecture", "train.batch_size", "train.epochs"}
+
+
 def test_failed_and_undefined_scores_are_taken():
     source = OptunaPoints(SPACE, "accuracy", seed=0)
     for number, value in enumerate([None, float("nan"), 0.5]):
