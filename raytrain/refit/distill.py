@@ -56,7 +56,7 @@ def distill_run(
     Args:
         run: The run's directory or URI.
         texts: A file of texts without labels; None: the labelled ones alone.
-        columns: Its text columns; None: as trained. Of no use without `texts`, and refused.
+        columns: Its text columns; None: as trained.
         output: Where the artifact is to lie; None: `distilled` in the run's directory.
         overrides: `key.path=value` over the student's config.
         console: Where progress is drawn; None logs each line to the logger `raytrain`.
@@ -78,8 +78,8 @@ def distill_run(
         ('runs/mine/distilled', 20000)
     """
     if columns and texts is None:
-        expected = f"columns: expected a file of texts whose columns they are, found {list(columns)} and none"
-        raise ConfigError(expected, ["name the file by texts, or leave columns out"])
+        expected = "expected a file of texts to read them from, found none"
+        raise ConfigError(f"columns={list(columns)}: {expected}", ["name it by texts, or leave columns out"])
     console, finished = console or logging_console(), read_finished(run)
     config = student_config(finished, [*overrides, *as_overrides(values)], texts)
     own_columns = list(columns or config.data.text_columns)
