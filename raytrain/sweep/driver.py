@@ -161,7 +161,8 @@ def _resources(config: Config, space: SearchSpace) -> FoldResources:
     """What a trial takes, which trains one fold at a time on one worker."""
     options = config.sweep
     num_trials = len(space.grid()) if options.search == "grid" else options.num_trials
-    at_once = min(num_trials, options.max_concurrent_trials or num_trials)
+    most = options.max_concurrent_trials or config.cluster.max_concurrent_folds  # a trial trains one fold
+    at_once = min(num_trials, most or num_trials)
     cluster = config.cluster.model_copy(update={"workers_per_fold": 1, "max_concurrent_folds": at_once})
     return divide_resources(cluster, at_once, at_once, cluster_nodes(cluster.autoscaler))
 
