@@ -32,8 +32,9 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     )
     add_reading(parser)
     options = parser.parse_intermixed_args(arguments)
-    if options.texts is None and (options.encoding or options.columns or options.quoting != "auto"):
-        parser.error("--encoding, --quoting, --columns: of the file of --texts; name it")
+    is_read_so = options.column or options.encoding or options.columns or options.quoting != "auto"
+    if options.texts is None and is_read_so:
+        parser.error("--column, --encoding, --quoting, --columns: of the file of --texts; name it")
     console = job_console()
     from raytrain.refit.distill import distill_run
 

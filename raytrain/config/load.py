@@ -4,7 +4,7 @@ import io
 import json
 import re
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from raytrain.config.as_typed import keep_typed, keep_typed_overrides
 from raytrain.config.pretraining import PretrainConfig
 from raytrain.config.schema import Config
 from raytrain.config.sections import WholeConfig
-from raytrain.config.validate import Kind, validate_config
+from raytrain.config.validate import Kind, config_keys, validate_config
 from raytrain.errors import ConfigError, StorageError
 
 _NO_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
@@ -117,9 +117,27 @@ def override_config(config: Config, overrides: Sequence[str]) -> Config:
     return validate_config(typing.cast(dict[str, Any], whole))
 
 
-def override_keys(overrides: Sequence[str]) -> set[str]:
-    """The keys that overrides give a value."""
-    return {override.partition("=")[0].strip() for override in overrides}
+def override_values(overrides: Sequence[str]) -> dict[str, Any]:
+    """Key to the value that overrides give it, also where it stands within another: `train={epochs: 5}`.
+
+    Where they cannot be read, which the config that they are laid over tells, their keys with None.
+    """
+    try:
+        parsed = OmegaConf.from_dotlist(keep_typed_overrides(overrides, Config.text_keys()))
+        whole = OmegaConf.to_container(parsed)
+    except (YAMLError, OmegaConfBaseException, ValueError, TypeError):
+        return {override.partition("=")[0].strip(): None for override in overrides}
+    return dict(_leaves(typing.cast(dict[str, Any], whole), frozenset(config_keys())))
+
+
+def _leaves(values: dict[str, Any], known: Collection[str], place: str = "") -> Iterator[tuple[str, Any]]:
+    """(key, value) of what stands within mappings, but not of those that are a key's value."""
+    for name, value in values.items():
+        key = f"{place}{name}"
+        if isinstance(value, dict) and key not in known:
+            yield from _leaves(value, known, f"{key}.")
+        else:
+            yield key, value
 
 
 def as_overrides(values: Mapping[str, Any]) -> list[str]:

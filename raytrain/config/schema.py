@@ -68,6 +68,10 @@ class Config(WholeConfig):
         """The same without the texts to predict."""
         return self.model_copy(update={"data": self.data.model_copy(update={"test": None})})
 
+    def without_adapting(self) -> "Config":
+        """The same for an encoder that is not to be adapted, or that is so already."""
+        return self.model_copy(update={"encoder": self.encoder.model_copy(update={"adapt": False})})
+
 
 def _of_another_task(config: Config) -> list[str]:
     """What the config asks for that its task does not have."""

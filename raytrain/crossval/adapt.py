@@ -57,13 +57,10 @@ def adapt_encoder(
         TimeBudgetError: It was used up before the end.
         StorageError: The cache cannot be written.
     """
-    if not (config.encoder.adapt and config.model.has_networks):
+    if not _is_asked(config):
         return encoder
     texts, own = _texts_of(config, corpus), _pretraining_of(config)
-    plain = own.model_dump(mode="json", exclude={"name", "storage", "data", "cluster"})
-    # As of folds: it may change between two invocations, and those that are there go on with their encoder.
-    plain["train"]["compile"] = AUTO
-    identity = hash_of(VERSION, plain, hash_encoder(encoder), hash_vocab(encoder), dict(texts.hashes))
+    identity = _identify(own, texts, encoder)
     kept = home_directory() / FOLDER / identity[:32]
     # The run's own goes before the cache's: folds that go on must find the encoder that they began with, and
     # elsewhere it would be another to the last bits.
@@ -83,6 +80,26 @@ def adapt_encoder(
     stages.say(summarize(record))
     directory = _readable(place / ENCODER, kept, stages)
     return replace(read_encoder(str(directory), True, config.encoder.maxlen), origin=encoder.origin)
+
+
+def is_adapted(run: Directory, config: Config, corpus: Corpus, encoder: EncoderFiles) -> bool:
+    """Whether `adapt_encoder` has nothing to write in the run's directory."""
+    if not _is_asked(config):
+        return True
+    identity = _identify(_pretraining_of(config), _texts_of(config, corpus), encoder)
+    return is_finished(read_record(run / FOLDER / identity[:32], identity))
+
+
+def _is_asked(config: Config) -> bool:
+    return config.encoder.adapt and config.model.has_networks
+
+
+def _identify(own: PretrainConfig, texts: Texts, encoder: EncoderFiles) -> str:
+    """A hash of all that decides what the encoder learns."""
+    plain = own.model_dump(mode="json", exclude={"name", "storage", "data", "cluster"})
+    # As of folds: it may change between two invocations, and those that are there go on with their encoder.
+    plain["train"]["compile"] = AUTO
+    return hash_of(VERSION, plain, hash_encoder(encoder), hash_vocab(encoder), dict(texts.hashes))
 
 
 def _test_tables(data: DataConfig) -> Iterator[pa.Table]:

@@ -55,11 +55,16 @@ def check_inputs(
         ConfigError: Naming the inputs that changed.
         ArtifactError: corpus.json cannot be read.
     """
-    inputs = {"data.path": corpus.sha256, **hash_inputs(config, encoder)}
+    # What trains on the rows of a finished run need not read the texts that the run was to predict.
+    is_gone = encoder is None and config.data.test is not None and not Path(config.data.test).exists()
+    own = config.without_test() if is_gone else config
+    inputs = {"data.path": corpus.sha256, **hash_inputs(own, encoder)}
     if not run.exists("config.yaml"):
         return inputs
     try:
         stored = json.loads(run.read_bytes("corpus.json"))["inputs"]
+        if is_gone and "data.test" in stored:
+            inputs["data.test"] = stored["data.test"]
         # A finished run may predict other texts than those that it learned from.
         left_out = {"encoder.checkpoint", "data.test"} if encoder is None else set()
         known, found = (

@@ -12,6 +12,8 @@ from raytrain.files.reading import AS_FOUND, Reading
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 
+# The file is written once all is predicted.
+NOT_KEPT = "none of them is kept, the same command begins with the first one again"
 TEST_OUTPUT = {"classify": "predictions.csv", "tag": "predictions.jsonl"}
 
 
@@ -48,6 +50,9 @@ def predict_apart(
         id_column: As of `predict_file`.
         stages: Where progress is told.
         reading: As of `predict_file`.
+
+    Raises:
+        TimeBudgetError: Before all is predicted; nothing of it is kept.
     """
     import ray
 
@@ -56,7 +61,7 @@ def predict_apart(
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / name
         told = task.remote(ensemble, texts, str(output), text_columns, id_column, None, None, reading)
-        with stages.stage(f"predicting {texts}", unit="rows") as stage:
+        with stages.stage(f"predicting {texts}", unit="rows", kept=NOT_KEPT) as stage:
             rows = tell(stage.follow(told), stage)
         directory.write_bytes(name, output.read_bytes())
     return rows

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from raytrain.cluster import connect
 from raytrain.config.defaults import num_epochs
-from raytrain.config.load import as_overrides, override_keys
+from raytrain.config.load import as_overrides, override_values
 from raytrain.config.schema import Config
 from raytrain.corpus.unlabelled import count_texts
 from raytrain.crossval.directory import hash_inputs, identify
@@ -77,6 +77,9 @@ def distill_run(
         >>> student.artifact, student.metrics["taught"]["unlabelled_texts"]  # doctest: +SKIP
         ('runs/mine/distilled', 20000)
     """
+    if columns and texts is None:
+        expected = "expected a file of texts to read them from, found none"
+        raise ConfigError(f"columns={list(columns)}: {expected}", ["name it by texts, or leave columns out"])
     console, finished = console or logging_console(), read_finished(run)
     config = student_config(finished, [*overrides, *as_overrides(values)], texts)
     own_columns = list(columns or config.data.text_columns)
@@ -118,7 +121,7 @@ def student_config(run: FinishedRun, overrides: Sequence[str], texts: str | None
             ["a tagger is not distilled; refit makes one model of its run"],
         )
     networks = [name for name in run.config.model.architectures if reads_encoder(name)]
-    if not networks and "model.architecture" not in override_keys(overrides):
+    if not networks and "model.architecture" not in override_values(overrides):
         raise ConfigError(
             "model.architecture: the run has tfidf alone, which cannot learn a teacher's probabilities",
             ["say which network is to learn them, e.g. model.architecture=textcnn"],

@@ -1,5 +1,6 @@
 """The refit of a run: one model of each architecture, on all labelled rows, with the run's config."""
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,18 +9,23 @@ from typing import Any
 from rich.console import Console
 
 from raytrain.cluster import connect
-from raytrain.config.load import as_overrides, override_keys
+from raytrain.config.load import as_overrides, override_values
 from raytrain.config.schema import Config
+from raytrain.crossval.adapt import adapt_encoder, is_adapted
 from raytrain.crossval.driver import announce
-from raytrain.crossval.plan import load_plan
+from raytrain.crossval.plan import Plan, load_plan
+from raytrain.crossval.prepare import PreparedRun
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.errors import ConfigError
 from raytrain.messages import logging_console
+from raytrain.pretrained.directory import EncoderFiles
 from raytrain.refit.finished import FinishedRun, change_config, keys_unread_by, read_finished, without_test
 from raytrain.refit.model import OneModel, read_model
 from raytrain.refit.place import take_place
 from raytrain.refit.train import build_specs_of_all, prepare_rows, result_lines, single_rule, train_artifact
 from raytrain.stages import Stages
+from raytrain.storage.directory import Directory
+from raytrain.storage.lock import lock_run
 from raytrain.tasks import reads_encoder
 
 CHANGEABLE = ("train.", "seed", "model.architecture")
@@ -63,7 +69,7 @@ def refit_run(
     console, finished = console or logging_console(), read_finished(run)
     given = [*overrides, *as_overrides(values)]
     config = refit_config(finished, given)
-    told = config.train.epochs if "train.epochs" in override_keys(given) else None
+    told = config.train.epochs if "train.epochs" in override_values(given) else None
     epochs = choose_epochs(finished, config.model.architectures, told)
     budget = config.cluster.time_budget
     stages = Stages(console, None if budget is None else time.time() + budget)
@@ -76,7 +82,7 @@ def refit_run(
             console.print(f"{place.artifact} is there; nothing to train", highlight=False, markup=False)
             return read_model(place.artifact)
         connect(config.cluster.address)
-        plan = replace(load_plan(finished.directory, config, prepared, stages), run=place.training)
+        plan = refit_plan(finished, config, prepared, place.training, stages)
         announce(plan, console)
         specs = build_specs_of_all(plan, plan.fold_data(), epochs)
         facts = {"made_by": "refit", "folds": finished.scores(config.model.architectures)}
@@ -84,6 +90,36 @@ def refit_run(
     for line in result_lines(summary):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return OneModel(str(place.artifact), summary)
+
+
+def refit_plan(
+    run: FinishedRun, config: Config, prepared: PreparedRun, training: Directory, stages: Stages
+) -> Plan:
+    """`load_plan` of a refit in its own directory, with the run's encoder."""
+    prepared = replace(prepared, encoder=own_encoder(run, config, prepared, stages))
+    return replace(load_plan(training, config.without_adapting(), prepared, stages), config=config)
+
+
+def own_encoder(run: FinishedRun, config: Config, prepared: PreparedRun, stages: Stages) -> EncoderFiles:
+    """The run's encoder: where the run adapted it, as adapted there, whatever seed and precision are now.
+
+    Args:
+        run: The run.
+        config: Of the refit.
+        prepared: With the encoder as it was before.
+        stages: Where progress is told.
+
+    Raises:
+        ConfigError: It must be adapted anew, and another driver holds the run's directory.
+        PretrainError: It failed for good.
+        TimeBudgetError: It was used up before the end.
+    """
+    train = config.train.model_copy(update={"precision": run.config.train.precision})
+    own = config.model_copy(update={"seed": run.config.seed, "train": train})
+    corpus, encoder = prepared.corpus, prepared.encoder
+    is_there = is_adapted(run.directory, own, corpus, encoder)
+    with contextlib.nullcontext() if is_there else lock_run(run.directory):
+        return adapt_encoder(run.directory, own, corpus, encoder, stages)
 
 
 def refit_config(run: FinishedRun, overrides: Sequence[str]) -> Config:

@@ -1,14 +1,13 @@
 """A run that has ended: what of it a later training takes over, and what may be said otherwise."""
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import yaml
 
 from raytrain.config.defaults import unread_keys
+from raytrain.config.load import override_values
 from raytrain.config.schema import Config
 from raytrain.config.stored import load_stored
 from raytrain.crossval.directory import read_summary
@@ -96,11 +95,8 @@ def read_finished(location: str) -> FinishedRun:
 
 
 def keys_unread_by(overrides: Sequence[str]) -> dict[str, Any]:
-    """`unread_keys` of the architectures that the last of the overrides names which can be read."""
-    chosen: Any = None
-    for key, _, value in (override.partition("=") for override in overrides):
-        with contextlib.suppress(yaml.YAMLError):  # which the config tells
-            chosen = yaml.safe_load(value) if key.strip() == "model.architecture" else chosen
+    """`unread_keys` of the architectures that the overrides name last."""
+    chosen = override_values(overrides).get("model.architecture")
     return unread_keys([str(name) for name in (chosen if isinstance(chosen, list) else [chosen])])
 
 

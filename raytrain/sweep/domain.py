@@ -1,6 +1,7 @@
 """What one searched key may be: a range or a list."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +20,16 @@ class Domain:
     Attributes:
         kind: `choice`, `uniform`, `loguniform`, or `randint`, whose upper end is left out as in Ray Tune.
         values: The choices, or the two ends.
+        only_with: Values of `model.train_encoder` that a trial must have to have this key, too; None: any.
     """
 
     kind: str
     values: tuple[Any, ...]
+    only_with: tuple[Any, ...] | None = None
+
+    def belongs_to(self, point: Mapping[str, Any]) -> bool:
+        """Whether a trial with these values, drawn so far, has the key."""
+        return self.only_with is None or point["model.train_encoder"] in self.only_with
 
     def extremes(self) -> tuple[Any, ...]:
         """Values which, if they are valid, all are: of a range of numbers one that is no integer, too."""

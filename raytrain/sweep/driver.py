@@ -133,7 +133,8 @@ def _prepare_variants(
     """
     whole: dict[str, Any] = {"model.architecture": list(space.architectures)}
     if space.searches("model.train_encoder"):
-        whole["model.train_encoder"] = False  # so that the encoder's weights are at hand
+        # So that the encoder's weights are at hand; `layers`, which no frozen encoder takes, is each trial's.
+        whole |= {"model.train_encoder": False, "model.pooling": "first"}
     variants: dict[str, tuple[Config, PreparedRun]] = {}
     problems: list[str] = []
     for point in input_points(space):
@@ -160,7 +161,8 @@ def _resources(config: Config, space: SearchSpace) -> FoldResources:
     """What a trial takes, which trains one fold at a time on one worker."""
     options = config.sweep
     num_trials = len(space.grid()) if options.search == "grid" else options.num_trials
-    at_once = min(num_trials, options.max_concurrent_trials or num_trials)
+    most = options.max_concurrent_trials or config.cluster.max_concurrent_folds  # a trial trains one fold
+    at_once = min(num_trials, most or num_trials)
     cluster = config.cluster.model_copy(update={"workers_per_fold": 1, "max_concurrent_folds": at_once})
     return divide_resources(cluster, at_once, at_once, cluster_nodes(cluster.autoscaler))
 

@@ -1,7 +1,8 @@
 """Keeps trials' records up to date: on disk, in the table, and where they are tracked."""
 
+import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from raytrain.sweep.table import TrialTable
 _ERROR = re.compile(r"((?:\w+\.)+[A-Z]\w*|\w*(?:Error|Exception|Exit|Interrupt))(?:: (.+))?")
 # Of Ray, where a trial's process is gone: killed, its machine taken away, memory short on the machine.
 _LOST = ("RayActorError", "ActorDiedError", "ActorUnavailableError", "NodeDiedError", "OutOfMemoryError")
+_LISTED = ("  - ", "  … and ")  # as an InputError begins the lines of its problems
 
 
 class TrialRecorder(Callback):
@@ -101,21 +103,24 @@ class TrialRecorder(Callback):
 
 
 def _reason(trial: Trial) -> str:
-    """Why a trial failed, in a line: of the traceback that Tune writes, the error at its end."""
+    """Why a trial failed, in a line: the error that ends the traceback that Tune writes, and its problems."""
     try:
         lines = Path(trial.error_file).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return "it failed, and Ray Tune left no error"
-    for line in reversed(lines):
-        found = _ERROR.fullmatch(line)
+    for number in reversed(range(len(lines))):
+        found = _ERROR.fullmatch(lines[number])
         if found:
             name, message = found[1].rpartition(".")[2], found[2]
-            return (
-                name
-                if message is None
-                else message
-                if name == RaytrainError.__name__
-                else f"{name}: {message}"
-            )
+            told = [] if message is None else [message]
+            told += _problems_behind(lines[number + 1 :])
+            return ": ".join(told if told and name == RaytrainError.__name__ else [name, *told])
     told = [line.strip() for line in lines if line.strip() and not line.startswith("Failure #")]
     return told[0] if told else "it failed, and Ray Tune left no error"
+
+
+def _problems_behind(lines: Sequence[str]) -> list[str]:
+    """In one text, if any, what an error lists in the lines behind its first one."""
+    listed = list(itertools.takewhile(lambda line: line.startswith(_LISTED), lines))
+    problems = [line.removeprefix(_LISTED[0]).strip() for line in listed]
+    return ["; ".join(problems)] if problems else []

@@ -58,14 +58,22 @@ class OptunaPoints:
         if recorded is not None:
             self._study.enqueue_trial(self._parameters(recorded))
         trial = self._trials[number] = self._study.ask()
-        return self._space.draw(lambda name, domain: _suggest(trial, name, domain))
+
+        def draw(name: str, domain: Domain) -> Any:
+            # A key that an earlier version did not draw: the trial goes on without it.
+            is_absent = recorded is not None and _key_of(name) not in recorded
+            return None if is_absent else _suggest(trial, name, domain)
+
+        return self._space.draw(draw)
 
     def _parameters(self, point: Point) -> dict[str, Any]:
         """A point as Optuna's parameters, of which a choice is its place in the list."""
         parameters: dict[str, Any] = {}
 
         def read(name: str, domain: Domain) -> Any:
-            value = point[name.split(" (")[0]]
+            if _key_of(name) not in point:
+                return None
+            value = point[_key_of(name)]
             parameters[name] = domain.values.index(value) if domain.kind == "choice" else value
             return value
 
@@ -76,6 +84,11 @@ class OptunaPoints:
         failed = score is None or score != score
         state = optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE
         self._study.tell(self._trials.pop(number), None if failed else score, state)
+
+
+def _key_of(name: str) -> str:
+    """The config's key of a name that `SearchSpace.draw` draws by."""
+    return name.split(" (")[0]
 
 
 def _suggest(trial: optuna.Trial, name: str, domain: Domain) -> Any:
@@ -106,6 +119,8 @@ class PointSearcher(Searcher):
         point = self._source.next_point(number, self._recorded.get(number))
         if point is None:
             return Searcher.FINISHED
+        # Its folds so far were trained with what is recorded, whatever the source gives now.
+        point = self._recorded.get(number, point)
         self._numbers[trial_id] = number
         return {"number": number, "point": point}
 

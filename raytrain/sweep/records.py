@@ -86,9 +86,20 @@ def begin_sweep(sweep: Directory, config: Config, hashes: dict[str, str]) -> Non
         for key in found.keys() | stored.keys()
         if stored.get(key) != found.get(key)
     ]
+    problems += _another_order(stored, found)
     if problems:
         problems = [*sorted(problems), "choose another name, or delete the sweep to start anew"]
         raise ConfigError(f"{sweep} exists with another config", problems)
+
+
+def _another_order(stored: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """Says that the space's keys stand in another order, on which random points and a grid's depend."""
+    key = "sweep.space"
+    began, now = stored.get(key), found[key]
+    if found["sweep.search"] == "optuna" or began != now or list(began) == list(now):
+        return []
+    order = "its points follow the order of the keys; give them in that order"
+    return [f"{key}: the sweep was begun with {', '.join(began)}, found {', '.join(now)}; {order}"]
 
 
 def write_trial(sweep: Directory, record: TrialRecord) -> None:

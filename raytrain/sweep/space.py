@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,9 +58,10 @@ class SearchSpace:
         architecture = draw("model.architecture", Domain("choice", self.architectures))
         point = {"model.architecture": architecture}
         point |= {key: draw(key, domain) for key, domain in self.shared.items()}
-        return point | {
-            key: draw(f"{key} ({architecture})", domain) for key, domain in self.own[architecture].items()
-        }
+        for key, domain in self.own[architecture].items():
+            if domain.belongs_to(point):
+                point[key] = draw(f"{key} ({architecture})", domain)
+        return point
 
     def sample(self, num_points: int, seed: int) -> list[Point]:
         """Independent random points; a longer list of the same seed begins with the shorter one."""
@@ -107,8 +108,7 @@ def read_space(config: Config, start: EncoderStart) -> SearchSpace:
             _read_key(key, value, space, ARCHITECTURES[config.task], problems)
     for name in architectures if config.sweep.search != "grid" else ():
         searched = (space.shared | space.own[name]).get("model.train_encoder")
-        trains = any(searched.values) if searched else trains_encoder(config, name, start.pretrained)
-        rates = default_rates(name, start, trains)
+        rates = _rates_of(name, config, start, searched)
         if {"encoder.checkpoint", "encoder.pretrained"} & (space.shared | space.own[name]).keys():
             # Encoders of other sizes want other rates: each trial's is its own encoder's default.
             rates.pop("train.encoder_learning_rate", None)
@@ -122,6 +122,24 @@ def read_space(config: Config, start: EncoderStart) -> SearchSpace:
     if problems:
         raise ConfigError("the sweep cannot be started", list(dict.fromkeys(problems)))
     return space
+
+
+def _rates_of(name: str, config: Config, start: EncoderStart, searched: Domain | None) -> dict[str, Domain]:
+    """The learning rates worth searching of an architecture whose `model.train_encoder` may be searched."""
+    if searched is None:
+        return default_rates(name, start, trains_encoder(config, name, start.pretrained))
+    frozen = tuple(value for value in searched.values if not _trains_with(value, name, config, start))
+    rates = default_rates(name, start, train_encoder=len(frozen) < len(searched.values))
+    if frozen:  # a finetuned encoder's rate is the head's, too, but for trials that have no such rate
+        of_frozen = default_rates(name, start, train_encoder=False)
+        rates |= {key: replace(of_frozen[key], only_with=frozen) for key in of_frozen.keys() - rates.keys()}
+    return rates
+
+
+def _trains_with(value: Any, name: str, config: Config, start: EncoderStart) -> bool:
+    """Whether an encoder trains with this `model.train_encoder`, or null, which leaves it open."""
+    model = config.model.model_copy(update={"train_encoder": value})
+    return trains_encoder(config.model_copy(update={"model": model}), name, start.pretrained)
 
 
 def _read_key(

@@ -55,7 +55,7 @@ def test_how_the_texts_are_read_is_said_by_flags(asked, capsys):
     said = ["--encoding", "big5", "--quoting", "none", "--columns", "text,x"]
     distill.main(["runs/甲", "--texts", "a.csv", *said])
     assert asked[0][-1] == Reading("big5", "none", ("text", "x"), by_flags=True)
-    for flag in (said[:2], said[2:4], said[4:]):
+    for flag in (said[:2], said[2:4], said[4:], ["--column", "text"]):
         with pytest.raises(SystemExit, match="2"):
             distill.main(["runs/甲", *flag])
     assert "of the file of --texts" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from raytrain.config.load import as_overrides, load_config, touches_data
+from raytrain.config.load import as_overrides, load_config, override_values, touches_data
 from raytrain.config.validate import validate_config
 from raytrain.errors import ConfigError, StorageError
 
@@ -261,6 +261,23 @@ def test_values_from_python_that_cannot_be_used_are_told():
 )
 def test_whether_the_command_line_speaks_of_the_data(overrides, touched):
     assert touches_data(overrides) is touched
+
+
+@pytest.mark.parametrize(
+    ("overrides", "values"),
+    [
+        ([], {}),
+        (["train.epochs=3", "seed=1"], {"train.epochs": 3, "seed": 1}),
+        (["train={epochs: 5, batch_size: 8}"], {"train.epochs": 5, "train.batch_size": 8}),
+        (as_overrides({"train": {"epochs": 5}}), {"train.epochs": 5}),
+        (["train.epochs=3", "train={epochs: 5}"], {"train.epochs": 5}),
+        (["model={architecture: [textcnn, tfidf]}"], {"model.architecture": ["textcnn", "tfidf"]}),
+        (["train={class_weight: {a: 2}}"], {"train.class_weight": {"a": 2}}),
+        (["model.architecture=[", "seed=1"], {"model.architecture": None, "seed": None}),
+    ],
+)
+def test_what_overrides_give_a_value_however_they_are_written(overrides, values):
+    assert override_values(overrides) == values
 
 
 @pytest.mark.parametrize("override", ["data=a.csv", "train=[1, 2]", "model=null", "data.drop=empty_text"])

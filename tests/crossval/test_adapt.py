@@ -11,7 +11,7 @@ from raytrain.config.keys import decisive_keys
 from raytrain.config.load import load_config
 from raytrain.corpus.labelled import read_corpus
 from raytrain.crossval import adapt
-from raytrain.crossval.adapt import FOLDER, adapt_encoder
+from raytrain.crossval.adapt import FOLDER, adapt_encoder, is_adapted
 from raytrain.crossval.directory import check_inputs
 from raytrain.errors import ConfigError, StorageError, TimeBudgetError
 from raytrain.pretrained.directory import read_encoder
@@ -58,6 +58,20 @@ def adapted(tmp_path, test=None, origin=None, **overrides):
     stages = silent_stages()
     found = adapt_encoder(Directory(tmp_path / "runs" / "tiny"), config, corpus, encoder, stages)
     return found, stages.console.file.getvalue()
+
+
+def is_there(tmp_path, **overrides):
+    config = tiny_config(tmp_path, **{"encoder__adapt": "true", **overrides})
+    corpus = read_corpus(config.data.path, ["text"], "label", "id", None, 2, [])
+    encoder = read_encoder(config.encoder.checkpoint, False, 32)
+    return is_adapted(Directory(tmp_path / "runs" / "tiny"), config, corpus, encoder)
+
+
+def test_whether_it_is_adapted_is_known_beforehand(trained, tmp_path):
+    assert not is_there(tmp_path) and is_there(tmp_path, encoder__adapt="false")
+    adapted(tmp_path)
+    assert is_there(tmp_path) and is_there(tmp_path, train__epochs=5)
+    assert not is_there(tmp_path, seed=7) and not is_there(tmp_path, train__precision="bfloat16")
 
 
 def test_without_being_asked_nothing_is_done(trained, tmp_path):

@@ -208,6 +208,18 @@ def test_a_finished_run_does_not_look_for_its_encoder(run, tmp_path):
     check_inputs(run, config_of(), CORPUS, encoder=None)
 
 
+def test_of_a_finished_run_s_texts_to_predict_the_hash_is_known_when_they_are_gone(run, tmp_path):
+    test = tmp_path / "new.csv"
+    test.write_text("text\n天\n", encoding="utf-8")
+    overrides = [f"data.test={test}", "train.pseudo_labels=0.9", "model.architecture=textcnn"]
+    begin(run, *overrides)
+    there = check_inputs(run, config_of(*overrides), CORPUS, encoder=None)
+    test.unlink()
+    assert check_inputs(run, config_of(*overrides), CORPUS, encoder=None) == there and "data.test" in there
+    with pytest.raises(ConfigError, match=r"data\.test: cannot read"):
+        check_inputs(run, config_of(*overrides), CORPUS, ENCODER)
+
+
 @pytest.mark.parametrize("text", [b"name: [", b"- a\n", b"nonsense: 1\n", b"\xff", b"", b"name: ${a}\n"])
 def test_damaged_config_is_an_artifact_error(run, text):
     begin(run)

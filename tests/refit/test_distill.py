@@ -8,7 +8,7 @@ from tiny_run import tiny_config, tiny_tag_config
 
 from raytrain.errors import ConfigError
 from raytrain.files.reading import Reading
-from raytrain.refit.distill import student_config, student_inputs, taught_data
+from raytrain.refit.distill import distill_run, student_config, student_inputs, taught_data
 from raytrain.refit.finished import read_finished
 
 
@@ -54,7 +54,8 @@ def folders(tmp_path):
 def test_n_grams_are_no_student(tmp_path):
     with pytest.raises(ConfigError, match=r"e\.g\. model\.architecture=textcnn"):
         student_config(run_of(tmp_path, "tfidf"), [], None)
-    assert student_config(run_of(tmp_path, "tfidf"), ["model.architecture=textcnn"], None)
+    for override in ("model.architecture=textcnn", "model={architecture: textcnn}"):
+        assert student_config(run_of(tmp_path, "tfidf"), [override], None)
     with pytest.raises(ConfigError, match="tfidf cannot learn"):
         student_config(run_of(tmp_path, "textcnn"), ["model.architecture=tfidf"], None)
 
@@ -73,6 +74,12 @@ def test_what_a_student_cannot_be_is_refused(tmp_path, overrides, texts, said):
     with pytest.raises(ConfigError) as raised:
         student_config(run_of(tmp_path, "textcnn"), overrides, texts)
     assert said in str(raised.value)
+
+
+def test_columns_without_texts_are_refused(tmp_path):
+    run = run_of(tmp_path, "textcnn")
+    with pytest.raises(ConfigError, match=r"columns=\['content'\]: expected a file of texts"):
+        distill_run(str(run.directory), columns=["content"])
 
 
 def test_keywords_are_counted_where_all_texts_have_a_label(tmp_path):

@@ -1,10 +1,17 @@
-import pytest
-from finished_run import write_finished
-from tiny_run import silent_console, tiny_config
+import contextlib
+from types import SimpleNamespace
 
+import pytest
+from crossval.test_plan import plan_of
+from finished_run import write_finished
+from tiny_run import silent_console, silent_stages, tiny_config
+
+from raytrain.crossval.prepare import PreparedRun
 from raytrain.errors import ArtifactError, ConfigError
-from raytrain.refit.driver import choose_epochs, refit_config, refit_run
+from raytrain.refit.driver import choose_epochs, own_encoder, refit_config, refit_plan, refit_run
 from raytrain.refit.finished import read_finished
+from raytrain.storage.directory import Directory
+from raytrain.storage.lock import lock_run
 
 
 @pytest.fixture
@@ -59,6 +66,23 @@ def test_what_only_other_architectures_read_is_left_out(tmp_path, keys, voting, 
         refit_config(run, [*asked, "folds.num_folds=9"])
 
 
+@pytest.mark.parametrize("said", [{"overrides": ["train={epochs: 5}"]}, {"train": {"epochs": 5}}])
+def test_epochs_within_a_value_count_as_those_by_their_key(run, monkeypatch, said):
+    def asked(run, architectures, told):
+        raise LookupError(told)
+
+    monkeypatch.setattr("raytrain.refit.driver.choose_epochs", asked)
+    with pytest.raises(LookupError, match="5"):
+        refit_run(str(run.directory), console=silent_console(), **said)
+
+
+def test_an_architecture_within_a_value_is_the_one_whose_keys_are_read(tmp_path):
+    config = tiny_config(tmp_path, model__architecture="[finetune,textcnn]", model__pooling="mean")
+    run = read_finished(str(write_finished(config, {"finetune": [1], "textcnn": [1]})))
+    own = refit_config(run, ["model={architecture: textcnn}"])
+    assert own.model.architectures == ["textcnn"] and own.model.pooling == "first"
+
+
 @pytest.mark.parametrize("said", ["[", "{a: 1}", "nonsense", ""])
 def test_architectures_that_cannot_be_read_are_a_config_error(run, said):
     with pytest.raises(ConfigError):
@@ -78,3 +102,42 @@ def test_the_runs_own_artifact_is_not_overwritten(run):
     with pytest.raises(ConfigError, match="found other files"):
         refit_run(str(run.directory), run.ensemble, [], silent_console())
     assert run.directory.exists("ensemble/manifest.json")
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_refit_has_the_encoder_that_the_run_adapted_and_holds_the_run_while_it_adapts(
+    tmp_path, monkeypatch, is_there
+):
+    config = tiny_config(tmp_path, encoder__adapt="true", seed=3, train__precision="float32")
+    run = read_finished(str(write_finished(config, {"finetune": [1]})))
+    own = refit_config(run, ["seed=9", "train.precision=bfloat16", "train.epochs=7"])
+    found = []
+
+    def adapt(directory, config, corpus, encoder, stages):
+        with contextlib.suppress(ConfigError), lock_run(directory):
+            found.append("free")
+        found.append((directory, config.seed, config.train.precision, config.train.epochs))
+        return "adapted"
+
+    monkeypatch.setattr("raytrain.refit.driver.adapt_encoder", adapt)
+    monkeypatch.setattr("raytrain.refit.driver.is_adapted", lambda *_: is_there)
+    prepared = SimpleNamespace(corpus=None, encoder=None)
+    assert own_encoder(run, own, prepared, silent_stages()) == "adapted"
+    told = (run.directory, 3, "float32", 7)
+    assert found == (["free", told] if is_there else [told])
+
+
+def test_a_refit_is_planned_in_its_own_directory_with_the_encoder_that_is_adapted(tmp_path, monkeypatch):
+    config = tiny_config(tmp_path, encoder__adapt="true")
+    run = read_finished(str(write_finished(config, {"finetune": [1]})))
+    prepared = PreparedRun(None, None, "plain", None, {}, None)
+    training = Directory(tmp_path / "refit-training")
+
+    def load(directory, config, prepared, stages):
+        assert (config.encoder.adapt, prepared.encoder) == (False, "adapted")  # not once more
+        return plan_of(run=str(directory))
+
+    monkeypatch.setattr("raytrain.refit.driver.own_encoder", lambda *_: "adapted")
+    monkeypatch.setattr("raytrain.refit.driver.load_plan", load)
+    plan = refit_plan(run, config, prepared, training, silent_stages())
+    assert (str(plan.run), plan.config.encoder.adapt) == (str(training), True)

@@ -21,6 +21,7 @@ from raytrain.folds.log import read_log
 from raytrain.pretrained.directory import read_encoder
 from raytrain.pretraining.directory import SEQUENCES
 from raytrain.pretraining.driver import encoder_location, pretrain
+from raytrain.refit.driver import refit_run
 
 pytestmark = pytest.mark.slow
 
@@ -203,3 +204,10 @@ def test_a_run_adapts_its_encoder_once_and_the_next_takes_it_from_the_cache(here
     embedding = adapted["albert.embeddings.word_embeddings.weight"]
     assert any(np.array_equal(array, embedding) for array in encoders[0].values())
     assert all(np.array_equal(encoders[0][name], encoders[1][name]) for name in encoders[0])
+    run, console = tmp_path / "runs" / "first", Console(file=io.StringIO(), width=200)
+    refit_run(str(run), console=console, seed=9)  # has the run's encoder, whatever its own seed
+    assert (
+        "adapted to these texts before" in console.file.getvalue() and len(list(run.glob("adapted/*"))) == 1
+    )
+    own = load_file(run / "refit" / "encoder" / "weights.safetensors")
+    assert all(np.array_equal(encoders[0][name], own[name]) for name in own)

@@ -4,12 +4,13 @@ import pytest
 from tiny_run import silent_console, tiny_overrides
 
 from raytrain.config.defaults import EncoderStart
-from raytrain.config.load import load_config
+from raytrain.config.load import load_config, override_config
 from raytrain.errors import ClusterError, ConfigError, CorpusError
+from raytrain.folds.resources import Node
 from raytrain.scores.classes import METRICS
 from raytrain.storage.directory import Directory
 from raytrain.storage.lock import lock_run
-from raytrain.sweep.driver import _point_source, _sum_up, best_config, run_sweep
+from raytrain.sweep.driver import _point_source, _resources, _sum_up, best_config, run_sweep
 from raytrain.sweep.records import TrialRecord, best_trial
 from raytrain.sweep.space import read_space, with_point
 
@@ -115,6 +116,31 @@ def test_a_sweep_that_knows_its_points_gives_each_once_then_none(config_of, sear
     assert points[-1] is None and None not in points[:-1]
     for point in points[:-1]:
         with_point(config, point)
+
+
+def test_layers_are_pooled_in_trials_beside_others_whose_encoder_is_frozen(config_of):
+    space = {
+        "model.architecture": ["finetune", "textcnn"],
+        "model.train_encoder": {"textcnn": [True, False]},
+    }
+    config = override_config(config_of(space), ["model.architecture=finetune", "model.pooling=layers"])
+    with pytest.raises(AssertionError, match="Ray was asked for"):
+        run_sweep(config, silent_console())
+
+
+@pytest.mark.parametrize(
+    ("values", "count"),
+    [
+        ({"cluster__max_concurrent_folds": None}, 6),
+        ({"cluster__max_concurrent_folds": 2}, 2),
+        ({"sweep__max_concurrent_trials": 3, "cluster__max_concurrent_folds": 2}, 3),
+        ({"cluster__max_concurrent_folds": 50}, 6),
+    ],
+)
+def test_as_many_trials_run_at_once_as_folds_may(config_of, monkeypatch, values, count):
+    monkeypatch.setattr("raytrain.sweep.driver.cluster_nodes", lambda _: [Node(64, 0)])
+    config = config_of(cluster__cpus_per_fold=1, sweep__num_trials=6, **values)
+    assert _resources(config, read_space(config, START)).slots == count
 
 
 # ── the best trial ─────────────────────────────────────────────────────────────────────────────────

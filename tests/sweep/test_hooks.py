@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from sweep.test_records import config_of, record_of
 
-from raytrain.errors import CorpusError, FoldError, RaytrainError, StorageError
+from raytrain.errors import ConfigError, CorpusError, FoldError, RaytrainError, StorageError
 from raytrain.folds.tracking import Tracker
 from raytrain.scores.classes import METRICS
 from raytrain.storage.directory import Directory
@@ -206,7 +206,19 @@ def traceback_of(error):
     [
         (traceback_of(RaytrainError("the loss is not finite")), "the loss is not finite"),
         (traceback_of(ValueError("no: such thing")), "ValueError: no: such thing"),
-        (traceback_of(CorpusError("a.csv: 坏", ["row 2: Error: x"])), "CorpusError: a.csv: 坏"),
+        (
+            traceback_of(CorpusError("a.csv: 坏", ["row 2: Error: x"])),
+            "CorpusError: a.csv: 坏: row 2: Error: x",
+        ),
+        (
+            traceback_of(ConfigError("the config is not valid", ["model.pooling: 坏", "seed: 坏"]))
+            + "\nmore\n",
+            "ConfigError: the config is not valid: model.pooling: 坏; seed: 坏",
+        ),
+        (
+            traceback_of(ConfigError("坏", ["x"] * 51)),
+            f"ConfigError: 坏: {'x; ' * 50}… and 1 more problems",
+        ),
         (traceback_of(json.JSONDecodeError("x", "y", 0)), "JSONDecodeError: x: line 1 column 1 (char 0)"),
         ("KeyError: 'first'\n\nDuring handling …\n\nTypeError: second\n", "TypeError: second"),
         ("Traceback:\nMemoryError\n", "MemoryError"),

@@ -55,6 +55,15 @@ def test_recorded_points_are_given_again_and_learned_from():
     assert resumed == whole
 
 
+def test_a_recorded_point_goes_on_without_keys_that_were_not_drawn_then():
+    source = OptunaPoints(SPACE, "accuracy", seed=5)
+    old = {"model.architecture": "textcnn", "train.batch_size": 8, "train.epochs": 2}
+    source.next_point(0, old)
+    source.hear(0, 0.5)
+    [trial] = source._study.trials
+    assert set(trial.params) == {"model.architecture", "train.batch_size", "train.epochs"}
+
+
 def test_failed_and_undefined_scores_are_taken():
     source = OptunaPoints(SPACE, "accuracy", seed=0)
     for number, value in enumerate([None, float("nan"), 0.5]):
@@ -69,6 +78,13 @@ def test_the_searcher_numbers_trials_and_ends_with_the_list():
     assert searcher.mode == "max"
     assert searcher.suggest("a") == {"number": 0, "point": points[0]}
     assert searcher.suggest("b") == {"number": 1, "point": points[1]}
+    assert searcher.suggest("c") == Searcher.FINISHED
+
+
+def test_a_trial_of_an_earlier_session_keeps_its_point_whatever_is_listed_now():
+    points = [{"train.epochs": 1}, {"train.epochs": 2}]
+    searcher = PointSearcher(ListedPoints(points), {0: {"train.epochs": 9}, 2: {}}, "accuracy")
+    assert [searcher.suggest(one)["point"] for one in "ab"] == [{"train.epochs": 9}, points[1]]
     assert searcher.suggest("c") == Searcher.FINISHED
 
 

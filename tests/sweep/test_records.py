@@ -151,6 +151,28 @@ def test_a_sweep_of_another_config_is_refused(sweep, override, hashes, key):
     assert len(caught.value.problems) == 2
 
 
+SPACE = ("train.epochs: [1, 2]", "train.batch_size: [8, 16]", "model.architecture: [textcnn]")
+
+
+def space_of(*keys):
+    return f"sweep.space={{{', '.join(keys)}}}"
+
+
+@pytest.mark.parametrize("search", ["random", "grid", "optuna"])
+def test_a_space_in_another_order_would_give_other_points_and_is_refused(sweep, search):
+    begin_sweep(sweep, config_of(space_of(*SPACE), f"sweep.search={search}"), {})
+    begin_sweep(sweep, config_of(space_of(*SPACE), f"sweep.search={search}"), {})
+    other = config_of(space_of(*SPACE[::-1]), f"sweep.search={search}")
+    if search == "optuna":  # learns from the trials that there are, whatever the order
+        begin_sweep(sweep, other, {})
+        return
+    with pytest.raises(ConfigError) as caught:
+        begin_sweep(sweep, other, {})
+    told = caught.value.problems[0]
+    assert "begun with train.epochs, train.batch_size, model.architecture, found model.arch" in told
+    assert told.endswith("give them in that order")
+
+
 def test_damaged_settings_are_told(sweep):
     sweep.write_bytes("sweep.json", b"{")
     with pytest.raises(ArtifactError, match=r"sweep\.json is damaged"):

@@ -75,6 +75,27 @@ def test_rates_follow_what_is_searched_of_the_encoder():
     assert "train.encoder_learning_rate" not in space.own["textcnn"]
 
 
+def test_a_frozen_encoder_s_head_has_a_rate_also_where_others_train_theirs():
+    space = space_of({"model.architecture": ["finetune"], "model.train_encoder": [True, False]})
+    points = space.sample(40, seed=0)
+    assert {point["model.train_encoder"] for point in points} == {True, False}
+    for point in points:
+        assert ("train.learning_rate" in point) is not point["model.train_encoder"]
+    frozen = [point["train.learning_rate"] for point in points if not point["model.train_encoder"]]
+    assert 3e-4 <= min(frozen) < max(frozen) <= 1e-2
+
+
+def test_a_value_of_null_trains_what_trains_by_default():
+    space = space_of(
+        {"model.architecture": ["finetune", "textcnn"], "model.train_encoder": [None, False]}, pretrained=True
+    )
+    assert "train.encoder_learning_rate" in space.own["finetune"]
+    assert "train.encoder_learning_rate" not in space.own["textcnn"]
+    for point in space.sample(40, seed=0):
+        has_own = point["model.architecture"] == "textcnn" or point["model.train_encoder"] is False
+        assert ("train.learning_rate" in point) is has_own
+
+
 @pytest.mark.parametrize("key", ["encoder.checkpoint", "encoder.pretrained"])
 def test_where_encoders_are_searched_each_has_its_own_rate(key):
     space = space_of({key: ["mini", "albert_tiny_zh"] if key.endswith("point") else [True, False]})
