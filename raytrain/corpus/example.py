@@ -12,6 +12,7 @@ from random import Random
 from raytrain.storage.files import whole_or_not
 
 RUMOUR, GENUINE = "rumour", "genuine"
+NUM_POSTS = 4000  # so that a fold's valid rows tell a network from n-grams
 RUMOUR_SHARE = 0.45
 LABEL_NOISE = 0.02
 NEAR_DUPLICATES = 0.03
@@ -160,7 +161,7 @@ _SECTIONS = _parse_grammar(_GRAMMAR)
 _TOPICS = [section for section in _SECTIONS if section not in ("common", RUMOUR, GENUINE)]
 
 
-def generate_posts(num_posts: int = 2000, seed: int = 42) -> list[dict[str, str]]:
+def generate_posts(num_posts: int = NUM_POSTS, seed: int = 42) -> list[dict[str, str]]:
     """Makes a corpus of distinct posts; some are small edits of an earlier one, some have a wrong label.
 
     Args:
@@ -188,7 +189,7 @@ def generate_posts(num_posts: int = 2000, seed: int = 42) -> list[dict[str, str]
     return posts
 
 
-def write_example(path: str | Path, num_posts: int = 2000, seed: int = 42) -> None:
+def write_example(path: str | Path, num_posts: int = NUM_POSTS, seed: int = 42) -> None:
     """Writes the corpus as UTF-8 CSV with the columns id, text and label.
 
     Args:
