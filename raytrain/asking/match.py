@@ -16,7 +16,7 @@ from raytrain.commands.shared import (
     job_console,
     tell_reading,
 )
-from raytrain.matching.settings import RERANK, TOP
+from raytrain.matching.settings import DEPTH, RERANK, TOP
 from raytrain.messages import counted
 from raytrain.vectors.settings import LEAST_TOKENS, MAXLEN
 
@@ -55,6 +55,11 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
         parser.error("--label: of an ensemble; give --ensemble too")
     if options.ensemble is not None and options.rerank < options.top:
         parser.error(f"--rerank: expected at least --top, {options.top}; found {options.rerank}")
+    counts_fused = options.truth is not None and options.ensemble is None and options.first == "both"
+    # More would be fused to be counted than to be written, and other matches written than without.
+    if counts_fused and options.rerank > (most := max(options.top, DEPTH)):
+        told = f"--rerank: expected at most {most} ranks, which are fused; found {options.rerank}"
+        parser.error(f"{told}; add --ensemble, which judges them, or --top {options.rerank}")
     match(options)
 
 

@@ -95,11 +95,16 @@ def _embed(
             parts.append(vectors.astype(np.float16))  # of an ensemble a text has thousands of numbers
             stage.advance(len(vectors))
     assert moments is not None
+    with stages.stage("finding directions"):  # of an ensemble's thousands of numbers that takes a while
+        white = _widest(moments, whiten)
+        return np.concatenate([white(part) for part in parts])
+
+
+def _widest(moments: Moments, whiten: bool) -> Whitening:
     try:
         # Of few texts the narrow directions are chance: widths are held the more, the fewer there are.
         held = moments.mean.size / moments.count if whiten else math.inf
         white = Whitening.of(moments, None, held)
     except ValueError as error:
         raise CorpusError("these texts cannot be grouped", [f"their vectors: {error}"]) from error
-    white = Whitening(white.mean, white.kernel[:, :DIRECTIONS])
-    return np.concatenate([white(part) for part in parts])
+    return Whitening(white.mean, white.kernel[:, :DIRECTIONS])

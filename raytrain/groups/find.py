@@ -60,15 +60,16 @@ def find_groups(
     if method == "hdbscan":
         return _order(vectors, _dense_groups(vectors, least_size, seed), {})
     stability: dict[int, float] = {}
+    different = len({vector.tobytes() for vector in vectors})
     if num_groups is None:
         if len(vectors) < LEAST_TEXTS:
             found = f"{LEAST_TEXTS} texts or more of which halves are grouped apart, found {len(vectors)}"
             raise ValueError(f"expected {found}; say how many groups there are")
-        stability = compare_numbers(vectors, seed)
-        best = max(stability.values())
+        stability = compare_numbers(vectors, seed, different)
+        best = max(stability.values(), default=0)
         # Where groups lie far apart, some of them together are as stable: the finest such number is meant.
-        num_groups = max(number for number, value in stability.items() if value >= best - AS_STABLE)
-    different = len({vector.tobytes() for vector in vectors})
+        finest = (number for number, value in stability.items() if value >= best - AS_STABLE)
+        num_groups = max(finest, default=NUMBERS[0])
     if different < num_groups:
         raise ValueError(f"expected texts that differ, {num_groups} or more, found {different}")
     return _order(vectors, _fit(vectors, num_groups, 5, seed).labels_, stability)
@@ -80,7 +81,7 @@ def _fit(vectors: np.ndarray, num_groups: int, starts: int, seed: int) -> KMeans
     return kind(num_groups, n_init=starts, random_state=seed, **own).fit(vectors)
 
 
-def compare_numbers(vectors: np.ndarray, seed: int) -> dict[int, float]:
+def compare_numbers(vectors: np.ndarray, seed: int, different: int) -> dict[int, float]:
     """How stable groups of each number are: two halves of the texts, grouped apart, put others alike.
 
     The silhouette rises with the number where groups have no gaps between them, as those of texts; the
@@ -90,6 +91,8 @@ def compare_numbers(vectors: np.ndarray, seed: int) -> dict[int, float]:
     Args:
         vectors: (n, dim).
         seed: Of the halves.
+        different: How many vectors differ. More groups than these would be as stable as can be, for each of
+            them is a group of its own in every half.
 
     Returns:
         To each number of `NUMBERS` that so many texts allow the mean over `SPLITS` splits.
@@ -98,7 +101,7 @@ def compare_numbers(vectors: np.ndarray, seed: int) -> dict[int, float]:
     orders = [rng.permutation(len(vectors)) for _ in range(SPLITS)]
     stability = {}
     for number in NUMBERS:
-        if number > max(2, half // 5):
+        if number > min(max(2, half // 5), different):
             break
         alike = []
         for split, order in enumerate(orders):

@@ -6,10 +6,10 @@ from typing import Protocol
 import numpy as np
 
 from raytrain.matching.best import Found
+from raytrain.matching.settings import DEPTH
 
 FUSED = "both"
 CONSTANT = 60  # of reciprocal rank fusion (Cormack, Clarke & Büttcher 2009)
-DEPTH = 100  # least ranks of each search that are fused
 
 
 class Search(Protocol):

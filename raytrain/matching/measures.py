@@ -6,7 +6,7 @@ import numpy as np
 from rich.table import Table
 
 from raytrain.matching.best import Found
-from raytrain.matching.texts import Texts
+from raytrain.matching.texts import Texts, known_id, known_ids
 from raytrain.messages import counted
 
 
@@ -40,8 +40,9 @@ class Measures:
     """
 
     def __init__(self, queries: Texts, candidates: Texts):
-        self._right = queries.right or []
-        self._ids = [str(id).strip() for id in candidates.ids]
+        self._ids = known_ids(candidates)
+        known = set(self._ids)
+        self._right = [known_id(id, known) for id in queries.right or []]
         self._ranks: dict[str, list[np.ndarray]] = {}
 
     def add(self, part: slice, stages: Mapping[str, Found]) -> None:

@@ -51,8 +51,14 @@ def _csv(path: Path) -> Iterator[WriteRows]:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
         yield lambda rows: writer.writerows(
-            [*row[:3], f"{row[3]:.6f}", *map(protect_cell, row[4:])] for row in rows
+            [_as_cell(query), rank, _as_cell(candidate), f"{score:.6f}", *map(protect_cell, texts)]
+            for query, rank, candidate, score, *texts in rows
         )
+
+
+def _as_cell(id: int | str) -> int | str:
+    """An id that no spreadsheet computes or rewrites; a row number stays a number."""
+    return protect_cell(id) if isinstance(id, str) else id
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from raytrain.corpus.unlabelled import count_texts, iter_texts
@@ -21,7 +21,8 @@ class Texts:
     Attributes:
         ids: Of the id column, or row numbers.
         texts: As they stand in the file.
-        right: Of queries whose right candidates are known their ids, else None; empty where it is not told.
+        right: Of queries whose right candidates are known their ids as the file has them (`known_id` finds
+            the candidate's), else None; empty where it is not told.
     """
 
     ids: list[int] | list[str]
@@ -57,13 +58,21 @@ def read_texts(
     for table in iter_texts(path, columns, id, reading=reading):
         ids += table["id"].to_pylist()
         texts += table["text"].to_pylist()
-        right += [_as_id(cell) for cell in table["text_pair"].to_pylist()] if truth is not None else []
+        right += [cell.strip() for cell in table["text_pair"].to_pylist()] if truth is not None else []
     return Texts(ids, texts, right if truth is not None else None)
 
 
-def _as_id(cell: str) -> str:
-    """An id as an id column has it: a column of whole numbers with empty cells holds floats."""
-    return cell.strip().removesuffix(".0") if _WHOLE.fullmatch(cell.strip()) else cell.strip()
+def known_ids(candidates: Texts) -> list[str]:
+    """The candidates' ids as `known_id` knows them."""
+    return [str(id).strip() for id in candidates.ids]
+
+
+def known_id(told: str, known: Collection[str]) -> str:
+    """The id of a candidate that is told as right: as it stands where a candidate has it.
+
+    A column of whole numbers with empty cells holds floats: there 1.0 is 1, but where there is a 1.0.
+    """
+    return told.removesuffix(".0") if told not in known and _WHOLE.fullmatch(told) else told
 
 
 def check_truth(queries: Texts, candidates: Texts, path: str, column: str) -> None:
@@ -72,11 +81,11 @@ def check_truth(queries: Texts, candidates: Texts, path: str, column: str) -> No
     Raises:
         CorpusError: No query tells one, or some tell ids that no candidate has.
     """
-    known = {str(id).strip() for id in candidates.ids}
+    known = set(known_ids(candidates))
     told = [id for id in queries.right or [] if id]
     if not told:
         raise CorpusError(f"{path}: expected ids of right candidates in the column {column}, found none")
-    if unknown := list(dict.fromkeys(id for id in told if id not in known)):
+    if unknown := list(dict.fromkeys(id for id in told if known_id(id, known) not in known)):
         shown = ", ".join(repr(id) for id in unknown[:SHOWN_IDS])
         more = f" and {len(unknown) - SHOWN_IDS:,} more" if len(unknown) > SHOWN_IDS else ""
         raise CorpusError(

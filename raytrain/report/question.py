@@ -14,7 +14,7 @@ from raytrain.scores.tables import dead_lines, incomplete_line, is_complete
 from raytrain.tasks import LOWER_IS_BETTER, TITLES, reads_encoder
 
 METRICS = ("macro_f1", "accuracy", "log_loss")  # the first one is what the answer is about
-RESAMPLED_ROWS = 30_000_000  # of all resamples together: about two seconds
+RESAMPLED_ROWS = 30_000_000  # and pairs of classes, of all resamples together: about two seconds
 NAMES = {"majority": "majority guess", "tfidf_logistic": "TF-IDF + logistic regression"}
 
 
@@ -90,20 +90,16 @@ def compare(
     """
     models = WeightedScores(truth, ours, predicted, METRICS), WeightedScores(truth, theirs, None, METRICS)
     whole = [_scores(model, np.ones(len(truth))) for model in models]
-    drawn = draw_counts(len(truth), num_resamples(len(truth), RESAMPLED_ROWS), seed, groups)
+    work = len(truth) + ours.shape[1] ** 2  # of a resample: its rows, and a table of classes by classes
+    drawn = draw_counts(len(truth), num_resamples(work, RESAMPLED_ROWS), seed, groups)
     differences = np.stack([_difference(models, counts) for counts in drawn])
     lower, upper = np.percentile(differences, [2.5, 97.5], axis=0)
     masks = [(folds == fold).astype(float) for fold in np.unique(folds)]
     by_fold = np.array([_difference(models, mask) for mask in masks])
+    columns = [part.tolist() for part in (*whole, lower, upper, by_fold.T)]
     return {
-        metric: Difference(
-            float(whole[0][i]),
-            float(whole[1][i]),
-            float(lower[i]),
-            float(upper[i]),
-            tuple(by_fold[:, i].tolist()),
-        )
-        for i, metric in enumerate(METRICS)
+        metric: Difference(first, second, low, high, tuple(each))
+        for metric, first, second, low, high, each in zip(METRICS, *columns, strict=True)
     }
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from raytrain.report.facts import ENSEMBLE, Facts, Said
+from raytrain.report.facts import Facts, Said
 from raytrain.report.markup import (
     ABSENT,
     Child,
@@ -16,6 +16,7 @@ from raytrain.report.markup import (
     told,
 )
 from raytrain.report.question import NAMES
+from raytrain.scores.tables import common_rows
 from raytrain.tasks import LOWER_IS_BETTER, TASK_METRICS, TITLES
 
 MOST_CELLS = 40  # classes of a confusion matrix that a person still reads
@@ -34,16 +35,19 @@ def scores_section(facts: Facts) -> Markup:
 
 def _score_table(facts: Facts) -> Markup:
     metrics = TASK_METRICS[facts.config.task]
+    noun = "texts" if facts.said is None else "rows"
+    common = common_rows(facts.models.values())
     rows = []
     for name, entry in facts.models.items():
-        cells: list[Child] = [NAMES.get(name, name)]
+        own = element("small", f" on {entry['rows']:,} {noun}") if common is None else None
+        cells: list[Child] = [[NAMES.get(name, name), own]]
         for metric in metrics:
             ends = entry["interval"].get(metric) or (None, None)
             cells.append([decimal(entry["oof"].get(metric)), interval(*ends)])
         rows.append(cells)
     header = ["model", *(f"{TITLES[m]}{' ↓' if m in LOWER_IS_BETTER else ''}" for m in metrics)]
-    count = f"{facts.summary[ENSEMBLE]['rows']:,} {'texts' if facts.said is None else 'rows'}"
-    note = f"Out of fold, on {count}, with 95 % bootstrap intervals."
+    count = f", on {common:,} {noun}" if common is not None else ""
+    note = f"Out of fold{count}, with 95 % bootstrap intervals."
     return element("div", paragraph(note, class_="note"), table(header, rows, "scores", "numbers"))
 
 

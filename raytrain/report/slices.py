@@ -1,12 +1,13 @@
 """Parts of the rows that a model may be worse at: by length, by keyword, by a column of the corpus."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from raytrain.corpus.cells import numbered_rows
+from raytrain.config.schema import Config
+from raytrain.corpus.cells import check_cells, named_columns, numbered_rows
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.ensemble.words import read_words
 from raytrain.errors import ConfigError, InputError
@@ -147,19 +148,27 @@ def read_values(facts: Facts, column: str) -> list[str]:
     if column not in known:
         names = ", ".join(map(repr, known)) or "none"
         raise ConfigError(f"--slice {column}: expected a column of {data.path}, found {names}")
-    problems: list[Problem] = []
-    wanted = {"value": column, **({"id": data.id} if data.id else {})}
-    values: dict[Any, str] = {}
-    for _, number, cells in numbered_rows(data.path, wanted, problems, Reading.of(data)):
-        key = _key(cells.get(data.id)) if data.id else number
+    values: dict[int | str, str] = {}
+    for id, cells in _usable_rows(facts.config, column):
         value = cells.get(column)
-        values.setdefault(key, "" if value is None else str(value))
+        values.setdefault(id, "" if value is None else str(value))
     lacking = sum(id not in values for id in facts.ids)
     if lacking:
         raise InputError(f"--slice {column}: {data.path} lacks {lacking:,} of the run's rows")
     return [values[id] for id in facts.ids]
 
 
-def _key(value: Any) -> str:
-    """An id as the corpus has it: whole floats as integers."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+def _usable_rows(config: Config, column: str) -> Iterator[tuple[int | str, dict[str, Any]]]:
+    """Yields the rows that the corpus may have kept, each by its id there: of rows with one id the first.
+
+    A row that the run dropped says nothing of a later one that has its id.
+    """
+    data, group = config.data, config.folds.group
+    columns = named_columns(data.text_columns, data.id) | {"label": data.label}
+    columns |= {"group": group} if group else {}
+    problems: list[Problem] = []
+    read = columns | {"value": column}
+    for row, number, values in numbered_rows(data.path, read, problems, Reading.of(data)):
+        cells, wrong = check_cells(row, values, columns)
+        if not wrong:
+            yield cells.get("id", number), values

@@ -22,7 +22,7 @@ class WordEffects:
 
     Attributes:
         parts: Of each part of the text, its words in order, each with how far the probability falls without
-            it; None of a word that was not tried.
+            it; None of a word that was not tried, and of the … of a part whose end is not here.
         probability: Of the class, by the whole ensemble, for the text as it stands.
         num_tried: Words that were left out in turn.
         is_cut: Whether there are more.
@@ -101,6 +101,10 @@ def _effects(
     parts = tuple(
         tuple((word, falls.get(_Variant(number, part, place))) for place, word in enumerate(own))
         for part, own in enumerate(words)
+    )
+    parts = tuple(
+        (*part, ("…", None)) if len(whole) > MOST_CHARACTERS else part
+        for part, whole in zip(parts, text, strict=True)
     )
     tried = sum(fall is not None for part in parts for _, fall in part)
     wanted = sum(_is_word(word) for own in words for word in own)

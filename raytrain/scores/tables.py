@@ -1,6 +1,6 @@
 """What a run has to say at its end: out-of-fold scores of models and baselines, and their table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,25 +71,38 @@ def fold_table(summary: dict[str, Any]) -> Table:
 
 def score_table(summary: dict[str, Any]) -> Table:
     """Out-of-fold scores with their 95 % intervals: models first, then baselines."""
-    table = Table(
-        title=f"out-of-fold scores on {summary['ensemble']['rows']:,} rows, with 95 % bootstrap intervals",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-    )
-    table.add_column("model", no_wrap=True)
-    names = _metrics_of(summary)
-    for name in names:
-        table.add_column(TITLES[name], justify="right")
     entries = dict(summary["architectures"])
     if len(entries) > 1:
         entries["ensemble of all"] = summary["ensemble"]
     elif not summary.get("fusion", {}).get("plain", True):  # one architecture, calibrated or with a threshold
         entries["ensemble"] = summary["ensemble"]
-    for name, entry in [*entries.items(), *summary["baselines"].items()]:
+    entries |= summary["baselines"]
+    common = common_rows(entries.values())
+    title = f"out-of-fold scores{_on_rows(common)}, with 95 % bootstrap intervals"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("model", no_wrap=True)
+    names = _metrics_of(summary)
+    for name in names:
+        table.add_column(TITLES[name], justify="right")
+    for name, entry in entries.items():
+        told = name if common is not None else f"{name}\n{_on_rows(entry['rows'])}"
         style = "dim" if name in summary["baselines"] else ""
-        table.add_row(name, *_with_interval(entry, names), style=style)
+        table.add_row(told, *_with_interval(entry, names), style=style)
     return table
+
+
+def common_rows(entries: Iterable[Mapping[str, Any]]) -> int | None:
+    """How many rows each of these models was scored on; None where they differ.
+
+    A model is scored on what its own folds covered, which after a time budget are not those of another; a
+    baseline on the rows of all folds.
+    """
+    numbers = {int(entry["rows"]) for entry in entries}
+    return numbers.pop() if len(numbers) == 1 else None
+
+
+def _on_rows(rows: int | None) -> str:
+    return "" if rows is None else f" on {rows:,} rows"
 
 
 def _with_interval(entry: Mapping[str, Any], names: Sequence[str]) -> list[str]:

@@ -54,9 +54,8 @@ def write_vectors(
             kept = Path(folder) / "plain.parquet"
             yield from _write(tables, kept, "float32")
             try:
-                moments = _moments_of(kept)
-                whitening = Whitening.of(moments, settings.size)
-                _check_told_apart(whitening, moments)
+                whitening = Whitening.of(_moments_of(kept), settings.size)
+                _check_told_apart(whitening, kept)
             except ValueError as error:
                 problem = f"whitening: {error}; give more texts, or a smaller size"
                 raise CorpusError(f"{input_path}: its vectors cannot be whitened", [problem]) from error
@@ -94,16 +93,29 @@ def _read(path: Path) -> Iterator[tuple[pa.Array, np.ndarray]]:
             yield batch.column("id"), column.flatten().to_numpy().reshape(len(column), -1)
 
 
-def _check_told_apart(whitening: Whitening, moments: Moments) -> None:
+def _check_told_apart(whitening: Whitening, path: Path) -> None:
     """Raises ValueError where whitening has made all texts alike unlike.
 
-    Of n vectors that differ in n - 1 directions all angles are the same once these are equally wide.
+    Of n vectors, each once or several times, that differ in n - 1 directions all angles are much the same
+    once these are equally wide.
     """
-    if (found := whitening.kernel.shape[1]) >= moments.count - 1 > 1:
+    found = whitening.kernel.shape[1]
+    if found >= _count_different(path, found + 2) - 1 > 1:
         raise ValueError(
-            f"expected more than {found + 1:,} texts, for in {found:,} directions of one width these lie as "
-            "far from each other as can be"
+            f"expected more than {found + 1:,} texts that differ, for in {found:,} directions of one width "
+            "these lie as far from each other as can be"
         )
+
+
+def _count_different(path: Path, most: int) -> int:
+    """How many vectors differ; `most` where there are as many or more."""
+    different: set[bytes] = set()
+    for _, vectors in _read(path):
+        for vector in vectors:
+            different.add(vector.tobytes())
+            if len(different) >= most:
+                return most
+    return len(different)
 
 
 def _moments_of(path: Path) -> Moments:

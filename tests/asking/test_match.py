@@ -103,6 +103,10 @@ def test_what_was_found_is_ordered_by_an_ensemble_of_pairs(folder, judge, capsys
         (["--batch-size", "0"], "--batch-size: expected at least 1"),
         (["--label", "1"], "give --ensemble too"),
         (["--ensemble", "e", "--rerank", "3"], "--rerank: expected at least --top, 5; found 3"),
+        (
+            ["--first", "both", "--truth", "answer", "--rerank", "101"],
+            "--rerank: expected at most 100 ranks, which are fused; found 101; add --ensemble",
+        ),
         (["--first", "words", "--encoder", "mini"], "--encoder: of vectors; add --first both"),
         (["--no-whiten"], "--whiten: of vectors"),
         (["--encoder", "mini", "--maxlen", "3"], "--maxlen: expected at least 4"),
@@ -112,6 +116,14 @@ def test_what_was_found_is_ordered_by_an_ensemble_of_pairs(folder, judge, capsys
 def test_what_is_wrong_is_told_before_anything_is_read(folder, arguments, told, capsys):
     assert run(*GIVEN, *arguments) == 2
     assert told in capsys.readouterr().err and not (folder / "out.csv").exists()
+
+
+def test_where_no_ranks_are_fused_any_number_is_counted(folder, capsys):
+    """That changes no match: one search finds the same first ones however many are asked for."""
+    assert run(*GIVEN, "--top", "2") == 0
+    without = written(folder)
+    assert run(*GIVEN, "--top", "2", "--truth", "answer", "--rerank", "101") == 0
+    assert "recall@101" in capsys.readouterr().out and written(folder) == without
 
 
 def test_all_that_is_wrong_is_told_at_once(folder, capsys):

@@ -7,6 +7,7 @@ from tiny_run import silent_stages
 from raytrain.errors import ConfigError, CorpusError
 from raytrain.groups.driver import group_texts
 from raytrain.groups.settings import GroupSettings
+from raytrain.vectors.whitening import Whitening
 
 TOPICS = ("记者核实消息", "早餐好吃", "明天停水")
 TEXTS = [f"{TOPICS[number % 3]}，第{number}条" for number in range(60)]
@@ -26,6 +27,26 @@ def test_vectors_and_words_together_find_what_vectors_alone_do_not(whiten):
     grouped = group_texts(TEXTS, embed, settings, silent_stages())
     assert adjusted_rand_score(TRUTH, grouped.found.groups) == 1
     assert {"停水", "记者", "早餐"} <= {word for group in grouped.groups for word in group.words}
+
+
+def test_what_is_done_with_vectors_is_a_stage_of_its_own(monkeypatch):
+    """Their covariance and its directions may take long: an ensemble gives a text thousands of numbers."""
+    stages, told, during = silent_stages(), [], []
+    tell, fit = stages.stage, Whitening.of
+
+    def stage(what, *others):
+        told.append(what)
+        return tell(what, *others)
+
+    def of(*given):
+        during.append(told[-1])
+        return fit(*given)
+
+    monkeypatch.setattr(stages, "stage", stage)
+    monkeypatch.setattr(Whitening, "of", of)
+    group_texts(TEXTS, embed, GroupSettings(num_groups=3), stages)
+    assert during == ["finding directions"]
+    assert told == ["embedding", "finding directions", "cutting words", "grouping"]
 
 
 def test_without_words_the_vectors_say_all():

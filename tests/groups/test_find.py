@@ -66,10 +66,22 @@ def test_more_groups_than_texts_that_differ_are_refused():
         find_groups(np.repeat(np.eye(2, dtype=np.float32), 5, axis=0), num_groups=4)
 
 
+@pytest.mark.parametrize(("different", "num_groups"), [(10, 10), (2, 2)])
+def test_no_more_groups_are_tried_than_texts_that_differ(different, num_groups):
+    vectors, _ = blobs(different, size=1, spread=1)
+    found = find_groups(np.repeat(vectors[:different], 400 // different, axis=0))
+    assert found.num_groups == num_groups and max(found.stability) == num_groups
+
+
+def test_texts_that_are_all_the_same_have_no_groups():
+    with pytest.raises(ValueError, match="2 or more, found 1"):
+        find_groups(np.ones((40, 3), np.float32))
+
+
 @given(st.integers(4, 40), st.integers(0, 3))
 def test_few_texts_have_few_numbers_to_try(size, seed):
     vectors = np.random.default_rng(seed).normal(size=(size, 3)).astype(np.float32)
-    tried = compare_numbers(vectors, seed)
+    tried = compare_numbers(vectors, seed, size)
     assert 2 in tried and max(tried) <= max(2, size // 10)
     assert all(-1 <= value <= 1 for value in tried.values())
 

@@ -1,6 +1,7 @@
 import io
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 from raytrain.matching.best import Found
@@ -36,6 +37,16 @@ def test_what_has_nothing_in_common_with_a_query_was_not_found():
     measures = Measures(Texts([0], ["w"], ["11"]), CANDIDATES)
     measures.add(slice(0, 1), {"words": Found(np.array([[0, 1]]), np.array([[0.5, 0]], np.float32))})
     assert [list(column.cells) for column in measures.table((2,)).columns][1:] == [["0.0000"]] * 3
+
+
+@pytest.mark.parametrize(
+    ("ids", "right", "rank"),
+    [(["1.1", "1.0"], "1.0", 2), (["1", "1.0"], "1.0", 2), (["2", "1"], "1.0", 2), (["1", "1.0"], "1", 1)],
+)
+def test_an_id_is_looked_up_as_it_stands_before_it_is_a_whole_number(ids, right, rank):
+    measures = Measures(Texts([0], ["w"], [right]), Texts(ids, ["a", "b"]))
+    measures.add(slice(0, 1), {"words": Found(np.array([[0, 1]]), np.ones((1, 2), np.float32))})
+    assert list(measures.table((1,)).columns[-1].cells) == [f"{1 / rank:.4f}"]
 
 
 def test_blanks_around_ids_are_no_part_of_them():

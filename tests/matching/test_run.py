@@ -47,6 +47,18 @@ def test_matches_are_written_query_by_query_best_first(tmp_path, monkeypatch, su
     assert float(rows[0]["score"]) > float(rows[1]["score"]) > 0
 
 
+def test_ids_and_texts_are_safe_in_a_spreadsheet(tmp_path):
+    """It would compute one and drop the zeros of the other."""
+    queries, candidates = Texts(["=1+1"], ["-退款"]), Texts(["007"], ["退款"])
+    first = FirstStage({"words": WordSearch(candidates.texts, queries.texts)})
+    for suffix, mark in ((".csv", "'"), (".jsonl", ""), (".parquet", "")):
+        path = tmp_path / f"m{suffix}"
+        list(write_matches(str(path), queries, candidates, first, None, 1, 1))
+        (row,) = read(path)
+        told = [row[name] for name in ("query_id", "candidate_id", "query", "candidate")]
+        assert told == [f"{mark}=1+1", f"{mark}007", f"{mark}-退款", "退款"]
+
+
 def test_what_was_found_is_judged_and_each_stage_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "PAIRS_AT_ONCE", 4)
     path, measures = tmp_path / "m.jsonl", Measures(QUERIES, CANDIDATES)

@@ -20,8 +20,18 @@ def test_whole_numbers_of_a_column_with_empty_cells_are_ids(tmp_path):
     table = pa.table({"text": ["甲", "乙", "丙"], "right": pa.array([12, None, 3], pa.float64())})
     pq.write_table(table, tmp_path / "q.parquet")
     queries = read_texts(tmp_path / "q.parquet", "text", truth="right")
-    assert queries.right == ["12", "", "3"]
+    assert queries.right == ["12.0", "", "3.0"]
     check_truth(queries, Texts(["12", " 3"], ["答", "复"]), "q.parquet", "right")
+
+
+def test_ids_that_end_like_whole_numbers_are_found_as_they_stand(tmp_path):
+    """Such as of sections and versions."""
+    queries = read_texts(
+        write_csv(tmp_path / "q.csv", [("甲", "1.0")], ("text", "right")), "text", truth="right"
+    )
+    check_truth(queries, Texts(["1.0", "1.1", "2.0"], [*"abc"]), "q.csv", "right")
+    with pytest.raises(CorpusError, match=r"no candidate has: '1\.0'"):
+        check_truth(queries, Texts(["1.1", "2.0"], [*"ab"]), "q.csv", "right")
 
 
 def test_what_is_wrong_with_a_file_is_told(tmp_path):

@@ -5,9 +5,11 @@ import pytest
 from fake_run import change_summary, write_run, write_tag_run
 from tiny_run import silent_stages
 
+from raytrain.report import question
 from raytrain.report.facts import read_facts
 from raytrain.report.question import Difference, answer_sentence, compare, compare_all, question_section
 from raytrain.scores.classes import score_proba
+from raytrain.scores.resampling import draw_counts
 from raytrain.storage.directory import Directory
 
 
@@ -87,6 +89,21 @@ def test_copies_of_rows_make_no_difference_surer(models):
         assert together[metric].upper == pytest.approx(one.upper)
     apart = compare(*copied, 0)["accuracy"]
     assert apart.upper - apart.lower < 0.7 * (once["accuracy"].upper - once["accuracy"].lower)
+
+
+@pytest.mark.parametrize(("num_classes", "resamples"), [(3, 647), (10, 500), (60, 100)])
+def test_more_classes_take_fewer_resamples(num_classes, resamples, monkeypatch):
+    asked = []
+
+    def draw(num_rows, number, *others):
+        asked.append(number)
+        return draw_counts(num_rows, 2, *others)
+
+    monkeypatch.setattr(question, "RESAMPLED_ROWS", 200_000)
+    monkeypatch.setattr(question, "draw_counts", draw)
+    proba = np.full((300, num_classes), 1 / num_classes)
+    compare(np.arange(300) % num_classes, proba, proba, np.arange(300) % 5, 0)
+    assert asked == [resamples]
 
 
 def test_the_page_says_what_is_drawn(tmp_path):

@@ -41,6 +41,19 @@ def test_every_model_and_class_has_a_line(tmp_path):
     assert "TF-IDF + logistic regression" in told and "Each class" in told
 
 
+def test_models_that_were_scored_on_other_rows_tell_on_how_many(tmp_path):
+    run = write_run(tmp_path)
+    assert "Out of fold, on 60 rows, with" in section_of(run)
+    baselines = read_facts(Directory(run), silent_stages()).summary["baselines"]
+    baselines["majority"]["rows"] = 1600
+    change_summary(run, baselines=baselines)
+    told = section_of(run)
+    assert "Out of fold, with 95 %" in told
+    assert (
+        "majority guess<small> on 1,600 rows</small>" in told and "textcnn<small> on 60 rows</small>" in told
+    )
+
+
 @pytest.mark.parametrize("num_classes", [2, 3, 12])
 def test_the_matrix_has_a_cell_for_each_pair(tmp_path, num_classes):
     told = section_of(write_run(tmp_path, rows_of(num_classes)))

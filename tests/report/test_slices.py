@@ -1,12 +1,15 @@
 import json
+from decimal import Decimal
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fake_run import write_run
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_run import make_rows, silent_stages
+from tiny_run import make_rows, silent_stages, write_csv
 
 from raytrain.errors import ConfigError, InputError
 from raytrain.report import slices
@@ -29,6 +32,12 @@ def read(run):
 
 def with_sources(num_rows=60):
     return [row | {"source": f"<来源 {i % 3}>"} for i, row in enumerate(make_rows(num_rows))]
+
+
+def moved_to(path, facts):
+    """The run as if its corpus had lain elsewhere."""
+    data = facts.config.data.model_copy(update={"path": str(path)})
+    return type(facts)(**(vars(facts) | {"config": facts.config.model_copy(update={"data": data})}))
 
 
 @pytest.mark.parametrize(
@@ -138,8 +147,25 @@ def test_json_ids_are_matched_as_the_corpus_has_them(tmp_path):
     run = write_run(tmp_path, [row | {"id": str(number)} for number, row in enumerate(with_sources())])
     facts = read(run)
     path = tmp_path / "corpus.jsonl"
-    lines = [json.dumps({"id": float(i), "source": f"s{i}"}) for i in range(60)]
+    rows = [row | {"id": float(i), "source": f"s{i}"} for i, row in enumerate(make_rows(60))]
+    lines = [json.dumps(row) for row in rows]
     path.write_text("\n".join(lines), "utf-8")
-    data = facts.config.data.model_copy(update={"path": str(path)})
-    moved = type(facts)(**(vars(facts) | {"config": facts.config.model_copy(update={"data": data})}))
-    assert read_values(moved, "source") == [f"s{i}" for i in range(60)]
+    assert read_values(moved_to(path, facts), "source") == [f"s{i}" for i in range(60)]
+
+
+def test_a_row_that_was_dropped_says_nothing_of_a_later_one_with_its_id(tmp_path):
+    rows = with_sources()
+    dropped = {"id": rows[7]["id"], "text": "", "label": rows[7]["label"], "source": "dropped"}
+    unlabelled = {**rows[9], "label": "", "source": "dropped"}
+    facts = read(write_run(tmp_path, rows))
+    write_csv(tmp_path / "corpus.csv", [dropped, unlabelled, *rows, rows[3] | {"source": "repeated"}])
+    assert read_values(facts, "source") == [row["source"] for row in rows]
+
+
+def test_decimal_ids_are_matched_as_the_corpus_has_them(tmp_path):
+    """Such as those of a database's numeric column."""
+    facts = read(write_run(tmp_path, [row | {"id": str(i)} for i, row in enumerate(with_sources())]))
+    rows = [row | {"id": Decimal(f"{i}.00"), "source": f"s{i}"} for i, row in enumerate(make_rows(60))]
+    path = tmp_path / "corpus.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    assert read_values(moved_to(path, facts), "source") == [f"s{i}" for i in range(60)]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from raytrain.report import words
-from raytrain.report.words import MOST_WORDS, weigh_words
+from raytrain.report.words import MOST_CHARACTERS, MOST_WORDS, weigh_words
 
 
 def cut(text):
@@ -51,6 +51,13 @@ def test_both_texts_of_a_pair_are_tried():
     assert predict.asked[0][1] == ["好坏", "好坏", "好坏", ""]
 
 
+def test_a_part_whose_end_is_not_shown_says_so():
+    long, short = "，" * MOST_CHARACTERS + "坏", "好" * MOST_CHARACTERS
+    [found] = weigh_words(Counting(), cut, [(long, short)], [1])
+    assert found.is_cut and found.parts[0][-1] == ("…", None)
+    assert ["".join(word for word, _ in part) for part in found.parts] == [f"{long[:-1]}…", short]
+
+
 def test_work_is_bounded():
     text = "坏好" * (MOST_WORDS + 5)
     [found] = weigh_words(Counting(), cut, [(text,)], [1])
@@ -62,5 +69,5 @@ def test_of_a_long_text_the_rest_stays_as_it_is(monkeypatch):
     monkeypatch.setattr(words, "MOST_CHARACTERS", 4)
     predict = Counting()
     [found] = weigh_words(predict, cut, [("坏坏好好尾巴",)], [1])
-    assert found.is_cut and [word for word, _ in found.parts[0]] == ["坏坏", "好好"]
+    assert found.is_cut and [word for word, _ in found.parts[0]] == ["坏坏", "好好", "…"]
     assert predict.asked[0][0] == ["坏坏好好尾巴", "好好尾巴", "坏坏尾巴"]

@@ -1,4 +1,5 @@
 import io
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -192,6 +193,18 @@ def test_table_of_scores_names_models_and_baselines():
     assert f"{summary['ensemble']['oof']['accuracy']:.4f}" in text
     lower, upper = summary["ensemble"]["interval"]["auc"]
     assert f"{lower:.4f}–{upper:.4f}" in text
+
+
+def test_models_that_were_scored_on_other_rows_tell_on_how_many():
+    """As where a time budget ended one of them, and its folds covered some rows alone."""
+    summary = summary_of("finetune", "textcnn")
+    summary["architectures"]["textcnn"]["rows"] = 1600
+    lines = shown(score_table(summary), width=80).splitlines()
+    assert lines[0].strip() == "out-of-fold scores, with 95 % bootstrap intervals"
+    below = {line.split()[0]: after.strip() for line, after in pairwise(lines)}
+    assert below["finetune"].startswith(f"on {NUM_ROWS} rows ")
+    assert below["textcnn"].startswith("on 1,600 rows ")
+    assert below["majority"].startswith(f"on {NUM_ROWS} rows ")
 
 
 def test_one_architecture_is_no_ensemble_of_all():

@@ -56,6 +56,16 @@ def test_too_few_texts_to_whiten_leave_nothing(path):
     assert {entry.name for entry in path.parent.iterdir()} == {"a.csv"}
 
 
+def test_rows_that_repeat_are_not_more_texts(path):
+    """Of 4 that differ in 3 directions all are as unlike as can be, however often each stands there."""
+    texts = [(f"好{number % 4}", f"{number}") for number in range(200)]
+    write_csv(path, texts, ("text", "id"))
+    with pytest.raises(CorpusError, match="whitened") as caught:
+        run(path, whiten=True)
+    assert "expected more than 4 texts that differ, for in 3 directions" in caught.value.problems[0]
+    assert run(path, whiten=True, size=2)[2].shape == (200, 2)
+
+
 def test_what_is_wrong_with_the_texts_leaves_nothing(path):
     with pytest.raises(CorpusError, match="column 文"):
         run(path, columns=("文",))
