@@ -9,6 +9,7 @@ from raytrain.commands.kfold import EXAMPLE, tell_ensemble, tell_report
 from raytrain.commands.program import main
 from raytrain.commands.shared import AS_PROGRAM, AS_SCRIPT
 from raytrain.config.load import load_config
+from raytrain.corpus.example import NUM_POSTS
 from raytrain.report.page import write_report
 
 
@@ -62,7 +63,8 @@ def test_without_data_the_bundled_example_is_written_and_trained(trained, folder
     with (folder / config.data.path).open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert (
-        len(rows) == 2000 and {config.data.id, *config.data.text_columns, config.data.label} <= rows[0].keys()
+        len(rows) == NUM_POSTS
+        and {config.data.id, *config.data.text_columns, config.data.label} <= rows[0].keys()
     )
 
 
