@@ -39,6 +39,7 @@ def config_of(directory, **overrides):
         "sweep__num_folds": 2,
         "sweep__search": "random",
         "sweep__scheduler": "none",
+        "sweep__max_concurrent_trials": 2,  # of the two CPUs; folds of other tests run one by one
     }
     return tiny_config(directory, **{**options, **overrides})
 
