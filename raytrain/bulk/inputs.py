@@ -31,10 +31,10 @@ def list_inputs(location: str) -> tuple[Directory, list[str]]:
     parent, _, name = location.rstrip("/").rpartition("/")
     if name.lower().endswith(SUFFIXES):
         directory = Directory(parent or ("/" if location.startswith("/") else "."))
-        if name[0] in "._":
-            expected = "expected a name that does not begin with a dot or an underscore, as marks do"
-            raise InputError(f"{location}: {expected}; rename it")
         if directory.size(name) is not None:
+            if name[0] in "._":
+                expected = "expected a name that does not begin with a dot or an underscore, as marks do"
+                raise InputError(f"{location}: {expected}; rename it")
             return directory, [name]
         if not directory.exists(name):
             raise InputError(f"{location}: expected a file, found none")

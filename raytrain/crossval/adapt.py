@@ -210,11 +210,21 @@ def _readable(trained: Directory, kept: Path, stages: Stages) -> Path:
             except OSError as error:
                 stages.say(f"other runs must adapt it anew: {_unwritable(kept, error)}")
         return own
-    if not (is_whole(kept) and (kept / RECORD).read_bytes() == trained.read_bytes(RECORD)):
-        try:
+    try:
+        # The cache is read while the folds train: it must hold this run's own, and not as the longest unused.
+        if not (is_whole(kept) and _read_bytes(kept / RECORD) == trained.read_bytes(RECORD)):
             keep_folder(trained, kept, MOST_KEPT)
-        except StorageError:
-            raise
-        except OSError as error:
-            raise _unwritable(kept, error) from error
+        os.utime(kept)
+    except StorageError:
+        raise
+    except OSError as error:
+        raise _unwritable(kept, error) from error
     return kept
+
+
+def _read_bytes(path: Path) -> bytes | None:
+    """Of a file of the cache, which another run may just replace."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

@@ -210,7 +210,9 @@ class _Launch:
         spec, launcher = self._running.pop(reference)
         try:
             outcome = ray.get(reference)
-        except ray.exceptions.RayActorError as error:
+        except ray.exceptions.RayTaskError as error:
+            outcome = FoldOutcome(None, str(error))
+        except ray.exceptions.RayError as error:  # it was killed, for memory or otherwise
             if self._launchers.pop(launcher, None) is not None:  # the next fold gets another one
                 ray.kill(launcher)
             self._lost[spec.name] += 1
@@ -218,8 +220,6 @@ class _Launch:
                 what = f"failure {self._lost[spec.name]} of {self._max_failures} that are forgiven: again"
                 self._table.update(spec.name, Retried(what))
                 return spec, None
-            outcome = FoldOutcome(None, str(error))
-        except ray.exceptions.RayError as error:
             outcome = FoldOutcome(None, str(error))
         if launcher in self._launchers:  # another of its folds may have told first that it is lost
             self._launchers[launcher] -= 1

@@ -34,16 +34,31 @@ QUIET = {"enable_access_log": False, "log_level": "WARNING"}
 
 
 class Running:
-    """A service that answers.
+    """A service that answers, or is about to.
 
     Args:
-        handle: Of its ingress.
         is_own: Whether Ray was begun for it alone.
         began_serve: Whether Serve was.
     """
 
-    def __init__(self, handle: Any, is_own: bool, began_serve: bool = True):
-        self._handle, self._is_own, self._began_serve = handle, is_own, began_serve
+    def __init__(self, is_own: bool, began_serve: bool):
+        self._is_own, self._began_serve, self._is_deployed = is_own, began_serve, False
+        self._handle: Any = None  # of its ingress
+
+    def deploy(self, settings: ServeSettings, host: str, port: int) -> None:
+        """Begins Serve and what it serves. Raises ClusterError where something else is there."""
+        serve.start(
+            proxy_location=ProxyLocation.HeadOnly,
+            http_options={"host": host, "port": port},
+            logging_config=QUIET,
+        )
+        others = serve.status().applications
+        if others:
+            raise ClusterError(f"expected no application of Serve on this cluster, found {', '.join(others)}")
+        _check_listening(host, port)
+        target = RunTarget(build_application(settings), APPLICATION, "/", QUIET)
+        self._is_deployed = True
+        [self._handle] = serve.run_many([target], wait_for_applications_running=False)
 
     def watch(self) -> None:
         """Returns never. Raises ClusterError where Serve is lost."""
@@ -62,9 +77,11 @@ class Running:
         Returns:
             How many requests were given up after `DRAIN_SECONDS`.
         """
-        left: int = self._handle.drain.remote(DRAIN_SECONDS).result(timeout_s=2 * DRAIN_SECONDS)
-        time.sleep(SENT_SECONDS)
-        self.end()
+        try:
+            left: int = self._handle.drain.remote(DRAIN_SECONDS).result(timeout_s=2 * DRAIN_SECONDS)
+            time.sleep(SENT_SECONDS)
+        finally:
+            self.end()
         return left
 
     def end(self) -> None:
@@ -74,7 +91,7 @@ class Running:
             # Serve listens as it was begun: left behind, it would do so for whatever comes next.
             if self._is_own or (self._began_serve and {*serve.status().applications} <= {APPLICATION}):
                 serve.shutdown()
-            else:
+            elif self._is_deployed:
                 serve.delete(APPLICATION)
             ray.shutdown()
 
@@ -102,20 +119,9 @@ def start(settings: ServeSettings, host: str, port: int, stage: Stage) -> Runnin
     if is_own:
         _check_room(settings)
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
-    begins_serve = _get_global_client(raise_if_no_controller_running=False) is None
-    serve.start(
-        proxy_location=ProxyLocation.HeadOnly,
-        http_options={"host": host, "port": port},
-        logging_config=QUIET,
-    )
-    others = serve.status().applications
-    if others:
-        raise ClusterError(f"expected no application of Serve on this cluster, found {', '.join(others)}")
-    _check_listening(host, port)
-    target = RunTarget(build_application(settings), APPLICATION, "/", QUIET)
-    [handle] = serve.run_many([target], wait_for_applications_running=False)
-    running = Running(handle, is_own, begins_serve)
+    running = Running(is_own, _get_global_client(raise_if_no_controller_running=False) is None)
     try:
+        running.deploy(settings, host, port)
         _wait_until_running(stage)
     except BaseException:
         with contextlib.suppress(Exception):  # why it did not come up is what is to be told

@@ -27,7 +27,7 @@ _PUNCTUATION = r"!-/:-@\[-`{-~，。！？、：；（）《》【】“”‘�
 _PIECE, _PIECE_BESIDE_CHINESE = (
     re.compile(rf"[{split} \n\r\t]|[^{split} \n\r\t]+") for split in (_PUNCTUATION, _PUNCTUATION + _CJK)
 )
-MOST_TOKENS = 30_000  # of a vocabulary that is counted: BERT's Chinese one has 21,128
+MOST_TOKENS = 100_000  # of a vocabulary that is counted: BERT's Chinese one has 21,128
 MOST_COUNTED = 1 << 20
 _LONGEST_WORD = 100  # what is longer is unknown
 
@@ -131,14 +131,16 @@ def build_vocab(texts: Iterable[str], min_count: int = 2, word_count: int = 5) -
     splitter = build_tokenizer(Vocab(SPECIAL_TOKENS))
     words: Counter[str] = Counter()
     tokens: Counter[str] = Counter()
+    most = MOST_COUNTED
     for text in texts:
         pieces = splitter.pre_tokenizer.pre_tokenize_str(splitter.normalizer.normalize_str(text))
         words.update(piece for piece, _ in pieces)
-        if len(words) > MOST_COUNTED:  # links and names of users are without end
+        if len(words) > most:  # links and names of users are without end
             rare = [word for word, count in words.items() if count < word_count]
             _count_characters(rare, words, tokens)
             for word in rare:
                 del words[word]
+            most = max(MOST_COUNTED, 2 * len(words))  # frequent ones stay: not to look at all for each text
     _count_characters(words, words, tokens)
     for word, count in words.items():
         if len(word) > 1 and count >= word_count and not _IS_CJK.search(word):

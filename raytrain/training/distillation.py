@@ -48,6 +48,7 @@ class Distillation(Classification):
         rows: TextRows | None = None,
     ):
         super().__init__(labels, settings, rows)
+        self._shares = self._rows.shares().astype(np.float32)  # texts without a label are learned like others
         num_classes, smoothing = teacher.shape[1], settings.label_smoothing
         self.target_spec = tf.TensorSpec((None, 2, num_classes), tf.float32)
         is_taught, is_labelled = np.isfinite(teacher).all(axis=1), labels >= 0

@@ -53,6 +53,9 @@ def test_a_file_named_as_a_mark_is_refused(tmp_path, name):
     (tmp_path / name).write_text("text\n好\n", encoding="utf-8")
     with pytest.raises(InputError, match="dot or an underscore"):
         list_inputs(str(tmp_path / name))
+    (tmp_path / "_made.parquet").mkdir()
+    (tmp_path / "_made.parquet" / "part-0.csv").write_text("text\n好\n", encoding="utf-8")
+    assert list_inputs(str(tmp_path / "_made.parquet"))[1] == ["part-0.csv"]
 
 
 def test_names_whose_predictions_would_have_one_name_are_refused(tmp_path):

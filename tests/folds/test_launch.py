@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import ray
 from plain_settings import plain_settings
-from ray.exceptions import RayActorError
+from ray.exceptions import OutOfMemoryError, RayActorError
 from tiny_run import silent_console
 
 from raytrain.errors import FoldError
@@ -135,9 +135,10 @@ def test_folds_whose_launcher_was_lost_are_launched_again(stubs, tmp_path):
     assert list(run(names, slots=4, max_failures=1)) == names
 
 
-def test_a_fold_that_ended_just_before_its_launcher_was_lost_has_ended(monkeypatch):
+@pytest.mark.parametrize("lost", [RayActorError(), OutOfMemoryError("killed")])
+def test_a_fold_that_ended_just_before_its_launcher_was_lost_has_ended(monkeypatch, lost):
     """`ray.wait` gives one of two: the other's reference is read once the launcher is forgotten."""
-    answers = {"a": RayActorError(), "b": FoldOutcome(FoldResult("b", {}, {}))}
+    answers = {"a": lost, "b": FoldOutcome(FoldResult("b", {}, {}))}
 
     def get(reference):
         if isinstance(answers[reference], Exception):
@@ -151,6 +152,7 @@ def test_a_fold_that_ended_just_before_its_launcher_was_lost_has_ended(monkeypat
     launched._launchers["launcher"] = 2
     launched._running = {name: (Stub(name), "launcher") for name in answers}
     assert launched._end("a")[1].failure and launched._end("b")[1] == answers["b"]
+    assert not launched._launchers  # no later fold is given to it
 
 
 def test_more_folds_than_one_launcher_takes_are_all_trained(stubs, monkeypatch):

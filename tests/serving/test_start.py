@@ -101,7 +101,39 @@ def test_what_is_interrupted_while_it_starts_is_not_left_on_a_cluster(monkeypatc
     assert found.calls == [ended, "disconnect"]
 
 
+@pytest.mark.parametrize("where", ["start", "run_many"])
+def test_nor_what_is_interrupted_while_serve_begins(monkeypatch, where):
+    found = Serve(monkeypatch)
+    found.client = None
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(start.serve, where, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        start.start(SETTINGS, "127.0.0.1", 8000, Interrupted())
+    assert found.calls == ["shutdown", "disconnect"]
+
+
+def test_the_application_of_another_is_left_where_it_is(monkeypatch):
+    found = Serve(monkeypatch, applications=["raytrain"])
+    with pytest.raises(ClusterError, match="expected no application"):
+        start.start(SETTINGS, "127.0.0.1", 8000, Interrupted())
+    assert found.calls == ["disconnect"]
+
+
+def test_what_does_not_drain_is_ended_all_the_same(monkeypatch):
+    """As where Ctrl-C comes a second time."""
+    found = Serve(monkeypatch)
+    running = start.Running(is_own=False, began_serve=True)
+    with pytest.raises(AttributeError):
+        running.stop()
+    assert found.calls == ["shutdown", "disconnect"]
+
+
 def test_serve_stays_where_others_came_to_it(monkeypatch):
     found = Serve(monkeypatch, applications=["raytrain", "another"])
-    start.Running(None, is_own=False, began_serve=True).end()
+    running = start.Running(is_own=False, began_serve=True)
+    running._is_deployed = True
+    running.end()
     assert found.calls == ["delete", "disconnect"]

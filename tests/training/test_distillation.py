@@ -93,6 +93,13 @@ def test_a_student_that_says_what_the_teacher_says_has_no_loss(temperature):
     assert (losses_of([-1, -1], proba[::-1], np.log(proba), temperature=temperature) > 0.1).all()
 
 
+def test_rows_weigh_1_on_average_with_texts_without_a_label_among_them():
+    """They are learned from the first step on; those that get a label in a second round are not."""
+    rows = TextRows(np.repeat(np.arange(4), [8, 8, 1, 1]))
+    objective = Distillation(np.array([0, 1, -1, -1]), np.full((4, 2), 0.5), plain_settings(), rows)
+    assert objective._shares.mean() == pytest.approx(1)
+
+
 def constant_loss(temperature, hard, proba, labels, **settings):
     objective = Distillation(labels, proba, plain_settings(temperature=temperature, hard=hard, **settings))
     return objective.constant_loss(None, None, np.arange(len(labels)))
