@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import ray
@@ -22,7 +22,7 @@ from raytrain.pretrained.directory import EncoderFiles
 from raytrain.pretrained.start import find_start, hash_encoder
 from raytrain.pretraining.directory import ENCODER, SEQUENCES, is_finished, read_record
 from raytrain.pretraining.launch import clear_work, fit_workers, launch
-from raytrain.pretraining.lines import HeldBack, Source, Texts, iter_lines, open_sources, texts_of
+from raytrain.pretraining.lines import HeldBack, Source, Texts, counted_lines, open_sources, texts_of
 from raytrain.pretraining.pieces import Encoding, SpecialIds, special_ids
 from raytrain.pretraining.sequences import write_sequences
 from raytrain.pretraining.settings import PretrainSpec, choose_settings
@@ -34,7 +34,6 @@ from raytrain.storage.files import json_bytes
 from raytrain.storage.lock import lock_run
 
 INPUTS = "inputs.json"
-COUNTED = 1000  # texts, after which it is told how many
 VERSION = 1  # of what is learned from the same config and texts
 
 
@@ -103,24 +102,13 @@ def _prepare(config: PretrainConfig, stages: Stages) -> tuple[Texts, EncoderFile
         wanted = f"expected at least cluster.workers={config.cluster.workers}"
         problems.append(f"train.batch_size: {wanted}; found {config.train.batch_size}")
     try:
-        encoder = find_start(config.encoder, lambda: _counted_lines(sources, stages), stages.console)
+        encoder = find_start(config.encoder, lambda: counted_lines(sources, stages), stages.console)
         special = special_ids(encoder.vocab)
     except InputError as error:
         problems += [error.summary, *error.problems]
     if problems:
         raise ConfigError("the pre-training cannot be started", problems)
     return texts_of(sources), encoder, special
-
-
-def _counted_lines(sources: list[Source], stages: Stages) -> Iterator[str]:
-    """The texts, while an untrained mini's vocabulary is counted in them."""
-    total = sum(source.num_texts for source in sources)
-    with stages.stage("counting the vocabulary", total, "texts") as stage:
-        for number, line in enumerate(iter_lines(sources), 1):
-            if number % COUNTED == 0:
-                stage.advance(COUNTED)
-                stage.check()
-            yield line
 
 
 def _read_inputs(run: Directory) -> dict[str, str]:

@@ -10,9 +10,11 @@ from raytrain.corpus.unlabelled import count_texts, iter_texts
 from raytrain.errors import CorpusError
 from raytrain.files.reading import AS_FOUND, Reading
 from raytrain.files.tables import FORMATS
+from raytrain.stages import Stages
 from raytrain.storage.files import hash_file
 
 _PLAIN = ".txt"
+COUNTED = 1000  # texts, after which it is told how many
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,17 @@ def iter_lines(sources: Iterable[Source]) -> Iterator[str]:
             for text in table["text"].to_pylist():
                 if text.strip():
                     yield text
+
+
+def counted_lines(sources: Sequence[Source], stages: Stages) -> Iterator[str]:
+    """The texts, while an untrained mini's vocabulary is counted in them."""
+    total = sum(source.num_texts for source in sources)
+    with stages.stage("counting the vocabulary", total, "texts") as stage:
+        for number, line in enumerate(iter_lines(sources), 1):
+            if number % COUNTED == 0:
+                stage.advance(COUNTED)
+                stage.check()
+            yield line
 
 
 def texts_of(sources: Sequence[Source]) -> Texts:

@@ -1,12 +1,11 @@
 """What is wrong with a pre-training is told before Ray is started, all of it at once."""
 
 import pytest
-from tiny_run import silent_console, silent_stages, write_encoder
+from tiny_run import silent_console, write_encoder
 
 from raytrain.config.load import read_config
 from raytrain.config.pretraining import PretrainConfig
-from raytrain.errors import ConfigError, TimeBudgetError
-from raytrain.files.reading import Reading
+from raytrain.errors import ConfigError
 from raytrain.pretraining import driver
 from raytrain.pretraining.driver import encoder_location, hash_of, pretrain
 
@@ -76,17 +75,3 @@ def test_the_encoder_lies_in_the_runs_directory(tmp_path):
 def test_of_a_disk_s_uri_the_path_is_told_which_a_run_can_take(tmp_path, storage, told):
     config = config_of(tmp_path, "data.path=a.txt", "name=mine", f"storage={storage}")
     assert encoder_location(config) == told
-
-
-def test_a_vocabulary_is_counted_in_sight_and_within_the_budget(tmp_path, monkeypatch):
-    monkeypatch.setattr(driver, "COUNTED", 2)
-    (tmp_path / "posts.txt").write_text("\n".join(["停水"] * 5), encoding="utf-8")
-    plain = [f"data.path={tmp_path}/posts.txt", "encoder.checkpoint=mini"]
-    sources = driver.open_sources(
-        [f"{tmp_path}/posts.txt"], None, Reading.of(config_of(tmp_path, *plain).data)
-    )
-    stages = silent_stages()
-    assert list(driver._counted_lines(sources, stages)) == ["停水"] * 5
-    stages.deadline = 0.0
-    with pytest.raises(TimeBudgetError, match="counting the vocabulary, 2 of 5 texts"):
-        list(driver._counted_lines(sources, stages))

@@ -8,9 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_run import silent_stages
 
-from raytrain.errors import CorpusError
-from raytrain.pretraining.lines import HeldBack, iter_lines, open_sources, texts_of
+from raytrain.errors import CorpusError, TimeBudgetError
+from raytrain.pretraining import lines as module
+from raytrain.pretraining.lines import HeldBack, counted_lines, iter_lines, open_sources, texts_of
 
 LINES = ["网传停水", "", "  ", "记者核实", "网传停水"]
 
@@ -69,3 +71,13 @@ def test_about_as_many_are_held_back_as_asked_and_no_more_than_the_most():
     assert sum(text in HeldBack(0.1, 4000, 4000) for text in texts) == pytest.approx(400, abs=80)
     assert sum(text in HeldBack(0.1, 100, 4000) for text in texts) == pytest.approx(100, abs=40)
     assert not any(text in HeldBack(0.0, 100, 4000) for text in texts)
+
+
+def test_a_vocabulary_is_counted_in_sight_and_within_the_budget(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "COUNTED", 2)
+    sources = open_sources([write(tmp_path, "a.txt", ["停水"] * 5)], "text")
+    stages = silent_stages()
+    assert list(counted_lines(sources, stages)) == ["停水"] * 5
+    stages.deadline = 0.0
+    with pytest.raises(TimeBudgetError, match="counting the vocabulary, 2 of 5 texts"):
+        list(counted_lines(sources, stages))
