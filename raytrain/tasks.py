@@ -3,7 +3,8 @@
 from typing import Literal
 
 Task = Literal["classify", "tag"]
-Architecture = Literal["finetune", "textcnn", "rnn_cnn", "tfidf", "bilstm_crf", "bilstm", "crf"]
+Network = Literal["finetune", "textcnn", "rnn_cnn", "bilstm_crf", "bilstm", "crf"]
+Architecture = Literal[Network, "tfidf"]
 # What each task can build, its default first.
 ARCHITECTURES: dict[str, tuple[Architecture, ...]] = {
     "classify": ("finetune", "textcnn", "rnn_cnn", "tfidf"),

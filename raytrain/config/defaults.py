@@ -90,8 +90,9 @@ def num_epochs(config: Config, architecture: str, pretrained: bool, num_rows: in
     """
     if not reads_encoder(architecture):
         return 1
-    if config.train.epochs is not None:
-        return config.train.epochs
+    told: int | None = config.train.of(architecture)["epochs"]
+    if told is not None:
+        return told
     if trains_encoder(config, architecture, pretrained):
         return EPOCHS
     enough = math.ceil(FROZEN_UPDATES * config.train.batch_size / max(1, num_rows))
@@ -100,8 +101,9 @@ def num_epochs(config: Config, architecture: str, pretrained: bool, num_rows: in
 
 def learning_rates(config: Config, architecture: str, start: EncoderStart) -> tuple[float, float]:
     """(head's, encoder's) learning rate, defaults filled in."""
-    encoder = config.train.encoder_learning_rate or start.rate
-    if config.train.learning_rate is not None:
-        return config.train.learning_rate, encoder
+    train = config.train.of(architecture)
+    encoder = train["encoder_learning_rate"] or start.rate
+    if train["learning_rate"] is not None:
+        return train["learning_rate"], encoder
     with_encoder = architecture == "finetune" and trains_encoder(config, architecture, start.pretrained)
     return (encoder if with_encoder else HEAD_RATE), encoder

@@ -1,9 +1,11 @@
 """The config of a run: every key with its type, range, default and meaning, in this one place."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import Field, model_validator
 
+from raytrain.config.as_typed import held_values
 from raytrain.config.data import DataConfig, FoldsConfig
 from raytrain.config.ensemble import EnsembleConfig
 from raytrain.config.names import RunName
@@ -24,6 +26,20 @@ from raytrain.tasks import ARCHITECTURES, SWEEP_METRIC, TASK_METRICS, Task
 
 # What is said of an encoder where there is none.
 WITHOUT_ENCODER = {"encoder.adapt": False, "encoder.truncate": "head", "encoder.windows": 1}
+
+# What a tagger has not; it reads texts whole, in as many windows as they need.
+OF_CLASSIFIERS: dict[str, Any] = {
+    "data.labels": None,
+    "encoder.truncate": "head",
+    "encoder.windows": 1,
+    "words.keywords": None,
+    "train.class_weight": None,
+    "train.label_smoothing": 0,
+    "train.r_drop": 0,
+    "train.pseudo_labels": None,
+    "train.mixup": 0,
+    "train.multi_sample_dropout": 1,
+}
 
 
 class Config(WholeConfig):
@@ -110,25 +126,12 @@ def _of_another_task(config: Config) -> list[str]:
 
 def _of_classifiers(config: Config) -> list[str]:
     """What a tagger has not."""
-    encoder, train, data = config.encoder, config.train, config.data
-    unread = {
-        "data.text": ("one column", data.text, len(data.text_columns) > 1),
-        "data.labels": ("null", data.labels, data.labels is not None),
-        # A tagger reads texts whole, in as many windows as they need.
-        "encoder.truncate": ("head", encoder.truncate, encoder.truncate != "head"),
-        "encoder.windows": ("1", encoder.windows, encoder.windows > 1),
-        "words.keywords": ("null", config.words.keywords, config.words.keywords is not None),
-        "train.class_weight": ("null", train.class_weight, train.class_weight is not None),
-        "train.label_smoothing": ("0", train.label_smoothing, train.label_smoothing > 0),
-        "train.r_drop": ("0", train.r_drop, train.r_drop > 0),
-        "train.pseudo_labels": ("null", train.pseudo_labels, train.pseudo_labels is not None),
-        "train.mixup": ("0", train.mixup, train.mixup > 0),
-        "train.multi_sample_dropout": ("1", train.multi_sample_dropout, train.multi_sample_dropout > 1),
-    }
-    problems = [
-        f"{key}: expected {expected} for task=tag, found {found}"
-        for key, (expected, found, is_set) in unread.items()
-        if is_set
+    text, found = config.data.text, config.flat()
+    problems = [] if isinstance(text, str) else [f"data.text: expected one column for task=tag, found {text}"]
+    problems += [
+        f"{key}: expected {yaml_value(neutral)} for task=tag, found {found[key]}"
+        for key, neutral in OF_CLASSIFIERS.items()
+        if any(value != neutral for value in held_values(found[key]))
     ]
     return problems + _of_probabilities(config.ensemble)
 

@@ -9,12 +9,18 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
+from raytrain.config.as_typed import taken_types
 from raytrain.config.schema import Config
 from raytrain.config.sections import WholeConfig, yaml_value
 from raytrain.errors import ConfigError
+from raytrain.tasks import Network
 
 Kind = TypeVar("Kind", bound=WholeConfig)
+# What pydantic says of a value that is a list or mapping, and of one that is neither, where it may be either.
+_OF_ONE = ("literal_error", "string_type", "int_type", "float_type")
+_OF_SEVERAL = ("list_type", "dict_type")
 BY_LABEL = (("train", "class_weight"), ("ensemble", "costs"))  # keys whose own keys are labels
 
 
@@ -52,10 +58,9 @@ def _without_other_branches(problems: list[Any]) -> list[Any]:
     """Of a key that takes one value or several, only what is wrong with the kind that was given."""
     told = []
     for problem in problems:
-        is_list, type_ = isinstance(problem["input"], list | dict), problem["type"]
-        is_other = type_ in ("literal_error", "string_type") if is_list else type_ == "list_type"
+        kinds = _OF_ONE if isinstance(problem["input"], list | dict) else _OF_SEVERAL
         beside = sum(other["loc"][:2] == problem["loc"][:2] for other in problems)
-        if not is_other or beside == 1:
+        if problem["type"] not in kinds or beside == 1:
             told.append(problem)
     return told
 
@@ -104,7 +109,8 @@ def _did_you_mean(near: str | None, otherwise: str = "") -> str:
 
 @functools.cache
 def _known_parts(kind: type[WholeConfig]) -> frozenset[str]:
-    return frozenset(part for key in config_keys(kind) for part in key.split("."))
+    keys = {part for key in config_keys(kind) for part in key.split(".")}
+    return frozenset(keys | set(typing.get_args(Network)))
 
 
 def config_keys(kind: type[WholeConfig] = Config) -> list[str]:
@@ -127,6 +133,14 @@ def _nearest(name: str, known: Sequence[str]) -> str | None:
 def describe_keys(kind: type[WholeConfig] = Config) -> list[tuple[str, str, str]]:
     """Returns (dotted key, default, description) of every key: what --help and docs/config.md show."""
     return [
-        (key, "required" if field.is_required() else yaml_value(field.default), field.description or "")
+        (key, "required" if field.is_required() else yaml_value(field.default), _meaning(field))
         for key, field in kind.keys().items()
     ]
+
+
+def _meaning(field: FieldInfo) -> str:
+    """What --help says of a key."""
+    meaning = field.description or ""
+    mappings = [taken for taken in taken_types(field.annotation) if typing.get_origin(taken) is dict]
+    is_by_network = any(typing.get_args(mapping)[0] == Network for mapping in mappings)
+    return f"{meaning}; or {{network: value}}" if is_by_network else meaning

@@ -4,7 +4,6 @@ import numpy as np
 import ray
 
 from raytrain.config.defaults import CRF_LEARNING_RATE, learning_rates, num_epochs, trains_encoder
-from raytrain.config.schema import Config
 from raytrain.crossval.directory import identify
 from raytrain.crossval.plan import Plan
 from raytrain.folds.spec import FoldSpec, ModelSettings, fold_name
@@ -61,36 +60,36 @@ def _choose_keywords(plan: Plan) -> dict[tuple[int, int], np.ndarray]:
 def _train_settings(plan: Plan, architecture: str) -> TrainSettings:
     """Hyperparameters of an architecture's folds, defaults filled in."""
     rates = learning_rates(plan.config, architecture, plan.start)
-    settings = plan.config.train.model_dump(exclude={"dropout", "encoder_dropout", "precision"})
-    settings |= {
+    told = plan.config.train.of(architecture)
+    settings = {key: told[key] for key in told.keys() & TrainSettings.__dataclass_fields__} | {
         "epochs": num_epochs(plan.config, architecture, plan.pretrained, plan.num_train_rows),
         "learning_rate": rates[0],
         "encoder_learning_rate": rates[1],
-        "crf_learning_rate": plan.config.train.crf_learning_rate or CRF_LEARNING_RATE,
+        "crf_learning_rate": told["crf_learning_rate"] or CRF_LEARNING_RATE,
         "class_weight": plan.class_weight,
     }
     return TrainSettings(**settings)
 
 
-def _dropouts(config: Config) -> dict[str, float]:
+def _dropouts(rate: float | None) -> dict[str, float]:
     """What of an encoder's config a run says otherwise than its checkpoint."""
-    rate = config.train.encoder_dropout
     return {} if rate is None else {"hidden_dropout_prob": rate, "attention_probs_dropout_prob": rate}
 
 
 def _model_settings(plan: Plan, architecture: str) -> ModelSettings:
     """What the models of an architecture's folds are built from."""
     encoder, embedding, num_labels = plan.shared.encoder, plan.shared.embedding, len(plan.corpus.labels)
+    train = plan.config.train.of(architecture)
     counts_keywords = plan.shared.keywords is not None and reads_encoder(architecture)
     return ModelSettings(
         architecture=architecture,
         kind=encoder.kind,
-        config=encoder.config | _dropouts(plan.config),
+        config=encoder.config | _dropouts(train["encoder_dropout"]),
         num_labels=num_labels,
         embedding=(embedding.shape[0], embedding.shape[1]) if embedding is not None else (2, 1),
         train_encoder=trains_encoder(plan.config, architecture, plan.pretrained),
-        dropout=plan.config.train.dropout,
+        dropout=train["dropout"],
         num_keyword_classes=num_labels if counts_keywords else 0,
         pooling=plan.config.model.pooling if architecture == "finetune" else "first",
-        multi_sample_dropout=plan.config.train.multi_sample_dropout,
+        multi_sample_dropout=train["multi_sample_dropout"],
     )

@@ -11,6 +11,7 @@ from rich.console import Console
 from raytrain.cluster import connect
 from raytrain.config.load import as_overrides, override_values
 from raytrain.config.schema import Config
+from raytrain.config.training import TrainConfig
 from raytrain.crossval.adapt import adapt_encoder, is_adapted
 from raytrain.crossval.driver import announce
 from raytrain.crossval.plan import Plan, load_plan
@@ -69,7 +70,7 @@ def refit_run(
     console, finished = console or logging_console(), read_finished(run)
     given = [*overrides, *as_overrides(values)]
     config = refit_config(finished, given)
-    told = config.train.epochs if "train.epochs" in override_values(given) else None
+    told = config.train if "train.epochs" in override_values(given) else None
     epochs = choose_epochs(finished, config.model.architectures, told)
     budget = config.cluster.time_budget
     stages = Stages(console, None if budget is None else time.time() + budget)
@@ -134,13 +135,13 @@ def refit_config(run: FinishedRun, overrides: Sequence[str]) -> Config:
     return without_test(change_config(run, given, (*CHANGEABLE, *unread)))
 
 
-def choose_epochs(run: FinishedRun, architectures: Sequence[str], told: int | None) -> dict[str, int]:
+def choose_epochs(run: FinishedRun, architectures: Sequence[str], told: TrainConfig | None) -> dict[str, int]:
     """Epochs of each architecture.
 
     Args:
         run: The run.
         architectures: Those that are trained.
-        told: `train.epochs` where it was said now; None: the folds say how many.
+        told: With `train.epochs` where it was said now; None, there or instead: the folds say how many.
 
     Raises:
         ConfigError: The run has no such architecture.
@@ -150,7 +151,5 @@ def choose_epochs(run: FinishedRun, architectures: Sequence[str], told: int | No
     if unknown:
         expected = f"expected some of {', '.join(known)}, which the run has"
         raise ConfigError(f"model.architecture: {expected}; found {', '.join(unknown)}")
-    return {
-        name: run.kept_epochs(name) if told is None or not reads_encoder(name) else told
-        for name in architectures
-    }
+    said = {name: told.of(name)["epochs"] for name in architectures if told and reads_encoder(name)}
+    return {name: said.get(name) or run.kept_epochs(name) for name in architectures}

@@ -113,7 +113,8 @@ def read_space(config: Config, start: EncoderStart) -> SearchSpace:
             # Encoders of other sizes want other rates: each trial's is its own encoder's default.
             rates.pop("train.encoder_learning_rate", None)
         for key, domain in rates.items():
-            if key not in space.shared | space.own[name] and config.flat()[key] is None:
+            told = config.train.of(name)[key.removeprefix("train.")]
+            if key not in space.shared | space.own[name] and told is None:
                 space.own[name][key] = domain
     problems += _unfit_values(space, config)
     there = config.folds.num_folds * config.folds.repeats

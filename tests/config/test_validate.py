@@ -41,3 +41,35 @@ def test_validation_leaves_the_values_as_they_are():
     with pytest.raises(ConfigError):
         validate_config(values)
     assert values == before
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("train.adversarial=fast", "input should be 'fgm' or 'pgd'; found 'fast'"),
+        ("train.adversarial={finetune: fast}", "input should be 'fgm' or 'pgd'; found 'fast'"),
+        ("train.adversarial=[fgm]", "input should be a valid dictionary; found ['fgm']"),
+        ("train.epochs={finetune: 0}", "input should be greater than or equal to 1; found 0"),
+        ("train.epochs={finetune: yes}", "expected a number; found true"),
+        ("train.class_weight=balancd", "input should be 'balanced'; found 'balancd'; did you mean balanced?"),
+    ],
+)
+def test_of_a_key_that_takes_a_mapping_too_only_what_is_wrong_with_what_was_given(override, told):
+    with pytest.raises(ConfigError) as caught:
+        load(override)
+    key, _, value = override.partition("=")
+    where = f"{key}.finetune" if value.startswith("{finetune") and "number" not in told else key
+    assert caught.value.problems == [f"{where}: {told}"]
+
+
+def test_a_network_that_is_misspelt_is_told_with_the_one_that_was_meant():
+    with pytest.raises(ConfigError, match=r"found 'finetun'; did you mean finetune\?"):
+        load("train.adversarial={finetun: fgm}")
+
+
+def test_keys_that_may_differ_by_network_say_so():
+    said = {key for key, _, description in describe_keys() if description.endswith("; or {network: value}")}
+    assert {"train.epochs", "train.adversarial", "train.dropout"} <= said
+    assert not said & {"train.class_weight", "train.batch_size", "ensemble.costs", "sweep.space"}
+    for key in said:
+        load(f"{key}={{textcnn: {load().flat()[key] if load().flat()[key] is not None else 'null'}}}")

@@ -146,6 +146,22 @@ def test_folds_come_by_architecture_then_repeat_then_fold():
     assert {spec.data for spec in specs} == {"data"}
 
 
+def test_what_is_said_of_one_network_is_told_its_folds_alone():
+    own = ["train.adversarial={finetune: fgm}", "train.dropout={textcnn: 0.4}", "train.ema={rnn_cnn: 0.9}"]
+    own += ["train.multi_sample_dropout={textcnn: 3}", "train.encoder_dropout={finetune: 0.2}"]
+    specs = {spec.architecture: spec for spec in build_specs(plan_of(BOTH, *own), None)}
+    plain = {spec.architecture: spec for spec in build_specs(plan_of(BOTH), None)}
+    for name, adversarial, dropout, samples in (("finetune", "fgm", 0.1, 1), ("textcnn", None, 0.4, 3)):
+        changed = {"adversarial": adversarial, "multi_sample_dropout": samples}
+        assert specs[name].settings == replace(plain[name].settings, **changed)
+        assert (specs[name].model.dropout, specs[name].model.multi_sample_dropout) == (dropout, samples)
+    assert specs["finetune"].model.config == SHAPE | {
+        "hidden_dropout_prob": 0.2,
+        "attention_probs_dropout_prob": 0.2,
+    }
+    assert specs["textcnn"].model.config == SHAPE
+
+
 def test_each_fold_has_a_seed_of_its_own_and_architectures_share_them():
     specs = build_specs(plan_of("seed=100", "model.architecture=[textcnn,finetune]"), None)
     assert [spec.seed for spec in specs] == 2 * [100, 101, 102, 103]

@@ -6,6 +6,7 @@ from crossval.test_plan import plan_of
 from finished_run import write_finished
 from tiny_run import silent_console, silent_stages, tiny_config
 
+from raytrain.config.training import TrainConfig
 from raytrain.crossval.prepare import PreparedRun
 from raytrain.errors import ArtifactError, ConfigError
 from raytrain.refit.driver import choose_epochs, own_encoder, refit_config, refit_plan, refit_run
@@ -27,7 +28,14 @@ def test_the_folds_say_how_many_epochs(run):
 @pytest.mark.parametrize("told", [5, 9])
 def test_epochs_that_are_said_now_count_but_for_n_grams(run, told):
     """Also where they are the run's own."""
-    assert choose_epochs(run, ["tfidf", "textcnn"], told) == {"tfidf": 1, "textcnn": told}
+    train = TrainConfig(epochs=told)
+    assert choose_epochs(run, ["tfidf", "textcnn"], train) == {"tfidf": 1, "textcnn": told}
+
+
+def test_epochs_that_are_said_of_some_networks_leave_the_others_to_the_folds(run):
+    names = ["tfidf", "textcnn"]
+    assert choose_epochs(run, names, TrainConfig(epochs={"textcnn": 7})) == {"tfidf": 1, "textcnn": 7}
+    assert choose_epochs(run, names, TrainConfig(epochs={"finetune": 7})) == {"tfidf": 1, "textcnn": 3}
 
 
 def test_an_architecture_that_the_run_lacks_is_refused(run):

@@ -114,6 +114,21 @@ def test_a_rate_that_the_config_gives_is_not_searched():
     assert read_space(validate_config(values), PRETRAINED).own["textcnn"] == {}
 
 
+def test_a_rate_that_the_config_gives_one_network_is_searched_for_the_others():
+    values = config_of({"model.architecture": ARCHITECTURES}).model_dump(mode="json")
+    values["train"]["learning_rate"] = {"textcnn": 1e-3}
+    space = read_space(validate_config(values), PRETRAINED)
+    assert {name for name, own in space.own.items() if "train.learning_rate" in own} == {"rnn_cnn"}
+
+
+def test_a_point_s_value_takes_the_place_of_one_by_network():
+    config = load_config(None, ["data.path=a.csv", "train.epochs={textcnn: 8}"])
+    own = with_point(config, {"model.architecture": "textcnn", "train.epochs": 2})
+    assert own.train.of("textcnn")["epochs"] == 2
+    other = with_point(config, {"model.architecture": "finetune", "train.dropout": 0.2})
+    assert (other.train.of("finetune")["epochs"], other.train.of("textcnn")["epochs"]) == (None, 8)
+
+
 def test_a_domain_may_belong_to_one_architecture():
     space = space_of(
         {"model.architecture": ARCHITECTURES, "train.epochs": {"finetune": [2, 3], "textcnn": [5]}}
