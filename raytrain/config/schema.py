@@ -127,7 +127,8 @@ def _of_another_task(config: Config) -> list[str]:
 def _of_classifiers(config: Config) -> list[str]:
     """What a tagger has not."""
     text, found = config.data.text, config.flat()
-    problems = [] if isinstance(text, str) else [f"data.text: expected one column for task=tag, found {text}"]
+    is_one = len(config.data.text_columns) == 1
+    problems = [] if is_one else [f"data.text: expected one column for task=tag, found {text}"]
     problems += [
         f"{key}: expected {yaml_value(neutral)} for task=tag, found {found[key]}"
         for key, neutral in OF_CLASSIFIERS.items()

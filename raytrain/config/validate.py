@@ -5,10 +5,10 @@ import difflib
 import functools
 import re
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from raytrain.config.as_typed import taken_types
@@ -44,7 +44,7 @@ def validate_config(values: dict[str, Any], kind: type[WholeConfig] = Config) ->
             # What was taken out is missing only because its value was wrong.
             found = [one for one in error.errors(include_url=False) if one["loc"] not in wrong]
         wrong |= {problem["loc"] for problem in found}
-        told = [_describe(problem, kind) for problem in _without_other_branches(found)]
+        told = [_describe(problem, kind) for problem in _without_other_branches(found, remaining)]
         problems += [line for text in told for line in text.splitlines()]
         # What does not fit together is looked at only where each value alone is right.
         if not any([_take_out(remaining, problem["loc"]) for problem in found]):
@@ -54,15 +54,18 @@ def validate_config(values: dict[str, Any], kind: type[WholeConfig] = Config) ->
     return config
 
 
-def _without_other_branches(problems: list[Any]) -> list[Any]:
+def _without_other_branches(problems: list[Any], values: dict[str, Any]) -> list[Any]:
     """Of a key that takes one value or several, only what is wrong with the kind that was given."""
     told = []
     for problem in problems:
-        kinds = _OF_ONE if isinstance(problem["input"], list | dict) else _OF_SEVERAL
-        beside = sum(other["loc"][:2] == problem["loc"][:2] for other in problems)
-        if problem["type"] not in kinds or beside == 1:
+        given = values
+        for part in problem["loc"][:2]:
+            given = given.get(part, given) if isinstance(given, dict) else given
+        others = _OF_ONE if isinstance(given, list | dict) else _OF_SEVERAL
+        if problem["type"] not in others or problem["input"] != given:
             told.append(problem)
-    return told
+    heard = {problem["loc"][:2] for problem in told}
+    return told + [problem for problem in problems if problem["loc"][:2] not in heard]
 
 
 def _take_out(values: dict[Any, Any], location: Sequence[int | str]) -> bool:
@@ -79,13 +82,13 @@ def _take_out(values: dict[Any, Any], location: Sequence[int | str]) -> bool:
 
 def _describe(problem: Any, kind: type[WholeConfig]) -> str:
     """One line of a pydantic problem: the dotted key, what was expected, what was found."""
-    location = [
-        str(part)
-        for part in problem["loc"]
-        if str(part) in _known_parts(kind) or problem["type"] in ("extra_forbidden", "missing")
-    ]
-    if tuple(problem["loc"][:2]) in BY_LABEL:
-        location += [str(part) for part in problem["loc"][2:] if "[" not in str(part)]
+    parts = [str(part) for part in problem["loc"]]
+    if tuple(parts[:2]) in BY_LABEL:
+        location = [part for part in parts if "[" not in part]
+    elif problem["type"] in ("extra_forbidden", "missing"):
+        location = parts
+    else:
+        location = [part for part in parts if part in _known_parts(kind)]
     key = ".".join(location) or "config"
     if problem["type"] == "extra_forbidden":
         return f"{key}: unknown key" + _did_you_mean(nearest_key(key, kind), "; see --help for the keys")
@@ -110,7 +113,14 @@ def _did_you_mean(near: str | None, otherwise: str = "") -> str:
 @functools.cache
 def _known_parts(kind: type[WholeConfig]) -> frozenset[str]:
     keys = {part for key in config_keys(kind) for part in key.split(".")}
+    keys |= {part for field in kind.keys().values() for part in _keys_within(field)}
     return frozenset(keys | set(typing.get_args(Network)))
+
+
+def _keys_within(field: FieldInfo) -> Iterable[str]:
+    """Those of the mappings that a key takes, where these have keys of their own."""
+    kinds = [taken for taken in taken_types(field.annotation) if isinstance(taken, type)]
+    return (key for kind in kinds if issubclass(kind, BaseModel) for key in kind.model_fields)
 
 
 def config_keys(kind: type[WholeConfig] = Config) -> list[str]:

@@ -70,8 +70,7 @@ def refit_run(
     console, finished = console or logging_console(), read_finished(run)
     given = [*overrides, *as_overrides(values)]
     config = refit_config(finished, given)
-    told = config.train if "train.epochs" in override_values(given) else None
-    epochs = choose_epochs(finished, config.model.architectures, told)
+    epochs = choose_epochs(finished, config.model.architectures, told_epochs(given))
     budget = config.cluster.time_budget
     stages = Stages(console, None if budget is None else time.time() + budget)
     with take_place(output or f"{finished.directory}/refit", config) as place:
@@ -133,6 +132,12 @@ def refit_config(run: FinishedRun, overrides: Sequence[str]) -> Config:
     unread = keys_unread_by([voting, *overrides])
     given = [voting, *as_overrides(unread), *overrides]
     return without_test(change_config(run, given, (*CHANGEABLE, *unread)))
+
+
+def told_epochs(overrides: Sequence[str]) -> TrainConfig | None:
+    """With `train.epochs` as the overrides alone say it, not the run's own config; None where they do not."""
+    said = override_values(overrides)
+    return TrainConfig(epochs=said["train.epochs"]) if "train.epochs" in said else None
 
 
 def choose_epochs(run: FinishedRun, architectures: Sequence[str], told: TrainConfig | None) -> dict[str, int]:

@@ -109,6 +109,12 @@ def test_ngrams_are_of_classifiers_and_may_stand_beside_networks():
     assert problem == "model.architecture: expected bilstm_crf, bilstm, crf for task=tag, found tfidf"
 
 
+def test_a_tagger_s_text_may_be_a_list_of_one():
+    assert load("task=tag", "data.text=[sentence]").data.text_columns == ["sentence"]
+    [problem] = problems_of("task=tag", "data.text=[a,b]")
+    assert problem == "data.text: expected one column for task=tag, found ['a', 'b']"
+
+
 def test_pairs_are_not_read_in_windows():
     [problem] = problems_of("data.text=[a,b]", "encoder.windows=2")
     assert (

@@ -9,7 +9,7 @@ from tiny_run import silent_console, silent_stages, tiny_config
 from raytrain.config.training import TrainConfig
 from raytrain.crossval.prepare import PreparedRun
 from raytrain.errors import ArtifactError, ConfigError
-from raytrain.refit.driver import choose_epochs, own_encoder, refit_config, refit_plan, refit_run
+from raytrain.refit.driver import choose_epochs, own_encoder, refit_config, refit_plan, refit_run, told_epochs
 from raytrain.refit.finished import read_finished
 from raytrain.storage.directory import Directory
 from raytrain.storage.lock import lock_run
@@ -32,10 +32,21 @@ def test_epochs_that_are_said_now_count_but_for_n_grams(run, told):
     assert choose_epochs(run, ["tfidf", "textcnn"], train) == {"tfidf": 1, "textcnn": told}
 
 
-def test_epochs_that_are_said_of_some_networks_leave_the_others_to_the_folds(run):
-    names = ["tfidf", "textcnn"]
-    assert choose_epochs(run, names, TrainConfig(epochs={"textcnn": 7})) == {"tfidf": 1, "textcnn": 7}
-    assert choose_epochs(run, names, TrainConfig(epochs={"finetune": 7})) == {"tfidf": 1, "textcnn": 3}
+def test_epochs_that_are_said_of_some_networks_leave_the_others_to_the_folds(tmp_path):
+    """Whatever the run's own config says of these."""
+    own = {"model__architecture": "[finetune,textcnn]", "train__epochs": {"finetune": 9, "textcnn": 9}}
+    run = read_finished(
+        str(write_finished(tiny_config(tmp_path, **own), {"finetune": [2, 2, 2], "textcnn": [4, 4, 4]}))
+    )
+    for override, epochs in (
+        ("train.epochs={textcnn: 7}", {"finetune": 2, "textcnn": 7}),
+        ("train.epochs.textcnn=7", {"finetune": 2, "textcnn": 7}),
+        ("train={epochs: {rnn_cnn: 7}}", {"finetune": 2, "textcnn": 4}),
+        ("train.epochs=null", {"finetune": 2, "textcnn": 4}),
+        ("train.epochs=5", {"finetune": 5, "textcnn": 5}),
+        ("seed=1", {"finetune": 2, "textcnn": 4}),
+    ):
+        assert choose_epochs(run, ["finetune", "textcnn"], told_epochs([override])) == epochs
 
 
 def test_an_architecture_that_the_run_lacks_is_refused(run):
