@@ -144,7 +144,7 @@ class FoldError(RaytrainError):
         super().__init__(failures, advice)
 
     def __str__(self) -> str:
-        parts = [f"{len(self.failures)} fold run(s) failed; every other one is committed."]
+        parts = [f"{len(self.failures)} fold run(s) failed; every other one that was trained is committed."]
         for name, failure in self.failures.items():
             parts.append(f"\n{name}:\n{failure.rstrip()}")
         parts.append(f"\n{self.advice}")

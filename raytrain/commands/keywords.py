@@ -10,6 +10,7 @@ from raytrain.commands.shared import (
     Named,
     add_reading,
     asked_reading,
+    check_least,
     check_output,
     describe,
     job_console,
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     """Parses, counts, and says what was written."""
     parser = _parser(named)
     options = parser.parse_args(arguments)
+    check_least(parser, options, min_count=1, workers=1)
     check_output(parser, options.output, ".csv", inputs=options.input)
     find_keywords(options)
 
@@ -58,17 +60,10 @@ def _parser(named: Named) -> argparse.ArgumentParser:
     add_reading(parser)
     add("--user-dict", metavar="FILE", help="extra words for jieba, in its dictionary format")
     add("--pos", metavar="TAGS", help="only words of these parts of speech, by jieba's tags: n,v,ns (slow)")
-    add("--min-count", type=_positive, default=2, metavar="N", help="leave out words of fewer texts (2)")
-    add("--workers", type=_positive, metavar="N", help="processes at once; default: one per CPU")
+    add("--min-count", type=int, default=2, metavar="N", help="leave out words of fewer texts (2)")
+    add("--workers", type=int, metavar="N", help="processes at once; default: one per CPU")
     add("--picture", metavar="FILE", help=".png or .svg; default: beside the output, as .png")
     return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
 
 
 def find_keywords(options: argparse.Namespace) -> None:

@@ -18,7 +18,9 @@ WHEN_INTERRUPTED = "what is committed is kept: run the same command again to go 
 
 def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     """Parses, trains, and says where the artifact lies."""
-    options = config_parser(describe(__doc__, EXAMPLES, named), named("kfold")).parse_args(arguments)
+    options = config_parser(describe(__doc__, EXAMPLES, named), named("kfold")).parse_intermixed_args(
+        arguments
+    )
     is_example = options.config is None and not touches_data(options.overrides)
     config = load_config(EXAMPLE if is_example else options.config, options.overrides)
     console = job_console()

@@ -15,7 +15,7 @@ WHEN_INTERRUPTED = "its last checkpoint is kept: run the same command again to g
 def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     """Parses, trains, and says where the encoder lies and what takes it."""
     parser = config_parser(describe(__doc__, EXAMPLES, named), named("pretrain"), PretrainConfig)
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     config = read_config(PretrainConfig, options.config, options.overrides)
     console = job_console()
     from raytrain.pretraining.driver import encoder_location, pretrain

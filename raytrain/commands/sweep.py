@@ -13,7 +13,9 @@ WHEN_INTERRUPTED = "trials that ended are kept: run the same command again to go
 
 def main(arguments: list[str] | None = None, named: Named = AS_PROGRAM) -> None:
     """Parses, searches, and says where the best config lies; trains it in full where that is asked."""
-    options = config_parser(describe(__doc__, EXAMPLES, named), named("sweep")).parse_args(arguments)
+    options = config_parser(describe(__doc__, EXAMPLES, named), named("sweep")).parse_intermixed_args(
+        arguments
+    )
     config = load_config(options.config, options.overrides)
     console = job_console()
     from raytrain.sweep.driver import run_sweep

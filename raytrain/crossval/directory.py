@@ -105,6 +105,10 @@ def find_folds(run: Directory, config: Config, corpus: Corpus, duplicates: Dupli
     if near is not None:
         groups = near if groups is None else join_groups(groups, near)
     if run.exists("config.yaml"):
+        if not run.exists("folds.parquet"):
+            raise ArtifactError(
+                f"{run}: folds.parquet is gone; bring it back, or delete the run to start anew"
+            )
         ids = corpus.table["id"].combine_chunks()
         return _bound(read_folds(run.read_bytes("folds.parquet"), ids), groups)
     if config.folds.time is not None:

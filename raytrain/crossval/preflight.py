@@ -13,11 +13,11 @@ from raytrain.kinds import encoder_parameters
 from raytrain.ngrams.tfidf import MOST_NGRAMS
 from raytrain.storage.directory import Directory
 from raytrain.tasks import reads_encoder
+from raytrain.training.settings import TrainSettings
 
 ANSWER_SECONDS = 120.0
 FLOAT_BYTES = 4
 NGRAM_BYTES = 10  # of three characters and what closes them
-STATE_COPIES = 3  # a checkpoint holds the weights and Adam's two moments
 CHECKPOINTS = 2  # the new one is whole before the old one is deleted
 
 
@@ -75,15 +75,20 @@ def storage_problem(location: str, needed: int) -> str | None:
     return None
 
 
-def needed_bytes(weights: Sequence[int], slots: int) -> int:
+def needed_bytes(folds: Sequence[tuple[int, int]], slots: int) -> int:
     """What a run will write: each fold's weights and their copy in the ensemble, and checkpoints.
 
     Args:
-        weights: Bytes of what each fold learns that is still to train.
+        folds: Of each that is still to train, bytes of what it learns and `state_copies`.
         slots: Folds in training at once.
     """
-    in_training = sorted(weights, reverse=True)[:slots]
-    return 2 * sum(weights) + STATE_COPIES * CHECKPOINTS * sum(in_training)
+    states = sorted((weights * copies for weights, copies in folds), reverse=True)
+    return 2 * sum(weights for weights, _ in folds) + CHECKPOINTS * sum(states[:slots])
+
+
+def state_copies(settings: TrainSettings) -> int:
+    """How often a checkpoint holds as much as the weights: these and Adam's two moments, average, best."""
+    return 3 + (settings.ema is not None) + (settings.select == "best")
 
 
 def learned_bytes(model: ModelSettings) -> int:

@@ -18,6 +18,7 @@ from raytrain.crossval.inputs import Dictionary, class_weights, find_encoder, li
 from raytrain.errors import ConfigError, CorpusError, InputError
 from raytrain.files.reading import Reading
 from raytrain.files.told import reading_lines
+from raytrain.folds.tracking import check_tracking
 from raytrain.fusion.costs import cost_matrix
 from raytrain.fusion.fit import FusionSettings
 from raytrain.pretrained.directory import EncoderFiles
@@ -89,7 +90,7 @@ def prepare_run(
 
 
 def check_files(config: Config) -> None:
-    """Looks at each file and encoder that the config names, in a moment and before anything slow.
+    """Looks at each file, encoder and tracker that the config names, in a moment and before anything slow.
 
     Raises:
         InputError: What is wrong with the one, or a ConfigError with what is wrong with several.
@@ -113,6 +114,7 @@ def check_files(config: Config) -> None:
         checks.append(functools.partial(read_user_dict, words.user_dict))
     if config.model.has_networks:
         checks.append(functools.partial(check_start, config.encoder))
+    checks.append(functools.partial(check_tracking, config))
     errors: list[InputError] = []
     for check in checks:
         try:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from raytrain.crossval.directory import begin_run
 from raytrain.crossval.plan import Plan
-from raytrain.crossval.preflight import check_nodes, learned_bytes, needed_bytes
+from raytrain.crossval.preflight import check_nodes, learned_bytes, needed_bytes, state_copies
 from raytrain.folds.launch import Capacity, run_folds
 from raytrain.folds.resources import (
     FoldResources,
@@ -84,7 +84,8 @@ def prepare_cluster(
     resources = divide_resources(cluster, len(specs), len(missing), nodes)
     stages.console.print(describe_resources(resources, len(missing), nodes), highlight=False, markup=False)
     begin_run(plan.run, plan.config, plan.corpus, plan.hashes, plan.folds)
-    check_nodes(plan.run, needed_bytes([learned_bytes(spec.model) for spec in missing], resources.slots))
+    needs = [(learned_bytes(spec.model), state_copies(spec.settings)) for spec in missing]
+    check_nodes(plan.run, needed_bytes(needs, resources.slots))
 
     def recount(needs: FoldResources, num_left: int) -> int:
         return count_slots(needs, cluster, num_left, cluster_nodes(cluster.autoscaler))

@@ -95,6 +95,12 @@ class Tracker:
             self._mlflow.close()
 
 
+def check_tracking(config: Config) -> None:
+    """Raises ConfigError where nothing answers at `tracking.mlflow`."""
+    if config.tracking.mlflow:
+        _MlflowRuns(config.tracking.mlflow, config.name)
+
+
 @contextlib.contextmanager
 def tracking(run: Directory, config: Config) -> Iterator[Tracker]:
     """A tracker that is closed when the block ends."""

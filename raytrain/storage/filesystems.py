@@ -2,13 +2,15 @@
 
 import functools
 import os
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pyarrow import ArrowInvalid
 from pyarrow import fs as pafs
 
 from raytrain.errors import ConfigError, StorageError
 from raytrain.storage.outages import outlast
+
+_OF_URIS = ":/?@[]!$&'()*+,;=%~"  # what has a meaning in them, escapes too (RFC 3986)
 
 
 def open_uri(uri: str) -> tuple[pafs.FileSystem, str]:
@@ -19,17 +21,18 @@ def open_uri(uri: str) -> tuple[pafs.FileSystem, str]:
         StorageError: S3 does not say where the bucket is.
     """
     try:
+        if "#" in uri:  # what stands behind it would be left out
+            raise ValueError("expected a path without #; write it as %23")
         if uri.startswith("s3://"):
             root, parts = root_of(uri), urlsplit(uri)
             if not parts.hostname:
                 raise ValueError("it names no bucket")
-            if parts.fragment or "#" in uri:
-                raise ValueError("expected a path without #; write it as %23")
             found = outlast(lambda: _open_s3(root, _aws_settings()), "opening it", uri, root)
             return found, f"{parts.netloc.rpartition('@')[2]}{unquote(parts.path.rstrip('/'))}"
         # Google's client else tries for a quarter of an hour, deaf to signals.
         options = "?retry_limit_seconds=15" if uri.startswith(("gs://", "gcs://")) else ""
-        return pafs.FileSystem.from_uri(uri + options)
+        # Names of runs may have blanks and Chinese, of which a URI knows escapes alone.
+        return pafs.FileSystem.from_uri(quote(uri, safe=_OF_URIS) + options)
     except StorageError:
         raise
     except (ArrowInvalid, OSError, ValueError, RuntimeError) as error:

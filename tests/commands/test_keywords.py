@@ -114,8 +114,8 @@ def test_why_there_is_no_picture_is_said(folder, monkeypatch, capsys):
         (["--picture", "a.pdf"], ".png or .svg"),
         (["--output", "a.xlsx"], "ends in .csv"),
         (["--output", "nowhere/a.csv"], "does not exist"),
-        (["--min-count", "0"], "--min-count"),
-        (["--workers", "-1"], "--workers"),
+        (["--min-count", "0"], "--min-count: expected at least 1"),
+        (["--workers", "-1"], "--workers: expected at least 1"),
         (["--workers", "many"], "--workers"),
     ],
 )

@@ -31,6 +31,14 @@ def trained(monkeypatch):
     return configs
 
 
+@pytest.mark.parametrize("command", ["kfold", "sweep", "pretrain"])
+def test_overrides_may_stand_on_both_sides_of_the_config(folder, capsys, command):
+    (folder / "my.yaml").write_text("data: {path: absent.csv}\n")
+    assert main([command, "seeed=1", "--config", "my.yaml", "nmae=mine"]) == 2
+    said = capsys.readouterr().err
+    assert "seeed: unknown key" in said and "nmae: unknown key" in said
+
+
 def run(*arguments):
     try:
         return main(["kfold", *arguments])

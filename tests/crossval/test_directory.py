@@ -247,6 +247,13 @@ def test_folds_are_assigned_once_and_read_back(run):
     assert run.read_bytes("folds.parquet") == written
 
 
+def test_folds_that_are_gone_are_told(run, tmp_path):
+    begin(run)
+    (tmp_path / "runs" / "甲" / "folds.parquet").unlink()
+    with pytest.raises(ArtifactError, match=r"folds\.parquet is gone; bring it back, or delete the run"):
+        find_folds(run, config_of(), CORPUS)
+
+
 def test_nothing_is_written_before_the_run_begins(run):
     config = config_of()
     check_config(run, config)

@@ -36,8 +36,10 @@ def test_what_a_fold_learns_is_never_guessed_too_small(encoder_config, architect
 
 
 def test_a_run_needs_results_their_copies_and_checkpoints_of_the_folds_in_training():
-    assert needed_bytes([10, 10, 10, 10], slots=2) == 10 * (4 + 4 + 2 * 6)
-    assert needed_bytes([1, 10, 1, 10, 1], slots=3) == 2 * 23 + 6 * (10 + 10 + 1)
+    assert needed_bytes([(10, 3)] * 4, slots=2) == 10 * (4 + 4 + 2 * 6)
+    small, large = (1, 3), (10, 3)
+    assert needed_bytes([small, large, small, large, small], slots=3) == 2 * 23 + 6 * (10 + 10 + 1)
+    assert needed_bytes([(10, 5), (12, 3)], slots=1) == 2 * 22 + 2 * 10 * 5
 
 
 def test_n_grams_need_no_room_for_an_encoder(encoder_config):

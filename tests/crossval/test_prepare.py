@@ -184,6 +184,12 @@ def test_all_that_is_wrong_with_what_the_config_names_is_told_at_once(tmp_path):
     assert all(f"absent{end}" in str(caught.value) for end in (".vec", ".dict", ":"))
 
 
+def test_a_tracker_that_does_not_answer_is_told_before_the_corpus_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("raytrain.crossval.prepare.read_texts", lambda *_: pytest.fail("the corpus was read"))
+    with pytest.raises(ConfigError, match=r"tracking\.mlflow"):
+        prepare(tiny_config(tmp_path, tracking__mlflow="nonsense://host"))
+
+
 def test_files_that_no_head_reads_are_not_looked_at(tmp_path):
     config = tiny_config(tmp_path, model__architecture="finetune", words__vectors=tmp_path / "absent.vec")
     check_files(config)

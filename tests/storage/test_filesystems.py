@@ -1,12 +1,15 @@
 """What a URI opens, without a network; buckets of a real server lie in test_s3."""
 
+import pickle
 from types import SimpleNamespace
+from urllib.parse import unquote
 
 import pytest
 from pyarrow import fs as pafs
 
 from raytrain.errors import ConfigError, StorageError
 from raytrain.storage import filesystems
+from raytrain.storage.directory import Directory
 from raytrain.storage.filesystems import open_uri, root_of
 
 
@@ -53,6 +56,18 @@ def test_a_file_uri_is_this_machines_disk(tmp_path):
     assert isinstance(found, pafs.LocalFileSystem) and path == str(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["微博 二", "a%20b", "50,5;(1)~!'"])
+def test_a_run_s_name_may_have_chinese_and_blanks(tmp_path, name):
+    """Also where a place below the storage is opened anew."""
+    storage = Directory(f"file://{tmp_path}")
+    written = Directory(f"{storage.location}/{name}")
+    written.write_bytes("config.yaml", b"name: x")
+    assert (tmp_path / unquote(name) / "config.yaml").exists()
+    assert open_uri(f"gs://anonymous@bucket/{name}")[1] == f"bucket/{unquote(name)}"
+    if "%" not in name:
+        assert pickle.loads(pickle.dumps(storage / name)).read_bytes("config.yaml") == b"name: x"
+
+
 @pytest.mark.parametrize(
     "uri",
     [
@@ -64,6 +79,8 @@ def test_a_file_uri_is_this_machines_disk(tmp_path):
         "s3://[bad/a",
         "htp://a",
         "s3://bucket/runs#2/a",
+        "gs://bucket/runs#2/a",
+        "file:///tmp/runs#2",
     ],
 )
 def test_what_is_no_uri_of_a_storage_is_named(uri):

@@ -250,4 +250,5 @@ def test_a_failure_of_folds_is_told_by_its_first_line(listener, tmp_path):
     error = FoldError({"crf/r0-fold-00": "killed"}, "run again")
     (tmp_path / "error.txt").write_text(traceback_of(error), encoding="utf-8")
     listener.fail(0, str(tmp_path / "error.txt"))
-    assert listener.table.records[0].error == "FoldError: 1 fold run(s) failed; every other one is committed."
+    told = listener.table.records[0].error
+    assert told == "FoldError: 1 fold run(s) failed; every other one that was trained is committed."

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 from plain_settings import plain_settings
 
 from raytrain.text.batches import FeatureRows
+from raytrain.crossval.preflight import state_copies
 from raytrain.errors import ArtifactError, RaytrainError
 from raytrain.scores.classes import METRICS
 from raytrain.network.build import build_model
@@ -79,6 +80,20 @@ def fold(encoder_config, features):
         return FoldTraining(model, features, objective, train_rows, valid_rows, settings, seed, **workers)
 
     return make
+
+
+@pytest.mark.parametrize(
+    ("changes", "copies"),
+    [({}, 3), ({"ema": 0.9}, 4), ({"select": "best"}, 4), ({"ema": 0.9, "select": "best"}, 5)],
+)
+def test_a_checkpoint_is_as_large_as_a_disk_is_asked_for(fold, tmp_path, changes, copies):
+    training = fold("textcnn", epochs=1, **changes)
+    training.run_epoch()
+    training.save(tmp_path)
+    weights = sum(value.nbytes for value in all_weights(training).values())
+    written = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    assert state_copies(training.settings) == copies
+    assert abs(written - copies * weights) < 0.4 * weights
 
 
 def all_weights(fold):
