@@ -110,6 +110,12 @@ class ModelSettings:
         return reads_encoder(self.architecture) and not self.train_encoder
 
 
+# How long a pass takes beside one of an encoder that trains, on CPUs: where the encoder only runs, where its
+# output is at hand, and for all of a fold of n-grams.
+_FROZEN, _HEAD, _NGRAMS = 0.3, 0.1, 0.05
+_STEPS = {None: 1, "fgm": 2, "pgd": 4}  # passes for one, by `train.adversarial`
+
+
 @dataclass(frozen=True)
 class FoldSpec:
     """All that a worker needs to train one fold.
@@ -159,6 +165,16 @@ class FoldSpec:
     def is_network(self) -> bool:
         """Whether TensorFlow trains it."""
         return reads_encoder(self.architecture)
+
+    @property
+    def work(self) -> float:
+        """About how long it takes beside other folds of the run."""
+        if not self.is_network:
+            return _NGRAMS
+        frozen = _FROZEN if self.hidden_states is None else _HEAD
+        of_a_pass = 1.0 if self.model.train_encoder else frozen
+        again = (2 if self.settings.r_drop else 1) * (2 if self.settings.pseudo_labels else 1)
+        return self.settings.epochs * of_a_pass * again * _STEPS[self.settings.adversarial]
 
     @property
     def run(self) -> str:

@@ -29,6 +29,7 @@ _OPEN = ("waiting", "starting", "training")
 @dataclass
 class _Row:
     num_epochs: int
+    work: float
     state: str = "waiting"
     epoch: int = 0
     step: int = 0
@@ -48,6 +49,7 @@ class FoldTable:
         epochs: Fold run names in their order, and how many epochs each has.
         console: Where to draw.
         metric: Which score of the valid rows is shown, and its title.
+        work: How long each fold takes beside the others; None: all alike.
     """
 
     def __init__(
@@ -55,8 +57,10 @@ class FoldTable:
         epochs: Mapping[str, int],
         console: Console,
         metric: tuple[str, str] = ("accuracy", "acc"),
+        work: Mapping[str, float] | None = None,
     ):
-        self._rows = {name: _Row(num_epochs) for name, num_epochs in epochs.items()}
+        work = work or dict.fromkeys(epochs, 1.0)
+        self._rows = {name: _Row(num_epochs, work[name]) for name, num_epochs in epochs.items()}
         self._console = console
         self._metric, self._title = metric
         self._started = time.monotonic()
@@ -93,7 +97,7 @@ class FoldTable:
             self._line(name, event.what)
             return
         if isinstance(event, Restarted | Labelled):
-            self._rows[name] = _Row(row.num_epochs, "starting", note=event.what)
+            self._rows[name] = _Row(row.num_epochs, row.work, "starting", note=event.what)
             self._line(name, event.what)
             return
         if row.state in ("waiting", "starting"):
@@ -114,7 +118,7 @@ class FoldTable:
             return
         if row.first_seen is None:
             row.first_seen = time.monotonic(), self._share(row)
-            self._done_before += self._share(row) if row.goes_on else 0.0
+            self._done_before += row.work * self._share(row) if row.goes_on else 0.0
 
     def tell(self) -> None:
         """Says how far the folds are, where there is no terminal and nothing was said for a while."""
@@ -135,8 +139,8 @@ class FoldTable:
         self._told = time.monotonic()
 
     def _work_done(self) -> float:
-        """Finished folds, and fractions of those in training."""
-        return sum(self._share(row) for row in self._rows.values())
+        """Of finished folds, and of those in training what they are through."""
+        return sum(row.work * self._share(row) for row in self._rows.values())
 
     def _share(self, row: _Row) -> float:
         if row.state not in _OPEN:
@@ -174,7 +178,8 @@ class FoldTable:
         states = [row.state for row in self._rows.values()]
         counts = ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states)
         elapsed, done = time.monotonic() - self._started, self._work_done()
-        left = _time_left(elapsed, done - self._done_before, len(self._rows) - done)
+        whole = sum(row.work for row in self._rows.values())
+        left = _time_left(elapsed, done - self._done_before, whole - done)
         return f"{counts}  ·  {clock(elapsed)} elapsed, {left or '–'} left"
 
 

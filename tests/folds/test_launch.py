@@ -38,6 +38,7 @@ class Stub:
     gpu_share: float | None = None
     deadline: float | None = None
     task: str = "classify"
+    work: float = 1.0
 
 
 class StubLauncher(launch.FoldLauncher):

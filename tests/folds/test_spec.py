@@ -74,3 +74,21 @@ def test_texts_without_a_label_are_learned_by_no_fold_and_judged_by_none():
 def test_all_rows_of_a_text_without_a_label_are_unlabelled():
     data = replace(data_of([[0, UNLABELLED, 1]]), rows=TextRows(np.array([0, 1, 1, 2])))
     assert SPEC.unlabelled_rows(data).tolist() == [1, 2]
+
+
+def test_a_fold_takes_the_longer_the_more_it_runs():
+    frozen = replace(SPEC, model=replace(SPEC.model, train_encoder=False))
+    folds = [
+        replace(SPEC, architecture="tfidf"),
+        replace(frozen, hidden_states="states"),
+        frozen,
+        SPEC,
+        replace(SPEC, settings=plain_settings(epochs=4)),
+        replace(SPEC, settings=plain_settings(adversarial="fgm")),
+        replace(SPEC, settings=plain_settings(adversarial="pgd")),
+        replace(SPEC, settings=plain_settings(adversarial="pgd", r_drop=1.0)),
+        replace(SPEC, settings=plain_settings(adversarial="pgd", r_drop=1.0, pseudo_labels=0.9)),
+    ]
+    work = [fold.work for fold in folds]
+    assert work == sorted(work) and len(set(work)) == len(work)
+    assert work[4] / work[3] == 4 / 3  # the first has three epochs

@@ -191,6 +191,20 @@ def test_time_left_is_known_once_work_is_done(monkeypatch):
         assert "1:00 elapsed, 3:00 left" in picture(table)
 
 
+def test_time_left_goes_by_what_each_fold_takes(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr("raytrain.folds.table.time.monotonic", lambda: now)
+    work = dict(zip(NAMES, (6.0, 6.0, 1.0, 1.0), strict=True))
+    table = FoldTable(dict.fromkeys(NAMES, 2), plain_console(), work=work)
+    with table.shown():
+        now = 400.0
+        table.set_state(NAMES[0], "committed")
+        # Six of fourteen parts took five minutes.
+        assert "5:00 elapsed, 6:40 left" in picture(table)
+        table.set_state(NAMES[2], "committed")
+        assert "5:00 elapsed, 5:00 left" in picture(table)
+
+
 def test_what_an_earlier_start_trained_says_nothing_of_the_pace(monkeypatch):
     now = 100.0
     monkeypatch.setattr("raytrain.folds.table.time.monotonic", lambda: now)
