@@ -1,7 +1,9 @@
 """Encoder directories: the config, the vocabulary and the weights' place, read without TensorFlow."""
 
+import contextlib
 import glob
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,9 @@ from raytrain.text.vocab import Vocab
 KEY = "encoder.checkpoint="  # before what names an encoder, in messages of a run
 # Hugging Face's; beside it lie configs of tokenizers, generators and sentence encoders.
 _EXACT_NAME = "config.json"
+# The same by other names: transformers', bert4keras's.
+_ACTIVATIONS = {"gelu_pytorch_tanh": "gelu_new", "gelu_tanh": "gelu_new", "gelu_erf": "gelu"}
+_OF_ELECTRA = b"electra/"  # in names of Google's variables; its config reads as an ALBERT's
 _BY_TANH = ("albert", "nezha")  # of whose GELU Google's format leaves the formula to the code
 
 
@@ -84,8 +89,13 @@ def read_encoder(location: str, pretrained: bool, maxlen: int, key: str = KEY) -
         key: What messages say before the location; empty where no key of a config names it.
 
     Raises:
-        CheckpointError: With everything missing or unfit at once.
+        CheckpointError: With everything missing or unfit at once, or where a directory may not be read.
     """
+    with _readable(f"{key}{location}"):
+        return _read(location, pretrained, maxlen, key)
+
+
+def _read(location: str, pretrained: bool, maxlen: int, key: str) -> EncoderFiles:
     directory = Path(location).expanduser()
     if not directory.is_dir():
         raise CheckpointError(
@@ -104,6 +114,8 @@ def read_encoder(location: str, pretrained: bool, maxlen: int, key: str = KEY) -
         problems.append("to start from untrained weights say encoder.pretrained=false")
     vocab = read_vocab(vocab_file, problems, notes) if vocab_file else Vocab(())
     if config is not None:
+        if not pretrained and _OF_ELECTRA in _checkpoint_names(find_weights(directory, []), []):
+            config.setdefault("model_type", "electra")  # its kind, whether or not its weights are wanted
         config = _normalize(config, _checkpoint_names(weights_file, problems), weights_file)
         problems += unfit_config(config, vocab, maxlen) + unknown_kinds(config, vocab)
     weights = str(weights_file).removesuffix(".index") if weights_file else None
@@ -124,8 +136,28 @@ def holds_config(directory: Path) -> bool:
 
 
 def holds_weights(location: str) -> bool:
-    """Whether `read_encoder` finds files of weights in a directory, or in the one a folder down from it."""
-    return has_weights(_one_down(Path(location).expanduser()))
+    """Whether `read_encoder` finds files of weights in a directory, or in the one a folder down from it.
+
+    Raises:
+        CheckpointError: It may not be read.
+    """
+    with _readable(location):
+        return has_weights(_one_down(Path(location).expanduser()))
+
+
+@contextlib.contextmanager
+def _readable(place: str) -> Iterator[None]:
+    """Raises CheckpointError where a directory or what lies in it may not be looked at."""
+    try:
+        yield
+    except OSError as error:
+        advice = (
+            "expected a directory that this user may list and read; change its permissions, or name a copy"
+        )
+        where = error.filename or place
+        raise CheckpointError(
+            f"{place}: {where} cannot be read: {error.strerror or error}", [advice]
+        ) from error
 
 
 def _normalize(config: dict[str, Any], names: bytes, weights_file: Path | None) -> dict[str, Any]:
@@ -137,15 +169,17 @@ def _normalize(config: dict[str, Any], names: bytes, weights_file: Path | None) 
     or HDF5, computes the exact one for all.
     """
     config = dict(config)
-    if config.get("hidden_act") == "gelu_pytorch_tanh":
-        config["hidden_act"] = "gelu_new"
-    if "model_type" not in config and b"electra/" in names:
-        config["model_type"] = "electra"
+    if _OF_ELECTRA in names:
+        config.setdefault("model_type", "electra")
     is_hdf5 = weights_file is not None and weights_file.suffix in HDF5_SUFFIXES
     is_keras = is_hdf5 or OBJECT_GRAPH.encode() in names
     is_by_tanh = "model_type" not in config and not is_keras and find_kind(config) in _BY_TANH
     if is_by_tanh and config.get("hidden_act", "gelu") == "gelu":
         config["hidden_act"] = "gelu_new"
+    if "hidden_act" not in config and config.get("model_type") == "albert":
+        config["hidden_act"] = "gelu_new"  # transformers' default of its AlbertConfig, and of no other kind
+    if "hidden_act" in config:
+        config["hidden_act"] = _ACTIVATIONS.get(str(config["hidden_act"]), config["hidden_act"])
     if b"layer_shared/" in names:
         # Of the first albert_zh's factorized embedding the product is read (`weights.open_weights`).
         config["embedding_size"] = config.get("hidden_size")

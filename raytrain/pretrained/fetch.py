@@ -110,8 +110,11 @@ def is_fetched(location: str) -> bool:
     """Whether `locate_checkpoint` would fetch nothing, or tell that there is nothing of that name."""
     if is_hub_address(location):
         return is_here(read_hub_address(location))
-    if Path(location).exists():
-        return True
+    try:
+        if Path(location).exists():
+            return True
+    except OSError:
+        return True  # whoever looks at it will be told
     if location in HUB:
         return is_here(HUB[location].address)
     return location not in ZOO or find_kept(location) is not None

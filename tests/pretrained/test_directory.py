@@ -6,7 +6,7 @@ import pytest
 from sentencepiece_model import tiny_model
 
 from raytrain.errors import CheckpointError
-from raytrain.pretrained.directory import read_encoder, untrained_mini
+from raytrain.pretrained.directory import holds_weights, read_encoder, untrained_mini
 from raytrain.pretrained.zoo import MINI
 from raytrain.storage.files import MOST_READ_BYTES
 from raytrain.text.sentencepiece import SentencePieceTokenizer
@@ -103,6 +103,24 @@ def test_missing_directory_says_what_is_expected(tmp_path):
     assert "mini" in problems_of(tmp_path / "absent")[0]
 
 
+@pytest.mark.parametrize("look", [lambda place: read_encoder(place, True, 16), holds_weights])
+@pytest.mark.parametrize("method", ["iterdir", "is_dir"])
+def test_a_directory_that_may_not_be_read_is_told(tmp_path, monkeypatch, look, method):
+    tmp_path = tmp_path / "closed"
+    (tmp_path / "below").mkdir(parents=True)
+
+    def refuse(path):
+        if path.is_relative_to(tmp_path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return found(path)
+
+    found = getattr(Path, method)
+    monkeypatch.setattr(Path, method, refuse)
+    with pytest.raises(CheckpointError, match="cannot be read: Permission denied") as caught:
+        look(str(tmp_path))
+    assert str(tmp_path) in str(caught.value)
+
+
 def test_empty_directory_tells_everything_at_once(tmp_path):
     text = "\n".join(problems_of(tmp_path))
     for part in (
@@ -186,13 +204,31 @@ def test_bert4keras_computes_the_exact_gelu_of_all(tmp_path):
         ({"use_relative_position": True}, "gelu_new"),  # and Huawei's NEZHA
         ({"use_relative_position": True, "model_type": "nezha"}, "gelu"),
         ({"embedding_size": 4, "model_type": "albert"}, "gelu"),
+        ({"embedding_size": 4, "model_type": "albert", "hidden_act": None}, "gelu_new"),  # AlbertConfig's
+        ({"embedding_size": 4, "model_type": "electra", "hidden_act": None}, "gelu"),
+        ({"model_type": "bert", "hidden_act": None}, "gelu"),
+        ({"embedding_size": 4, "hidden_act": None}, "gelu_new"),
+        ({"embedding_size": 4, "hidden_act": "gelu_erf"}, "gelu"),  # bert4keras's names, which say which
+        ({"hidden_act": "gelu_tanh"}, "gelu_new"),
         ({"embedding_size": 4, "hidden_act": "relu"}, "relu"),
         ({"hidden_act": "gelu_pytorch_tanh", "model_type": "albert"}, "gelu_new"),
     ],
 )
 def test_which_gelu_is_meant(tmp_path, changes, found):
     config = read_encoder(str(write_encoder(tmp_path, **{"hidden_act": "gelu", **changes})), True, 16).config
-    assert config["hidden_act"] == found
+    assert config.get("hidden_act", "gelu") == found
+
+
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_googles_electra_is_one_whether_or_not_its_weights_are_wanted(tmp_path, pretrained):
+    write_encoder(tmp_path, embedding_size=4, hidden_act="gelu")
+    (tmp_path / "bert_model.ckpt.index").write_bytes(b"..electra/embeddings/word_embeddings")
+    encoder = read_encoder(str(tmp_path), pretrained, 16)
+    assert (encoder.kind, encoder.config["hidden_act"]) == ("electra", "gelu")
+
+
+def test_an_activation_of_any_type_is_refused(tmp_path):
+    assert "hidden_act" in problems_of(write_encoder(tmp_path, hidden_act=["gelu"]))[0]
 
 
 def test_a_config_larger_than_its_weights_is_refused_before_it_is_built(tmp_path):

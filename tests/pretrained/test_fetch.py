@@ -1,6 +1,7 @@
 import io
 import json
 import multiprocessing
+from pathlib import Path
 
 import pytest
 from archive_server import serve
@@ -8,7 +9,7 @@ from pretrained.test_archives import FILES, write_tar, write_zip
 from rich.console import Console
 
 from raytrain.errors import CheckpointError
-from raytrain.pretrained.fetch import fetch, locate_checkpoint, zoo_table
+from raytrain.pretrained.fetch import fetch, find_checkpoint, is_fetched, locate_checkpoint, zoo_table
 from raytrain.pretrained.kept import checkpoints_directory, find_kept
 from raytrain.pretrained.zoo import ZOO
 
@@ -236,3 +237,15 @@ def test_the_table_says_what_is_here(mirror):
     assert set(lines) == set(ZOO)
     assert lines["albert_tiny_zh"] == ["albert_tiny_zh", "Chinese", "4.0", "M", "WordPiece", "yes"]
     assert lines["albert_base_v2"][-2:] == ["SentencePiece", "no"]
+
+
+def test_what_may_not_be_looked_at_is_not_fetched_but_told(tmp_path, monkeypatch):
+    def refuse(path, **_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    location = str(tmp_path / "closed" / "encoder")
+    with monkeypatch.context() as closed:
+        closed.setattr(Path, "stat", refuse)
+        assert is_fetched(location)
+        message = refused(find_checkpoint, location)
+    assert location in message and "cannot be looked at" in message
