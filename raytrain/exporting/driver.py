@@ -26,7 +26,7 @@ from raytrain.exporting.describe import (
 )
 from raytrain.exporting.examples import example_of
 from raytrain.exporting.fit import chosen, problems_of
-from raytrain.exporting.keras_weights import write_weights
+from raytrain.exporting.keras_weights import CONFIG, bert4keras_config, unlike_bert4keras, write_weights
 from raytrain.exporting.settings import NUMERICS, ExportSettings
 from raytrain.messages import logging_console
 from raytrain.stages import Stages
@@ -85,7 +85,7 @@ def export(
         folder.mkdir()
         if texts is None:
             checks: list[Check] = []
-            _write_weights(own, settings, folder)
+            notes += _write_weights(own, settings, folder)
         else:
             checks = _write_model(own, settings, folder, texts, stages)
             notes += _unlike_predict(checks)
@@ -138,18 +138,20 @@ def _unlike_predict(checks: Sequence[Check]) -> list[str]:
     ]
 
 
-def _write_weights(ensemble: Ensemble, settings: ExportSettings, folder: Path) -> None:
-    """Weights alone, and what describes them."""
+def _write_weights(ensemble: Ensemble, settings: ExportSettings, folder: Path) -> list[str]:
+    """Weights alone, and what describes them. Returns what a person is to know of it."""
     vocab = read_vocab(ensemble)
     tokenizer, files = tokenizer_files(vocab)
     weights = write_weights(ensemble, folder)
-    (folder / "config.json").write_bytes(ensemble.read(ensemble.encoder.config))
+    config = ensemble.read_json(ensemble.encoder.config)
+    (folder / CONFIG).write_bytes(json_bytes(bert4keras_config(config)))
     told = {"kind": ensemble.encoder.kind, "weights": weights, "tokenizer": tokenizer, "words": None}
     manifest = ensemble.manifest
     if manifest.words.vocabulary is not None:
         told["words"], own = words_files(read_words(ensemble))
         files |= own
     _finish(ensemble, settings, folder, {**told, "inputs": [], "outputs": []}, files)
+    return unlike_bert4keras(config)
 
 
 def _write_model(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -10,8 +11,29 @@ import numpy as np
 from raytrain.ensemble.artifact import Ensemble
 from raytrain.errors import ArtifactError
 
+CONFIG = "config.json"
 SUFFIX = ".h5"  # of .weights.h5 Keras expects another layout, which it cannot read by name
 _NAME = re.compile(r"(?P<part>encoder\.)?(?P<layer>[A-Za-z0-9_-]+)\.(?P<place>[0-9]+)\.(?P<leaf>[a-z_]+)")
+# Which is meant, whatever a program's set_gelu makes of `gelu`; `gelu_new` it does not know.
+_BERT4KERAS_ACTIVATIONS = {"gelu": "gelu_erf", "gelu_new": "gelu_tanh"}
+_BERT4KERAS_EPSILON = 1e-12
+
+
+def bert4keras_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """An encoder's config with the activation that bert4keras's `build_transformer_model` calls so."""
+    activation = config.get("hidden_act", "gelu")
+    return {**config, "hidden_act": _BERT4KERAS_ACTIVATIONS.get(str(activation), activation)}
+
+
+def unlike_bert4keras(config: Mapping[str, Any]) -> list[str]:
+    """A note where bert4keras computes something else of a config and says nothing."""
+    epsilon = config.get("layer_norm_eps", _BERT4KERAS_EPSILON)
+    if epsilon == _BERT4KERAS_EPSILON:
+        return []
+    return [
+        f"{CONFIG}: the encoder's norms add layer_norm_eps {epsilon:g}; bert4keras adds "
+        f"{_BERT4KERAS_EPSILON:g} whatever a config says, and its numbers differ"
+    ]
 
 
 def write_weights(ensemble: Ensemble, folder: Path) -> list[str]:

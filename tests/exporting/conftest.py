@@ -15,9 +15,12 @@ def new_ensemble(encoder_config, vocab, sentences):
     """Makes one of some kind of encoder; with words its heads read half of those of the sentences."""
     words = sorted(set(encode_texts(sentences, None, Vocab(vocab), 20, True, DICTIONARY).words))[::2]
 
-    def make(directory, kind="albert", labels=LABELS, has_words=True, dictionary=DICTIONARY, **reading):
+    def make(
+        directory, kind="albert", labels=LABELS, has_words=True, dictionary=DICTIONARY, own=None, **reading
+    ):
         known = words if has_words else ()
-        own = (known, reading, dictionary if has_words else None)
-        return WrittenEnsemble(directory, kind, encoder_config(kind), vocab, labels, *own)
+        config = encoder_config(kind) | (own or {})
+        words_and_reading = (known, reading, dictionary if has_words else None)
+        return WrittenEnsemble(directory, kind, config, vocab, labels, *words_and_reading)
 
     return make

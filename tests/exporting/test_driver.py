@@ -19,6 +19,7 @@ from raytrain.exporting.settings import NUMERICS, CheckFile, ExportSettings
 from raytrain.exporting.tokenization import Reader
 from raytrain.exporting import formats
 from raytrain.fusion.rule import FusionRule
+from raytrain.pretrained.directory import read_encoder
 
 TEXTS = [
     "网传明天停水，快转给家人",
@@ -181,17 +182,36 @@ def test_weights_alone_lie_under_their_layers(fused, trained, tmp_path):
     assert any(line.startswith("finetune/r0-fold-01.encoder.h5 Embedding-Token ") for line in lines)
 
 
-def test_bert4keras_reads_an_encoders_weights_by_name(fused, tmp_path):
-    from bert4keras.models import build_transformer_model
-
-    export(fused, tmp_path / "out", ExportSettings("keras-weights"))
-    model = build_transformer_model(str(tmp_path / "out" / "config.json"), model="albert")
-    model.load_weights(str(tmp_path / "out" / "encoder.h5"), by_name=True)
-    ids = np.array([[2, 5, 6, 7, 3]])
+def hidden_states_of(directory, ids):
     from raytrain.exporting.graph import EnsembleGraph
 
-    ours = EnsembleGraph(load_ensemble(fused))._encoder([ids, ids * 0], training=False)
-    np.testing.assert_allclose(model.predict([ids, ids * 0], verbose=0), ours, atol=1e-5)
+    return EnsembleGraph(load_ensemble(directory))._encoder([ids, ids * 0], training=False).numpy()
+
+
+@pytest.mark.parametrize("kind", ["albert", "bert"])
+@pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
+def test_bert4keras_reads_an_encoders_weights_by_name(new_ensemble, tmp_path, kind, activation):
+    from bert4keras.models import build_transformer_model
+
+    ensemble = new_ensemble(tmp_path / "in", kind, has_words=False, own={"hidden_act": activation})
+    ensemble.add_architecture("finetune", False, folds=1, noise=1)
+    directory = ensemble.write()
+    said = export(directory, tmp_path / "out", ExportSettings("keras-weights"))
+    assert said.notes == []
+    model = build_transformer_model(str(tmp_path / "out" / "config.json"), model=kind)
+    model.load_weights(str(tmp_path / "out" / "encoder.h5"), by_name=True)
+    ids = np.array([[2, 5, 6, 7, 3]])
+    found = model.predict([ids, ids * 0], verbose=0)
+    np.testing.assert_allclose(found, hidden_states_of(directory, ids), atol=2e-5)
+    again = read_encoder(str(tmp_path / "out"), True, 20)  # and so does raytrain
+    assert again.config["hidden_act"] == activation
+
+
+def test_norms_that_bert4keras_computes_otherwise_are_told(new_ensemble, tmp_path):
+    ensemble = new_ensemble(tmp_path / "in", "bert", has_words=False, own={"layer_norm_eps": 1e-5})
+    ensemble.add_architecture("finetune", False, folds=1)
+    [told] = export(ensemble.write(), tmp_path / "out", ExportSettings("keras-weights")).notes
+    assert "layer_norm_eps 1e-05" in told and "bert4keras adds 1e-12" in told
 
 
 def test_rows_of_one_label_are_enough_to_be_judged_by(fused, tmp_path):
