@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from raytrain.errors import InputError
 from raytrain.home import home_directory
 
 
@@ -81,8 +82,8 @@ def _set_xla_flags() -> None:
     minutes for an encoder, for steps that were no faster.
     """
     _add_flags("XLA_FLAGS", "--xla_gpu_autotune_level=0", "--xla_gpu_enable_triton_gemm=false")
-    cache = home_directory() / "xla"
-    with contextlib.suppress(OSError):  # then every process compiles for itself
+    with contextlib.suppress(OSError, InputError):  # then every process compiles for itself
+        cache = home_directory() / "xla"
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         _add_flags("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={cache}")
 

@@ -123,9 +123,10 @@ def test_xla_keeps_the_users_own_flags(xla_flags):
 
 def test_a_home_that_cannot_be_written_leaves_xla_without_a_cache(xla_flags, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("RAYTRAIN_HOME", str(tmp_path / "file"))
-    plain, cache = xla_flags()
-    assert plain and not cache
+    for home in (str(tmp_path / "file"), "~nobody-of-this-name/own"):
+        monkeypatch.setenv("RAYTRAIN_HOME", home)
+        plain, cache = xla_flags()
+        assert plain and not cache
 
 
 @pytest.mark.parametrize("share", [None, 0.0])

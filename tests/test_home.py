@@ -2,6 +2,7 @@
 
 import pytest
 
+from raytrain.errors import InputError
 from raytrain.home import home_directory
 
 
@@ -29,3 +30,36 @@ def test_else_in_the_users_cache(tmp_path, monkeypatch, unset):
         else:
             monkeypatch.setenv(name, unset)
         assert home_directory() == tmp_path / expected / "raytrain"
+
+
+def test_a_relative_cache_becomes_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RAYTRAIN_HOME", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "xdg")
+    assert home_directory() == tmp_path / "xdg" / "raytrain"
+
+
+@pytest.fixture
+def homeless(monkeypatch):
+    """A user without HOME and without an entry in passwd, as in a container."""
+
+    def unknown(uid):
+        raise KeyError(uid)
+
+    for name in ("HOME", "RAYTRAIN_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("RAYTRAIN_HOME", "own"), ("XDG_CACHE_HOME", "own/raytrain")])
+def test_a_place_that_is_named_needs_no_home(tmp_path, monkeypatch, homeless, name, expected):
+    monkeypatch.setenv(name, str(tmp_path / "own"))
+    assert home_directory() == tmp_path / expected
+
+
+@pytest.mark.parametrize("own", [None, "~/own"])
+def test_without_any_place_it_is_said_what_to_set(monkeypatch, homeless, own):
+    if own:
+        monkeypatch.setenv("RAYTRAIN_HOME", own)
+    with pytest.raises(InputError, match="set RAYTRAIN_HOME"):
+        home_directory()

@@ -11,6 +11,7 @@ import jieba
 import numpy as np
 from jieba import finalseg
 
+from raytrain.errors import InputError
 from raytrain.home import home_directory
 from raytrain.text.dictionary import DictionaryWord, finds_uncommon, parse_user_dict
 from raytrain.text.ragged import bounds_of
@@ -68,7 +69,7 @@ def _cache_directory() -> str | None:
     try:
         cache = home_directory() / "jieba"
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # RuntimeError: a user without a home
+    except (OSError, InputError):  # InputError: a user without a home
         return None
     return str(cache) if os.access(cache, os.W_OK | os.X_OK) else None
 

@@ -97,7 +97,7 @@ def read_only(home, monkeypatch):
 
 
 def without_home(home, monkeypatch):
-    monkeypatch.setattr("raytrain.text.words.home_directory", lambda: (_ for _ in ()).throw(RuntimeError))
+    monkeypatch.setenv("RAYTRAIN_HOME", "~nobody-of-this-name/own")
 
 
 @pytest.mark.parametrize("obstacle", [in_the_way, read_only, without_home])
