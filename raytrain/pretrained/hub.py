@@ -207,7 +207,8 @@ def _link(address: HubAddress, places: dict[str, Path]) -> Path:
 def _linked(address: HubAddress, places: dict[str, Path]) -> Iterator[Path]:
     """A directory of links to these files, which goes unless it is renamed. The lock is the caller's."""
     home = checkpoints_directory()
-    for left in home.glob(f"{address.key}.*.linking"):  # by a process that was killed
+    # By a process that was killed; no star, which takes what another process links of @v1.1 for one of @v1.
+    for left in home.glob(f"{address.key}.{'[0-9a-f]' * 8}.linking"):
         shutil.rmtree(left, ignore_errors=True)
     linking = home / f"{address.key}.{uuid.uuid4().hex[:8]}.linking"
     try:

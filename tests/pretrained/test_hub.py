@@ -23,7 +23,7 @@ from raytrain.hub.client import counting
 from raytrain.hub.known import HUB
 from raytrain.pretrained.directory import read_encoder
 from raytrain.pretrained.fetch import hub_table, is_fetched, locate_checkpoint
-from raytrain.pretrained.hub import fetch_hub, is_here, read_hub_address
+from raytrain.pretrained.hub import _linked, fetch_hub, is_here, read_hub_address
 from raytrain.pretrained.start import find_start
 from raytrain.pretrained.zoo import MINI
 from raytrain.tensors.open import open_tensors
@@ -494,3 +494,18 @@ def test_a_config_of_a_tokenizer_is_no_vocabulary(hub):
     files["tokenizer_config.json"] = b"{}"
     hub.repositories["org/encoder"][COMMIT] = files
     assert "expected vocab.txt, tokenizer.json or a *.model of SentencePiece, found none" in refused()
+
+
+def test_what_a_killed_process_left_goes_and_what_another_links_stays(tmp_path, home):
+    (tmp_path / "file").write_text("")
+    home.mkdir(parents=True)
+    address = read_hub_address("hf:org/encoder@v1")
+    (home / f"{address.key}.0123abcd.linking").mkdir()
+    others = [
+        f"{read_hub_address(f'hf:org/encoder{of}').key}.0123abcd.linking" for of in ("", "@v1.1", "@v1.1.0")
+    ]
+    for other in others:
+        (home / other).mkdir()
+    with _linked(address, {"config.json": tmp_path / "file"}) as linking:
+        assert sorted(path.name for path in home.iterdir()) == sorted([*others, linking.name])
+    assert sorted(path.name for path in home.iterdir()) == sorted(others)
