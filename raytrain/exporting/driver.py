@@ -125,7 +125,12 @@ def _notes(whole: Ensemble, own: Ensemble, has_graph: bool) -> list[str]:
     compared = (
         "what is compared with is predict without them" if has_graph else "their weights are not written"
     )
-    return [f"left out: {', '.join(left)}; {compared}"]
+    notes = [f"left out: {', '.join(left)}; {compared}"]
+    rule = whole.manifest.rule
+    if rule is not None and rule.stack is not None:
+        stacked = "their stack reads all members, and is left out, too"
+        notes.append(f"fusion: {stacked}; {DESCRIPTION} has the mean of those that are left")
+    return notes
 
 
 def _unlike_predict(checks: Sequence[Check]) -> list[str]:

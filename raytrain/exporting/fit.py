@@ -8,6 +8,7 @@ from raytrain.ensemble.artifact import Ensemble
 from raytrain.ensemble.words import read_words
 from raytrain.exporting.settings import FORMATS, ExportSettings, missing_packages
 from raytrain.fusion.rule import FusionRule
+from raytrain.fusion.weights import equal_weights
 from raytrain.tasks import Architecture, reads_encoder
 from raytrain.text.dictionary import finds_uncommon
 
@@ -94,7 +95,7 @@ def _unfit_models(ensemble: Ensemble, settings: ExportSettings, taken: Sequence[
 def chosen(ensemble: Ensemble, settings: ExportSettings) -> Ensemble:
     """The ensemble of the architectures that are taken; of weights alone n-grams are none.
 
-    What their rule weighs sums to 1 again.
+    What their rule weighs sums to 1 again; where they cannot be fused by it, their mean and its costs stay.
     """
     manifest = ensemble.manifest
     taken = [name for name in manifest.architectures if not settings.only or name in settings.only]
@@ -103,17 +104,18 @@ def chosen(ensemble: Ensemble, settings: ExportSettings) -> Ensemble:
     if len(taken) == len(manifest.architectures):
         return ensemble
     own = {name: manifest.architectures[name] for name in taken}
-    rule = manifest.rule
-    if rule is not None and rule.stack is None:
-        weights = _weights_of(rule, taken)
-        total = sum(weights.values())
-        rule = (
-            replace(rule, weights={name: weight / total for name, weight in weights.items()})
-            if total
-            else None
-        )
-    fusion = None if rule is None else rule.to_dict()
+    fusion = None if manifest.rule is None else _rule_of(manifest.rule, taken).to_dict()
     return Ensemble(ensemble.directory, manifest.model_copy(update={"architectures": own, "fusion": fusion}))
+
+
+def _rule_of(rule: FusionRule, taken: Sequence[str]) -> FusionRule:
+    """The rule of some architectures alone."""
+    weights = _weights_of(rule, taken)
+    total = sum(weights.values())
+    if rule.stack is not None or not total:
+        means = dict(zip(weights, equal_weights([*weights]).tolist(), strict=True))
+        return FusionRule(means, costs=rule.costs)
+    return replace(rule, weights={name: weight / total for name, weight in weights.items()})
 
 
 def _weights_of(rule: FusionRule, taken: Sequence[str]) -> dict[str, float]:

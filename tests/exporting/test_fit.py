@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from raytrain.exporting import fit
+from raytrain.exporting.driver import _notes
 from raytrain.exporting.fit import chosen, problems_of
 from raytrain.exporting.settings import CheckFile, ExportSettings
 from raytrain.fusion.rule import FusionRule
@@ -78,6 +79,20 @@ def test_a_rule_that_needs_all_or_gives_no_weight_is_told(opened):
     stack = Stack(np.ones((3, 12)), np.zeros(3))
     stacked = fusion(stack, finetune0=0.25, finetune1=0.25, textcnn0=0.25, tfidf0=0.25)
     assert "stacking" in problems_of(opened(fusion=stacked), settings)[0]
+
+
+def test_without_its_ngrams_a_stack_gives_way_to_the_mean(opened):
+    settings = ExportSettings("keras-weights")
+    stack, costs = Stack(np.ones((3, 12)), np.zeros(3)), np.array([[0, 1, 1], [9, 0, 1], [5, 1, 0]])
+    stacked = fusion(stack, finetune0=0.25, finetune1=0.25, textcnn0=0.25, tfidf0=0.25)
+    ensemble = opened(fusion=stacked | {"costs": costs.tolist()})
+    assert problems_of(ensemble, settings) == []
+    rule = chosen(ensemble, settings).manifest.rule
+    assert (rule.stack, rule.average, rule.temperature) == (None, "proba", 1)
+    assert rule.weights == pytest.approx({"finetune/r0": 0.25, "finetune/r1": 0.25, "textcnn/r0": 0.5})
+    np.testing.assert_array_equal(rule.costs, costs)
+    told = _notes(ensemble, chosen(ensemble, settings), has_graph=False)
+    assert "tfidf" in told[0] and "stack" in told[1] and len(told) == 2
 
 
 def test_all_that_is_wrong_is_told_at_once(opened, monkeypatch):
