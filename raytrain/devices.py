@@ -190,6 +190,25 @@ def grow_card_memory() -> None:
             tf.config.experimental.set_memory_growth(card, True)
 
 
+def has_bfloat16(on_cards: bool) -> bool:
+    """Whether this machine's cards, or its processor, multiply in bfloat16; for cards their driver is asked.
+
+    Args:
+        on_cards: Whether its cards are meant, all of them.
+    """
+    if not on_cards:
+        return cpu_has_bfloat16()
+    query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()
+        return bool(told) and all(float(capability) >= 8 for capability in told)
+    except (OSError, ValueError, subprocess.CalledProcessError):  # a driver of old, or none of its tools
+        import tensorflow as tf
+
+        cards = tf.config.list_physical_devices("GPU")
+        return bool(cards) and _cards_have_bfloat16(cards)
+
+
 @functools.cache
 def cpu_has_bfloat16() -> bool:
     """Whether this machine's processor multiplies in bfloat16, as far as Linux tells."""

@@ -30,6 +30,7 @@ SENTENCES = [
 NEED_RAY = (
     "tests/runs/",
     "tests/folds/test_launch.py",
+    "tests/hidden_states/test_workers.py",
     "tests/keywords/test_candidates.py",
     "tests/crossval/test_inputs.py",
     "tests/test_benchmarks.py",

@@ -53,10 +53,11 @@ def _run(self, waiting):
 
 def _encode(encoder, features, workers, missing, chunks, stage):
     """As `encode._encode`."""
-    here = encode._EncoderWorker(encoder, features, ray.get(encoder.weights), workers.cpus, None)
+    here = encode._EncoderWorker(encoder.kind, encoder.config, encoder.precision, workers.cpus, None)
+    weights = ray.get(encoder.weights)
     for number in missing:
         stage.check()
-        yield here.encode(int(number), chunks[number])
+        yield here.encode(int(number), chunks[number], features, weights)
 
 
 def _predict(ensemble, texts, directory, name, text_columns, id_column, stages, reading):

@@ -2,6 +2,7 @@ import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow 
 
 import gc
 import os
+import subprocess
 import weakref
 
 import numpy as np
@@ -245,3 +246,38 @@ def test_what_is_said_below_python_is_hushed_and_stderr_is_back_after_an_error(c
         raise ZeroDivisionError
     os.write(2, b"heard\n")
     assert capfd.readouterr().err == "heard\n"
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [("9.0\n", True), ("8.0\n8.6\n", True), ("9.0\n7.5\n", False), ("7.0\n", False), ("", False)],
+)
+def test_the_driver_says_whether_all_cards_multiply_in_bfloat16(monkeypatch, told, found):
+    asked = []
+
+    def run(command, **_):
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, stdout=told)
+
+    monkeypatch.setattr(devices.subprocess, "run", run)
+    assert devices.has_bfloat16(on_cards=True) is found
+    assert "--query-gpu=compute_cap" in asked[0]
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(), subprocess.CalledProcessError(2, "nvidia-smi")])
+@pytest.mark.parametrize(("cards", "found"), [([], False), ([(8, 0)], True), ([(9, 0), (7, 5)], False)])
+def test_without_the_drivers_tools_tensorflow_says_it(monkeypatch, error, cards, found):
+    monkeypatch.setattr(devices.subprocess, "run", lambda *_, **__: (_ for _ in ()).throw(error))
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: cards)
+
+    def details(card):
+        return {"compute_capability": card}
+
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", details)
+    assert devices.has_bfloat16(on_cards=True) is found
+
+
+def test_without_cards_the_processor_counts(monkeypatch):
+    for has in (True, False):
+        monkeypatch.setattr(devices, "cpu_has_bfloat16", lambda has=has: has)
+        assert devices.has_bfloat16(on_cards=False) is has

@@ -118,5 +118,6 @@ def frozen_states(
     encoder, cache = plan.encoder_source, plan.config.cache
     if encoder is None or cache.max_gb == 0:
         return contextlib.nullcontext()
-    workers = EncodingWorkers(resources.slots * resources.workers, resources.cpus, resources.gpus)
+    count, failures = resources.slots * resources.workers, plan.config.cluster.max_failures
+    workers = EncodingWorkers(count, resources.cpus, resources.gpus, failures)
     return cached_hidden_states(encoder, plan.shared.features, workers, cache.directory, cache.max_gb, stages)

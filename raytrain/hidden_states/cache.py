@@ -24,6 +24,7 @@ from raytrain.home import home_directory
 from raytrain.stages import POLL_SECONDS, Stage, Stages
 from raytrain.storage.cache import (
     finish_partial,
+    is_full,
     make_room,
     map_array,
     new_file,
@@ -160,6 +161,7 @@ def cached_hidden_states(
         TimeBudgetError: Before they were all computed.
     """
     cache = _cache_directory(directory)
+    encoder = encoder.settled(workers.gpus > 0)
     path = cache / f"{encoder.hash_with(features)}.npy"
     size = _num_bytes(features, encoder.config)
     what = f"hidden states of {features.num_rows:,} rows, {size / 1e6:,.0f} MB"
@@ -202,13 +204,23 @@ def _compute(
             partial.unlink()
             return whole, None
         if (why_not := make_room(path.parent, size, max_gb, partial)) is not None:
-            if not partial.stat().st_size:
-                partial.unlink()
+            _remove_empty(partial)
             return None, why_not
-        write_states(encoder, features, workers, stream, stages)
+        try:
+            write_states(encoder, features, workers, stream, stages)
+        except OSError as error:  # another program's files took the room, or this user's share is used up
+            if not is_full(error):
+                raise
+            _remove_empty(partial)
+            return None, f"{path.parent} has no room for it: {error.strerror}"
         finish_partial(stream, path)
         failed.pop_all()
         return stream, None
+
+
+def _remove_empty(partial: Path) -> None:
+    if not partial.stat().st_size:
+        partial.unlink()
 
 
 def _open_alone(partial: Path, stages: Stages) -> IO[bytes]:

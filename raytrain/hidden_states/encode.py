@@ -1,13 +1,12 @@
 """A frozen encoder, run once over the whole corpus by workers on Ray."""
 
-import contextlib
 import hashlib
 import io
 import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any
 
 import numpy as np
@@ -15,9 +14,12 @@ import pyarrow as pa
 import ray
 from ray.util import ActorPool
 
+from raytrain.cluster import own_error
 from raytrain.devices import compiles_predictions, quick_imports, set_up_tensorflow
-from raytrain.errors import CheckpointError
+from raytrain.errors import CheckpointError, ClusterError
+from raytrain.hidden_states.hardware import all_nodes_have_bfloat16
 from raytrain.stages import POLL_SECONDS, Stage, Stages
+from raytrain.storage.cache import reserve
 from raytrain.text.batches import FeatureRows
 
 _CHUNK_TOKENS = 32_768  # a task's share of the corpus: some seconds of a large encoder on one core
@@ -37,7 +39,7 @@ class EncoderSource:
         config: Google's config json, as a dict.
         weights: ObjectRef of arrays by name.
         digest: Hash of the weights.
-        precision: As in `devices.set_up_tensorflow`.
+        precision: In which its workers multiply: `float32`, `bfloat16`, or `auto` until it is `settled`.
     """
 
     kind: str
@@ -45,6 +47,16 @@ class EncoderSource:
     weights: ray.ObjectRef
     digest: str
     precision: str
+
+    def settled(self, on_cards: bool) -> "EncoderSource":
+        """The same with `auto` settled: one name stands for one precision, whoever encodes.
+
+        Args:
+            on_cards: Whether cards encode.
+        """
+        if self.precision != "auto":
+            return self
+        return replace(self, precision="bfloat16" if all_nodes_have_bfloat16(on_cards) else "float32")
 
     def hash_with(self, features: pa.Table) -> str:
         """Names the hidden states of these features: other weights, tokens or precision, another name."""
@@ -65,11 +77,13 @@ class EncodingWorkers:
         count: Processes, as many as folds would run.
         cpus: Of each; also its TensorFlow threads.
         gpus: Of each, or a share of one.
+        max_failures: How often each may be lost; another one then takes its place.
     """
 
     count: int
     cpus: int
     gpus: float
+    max_failures: int
 
 
 def write_states(
@@ -90,6 +104,8 @@ def write_states(
 
     Raises:
         CheckpointError: What the encoder says is not finite.
+        ClusterError: Workers were lost more often than is forgiven; another call goes on.
+        OSError: The disk has no room; of what was begun here alone nothing is left.
         TimeBudgetError: Before all is encoded; another call goes on.
     """
     rows = FeatureRows(features)
@@ -126,34 +142,59 @@ def _encode(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yields the missing chunks' numbers and states, as workers are done with them."""
     gpus = {"num_gpus": workers.gpus} if workers.gpus else {}
+    failures = workers.max_failures
     remote: Any = ray.remote(_EncoderWorker)
-    options = remote.options(num_cpus=workers.cpus, **gpus)
-    actors = [
-        options.remote(encoder, features_ref, encoder.weights, workers.cpus, workers.gpus or None)
-        for features_ref in [ray.put(features)]
-        for _ in range(min(workers.count, len(missing)))
-    ]
-    pool: Any = ActorPool(actors)
+    options = remote.options(num_cpus=workers.cpus, max_restarts=failures, max_task_retries=failures, **gpus)
+    # What an actor is made of must lie in no object store: Ray lets go of it, and could not make it again.
+    own = (encoder.kind, encoder.config, encoder.precision, workers.cpus, workers.gpus or None)
+    pool: Any = ActorPool([options.remote(*own) for _ in range(min(workers.count, len(missing)))])
+    given = (ray.put(features), encoder.weights)
     for number in missing:
-        pool.submit(lambda worker, number: worker.encode.remote(number, chunks[number]), int(number))
+        pool.submit(lambda worker, number: worker.encode.remote(number, chunks[number], *given), int(number))
     while pool.has_next():
         stage.check()
-        with contextlib.suppress(TimeoutError):
-            yield pool.get_next_unordered(timeout=POLL_SECONDS)
+        if (done := _next_of(pool, failures)) is not None:
+            yield done
+
+
+def _next_of(pool: Any, max_failures: int) -> tuple[int, np.ndarray] | None:
+    """The next chunk's number and states, if one is done within a moment."""
+    try:
+        done: tuple[int, np.ndarray] = pool.get_next_unordered(timeout=POLL_SECONDS)
+        return done
+    except ray.exceptions.RayTaskError as error:
+        raise own_error(error) or error from None
+    except TimeoutError:
+        return None
+    except ray.exceptions.RayError as error:
+        problems = [
+            f"expected workers that are lost {max_failures} times at most (cluster.max_failures), found: "
+            + " ".join(str(error).split()),
+            "what is computed of them is kept, the same command goes on there; where memory ran out, "
+            "have fewer workers (cluster.max_concurrent_folds)",
+        ]
+        raise ClusterError("the hidden states could not all be computed", problems) from error
 
 
 def _lay_out(stream: IO[bytes], shape: tuple[int, int], num_chunks: int) -> tuple[np.ndarray, np.ndarray]:
-    """Maps the states and the marks of a file, which begins anew where it is not of this size."""
+    """Maps the states and the marks of a file, which begins anew where it is not of this size.
+
+    Raises OSError where the disk has no room; a file that begins anew is empty then.
+    """
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f2", "fortran_order": False, "shape": shape})
     start = len(header.getvalue())
     end = start + 2 * shape[0] * shape[1]
-    if stream.seek(0, os.SEEK_END) != end + num_chunks:
-        stream.truncate(0)
-        stream.seek(0)
-        stream.write(header.getvalue())
-        stream.truncate(end + num_chunks)
-        stream.flush()
+    is_new = stream.seek(0, os.SEEK_END) != end + num_chunks
+    try:
+        if is_new:
+            stream.truncate(0)
+            os.pwrite(stream.fileno(), header.getvalue(), 0)
+        reserve(stream, end + num_chunks)
+    except OSError:
+        if is_new:
+            stream.truncate(0)
+        raise
     states = np.memmap(stream, np.float16, "r+", start, shape)
     return states, np.memmap(stream, np.uint8, "r+", end, (num_chunks,))
 
@@ -186,25 +227,25 @@ class _EncoderWorker:
     """A process with the encoder built in it; an actor."""
 
     def __init__(
-        self,
-        encoder: EncoderSource,
-        features: pa.Table,
-        weights: dict[str, np.ndarray],
-        threads: int,
-        gpu_share: float | None,
+        self, kind: str, config: dict[str, Any], precision: str, threads: int, gpu_share: float | None
     ):
         with quick_imports():
             from raytrain.network.encoders import build_transformer
             from raytrain.network.layers import DropoutSeed
-            from raytrain.network.weights import assign_variables, encoder_variables
 
-        set_up_tensorflow(threads, gpu_share, encoder.precision, side_by_side=True)
-        self._features = FeatureRows(features)
-        self._model = build_transformer(encoder.kind, encoder.config, 0, DropoutSeed()).model
-        assign_variables(encoder_variables(self._model), weights, "the encoder")
+        set_up_tensorflow(threads, gpu_share, precision, side_by_side=True)
+        self._model = build_transformer(kind, config, 0, DropoutSeed()).model
+        self._features: FeatureRows | None = None
 
-    def encode(self, number: int, rows: np.ndarray) -> tuple[int, np.ndarray]:
+    def encode(
+        self, number: int, rows: np.ndarray, features: pa.Table, weights: dict[str, np.ndarray]
+    ) -> tuple[int, np.ndarray]:
+        """A chunk's number, and the states of its rows; features and weights are the same in every call."""
         from raytrain.network.inference import predict_hidden_states
+        from raytrain.network.weights import assign_variables, encoder_variables
 
+        if self._features is None:
+            assign_variables(encoder_variables(self._model), weights, "the encoder")
+            self._features = FeatureRows(features)
         compiled = compiles_predictions()
         return number, predict_hidden_states(self._model, self._features, rows, compiled=compiled)

@@ -5,6 +5,7 @@ made of it, lives, and a killed process holds none.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -85,6 +86,28 @@ def open_partial(path: Path, wait: Callable[[], None]) -> IO[bytes]:
         if os.fstat(stream.fileno()).st_nlink:
             return stream
         stream.close()  # the other run was done with it, or it gave way to another file
+
+
+def reserve(stream: IO[bytes], size: int) -> None:
+    """Gives a file its size and its place on the disk.
+
+    A process that writes into a mapping of a file without one is killed where the disk is full by then.
+
+    Raises:
+        OSError: There is no room; `is_full` knows it.
+    """
+    stream.truncate(size)
+    with contextlib.suppress(AttributeError):  # of os, on macOS
+        try:
+            os.posix_fallocate(stream.fileno(), 0, size)
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk, or this user's share of it, has no room."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def finish_partial(stream: IO[bytes], path: Path) -> None:

@@ -1,5 +1,6 @@
 import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
 
+import errno
 import fcntl
 import gc
 import os
@@ -15,7 +16,7 @@ import tensorflow as tf
 from tiny_run import silent_stages
 
 from raytrain.text.batches import FeatureRows
-from raytrain.hidden_states.encode import EncoderSource
+from raytrain.hidden_states.encode import EncoderSource, EncodingWorkers
 from raytrain.hidden_states.cache import HiddenStates, _read_span, cached_hidden_states
 from raytrain.storage.cache import make_room
 from raytrain.network.inference import predict_hidden_states, predict_logits
@@ -24,6 +25,7 @@ from raytrain.network.heads import build_head
 from raytrain.network.weights import assign_variables, head_variables, read_variables
 
 NUM_WORDS = 20
+WORKERS = EncodingWorkers(1, 1, 0.0, 0)
 HALF = 2e-3  # half precision's rounding, times what a head makes of it
 
 
@@ -103,12 +105,12 @@ def test_the_driver_tells_the_nodes_of_its_cache(tmp_path, monkeypatch, table, n
     monkeypatch.setenv("RAYTRAIN_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "driver"))
-    encoder = EncoderSource("bert", {"hidden_size": 4}, None, "a", "auto")
+    encoder = EncoderSource("bert", {"hidden_size": 4}, None, "a", "float32")
     path = tmp_path / "hidden_states" / f"{encoder.hash_with(table)}.npy"
     path.parent.mkdir()
     np.save(path, STATES)
     given = "hidden_states" if named else None
-    with cached_hidden_states(encoder, table, None, given, 0.5, silent_stages()) as states:
+    with cached_hidden_states(encoder, table, WORKERS, given, 0.5, silent_stages()) as states:
         assert states.path == str(path)
         assert (states.directory, states.max_gb) == (str(path.parent) if named else None, 0.5)
 
@@ -225,6 +227,43 @@ def test_without_room_the_fold_reads_a_temporary_copy(tmp_path, spans, monkeypat
     del states
     gc.collect()
     assert str(temporary) not in Path("/proc/self/maps").read_text()
+
+
+# ── a disk without room ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("left", [b"", b"an earlier run's, of another size"])
+def test_a_disk_that_fills_meanwhile_leaves_the_encoder_to_every_step(
+    tmp_path, monkeypatch, table, number, left
+):
+    def fallocate(descriptor, offset, length):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.posix_fallocate", fallocate)
+    stages, encoder = silent_stages(), EncoderSource("bert", {"hidden_size": 4}, None, "a", "float32")
+    said = []
+    monkeypatch.setattr(stages, "say", said.append)
+    if left:
+        (tmp_path / f"{encoder.hash_with(table)}.partial.npy").write_bytes(left)
+    with cached_hidden_states(encoder, table, WORKERS, str(tmp_path), 0.5, stages) as states:
+        assert states is None
+    [line] = said
+    assert str(tmp_path) in line and os.strerror(number) in line and "every step runs the encoder" in line
+    assert names_in(tmp_path) == []
+
+
+def test_another_error_of_the_disk_is_no_lack_of_room(tmp_path, monkeypatch, table):
+    def fallocate(descriptor, offset, length):
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr("os.posix_fallocate", fallocate)
+    encoder = EncoderSource("bert", {"hidden_size": 4}, None, "a", "float32")
+    with (
+        pytest.raises(OSError, match="broken"),
+        cached_hidden_states(encoder, table, WORKERS, str(tmp_path), 0.5, silent_stages()),
+    ):
+        pass
 
 
 # ── what is computed ───────────────────────────────────────────────────────────────────────────────

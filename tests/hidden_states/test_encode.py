@@ -1,15 +1,20 @@
 """A frozen encoder's output: its name, the order in which it is computed, and where it is laid."""
 
+import errno
 import io
+import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import ray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_run import silent_stages
 
 from raytrain.errors import CheckpointError, TimeBudgetError
 from raytrain.hidden_states import encode as module
+from raytrain.hidden_states import hardware
 from raytrain.hidden_states.encode import _CHUNK_TOKENS, EncoderSource, _chunk_by_length, _lay, write_states
 from raytrain.storage.cache import map_array
 
@@ -36,7 +41,7 @@ def table(ragged):
     return ragged(rows(7, 20, 3, 33, 12))
 
 
-def name_of(features, kind="albert", config=CONFIG, weights=None, digest="a", precision="auto"):
+def name_of(features, kind="albert", config=CONFIG, weights=None, digest="a", precision="float32"):
     return EncoderSource(kind, config, weights, digest, precision).hash_with(features)
 
 
@@ -50,7 +55,7 @@ def test_the_name_depends_on_encoder_tokens_and_precision(table, ragged):
             {"kind": "bert"},
             {"config": CONFIG | {"num_hidden_layers": 3}},
             {"digest": "b"},
-            {"precision": "float32"},
+            {"precision": "bfloat16"},
         )
     ]
     assert len(set(names)) == len(names)
@@ -80,6 +85,43 @@ def test_the_name_tells_rows_apart_that_hold_the_same_tokens_together(ragged):
 
 def test_the_name_is_a_plain_name_of_a_file(table):
     assert len(name_of(table)) == 32 and set(name_of(table)) <= set("0123456789abcdef")
+
+
+@given(st.lists(st.booleans()), st.booleans(), st.booleans())
+def test_auto_is_settled_by_the_nodes_and_shares_its_name_with_what_it_is(table, has, comes, on_cards):
+    """A node for each of `has`, whose hardware multiplies in bfloat16 or does not; else one that comes."""
+    kind = "GPU" if on_cards else "CPU"
+    nodes = [{"Alive": True, "Resources": {kind: 1.0}, "NodeID": number} for number in range(len(has))]
+    nodes += [{"Alive": False, "Resources": {kind: 1.0}, "NodeID": "lost"}]
+    nodes += [{"Alive": True, "Resources": {"GPU" if kind == "CPU" else "CPU": 1.0}, "NodeID": "other"}]
+    source = EncoderSource("albert", CONFIG, None, "a", "auto")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hardware, "on_node", lambda node: node)
+        patch.setattr(hardware, "ray", StandInRay(nodes, has, comes))
+        settled = source.settled(on_cards)
+    expected = "bfloat16" if all(has) and (has or comes) else "float32"
+    assert settled == EncoderSource("albert", CONFIG, None, "a", expected)
+    assert settled.hash_with(table) == name_of(table, precision=expected)
+    assert settled.settled(on_cards) is settled
+
+
+class StandInRay:
+    """As much of Ray as asks nodes what they have; a node that is asked answers at once."""
+
+    exceptions = ray.exceptions
+
+    def __init__(self, nodes, has, comes):
+        self.nodes, self.has, self.comes = lambda: nodes, has, comes
+
+    def remote(self, **_):
+        return lambda function: self
+
+    def options(self, scheduling_strategy=None, **_):
+        answer = self.comes if scheduling_strategy is None else self.has[scheduling_strategy]
+        return SimpleNamespace(remote=lambda on_cards: answer)
+
+    def get(self, answer):
+        return answer
 
 
 @settings(max_examples=40)
@@ -214,3 +256,38 @@ def test_states_that_are_not_finite_are_refused_and_not_kept(tmp_path, table, en
     monkeypatch.setattr(module, "_encode", lambda *_: iter([(0, np.full((max(LENGTHS), 2), bad))]))
     with pytest.raises(CheckpointError, match=r"expected finite numbers.*cache\.max_gb=0"):
         encode(table, tmp_path / "a.npy")
+
+
+def test_the_disk_keeps_room_for_all_of_it_also_where_an_earlier_run_left_a_hole(tmp_path, table, encode):
+    path = tmp_path / "a.npy"
+    encode.until, encode.then = 4, interrupt
+    with pytest.raises(KeyboardInterrupt):
+        encode(table, path)
+    size, marks = path.stat().st_size, path.read_bytes()[-5:]
+    assert path.stat().st_blocks * 512 >= size and marks == bytes([1, 1, 1, 0, 0])
+    begin = path.read_bytes()[: size // 2]
+    path.write_bytes(begin)
+    with path.open("r+b") as stream:
+        stream.truncate(size)
+        stream.seek(-5, io.SEEK_END)
+        stream.write(marks)
+    encode.until = None
+    encode(table, path)
+    assert encode.asked == [3, 4] and path.stat().st_blocks * 512 >= size
+
+
+def test_without_room_what_an_earlier_run_computed_stays(tmp_path, table, encode, monkeypatch):
+    def fallocate(descriptor, offset, length):
+        raise OSError(errno.ENOSPC, "full")
+
+    path = tmp_path / "a.npy"
+    encode.until, encode.then = 4, end_budget
+    with pytest.raises(TimeBudgetError):
+        encode(table, path)
+    with monkeypatch.context() as full:
+        full.setattr(os, "posix_fallocate", fallocate)
+        with pytest.raises(OSError, match="full"):
+            encode(table, path)
+    encode.until = None
+    np.testing.assert_array_equal(encode(table, path), EXPECTED)
+    assert encode.asked == [3, 4]
