@@ -8,9 +8,11 @@ import pytest
 import ray
 from tiny_run import silent_stages
 
+from raytrain.devices import cpu_has_bfloat16
 from raytrain.errors import CheckpointError, ClusterError
 from raytrain.hidden_states import encode as module
 from raytrain.hidden_states.encode import EncoderSource, EncodingWorkers, write_states
+from raytrain.hidden_states.hardware import all_nodes_have_bfloat16
 from raytrain.storage.cache import map_array
 
 LENGTHS = (7, 20, 3, 33, 12)
@@ -78,3 +80,8 @@ def test_an_error_of_ours_comes_as_itself(encode):
     with pytest.raises(CheckpointError, match="damaged") as caught:
         encode(max_failures=2, error=CheckpointError("damaged"))
     assert type(caught.value) is CheckpointError
+
+
+@pytest.mark.slow
+def test_the_nodes_are_asked_what_they_multiply_in(local_ray):
+    assert all_nodes_have_bfloat16(on_cards=False) is cpu_has_bfloat16()
