@@ -36,6 +36,8 @@ def tags_of(spans: Any, text: str) -> tuple[list[str], list[str]]:
         The text's tags in BIO, and what is wrong with its spans, a line each.
     """
     tags = [OUTSIDE] * len(text)
+    if spans is None:
+        return tags, ["expected a list of spans, found none; write [] where a text has no spans"]
     if not isinstance(spans, list):
         return tags, [f"expected a list of spans, found {spans!r:.60}; {_ADVICE}"]
     problems = []
@@ -70,15 +72,17 @@ def _span_problem(span: Any, text: str) -> str:
 
 
 def _label_of(span: dict[str, Any]) -> Any:
-    """Its label, which predicted spans call their type."""
-    return span.get("label", span.get("type"))
+    """Its label, which predicted spans call their type; a table of both kinds has both keys."""
+    label = span.get("label")
+    return span.get("type") if label is None else label
 
 
 def _other_text(span: dict[str, Any], text: str) -> str:
     """What is wrong with places whose characters are not the span's own text, where it tells one.
 
     An exporter may have cleaned the text it wrote (quotes, entities, an end cut off): the places count,
-    unless counting them otherwise yields that text, or what they hold has nothing of it.
+    unless counting them otherwise yields that text, it stands elsewhere as it is, or what they hold has
+    nothing of it.
     """
     start, end, own = span["start"], span["end"], span.get("text")
     if not isinstance(own, str) or not own.strip():
@@ -88,7 +92,8 @@ def _other_text(span: dict[str, Any], text: str) -> str:
         return ""
     otherwise = _counted_otherwise(start, end, text)
     remedy = next((remedy for remedy, held in otherwise if _essence(held) == _essence(own)), "")
-    if not remedy and _have_in_common(found, own):
+    is_elsewhere = _essence(own) in _essence(text) and _essence(own) not in _essence(found)
+    if not remedy and not is_elsewhere and _have_in_common(found, own):
         return ""
     return (
         f"expected {own!r:.40} from {start} to {end}, as the span's text says, found {found!r:.40}; "
@@ -120,9 +125,14 @@ def _counted_otherwise(start: int, end: int, text: str) -> list[tuple[str, str]]
     def held(start: int, end: int) -> str:
         return text[start:end] if start >= 0 and end <= len(text) else ""
 
+    def held_with_breaks(text: str) -> str:
+        return text[start:end].replace("\r\n", "\n")
+
     def held_encoded(encoding: str, size: int) -> str:
         return text.encode(encoding, "replace")[start * size : end * size].decode(encoding, "replace")
 
+    short = text.replace("\r\n", "\n")
+    breaks = "its places are counted in a text with other line breaks (CRLF or LF): count in this one"
     return [
         ("its places are counted in UTF-16 units: count in characters", held_encoded("utf-16-le", 2)),
         ("its `end` is the last character's own place: write one more", held(start, end + 1)),
@@ -131,4 +141,6 @@ def _counted_otherwise(start: int, end: int, text: str) -> list[tuple[str, str]]
         ("its places are counted from 1: write one less for both", held(start - 1, end - 1)),
         ("its places are one too low: write one more for both", held(start + 1, end + 1)),
         ("its places are counted in bytes: count in characters", held_encoded("utf-8", 1)),
+        (breaks, held_with_breaks(short.replace("\n", "\r\n"))),
+        (breaks, held_with_breaks(short)),
     ]

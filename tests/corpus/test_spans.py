@@ -55,6 +55,11 @@ def test_a_label_counts_before_a_type():
     assert tags_of([LOC | {"type": "PER"}], TEXT)[0][3:] == ["B-LOC", "I-LOC"]
 
 
+def test_a_type_counts_where_the_label_is_null_as_tables_of_both_kinds_have_it():
+    span = {"start": 3, "end": 5, "label": None, "type": "LOC"}
+    assert tags_of([span], TEXT) == tags_of([LOC], TEXT)
+
+
 def test_spans_that_touch_are_two():
     spans = [{"start": 0, "end": 2, "label": "X"}, {"start": 2, "end": 4, "label": "X"}]
     assert tags_of(spans, TEXT) == (["B-X", "I-X", "B-X", "I-X", "O"], [])
@@ -98,7 +103,12 @@ def test_a_bad_span_is_told_and_leaves_the_others(span, words):
     assert tags == laid(TEXT, [(3, 5, "LOC")])
 
 
-@pytest.mark.parametrize("spans", [None, "0-2", 3, LOC])
+def test_a_text_without_a_list_is_told_how_to_say_that_it_has_no_spans():
+    tags, [problem] = tags_of(None, TEXT)
+    assert tags == ["O"] * 5 and "write [] where a text has no spans" in problem
+
+
+@pytest.mark.parametrize("spans", ["0-2", 3, LOC])
 def test_what_is_no_list_has_no_spans(spans):
     tags, [problem] = tags_of(spans, TEXT)
     assert tags == ["O"] * 5 and "expected a list of spans" in problem
@@ -186,3 +196,37 @@ def test_a_spans_text_may_have_been_cleaned(own, held):
 def test_places_that_hold_another_text_are_refused_however_it_was_cleaned(own, start, end):
     _, [problem] = tags_of([{"start": start, "end": end, "label": "X", "text": own}], "在IBM呢啊")
     assert "leave `text` out" in problem
+
+
+LINES = "第一行\n第二行\n王小明在北京大学上学"
+
+
+@pytest.mark.parametrize(
+    ("text", "own", "start", "end", "remedy"),
+    [
+        (LINES, "北京大学", 14, 18, "other line breaks"),
+        (LINES.replace("\n", "\r\n"), "北京大学", 12, 16, "other line breaks"),
+        ("张三和张小明都在", "张小明", 0, 2, "counted in characters from 0"),
+        ("他在北京大学上学", "北京大学", 4, 8, "counted in characters from 0"),
+        ("他在北京大学上学", "北京 大学", 0, 4, "counted in characters from 0"),
+    ],
+)
+def test_a_text_that_stands_elsewhere_is_refused_though_the_places_hold_some_of_it(
+    text, own, start, end, remedy
+):
+    _, [problem] = tags_of([{"start": start, "end": end, "label": "X", "text": own}], text)
+    assert f"found {text[start:end]!r}" in problem and remedy in problem
+
+
+def test_more_than_a_spans_text_may_be_marked():
+    span = {"start": 1, "end": 5, "label": "X", "text": "北京"}
+    assert tags_of([span], "在北京大学，北京") == (["O", "B-X", *["I-X"] * 3, "O", "O", "O"], [])
+
+
+@given(st.text("甲乙丙丁", min_size=2), st.integers(0, 9), st.integers(1, 4), st.integers(-9, 9))
+def test_places_that_drift_are_told_where_they_do_not_hold_the_spans_text(text, start, size, drift):
+    own = text[start : start + size]
+    span = {"start": start + drift, "end": start + size + drift, "label": "X", "text": own}
+    held = text[max(start + drift, 0) : max(start + size + drift, 0)]
+    if own and own not in held:
+        assert tags_of([span], text)[1]
