@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from raytrain.files.spreadsheets import protect_cell
 from raytrain.groups.find import Found
 from raytrain.groups.tell import Group
 from raytrain.storage.files import whole_or_not
-from raytrain.suspects.table import protect_cell, shown_text
+from raytrain.suspects.table import shown_text
 
 HEADER = ("id", "group", "name", "likeness", "place", "text")
 TABLE_HEADER = ("group", "size", "words", "typical", "odd")

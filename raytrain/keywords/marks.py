@@ -9,6 +9,7 @@ from typing import Any
 from raytrain.errors import CorpusError
 from raytrain.files.encodings import Problem
 from raytrain.files.reading import without_keys
+from raytrain.files.spreadsheets import find_named, protect_cell, restore_cell
 from raytrain.files.tables import iter_rows, read_column_names
 from raytrain.keywords.candidates import Candidates
 from raytrain.storage.files import whole_or_not
@@ -68,7 +69,7 @@ def _is_kept(row: int, value: Any, problems: list[Problem]) -> bool:
 
 
 def _word(row: int, value: Any, problems: list[Problem]) -> str | None:
-    word = "" if value is None else str(value).strip().lower()
+    word = _restored(value).lower()
     message = ""
     if not word:
         message = "expected a word, found an empty one; fill it in, or do not keep it"
@@ -82,16 +83,19 @@ def _word(row: int, value: Any, problems: list[Problem]) -> str | None:
 
 def _class(row: int, value: Any, index: dict[str, int], problems: list[Problem]) -> int | None:
     name = "" if value is None else str(value).strip()
-    if name not in index and name.endswith(".0"):  # spreadsheets make numbers of integers
-        name = name.removesuffix(".0")
-    if name in index:
-        return index[name]
+    if (number := find_named(name, index)) is not None:
+        return number
     expected = f"one of {', '.join(index)}"
     message = f"expected the class of a kept word, {expected}, found {name!r}; write one of them"
     if not name:
         message = f"expected a class for every kept word, {expected}, found none; fill it in"
     problems.append(Problem("no_label" if name else "no_class", row, CLASS, message))
     return None
+
+
+def _restored(value: Any) -> str:
+    """A cell without what kept a spreadsheet from rewriting it."""
+    return "" if value is None else restore_cell(str(value).strip())
 
 
 def extend_dictionary(user_dict: str | None, words: Iterable[str]) -> str | None:
@@ -121,6 +125,8 @@ def extend_dictionary(user_dict: str | None, words: Iterable[str]) -> str | None
 def write_candidates(candidates: Candidates, path: str | Path) -> int:
     """Writes candidates.csv with empty columns `keep` and `class`; marks that are there already stay.
 
+    No spreadsheet rewrites words and classes: before 007 stands an apostrophe, which is none of its own.
+
     The columns before them: the word; the texts of which it is a keyword, and that hold it at all; the
     former per class, and where there are several files per file; how strongly it tells of the class of
     which it tells most, and which that is.
@@ -140,9 +146,10 @@ def write_candidates(candidates: Candidates, path: str | Path) -> int:
         writer.writerow([*header, KEEP, CLASS])
         left = dict(marks)
         for number, word in enumerate(candidates.words):
-            writer.writerow([*_cells(candidates, number), *left.pop(word, ("", ""))])
-        for word, mark in left.items():
-            writer.writerow([word, *[""] * (len(header) - 1), *mark])
+            keep, name = left.pop(word, ("", ""))
+            writer.writerow([*_cells(candidates, number), keep, protect_cell(name)])
+        for word, (keep, name) in left.items():
+            writer.writerow([protect_cell(word), *[""] * (len(header) - 1), keep, protect_cell(name)])
     return len(marks)
 
 
@@ -154,13 +161,13 @@ def _header(candidates: Candidates) -> list[str]:
 
 
 def _cells(candidates: Candidates, number: int) -> list[Any]:
-    cells = [candidates.words[number], candidates.counts[number], candidates.texts[number]]
+    cells = [protect_cell(candidates.words[number]), candidates.counts[number], candidates.texts[number]]
     cells += [*candidates.by_class[number]]
     if len(candidates.sources) > 1:
         cells += [*candidates.by_source[number]]
     if candidates.labels:
         best = int(candidates.scores[number].argmax())
-        cells += [f"{candidates.scores[number, best]:.3f}", candidates.labels[best]]
+        cells += [f"{candidates.scores[number, best]:.3f}", protect_cell(str(candidates.labels[best]))]
     return cells
 
 
@@ -172,7 +179,7 @@ def read_marks(path: Path) -> dict[str, tuple[str, str]]:
     marks = {}
     for _, values in iter_rows(path, (WORD, KEEP, CLASS), problems):
         if len(values) == 3 and (values[KEEP] or values[CLASS]):
-            marks[str(values[WORD])] = (str(values[KEEP]), str(values[CLASS]))
+            marks[_restored(values[WORD]).lower()] = (str(values[KEEP]), _restored(values[CLASS]))
     if [problem.kind for problem in problems] == ["empty_file"] and {WORD, KEEP, CLASS} <= {
         *read_column_names(path)
     }:

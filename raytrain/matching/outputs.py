@@ -9,9 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from raytrain.files.spreadsheets import protect_cell
 from raytrain.matching.best import Found
 from raytrain.matching.texts import Texts
-from raytrain.suspects.table import protect_cell
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 COLUMNS = ("query_id", "rank", "candidate_id", "score", "query", "candidate")

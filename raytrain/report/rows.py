@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from raytrain.files.detection import detect_encoding
+from raytrain.files.spreadsheets import restore_cell
 from raytrain.messages import counted
 from raytrain.report.facts import Facts
 from raytrain.report.markup import Child, Markup, element, paragraph, table, told
 from raytrain.splits.duplicates import treatment
-from raytrain.suspects.table import restore_cell
 
 SUSPECTS = "suspects.csv"
 MOST_SUSPECTS, MOST_COLUMNS, MOST_CHARACTERS = 10, 10, 200

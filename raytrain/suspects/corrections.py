@@ -14,8 +14,9 @@ from raytrain.corpus.corpus import Corpus
 from raytrain.errors import CorpusError
 from raytrain.files.encodings import Problem
 from raytrain.files.reading import without_keys
+from raytrain.files.spreadsheets import find_named
 from raytrain.files.tables import iter_rows, read_column_names
-from raytrain.suspects.table import NEW_LABEL, restore_cell, shown_text
+from raytrain.suspects.table import NEW_LABEL, shown_text
 
 DROP = "drop"  # leaves the row out, unless it is the name of a label
 DROPPED = "by_hand"  # their kind in corpus.json
@@ -140,7 +141,7 @@ class _Reader:
         self, path: str | Path, number: int, name: str, values: dict[str, Any], texts: Sequence[str]
     ) -> Problem | None:
         """Takes one row's label, or returns what is wrong with it."""
-        row, label = self._row(values.get("id")), _find(name, self.labels)
+        row, label = self._row(values.get("id")), find_named(name, self.labels)
         if "id" not in values:
             return None  # reported with the whole file
         if row is None:
@@ -159,8 +160,8 @@ class _Reader:
         return None
 
     def _row(self, key: Any) -> int | None:
-        row = _find(_text(key), self.rows)
-        return row if row is not None else _find(_cell(key), self.stripped)
+        row = find_named(_text(key), self.rows)
+        return row if row is not None else find_named(_cell(key), self.stripped)
 
     def _compare(self, number: int, row: int, column: str, values: dict[str, Any]) -> Problem | None:
         """A row of another corpus is one whose text is another."""
@@ -185,15 +186,6 @@ class _Reader:
         advice = f"did you mean {near[0]!r}?" if near else "a new class needs rows of its own in the corpus"
         drop = "" if DROP in names else f", or {DROP} to leave the row out"
         return f"expected one of {', '.join(names)}{drop}; found {found!r:.60}; {advice}"
-
-
-def _find(cell: str, known: dict[str, int]) -> int | None:
-    """What a cell names, whatever a spreadsheet made of it."""
-    boolean = cell.lower() if cell in ("TRUE", "FALSE") else cell
-    for name in (cell, restore_cell(cell), cell.removesuffix(".0"), boolean):
-        if name in known:
-            return known[name]
-    return None
 
 
 def _cell(value: Any) -> str:

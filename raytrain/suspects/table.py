@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,15 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from raytrain.corpus.corpus import Corpus
+from raytrain.files.spreadsheets import protect_cell
 from raytrain.suspects.neighbours import find_neighbours
 from raytrain.suspects.ranking import REASONS, Ranking
 
 NEW_LABEL = "new_label"
 NUM_NEIGHBOURS = 3
 LONGEST_TEXT = 30_000  # characters; a cell of a spreadsheet holds 32,767
-_BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-_PLAIN_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,9})?")  # a spreadsheet keeps 15 digits
-_LIKE_NUMBER = re.compile(r"[0-9][0-9eE+\-/:.,% ]*")
 
 
 def build_table(corpus: Corpus, proba: np.ndarray, ranking: Ranking) -> pa.Table:
@@ -76,13 +73,13 @@ def csv_bytes(table: pa.Table) -> bytes:
     """The table as CSV with an empty column `new_label`; texts are cut to what a cell holds.
 
     With its byte order mark, spreadsheets read the file as UTF-8. What they would take for a formula begins
-    with an apostrophe here, which `restore_cell` takes away.
+    with an apostrophe here, which `files.spreadsheets.restore_cell` takes away.
     """
     stream = io.StringIO(newline="")
     writer = csv.writer(stream)
     writer.writerow([*table.column_names, NEW_LABEL])
     for row in _cells(table):
-        writer.writerow([*map(protect_cell, row), ""])
+        writer.writerow([*row, ""])
     return stream.getvalue().encode("utf-8-sig")
 
 
@@ -90,14 +87,16 @@ def _cells(table: pa.Table) -> Iterator[list[str]]:
     shown: dict[str, Any] = {
         "text": shown_text,
         "text_pair": shown_text,
-        "proba_label": "{:.4f}".format,
-        "proba_says": "{:.4f}".format,
         "reasons": " ".join,
         "neighbours": _shown_neighbours,
     }
+    numbers = ("proba_label", "proba_says")  # which may be rewritten
     for batch in table.to_batches(max_chunksize=1000):
         for row in batch.to_pylist():
-            yield [shown.get(name, str)(value) for name, value in row.items()]
+            yield [
+                f"{value:.4f}" if name in numbers else protect_cell(shown.get(name, str)(value))
+                for name, value in row.items()
+            ]
 
 
 def shown_text(text: str) -> str:
@@ -107,25 +106,3 @@ def shown_text(text: str) -> str:
 
 def _shown_neighbours(neighbours: list[dict[str, Any]]) -> str:
     return "; ".join(f"{entry['id']} ({entry['label']}, {entry['similarity']:.2f})" for entry in neighbours)
-
-
-def protect_cell(cell: str) -> str:
-    """The cell so that no spreadsheet computes or rewrites it; `restore_cell` gives it back.
-
-    Example:
-        >>> protect_cell("=1+1"), protect_cell("-1"), protect_cell("20260101123456789")
-        ("'=1+1", '-1', "'20260101123456789")
-    """
-    return f"'{cell}" if cell.startswith("'") or _is_rewritten(cell) else cell
-
-
-def restore_cell(cell: str) -> str:
-    """What `protect_cell` was given."""
-    return cell.removeprefix("'")
-
-
-def _is_rewritten(cell: str) -> bool:
-    """Whether a spreadsheet takes a cell for a formula, or for a date or number that it writes otherwise."""
-    if _PLAIN_NUMBER.fullmatch(cell):
-        return False
-    return cell.startswith(_BEGINS_FORMULA) or _LIKE_NUMBER.fullmatch(cell) is not None

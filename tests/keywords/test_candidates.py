@@ -9,8 +9,8 @@ from tiny_run import write_csv
 
 import raytrain.keywords.sources
 from raytrain.errors import CorpusError
-from raytrain.keywords.candidates import find_candidates
-from raytrain.keywords.marks import read_marks, write_candidates
+from raytrain.keywords.candidates import Candidates, find_candidates
+from raytrain.keywords.marks import read_kept_words, read_marks, write_candidates
 from raytrain.keywords.sources import open_source
 from raytrain.keywords.textrank import rank_texts
 from raytrain.text.ragged import chunks_of
@@ -175,6 +175,23 @@ def test_several_files_have_a_column_each(tmp_path, train, test):
 def test_a_file_without_labels_has_no_association(tmp_path, test):
     write_candidates(find_candidates(sources_of(test)), tmp_path / "out.csv")
     assert list(read_rows(tmp_path / "out.csv")[0]) == ["word", "count", "texts", "keep", "class"]
+
+
+def test_what_a_spreadsheet_would_rewrite_is_kept_from_it_and_read_as_it_was(tmp_path):
+    path = tmp_path / "out.csv"
+    words = ["007", "3.10", "1e5", "true", "好"]
+    counts = np.ones((5, 2), np.int64)
+    found = Candidates(words, counts[:, 0], counts, counts[:, :1], counts, ["1.0", "2"], ["a"])
+    write_candidates(found, path)
+    rows = read_rows(path)
+    assert [row["word"] for row in rows] == ["'007", "'3.10", "'1e5", "true", "好"]
+    assert {row["tells"] for row in rows} == {"'1.0"}
+    header, *lines = path.read_text(encoding="utf-8-sig").replace("\ntrue,", "\nTRUE,").splitlines()
+    marked = [header, *(f"{line[:-1]}x,'1.0" for line in lines), ""]
+    path.write_text("\n".join(marked), encoding="utf-8")
+    assert read_marks(path) == dict.fromkeys(words, ("x", "1.0"))
+    assert write_candidates(found, path) == 5 and len(read_rows(path)) == 5
+    assert read_kept_words(path, ["1.0", "2"]) == dict.fromkeys(words, 0)
 
 
 def test_marks_of_an_earlier_file_stay(tmp_path, train):

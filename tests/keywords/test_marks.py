@@ -37,6 +37,12 @@ def test_a_file_as_a_spreadsheet_saves_it_is_read(tmp_path):
     assert read_kept_words(path, [0, 1]) == {"网传": 1}
 
 
+@pytest.mark.parametrize("word", ["007", "3.10", "1e5", "202601011234567890"])
+def test_what_keeps_a_spreadsheet_from_rewriting_a_word_and_its_class_is_none_of_theirs(tmp_path, word):
+    path = write(tmp_path, f"'{word},3,x,'{word}", f"网传,3,x,{word}")
+    assert read_kept_words(path, ["1", word]) == {word: 1, "网传": 1}
+
+
 def test_a_class_that_is_written_like_a_number_stays_itself(tmp_path):
     assert read_kept_words(write(tmp_path, "网传,3,x,1.0"), ["1.0", "2.0"]) == {"网传": 0}
 

@@ -4,8 +4,6 @@ import io
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from raytrain.corpus.corpus import Corpus
 from raytrain.suspects.ranking import Ranking
@@ -13,8 +11,6 @@ from raytrain.suspects.table import (
     LONGEST_TEXT,
     build_table,
     csv_bytes,
-    protect_cell,
-    restore_cell,
     shown_text,
 )
 
@@ -92,22 +88,3 @@ def test_a_text_is_cut_to_what_a_cell_holds():
     whole, long = "好" * LONGEST_TEXT, "好" * (LONGEST_TEXT + 1)
     assert shown_text(whole) == whole
     assert shown_text(long) == f"{whole[:-1]}…" and shown_text(shown_text(long)) == shown_text(long)
-
-
-@given(st.text("=+-@'\t\r\n＝a好0123456789.eE/ ", max_size=20))
-def test_a_protected_cell_is_no_formula_and_is_restored_exactly(cell):
-    protected = protect_cell(cell)
-    assert restore_cell(protected) == cell
-    assert not protected.startswith(("=", "+", "@", "\t", "\r", "\n", "＝"))
-    if protected.startswith("-"):
-        float(protected)
-
-
-@pytest.mark.parametrize("cell", ["20260101123456789", "007", "1e5", "1-2", "3/4", "+86", "-x", "'a"])
-def test_what_a_spreadsheet_would_rewrite_is_protected(cell):
-    assert protect_cell(cell) == f"'{cell}"
-
-
-@pytest.mark.parametrize("cell", ["", "0", "12", "-1", "0.9865", "row-3", "2540_Ah", "好", "123456789012345"])
-def test_other_cells_stay_as_they_are(cell):
-    assert protect_cell(cell) == cell
