@@ -37,3 +37,14 @@ def without_unseen(text: str) -> str:
     if text.isprintable() and not _MARKS.search(text):
         return text
     return text.translate(_KEPT)
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text holds nothing that can be seen.
+
+    Example:
+        >>> is_blank(" \\u200b"), is_blank("。")
+        (True, False)
+    """
+    # Nearly every text begins with a letter, and may be one of millions.
+    return not (text[:1].isalnum() or without_unseen(text).strip())

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raytrain.characters import holds_half, without_unseen
+from raytrain.characters import holds_half, is_blank, without_unseen
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,13 @@ def test_normalizing_makes_none():
         if without_unseen(char):
             folded = unicodedata.normalize("NFKC", char).casefold()
             assert without_unseen(folded) == folded
+
+
+@pytest.mark.parametrize("text", ["", " \u3000\n", "\u200b", "\u200b \ufeff\t", "\ufe0f", "\0"])
+def test_what_holds_nothing_that_can_be_seen_is_blank(text):
+    assert is_blank(text) and not is_blank(f"{text}好{text}") and not is_blank(f"{text}。")
+
+
+@given(st.text())
+def test_a_text_is_blank_as_what_is_left_of_it(text):
+    assert is_blank(text) == (not without_unseen(text).strip())

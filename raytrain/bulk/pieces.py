@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from raytrain.bulk.inputs import on_this_disk, stem_of
+from raytrain.characters import is_blank
 from raytrain.corpus.unlabelled import iter_texts
 from raytrain.ensemble.artifact import Ensemble
 from raytrain.ensemble.files import chunk_rows, columns_of
@@ -96,7 +97,7 @@ def cut_file(asked: Asked, ensemble: Ensemble, name: str) -> Iterator[pa.Table]:
 
 def _num_empty(table: pa.Table) -> int:
     columns = [table[name].to_pylist() for name in ("text", "text_pair") if name in table.column_names]
-    return sum(any(not text.strip() for text in row) for row in zip(*columns, strict=True))
+    return sum(any(map(is_blank, row)) for row in zip(*columns, strict=True))
 
 
 def _pieces(tables: Iterator[pa.Table], most: int) -> Iterator[list[pa.Table]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from raytrain.characters import is_blank
 from raytrain.corpus.several_labels import KIND, lone_label, too_many
 from raytrain.errors import CorpusError
 from raytrain.files.encodings import DROPPABLE, Problem
@@ -76,9 +77,11 @@ def check_cells(
             continue
         # Texts are read, and ids given back, as they are.
         cells[name] = cell.strip() if noun in ("label", "group") else cell
-        if name not in may_be_empty and not cell.strip():
+        if name not in may_be_empty and is_blank(cell):
+            cells[name] = cell if noun == "text" else ""
             kind = "empty_text" if noun == "text" else f"missing_{noun}"
-            message = f"expected {article} {noun}, found an empty one; fill it in"
+            empty = f"only what cannot be seen, {cell!a:.60}" if cell.strip() else "an empty one"
+            message = f"expected {article} {noun}, found {empty}; fill it in"
             found.append(Problem(kind, row, column, message))
     return cells, found
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from raytrain.characters import is_blank
 from raytrain.config.data import DropKind
 from raytrain.corpus.cells import (
     FEW,
@@ -155,8 +156,8 @@ def _read_bio(path: str | Path, problems: list[Problem], reading: Reading) -> It
             sentence.pieces.append((row, fields[1], len(fields[0])))
             sentence.lines += [row] * len(fields[0])
         sentence.cells["text"] = "".join(parts)
-        if parts and not sentence.cells["text"].strip():
-            message = "expected a text, found blanks alone; fill it in"
+        if parts and is_blank(sentence.cells["text"]):
+            message = "expected a text, found nothing that can be seen; fill it in"
             sentence.problems.append(Problem("empty_text", sentence.row, None, message))
         yield sentence
 

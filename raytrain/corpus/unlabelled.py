@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from raytrain.characters import is_blank
 from raytrain.corpus.cells import (
     FEW,
     TEXTS,
@@ -72,7 +73,9 @@ def read_unlabelled(path: str, columns: Sequence[str], reading: Reading = AS_FOU
     """The texts of a file, and of pairs their second ones; not where one is empty."""
     tables = iter_texts(path, columns, reading=reading)
     rows = [[table[name].to_pylist() for name in table.column_names if name != "id"] for table in tables]
-    kept = [parts for columns in rows for parts in zip(*columns, strict=True) if all(map(str.strip, parts))]
+    kept = [
+        parts for columns in rows for parts in zip(*columns, strict=True) if not any(map(is_blank, parts))
+    ]
     return [parts[0] for parts in kept], [parts[-1] for parts in kept]
 
 
@@ -93,7 +96,7 @@ def count_texts(
     num_rows = num_empty = 0
     for row in _unlabelled_rows(path, columns, problems, reading):
         num_rows += 1
-        num_empty += any(not row[name].strip() for name in names)
+        num_empty += any(is_blank(row[name]) for name in names)
     _refuse_texts(path, problems)
     return num_rows, num_empty
 

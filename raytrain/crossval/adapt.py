@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from raytrain.characters import is_blank
 from raytrain.config.data import DataConfig
 from raytrain.config.pretraining import PretrainConfig
 from raytrain.config.schema import Config
@@ -116,13 +117,13 @@ def hash_vocab(encoder: EncoderFiles) -> str:
 
 def _texts_of(config: Config, corpus: Corpus) -> Texts:
     """The corpus's texts and those to predict, of pairs both."""
-    data, own = config.data, [text for text in corpus.all_texts() if text.strip()]
+    data, own = config.data, [text for text in corpus.all_texts() if not is_blank(text)]
 
     def lines() -> Iterator[str]:
         yield from own
         for table in _test_tables(data):
             for name in corpus.text_names:
-                yield from (text for text in table[name].to_pylist() if text.strip())
+                yield from (text for text in table[name].to_pylist() if not is_blank(text))
 
     digest, count = hashlib.sha256(), 0
     for text in lines():

@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from raytrain.characters import is_blank
 from raytrain.corpus.unlabelled import count_texts, iter_texts
 from raytrain.errors import CorpusError, InputError
 from raytrain.files.bio import is_bio
@@ -31,8 +32,8 @@ class Texts:
 
     @property
     def num_empty(self) -> int:
-        """How many hold nothing but blanks."""
-        return sum(not text.strip() for text in self.texts)
+        """How many hold nothing that can be seen."""
+        return sum(map(is_blank, self.texts))
 
 
 def read_texts(

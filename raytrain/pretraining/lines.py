@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raytrain.characters import is_blank
 from raytrain.corpus.unlabelled import count_texts, iter_texts
 from raytrain.errors import CorpusError
 from raytrain.files.reading import AS_FOUND, Reading
@@ -93,7 +94,7 @@ def iter_lines(sources: Iterable[Source]) -> Iterator[str]:
     for source in sources:
         for table in iter_texts(source.path, [source.column], reading=source.reading):
             for text in table["text"].to_pylist():
-                if text.strip():
+                if not is_blank(text):
                     yield text
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from raytrain.characters import is_blank
 from raytrain.corpus.corpus import Corpus
 from raytrain.corpus.unlabelled import Unlabelled, iter_texts
 from raytrain.ensemble.apart import predict_apart
@@ -88,7 +89,7 @@ def ask_ensemble(
         texts = table["text"].to_pylist()
         parts[0] += texts
         parts[1] += table["text_pair"].to_pylist() if "text_pair" in table.column_names else texts
-    kept = [bool(one.strip() and other.strip()) for one, other in zip(*parts, strict=True)]
+    kept = [not any(map(is_blank, row)) for row in zip(*parts, strict=True)]
     first, second = ([text for text, is_kept in zip(part, kept, strict=True) if is_kept] for part in parts)
     return Taught((first, second), proba[np.array(kept, bool)])
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raytrain.characters import is_blank
 from raytrain.corpus.cells import (
     check_cells,
     iter_tables,
@@ -87,7 +88,7 @@ def cells_of(text="好", label="1", id="a"):
     return check_cells(7, {"编号": id, "标题": text, "类别": label}, COLUMNS)
 
 
-@given(st.text().filter(str.strip))
+@given(st.text().filter(lambda text: not is_blank(text)))
 def test_a_text_stays_as_it_is_and_a_label_loses_blanks_at_its_ends(value):
     cells, problems = cells_of(text=value, label=value, id=value)
     assert problems == []
@@ -129,7 +130,7 @@ def test_what_is_no_whole_number_is_told_what_would_be_a_label_and_an_id(value):
         assert f"found {value!r}; write it as a string or a whole number" in problem.message
 
 
-@given(st.text().filter(str.strip))
+@given(st.text().filter(lambda text: not is_blank(text)))
 def test_a_group_loses_blanks_at_its_ends(value):
     """Else one author's texts were in two folds."""
     cells, problems = check_cells(2, {"作者": f" {value}\t"}, {"group": "作者"})
@@ -169,6 +170,23 @@ def test_nothing_but_blanks_is_empty(value):
     ]
     assert "expected an id, found an empty one" in str(problems[0])
     assert "expected a label" in str(problems[2])
+
+
+@pytest.mark.parametrize("name", ["text", "label", "group", "id"])
+def test_what_cannot_be_seen_is_an_empty_cell_too(name):
+    cells, [problem] = check_cells(2, {"a": "\u200b \ufeff"}, {name: "a"})
+    assert cells == {name: "\u200b \ufeff" if name == "text" else ""}
+    assert problem.kind == ("empty_text" if name == "text" else f"missing_{name}")
+    assert r"only what cannot be seen, '\u200b \ufeff'" in problem.message
+
+
+def test_what_cannot_be_seen_stays_in_a_cell_that_holds_more():
+    assert check_cells(
+        2, {"a": "好\u200b", "b": "\u200b"}, {"text": "a", "text_pair": "b"}, ("text_pair",)
+    ) == (
+        {"text": "好\u200b", "text_pair": "\u200b"},
+        [],
+    )
 
 
 def test_an_empty_text_is_no_problem_where_it_may_be():

@@ -423,3 +423,13 @@ def test_columns_of_labels_are_named_where_the_label_column_is_missing(tmp_path)
     ]
     (problem,) = problems_of(write_jsonl(tmp_path / "a.jsonl", rows))
     assert "if '好', '快', '慢' are a label each: a text has one label here" in problem
+
+
+def test_a_label_of_which_nothing_can_be_seen_is_missing_and_no_class(tmp_path):
+    rows = [("甲", "x"), ("乙", "y"), ("丙", "\u200b"), ("\u200b", "x")] * 3
+    path = write_csv(tmp_path / "a.csv", rows, ("text", "label"))
+    with pytest.raises(CorpusError) as raised:
+        read_corpus(path, ["text"], "label")
+    assert ["expected a label" in line for line in raised.value.problems] == [True, False] * 3
+    corpus = read_corpus(path, ["text"], "label", drop=["empty_text", "missing_label"])
+    assert corpus.labels == ["x", "y"] and corpus.dropped == {"empty_text": 3, "missing_label": 3}

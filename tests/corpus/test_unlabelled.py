@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 from text_files import write, write_csv, write_jsonl
 
-from raytrain.corpus.unlabelled import count_texts, iter_texts
+from raytrain.corpus.unlabelled import count_texts, iter_texts, read_unlabelled
 from raytrain.errors import CorpusError
 
 
@@ -28,6 +28,14 @@ def test_pairs_to_predict(tmp_path):
 def test_a_plain_text_file_can_be_predicted(tmp_path):
     (tmp_path / "a.txt").write_text("甲\n\n乙\n", encoding="utf-8")
     assert count_texts(tmp_path / "a.txt", ["text"]) == (3, 1)
+
+
+def test_a_text_of_which_nothing_can_be_seen_counts_as_empty_and_stays_as_it_is(tmp_path):
+    path = write(tmp_path / "a.txt", "甲\n\u200b\n乙\u200b\n")
+    assert count_texts(path, ["text"]) == (3, 1)
+    assert read_unlabelled(str(path), ["text"])[0] == ["甲", "乙\u200b"]
+    (table,) = iter_texts(path, ["text"])
+    assert table["text"].to_pylist() == ["甲", "\u200b", "乙\u200b"]
 
 
 def test_texts_to_predict_stream(tmp_path):
