@@ -25,13 +25,19 @@ def merge_alike(class_rows: Mapping[str, int]) -> dict[str, str]:
 
 
 def two_spellings(
-    class_rows: Mapping[str, int], column: str | None, reading: Reading, noun: str = "label"
+    class_rows: Mapping[str, int],
+    column: str | None,
+    reading: Reading,
+    noun: str = "label",
+    counted: str = "rows",
 ) -> list[Problem]:
     """Says of labels, or whatever else the noun calls them, that look alike what is to be done."""
     problems = []
     remedy = f"write one of them throughout, or merge them with {reading.option('merge_labels')}"
     for names in alike_labels(class_rows):
-        found = ", ".join(f"{shown} ({class_rows[name]:,} rows)" for name, shown in _shown(names).items())
+        found = ", ".join(
+            f"{shown} ({class_rows[name]:,} {counted})" for name, shown in _shown(names).items()
+        )
         message = f"expected one spelling of each {noun}, found {found}; {remedy}"
         problems.append(Problem("two_spellings", None, column, message))
     return problems

@@ -98,12 +98,12 @@ def find_spelling(tags: Iterable[str], scheme: str) -> Spelling:
     return Spelling(scheme, read, tuple(lines), bare if is_bare else (), reason)
 
 
-def _count_types(tags: Mapping[str, int]) -> Counter[str]:
-    """How often each type stands in tags, of each of which it is told how often there is one."""
+def _count_types(texts: Iterable[Iterable[str]]) -> Counter[str]:
+    """How many texts have each type, by their tags."""
     types: Counter[str] = Counter()
-    for tag, count in tags.items():
-        if (parts := split_tag(tag)) is not None and parts[1]:
-            types[parts[1]] += count
+    for tags in texts:
+        parts = [split_tag(tag) for tag in set(tags)]
+        types.update({part[1] for part in parts if part is not None and part[1]})
     return types
 
 
@@ -151,7 +151,7 @@ def read_tags(
     """Reads the sentences' tags as BIO, of types that look alike as of one.
 
     Returns:
-        What is to be said of how they were read, a line each; and how many rows have each type.
+        What is to be said of how they were read, a line each; and how many texts have each type.
     """
     counts = Counter(tag for sentence in sentences for _, tag, _ in sentence.pieces)
     first_rows: dict[str, int] = {}
@@ -164,7 +164,7 @@ def read_tags(
         problems.append(Problem("bad_tag", first_rows[spelling.bare[0]], None, message))
         return (), Counter()
     reader = TagReader(spelling.scheme, strict)
-    types = _count_types({spelling.tags[tag]: counts[tag] for tag in counts})
+    types = _count_types([spelling.tags[tag] for _, tag, _ in one.pieces] for one in sentences)
     merged = merge_alike(types)
     spelling = replace(spelling, tags={tag: _respell(read, merged) for tag, read in spelling.tags.items()})
     for sentence in sentences:
@@ -191,8 +191,8 @@ def _tell_iob1(sentences: Sequence[Sentence], spelling: Spelling, problems: list
 
 
 def one_spelling(sentences: Sequence[Sentence]) -> Counter[str]:
-    """Gives types that look alike one spelling. Returns how many spans were spelt each way."""
-    types = _count_types(Counter(tag for one in sentences for tag in one.tags if tag.startswith("B-")))
+    """Gives types that look alike one spelling. Returns how many texts have each as it was spelt."""
+    types = _count_types(one.tags for one in sentences)
     if merged := merge_alike(types):
         for one in sentences:
             one.tags = [_respell(tag, merged) for tag in one.tags]

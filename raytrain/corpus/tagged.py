@@ -61,7 +61,7 @@ def read_tagged_corpus(
         drop: Kinds of unusable texts to leave out and count.
         time: The column of times, if any, as `corpus.times.read_times` reads it.
         reading: What is said of the file.
-        merge_labels: Whether types that look alike are one, spelt as most rows have it; else they are
+        merge_labels: Whether types that look alike are one, spelt as most texts have it; else they are
             refused.
 
     Raises:
@@ -72,15 +72,15 @@ def read_tagged_corpus(
     if is_bio(path):
         columns = {"text": "text"}
         sentences = list(_read_bio(path, problems, reading))
-        told, types = read_tags(sentences, scheme, strict, problems)
     else:
-        told = ()
         columns = named_columns([text], id) | ({"group": group} if group else {})
         sentences = list(_read_rows(path, columns, spans, drop, problems, time, reading))
-        types = one_spelling(sentences)
+    kept, dropped = _without_dropped(sentences, problems, frozenset(drop))
+    told, types = read_tags(kept, scheme, strict, problems) if is_bio(path) else ((), one_spelling(kept))
     if not merge_labels:
-        problems += two_spellings(types, None if is_bio(path) else spans, reading, "type of spans")
-    kept, dropped = _usable(sentences, problems, frozenset(drop))
+        problems += two_spellings(types, None if is_bio(path) else spans, reading, "type of spans", "texts")
+    problems += [problem for sentence in kept for problem in sentence.problems]
+    problems += _none_kept(dropped) if not kept and not problems else []
     found = [(sentence.row, value) for sentence in kept for value in sentence.times]
     times, wrong = read_times(found, time or "")
     problems = _told_once([*problems, *wrong])
@@ -122,24 +122,25 @@ def _table(sentences: Sequence[Sentence], columns: dict[str, str], names: Sequen
     return table.append_column("tags", pa.array(tags, pa.large_list(pa.int32())))
 
 
-def _usable(
+def _without_dropped(
     sentences: Sequence[Sentence], problems: list[Problem], drop: frozenset[str]
 ) -> tuple[list[Sentence], Counter[str]]:
-    """Leaves out what may be dropped, and gathers what is wrong with the others in `problems`."""
+    """Leaves out what may be dropped, also of `problems`, and counts it."""
     dropped = Counter(problem.kind for problem in problems if problem.kind in drop)
     problems[:] = [problem for problem in problems if problem.kind not in drop]
     kept = []
     for sentence in sentences:
-        kinds = [problem.kind for problem in sentence.problems if problem.kind in drop]
-        if kinds:
-            dropped[kinds[0]] += 1
-            continue
-        problems += sentence.problems
-        kept.append(sentence)
-    if not kept and not problems:
-        message = f"expected texts to train on, found none after dropping {dict(dropped)}"
-        problems.append(Problem("no_rows", None, None, f"{message}; mend the file, or drop less"))
+        kind = next((problem.kind for problem in sentence.problems if problem.kind in drop), None)
+        if kind is None:
+            kept.append(sentence)
+        else:
+            dropped[kind] += 1
     return kept, dropped
+
+
+def _none_kept(dropped: Counter[str]) -> list[Problem]:
+    message = f"expected texts to train on, found none after dropping {dict(dropped)}"
+    return [Problem("no_rows", None, None, f"{message}; mend the file, or drop less")]
 
 
 def _read_bio(path: str | Path, problems: list[Problem], reading: Reading) -> Iterator[Sentence]:

@@ -259,15 +259,15 @@ ALIKE = "北 B-LOC\n京 I-LOC\n\n沪 B-ＬＯＣ\n市 I-Loc\n\n王 B-PER\n\n李 
 
 def test_types_that_look_alike_are_refused_beside_each_other_or_merged(tmp_path):
     path = write(tmp_path / "a.bio", ALIKE)
-    loc, per = problems_of(path)
+    per, loc = problems_of(path)
     assert all(
-        part in loc for part in ("'LOC' (2 rows)", "'Loc' (1 rows)", "'ＬＯＣ'", "data.merge_labels=true")
+        part in loc for part in ("'LOC' (1 texts)", "'Loc' (1 texts)", "'ＬＯＣ'", "data.merge_labels=true")
     )
-    assert "'PER' (2 rows)" in per and "Per\\u200b" in per
+    assert "'PER' (2 texts)" in per and "Per\\u200b" in per
     corpus = read_tagged_corpus(path, "text", "spans", merge_labels=True)
     assert corpus.labels == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
     assert spans_in(corpus) == [("北京", "LOC"), ("沪市", "LOC"), ("王", "PER"), ("李五", "PER")]
-    assert "the type of spans 'LOC' is also spelt 'Loc', 'ＬＯＣ'" in corpus.reading[0]
+    assert "the type of spans 'LOC' is also spelt 'Loc', 'ＬＯＣ'" in corpus.reading[1]
 
 
 def test_types_of_rows_that_look_alike_are_refused_or_merged(tmp_path):
@@ -276,9 +276,37 @@ def test_types_of_rows_that_look_alike_are_refused_or_merged(tmp_path):
     ]
     path = write_jsonl(tmp_path / "a.jsonl", *rows)
     [problem] = problems_of(path)
-    assert "column spans" in problem and "'LOC' (2 rows), 'loc' (1 rows)" in problem
+    assert "column spans" in problem and "'LOC' (2 texts), 'loc' (1 texts)" in problem
     corpus = read_tagged_corpus(path, "text", "spans", merge_labels=True)
     assert corpus.labels == ["O", "B-LOC", "I-LOC"] and spans_in(corpus) == [("北京", "LOC")] * 3
+
+
+def test_texts_with_a_type_are_counted_not_its_spans_and_characters(tmp_path):
+    one = [{"start": place, "end": place + 1, "label": "loc"} for place in range(4)]
+    rows = [{"text": "北京上海", "spans": one}]
+    rows += [{"text": "北京", "spans": [{"start": 0, "end": 2, "label": "LOC"}]}] * 2
+    bio = "北 B-loc\n京 I-loc\n上 B-loc\n海 I-loc\n" + "\n北 B-LOC\n" * 2
+    for path in (write_jsonl(tmp_path / "a.jsonl", *rows), write(tmp_path / "a.bio", bio)):
+        [problem] = problems_of(path)
+        assert "'LOC' (2 texts), 'loc' (1 texts)" in problem
+        assert read_tagged_corpus(path, "text", "spans", merge_labels=True).labels == ["O", "B-LOC", "I-LOC"]
+
+
+def test_how_dropped_texts_spell_types_does_not_count(tmp_path):
+    rows = [
+        {"id": key, "text": "北京", "spans": [{"start": 0, "end": 2, "label": name}]}
+        for key, name in ((1, "LOC"), (1, "Loc"), (1, "Loc"))
+    ]
+    blank = "  B-Loc\n\n" * 3
+    for path, drop, options in (
+        (write_jsonl(tmp_path / "a.jsonl", *rows), "duplicate_id", {"id": "id"}),
+        (write(tmp_path / "a.bio", f"北 B-LOC\n\n{blank}"), "empty_text", {}),
+        (write(tmp_path / "b.bio", "北 B-LOC\n\n" + "坏\n北 B-Loc\n京 S-Loc\n\n" * 3), "malformed_row", {}),
+    ):
+        for merges in (False, True):
+            corpus = read_tagged_corpus(path, "text", "spans", drop=[drop], merge_labels=merges, **options)
+            assert corpus.labels == ["O", "B-LOC", "I-LOC"] and corpus.reading == ()
+            assert corpus.dropped == {drop: len(rows) - 1 if options else 3}
 
 
 def test_types_that_do_not_look_alike_stay_two(tmp_path):
