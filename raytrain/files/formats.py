@@ -148,13 +148,20 @@ def iter_parquet(
             problems.append(empty_file("columns and no rows"))
         row = 0
         for batch in file.iter_batches(BATCH_ROWS, columns=usable):
-            values = {name: _column_values(batch.column(name), name, row, problems) for name in usable}
+            wrong: dict[int, Problem] = {}
+            values = {name: _column_values(batch.column(name), name, row, problems, wrong) for name in usable}
             for place in range(batch.num_rows):
                 row += 1
-                yield row, {name: column[place] for name, column in values.items()}
+                if row in wrong:
+                    problems.append(wrong[row])
+                else:
+                    yield row, {name: column[place] for name, column in values.items()}
 
 
-def _column_values(column: Any, name: str, rows_before: int, problems: list[Problem]) -> list[Any]:
+def _column_values(
+    column: Any, name: str, rows_before: int, problems: list[Problem], wrong: dict[int, Problem]
+) -> list[Any]:
+    """The values of a column; `wrong` takes the rows that Python cannot hold, each once."""
     try:
         return cast(list[Any], column.to_pylist())
     except (UnicodeDecodeError, OverflowError, ValueError):
@@ -167,10 +174,8 @@ def _column_values(column: Any, name: str, rows_before: int, problems: list[Prob
             problems.append(Problem("encoding", row, name, message))
             values.append("\N{REPLACEMENT CHARACTER}")
         except (OverflowError, ValueError):
-            message = (
-                f"expected a value in Python's range, found {_stored(value)}; mend it, or leave it empty"
-            )
-            problems.append(Problem("malformed_row", row, name, message))
+            message = f"expected a value in Python's range, found {_stored(value)}; mend it"
+            wrong.setdefault(row, Problem("malformed_row", row, name, message))
             values.append(None)
     return values
 

@@ -433,3 +433,16 @@ def test_a_label_of_which_nothing_can_be_seen_is_missing_and_no_class(tmp_path):
     assert ["expected a label" in line for line in raised.value.problems] == [True, False] * 3
     corpus = read_corpus(path, ["text"], "label", drop=["empty_text", "missing_label"])
     assert corpus.labels == ["x", "y"] and corpus.dropped == {"empty_text": 3, "missing_label": 3}
+
+
+def test_rows_of_parquet_with_a_time_out_of_range_may_be_dropped_and_shift_no_ids(tmp_path):
+    texts, labels = zip(*GOOD * 2, strict=True)
+    times = pa.array([0, 2**60, 1, 2, 3, 2**60, 4, 5], pa.timestamp("us"))
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": texts, "label": labels, "at": times}), path)
+    problems = problems_of(path, ["text"], "label", time="at")
+    assert ["row 2, column at" in line for line in problems] == [True, False]
+    assert all("mend it, or drop such rows with data.drop=[malformed_row]" in line for line in problems)
+    corpus = read_corpus(path, ["text"], "label", time="at", drop=["malformed_row"])
+    assert corpus.table["id"].to_pylist() == [0, 2, 3, 4, 6, 7] and corpus.dropped == {"malformed_row": 2}
+    assert corpus.table["time"].null_count == 0

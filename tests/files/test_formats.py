@@ -142,7 +142,14 @@ def test_parquet_dates_out_of_range_name_their_row_and_column(tmp_path, number, 
     table = pa.table({"text": ["甲", "乙", "丙"], "time": pa.array([0, number, None], kind)})
     rows, [problem] = read_parquet(tmp_path / "a.parquet", table, ["text", "time"])
     assert (problem.kind, problem.row, problem.column) == ("malformed_row", 2, "time")
-    assert str(number) in problem.message and [row for row, _ in rows] == [1, 2, 3]
+    assert str(number) in problem.message and [row for row, _ in rows] == [1, 3]
+
+
+def test_a_parquet_row_with_several_values_out_of_range_is_one_problem(tmp_path):
+    times = pa.array([0, 2**60, 0, 2**60], pa.timestamp("us"))
+    rows, problems = read_parquet(tmp_path / "a.parquet", pa.table({"a": times, "b": times}), ["a", "b"])
+    assert places(problems) == [("malformed_row", 2), ("malformed_row", 4)]
+    assert [row for row, _ in rows] == [1, 3]
 
 
 def test_parquet_without_rows_is_empty(tmp_path):
