@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableSequence, Sequence
 from typing import Any
 
 from raytrain.files.encodings import Problem
@@ -43,7 +43,7 @@ class _Lines:
 
 
 def csv_records(
-    lines: Iterator[str], delimiter: str, problems: list[Problem], reading: Reading = AS_FOUND
+    lines: Iterator[str], delimiter: str, problems: MutableSequence[Problem], reading: Reading = AS_FOUND
 ) -> Iterator[tuple[int, list[str]]]:
     """Numbered rows of fields around which quotes may stand."""
     csv.field_size_limit(max(csv.field_size_limit(), FIELD_LIMIT))

@@ -1,8 +1,11 @@
 import csv
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from raytrain.files.encodings import SHOWN_LINES
+from raytrain.files.quoting import has_quoting
 from raytrain.files.tables import iter_rows
 
 SWALLOW = Path(__file__).parents[3] / "shared/cases/05-tsv-leading-quotes/swallow.tsv"
@@ -149,6 +152,35 @@ def test_one_column_says_nothing_of_quotes(tmp_path):
     assert read(tmp_path / "a.csv", text, ["text"]) == ([(2, ("甲\n乙",)), (4, ("丙",))], [])
     _, problems = read(tmp_path / "a.tsv", text, ["text"])
     assert [(problem.kind, problem.row) for problem in problems] == [("quoting", 2)]
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "row"),
+    [
+        (",", '"很好,推荐\n服务,也好\n再来",好\n'),  # may have swallowed rows
+        ("\t", '"好"\t"坏"x\n'),  # cannot be read with quoting
+    ],
+)
+def test_memory_does_not_grow_with_the_rows_that_are_looked_at(delimiter, row):
+    def lines_of(num_rows):
+        yield f"text{delimiter}label\n"
+        for _ in range(num_rows):
+            yield from row.splitlines(keepends=True)
+
+    peaks = []
+    for num_rows in (500, 2000):
+        tracemalloc.start()
+        has_quoting(lambda num_rows=num_rows: lines_of(num_rows), delimiter, [])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 50 * 1500
+
+
+def test_of_many_rows_that_swallow_others_the_first_are_shown_and_the_rest_counted(tmp_path):
+    text = "text,label\n干净,1\n" + '"清晰,1\n奇怪,0\n推荐",1\n' * (SHOWN_LINES + 5)
+    _, problems = read(tmp_path / "a.csv", text)
+    assert [problem.row for problem in problems] == [*range(3, 3 + 3 * SHOWN_LINES, 3), None]
+    assert problems[-1].message.startswith("5 more rows")
 
 
 @pytest.mark.skipif(not SWALLOW.exists(), reason="no shared cases")
