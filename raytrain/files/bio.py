@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raytrain.files.detection import detect_encoding
-from raytrain.files.encodings import COMPRESSIONS, Problem, open_text, readable
+from raytrain.files.encodings import COMPRESSIONS, Problem, open_lines, readable
+from raytrain.files.marks import MARK
 from raytrain.files.reading import AS_FOUND, Reading
 
 # A character may itself be a blank.
@@ -61,7 +62,7 @@ def bio_lines(
 
 
 def _sentences(path: str | Path, encoding: str) -> Iterator[list[tuple[int, str]]]:
-    with open_text(path, encoding, newline=None) as stream:
+    with open_lines(path, encoding, newline=None) as stream:
         numbered = ((number, _without_mark(line.rstrip("\n"))) for number, line in enumerate(stream, 1))
         for is_blank, lines in itertools.groupby(numbered, lambda line: not line[1].strip()):
             if not is_blank:
@@ -70,7 +71,7 @@ def _sentences(path: str | Path, encoding: str) -> Iterator[list[tuple[int, str]
 
 def _without_mark(line: str) -> str:
     """A line without the byte order mark that the second of two joined files began with."""
-    return line[1:] if line[:1] == "\ufeff" and line[1:2].strip() else line
+    return line[1:] if line[:1] == MARK and line[1:2].strip() else line
 
 
 def places_line(path: str | Path, reading: Reading = AS_FOUND) -> str | None:

@@ -18,7 +18,8 @@ CONTROL_SHARE = 0.1  # of all characters of a text, from which on controls of AS
 SOUND_SHARE = 0.5  # of characters beyond ASCII, from which on frequent ones say that the charset is right
 FREQUENT_A_KIND = 50  # of these, beside which one more kind of private characters may stand
 WESTERN_SHARE = 1 / 3  # of letters beyond ASCII, from which on those within Latin words are too many
-_KEPT_CONTROLS = "\t\n\v\f\r\x1a\x1b\x85"
+DOS_END = "\x1a"  # with which DOS ends a file
+_KEPT_CONTROLS = f"\t\n\v\f\r{DOS_END}\x1b\x85"
 _OF_GBK = re.compile("[\ue766-\ue864]")  # of its own table, where Unicode had none yet
 _WESTERN = re.compile("(?<=[A-Za-z])[\u2e80-\U0010ffff](?=[a-z])")
 

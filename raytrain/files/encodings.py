@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from raytrain.config.data import DropKind
 from raytrain.errors import CorpusError
-from raytrain.files.marks import mark_of
+from raytrain.files.marks import lines_to_end, mark_of
 
 DROPPABLE: tuple[str, ...] = typing.get_args(DropKind)
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
@@ -86,3 +86,10 @@ def open_text(path: str | Path, encoding: str, newline: str | None = "") -> io.T
         stream.close()
         stream = open_bytes(path)
     return io.TextIOWrapper(stream, encoding, errors="replace", newline=newline)
+
+
+@contextlib.contextmanager
+def open_lines(path: str | Path, encoding: str, newline: str | None = "") -> Iterator[Iterator[str]]:
+    """A file's lines as `open_text` has them, without DOS's mark of its end."""
+    with open_text(path, encoding, newline) as stream:
+        yield lines_to_end(stream)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from raytrain.characters import holds_half
 from raytrain.files.encodings import CHUNK_BYTES, Problem
+from raytrain.files.marks import MARK
 from raytrain.files.reading import AS_FOUND, Reading
 
 BATCH_ROWS = 4096
@@ -48,7 +49,7 @@ def iter_txt(
     num_tabs: Counter[int] = Counter()
     row = 0
     for row, line in enumerate(lines, 1):
-        text = line.rstrip("\r\n")
+        text = line.removeprefix(MARK).rstrip("\r\n")
         if text.strip():
             num_tabs[text.count("\t")] += 1
         yield row, dict.fromkeys(usable, text)
@@ -71,7 +72,7 @@ def iter_jsonl(
     absent = set(columns)
     is_blank = True
     for row, line in enumerate(lines, 1):
-        if not line.strip():
+        if not line.removeprefix(MARK).strip():
             continue
         is_blank = False
         record, message = json_object(line)
@@ -113,7 +114,7 @@ def json_object(line: str) -> tuple[dict[str, Any], str]:
     A key that is there twice in an object within is wrong only for those who read the column.
     """
     try:
-        record = json.loads(line, object_pairs_hook=_object)
+        record = json.loads(line.removeprefix(MARK), object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         return {}, f"expected a JSON object in one line, found other text ({error}); mend the line"
     if isinstance(record, _Ambiguous):

@@ -1,13 +1,17 @@
-"""Byte order marks, and UTF-16 without one."""
+"""Byte order marks, UTF-16 without one, and DOS's mark of a file's end."""
 
 import codecs
+import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
-from raytrain.files.charsets import ODD_SHARE, is_odd
+from raytrain.files.charsets import DOS_END, ODD_SHARE, is_odd
 from raytrain.files.frequent import HANZI
 
-MARK = "\ufeff"
+MARK = "\ufeff"  # also where the second of two joined files begins
+_END = re.compile(rf"{DOS_END}[{DOS_END}\s]*\Z")
+_REST = re.compile(rf"[{DOS_END}\s]*")
 SKIPPED = ("utf-8-sig", "utf-16", "utf-32")  # codecs that take their mark off by themselves
 # UTF-32's of little endian begins as UTF-16's does.
 _MARKED = {
@@ -31,6 +35,26 @@ def mark_of(encoding: str) -> bytes:
     if codecs.lookup(encoding).name in SKIPPED:
         return b""
     return MARK.encode(encoding, "ignore")
+
+
+def without_end(text: str) -> str:
+    """A file's text without the mark of its end; elsewhere that is a control like any other."""
+    return _END.sub("", text)
+
+
+def lines_to_end(lines: Iterable[str]) -> Iterator[str]:
+    """A file's lines without the mark of its end, and without the line that holds that alone."""
+    held: list[str] = []
+    for line in lines:
+        if held and not _REST.fullmatch(line):
+            yield from held
+            held = []
+        if held or (DOS_END in line and _END.search(line)):
+            held.append(line)
+        else:
+            yield line
+    if last := without_end("".join(held)):
+        yield last
 
 
 def unmarked_utf16(beginning: bytes, by_hanzi: bool = False) -> str | None:

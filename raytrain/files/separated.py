@@ -8,6 +8,7 @@ from typing import Any
 
 from raytrain.files.encodings import Problem
 from raytrain.files.formats import empty_file, usable_columns
+from raytrain.files.marks import MARK
 from raytrain.files.reading import AS_FOUND, Reading
 
 FIELD_LIMIT = 1 << 24  # characters; what an unclosed quote may swallow before it is noticed
@@ -15,9 +16,13 @@ _SEPARATORS = {"\t": ("tabs", ".tsv"), ",": ("commas", ".csv"), ";": ("semicolon
 
 
 class _Lines:
-    """Counted lines; those of the present record can be given back, all but its first."""
+    """Counted lines; those of the present record can be given back, all but its first.
 
-    def __init__(self, lines: Iterator[str]):
+    A byte order mark is taken off where a record begins; `marked` takes the number of that line.
+    """
+
+    def __init__(self, lines: Iterator[str], marked: set[int]):
+        self._marked = marked
         self._lines = lines
         self._again: deque[str] = deque()
         self._record: list[str] = []
@@ -28,8 +33,11 @@ class _Lines:
 
     def __next__(self) -> str:
         line = self._again.popleft() if self._again else next(self._lines)
-        self._record.append(line)
         self.row += 1
+        if not self._record and line.startswith(MARK):
+            self._marked.add(self.row)
+            line = line.removeprefix(MARK)
+        self._record.append(line)
         return line
 
     def begin_record(self) -> int:
@@ -43,11 +51,18 @@ class _Lines:
 
 
 def csv_records(
-    lines: Iterator[str], delimiter: str, problems: MutableSequence[Problem], reading: Reading = AS_FOUND
+    lines: Iterator[str],
+    delimiter: str,
+    problems: MutableSequence[Problem],
+    reading: Reading = AS_FOUND,
+    marked: set[int] | None = None,
 ) -> Iterator[tuple[int, list[str]]]:
-    """Numbered rows of fields around which quotes may stand."""
+    """Numbered rows of fields around which quotes may stand.
+
+    A row may begin with a byte order mark, as in joined files: `marked` takes the number of its line.
+    """
     csv.field_size_limit(max(csv.field_size_limit(), FIELD_LIMIT))
-    source = _Lines(lines)
+    source = _Lines(lines, set() if marked is None else marked)
     reader = csv.reader(source, delimiter=delimiter, strict=True)
     while True:
         row = source.begin_record()
@@ -73,9 +88,15 @@ def split_plain(line: str, delimiter: str) -> list[str]:
     return line.split(delimiter) if line else []
 
 
-def plain_records(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Numbered rows of fields without quoting: a line each."""
+def plain_records(
+    lines: Iterator[str], delimiter: str, marked: set[int] | None = None
+) -> Iterator[tuple[int, list[str]]]:
+    """Numbered rows of fields without quoting: a line each; `marked` as in `csv_records`."""
     for row, line in enumerate(lines, 1):
+        if line.startswith(MARK):
+            line = line.removeprefix(MARK)
+            if marked is not None:
+                marked.add(row)
         if fields := split_plain(line, delimiter):
             yield row, fields
 
@@ -89,10 +110,11 @@ def iter_csv(
     reading: Reading = AS_FOUND,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Rows of separated fields by the names in their header, or that are said."""
+    marked: set[int] = set()
     if is_quoted:
-        records = csv_records(lines, delimiter, problems, reading)
+        records = csv_records(lines, delimiter, problems, reading, marked)
     else:
-        records = plain_records(lines, delimiter)
+        records = plain_records(lines, delimiter, marked)
     num_before = len(problems)
     _, header = (0, list(reading.columns)) if reading.columns else next(records, (0, []))
     if len(problems) > num_before:
@@ -110,7 +132,7 @@ def iter_csv(
     num_before = len(problems)
     row = None
     for row, fields in records:
-        if wrong := _wrong_row(row, fields, header, is_quoted, reading):
+        if wrong := _wrong_row(row, fields, header, is_quoted, reading, row in marked):
             problems.append(wrong)
         else:
             yield row, {column: fields[place] for column, place in places.items()}
@@ -119,14 +141,20 @@ def iter_csv(
 
 
 def _wrong_row(
-    row: int, fields: Sequence[str], header: Sequence[str], is_quoted: bool, reading: Reading
+    row: int,
+    fields: Sequence[str],
+    header: Sequence[str],
+    is_quoted: bool,
+    reading: Reading,
+    is_marked: bool,
 ) -> Problem | None:
     """What is to be said of a row that is the header again, or has another number of fields."""
     if reading.columns and row == 1 and list(fields) == list(header):
         said = reading.option("columns", ",".join(header))
         message = f"expected no header, as {said} says, found these names in the first line; leave that out"
         return Problem("malformed_header", row, None, message)
-    if not reading.columns and _is_header(fields, header):
+    if not reading.columns and list(fields) == list(header) and (len(header) > 1 or is_marked):
+        # A single column may well hold its own name: only behind a joined file's mark is that the header.
         message = "expected a row, found the header once more, as in joined files; take the line out"
         return Problem("malformed_row", row, None, message)
     if len(fields) == len(header):
@@ -137,16 +165,6 @@ def _wrong_row(
         remedy = f"take the delimiter out of the text, or say {reading.option('quoting', 'csv')}"
     message = f"expected {len(header)} fields as in {source}, found {len(fields)}; {remedy}"
     return Problem("malformed_row", row, None, message)
-
-
-def _is_header(fields: Sequence[str], header: Sequence[str]) -> bool:
-    """Whether a row is the header, before which the byte order mark of a joined file may stand.
-
-    In one column it is a text that may well be: only with the mark is it none.
-    """
-    if not fields or (len(header) == 1 and not fields[0].startswith("\ufeff")):
-        return False
-    return [fields[0].removeprefix("\ufeff"), *fields[1:]] == list(header)
 
 
 def _wrong_header(

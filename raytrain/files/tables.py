@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from raytrain.errors import CorpusError
 from raytrain.files.bio import is_bio
 from raytrain.files.detection import detect_encoding, encoding_of_beginning
-from raytrain.files.encodings import CHUNK_BYTES, COMPRESSIONS, Problem, open_bytes, open_text, readable
+from raytrain.files.encodings import CHUNK_BYTES, COMPRESSIONS, Problem, open_bytes, open_lines, readable
 from raytrain.files.formats import (
     empty_file,
     iter_jsonl,
@@ -62,7 +62,7 @@ def iter_rows(
             yield from iter_parquet(path, wanted, problems)
         elif (encoding := detect_encoding(path, problems, reading)) is not None:
             # Every undecodable byte has been reported by now; "replace" lets the other problems follow.
-            with open_text(path, encoding) as lines:
+            with open_lines(path, encoding) as lines:
                 if kind == "jsonl":
                     yield from iter_jsonl(lines, wanted, problems)
                 elif kind == "txt" and not has_fields(reading):
@@ -82,7 +82,7 @@ def find_quoting(
     """Whether quotes enclose the fields of a file, as `quoting.has_quoting` finds; without any, they may."""
 
     def lines() -> Iterator[str]:
-        with open_text(path, encoding) as stream:
+        with open_lines(path, encoding) as stream:
             yield from stream
 
     delimiter = DELIMITERS[format_of(path)]
@@ -125,7 +125,7 @@ def read_column_names(path: str | Path, reading: Reading = AS_FOUND) -> list[str
         if kind == "parquet":
             return list(pq.read_schema(str(path)).names)
         encoding = reading.codec or _encoding(path)
-        with open_text(path, encoding) as lines:
+        with open_lines(path, encoding) as lines:
             if kind == "jsonl":
                 first = itertools.islice(filter(str.strip, lines), FIRST_OBJECTS)
                 return list(dict.fromkeys(name for line in first for name in json_object(line)[0]))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from raytrain.files.bio import is_bio, places_line
 from raytrain.files.detection import detect_encoding, encoding_line
-from raytrain.files.encodings import open_text, readable
+from raytrain.files.encodings import open_lines, readable
 from raytrain.files.quoting import begins_quoted
 from raytrain.files.reading import AS_FOUND, Reading
 from raytrain.files.tables import DELIMITERS, find_quoting, format_of, has_fields, holds_quotes
@@ -36,7 +36,7 @@ def _quoting_line(path: str | Path, reading: Reading) -> str | None:
         encoding = detect_encoding(path, [], reading) if holds_quotes(path) else None
         if encoding is None:
             return None
-        with open_text(path, encoding) as lines:
+        with open_lines(path, encoding) as lines:
             if not begins_quoted(lines, delimiter):
                 return None
         doubtful: list[int] = []

@@ -8,6 +8,7 @@ import jieba
 from raytrain.errors import CorpusError
 from raytrain.files.detection import detect_encoding, encoding_line
 from raytrain.files.encodings import Problem, open_text, readable
+from raytrain.files.marks import without_end
 from raytrain.files.reading import without_keys
 
 # Stands before the dictionary of an artifact older than schema version 8, whose texts were cut so.
@@ -21,7 +22,6 @@ _SEPARATORS = re.compile("[,，;|]")
 _DIGITS = re.compile("[0-9]+")
 # What no text holds; other controls come of a slip of encodings.
 _CONTROL = re.compile("[\0-\x08\x0e-\x1f]")
-_DOS_END = re.compile(r"\x1a\s*\Z")
 OTHER_SHARE = 0.5  # from which on lines of another form are a file of it, not odd words
 _LETTERS = re.compile(r"[A-Za-z]+(?:\s+[A-Za-z]+)*")
 # Of jieba's dictionary, and of its tagger.
@@ -110,7 +110,7 @@ def read_user_dict(path: str, key: str = "words.user_dict") -> str:
     except CorpusError as error:
         raise CorpusError(f"{key}: cannot read {error.summary}") from error
     source = f"{key}: {path}"
-    if odd := _controls(text := _DOS_END.sub("", text)):
+    if odd := _controls(text := without_end(text)):
         raise CorpusError(f"{source} is no text", [odd])
     if problems:
         raise CorpusError(

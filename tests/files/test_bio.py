@@ -196,3 +196,12 @@ def test_the_mark_of_a_joined_file_is_no_character(tmp_path):
     path.write_text("我 O\n\n\ufeff们 O\n\n\ufeff O\n", encoding="utf-8")
     found = [line for lines in bio_lines(path, []) for _, line in lines]
     assert found == ["我 O", "们 O", "\ufeff O"]
+
+
+@pytest.mark.parametrize("rest", ["\x1a", "\n\x1a", "\n\n\x1a\r\n"])
+def test_the_mark_of_dos_s_end_is_no_line(tmp_path, rest):
+    path = tmp_path / "a.bio"
+    path.write_text(f"我 O\n们 O{rest}", encoding="utf-8")
+    problems = []
+    assert [line for lines in bio_lines(path, problems) for _, line in lines] == ["我 O", "们 O"]
+    assert problems == []

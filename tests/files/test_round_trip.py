@@ -27,7 +27,10 @@ characters = st.one_of(
     ),
     st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
 )
-texts = st.text(characters, min_size=1, max_size=30).filter(str.strip)
+# Where a line begins, U+FEFF is a byte order mark.
+texts = (
+    st.text(characters, min_size=1, max_size=30).filter(str.strip).filter(lambda text: text[0] != "\ufeff")
+)
 rows = st.lists(st.tuples(texts, st.sampled_from(LABELS)), min_size=4, max_size=12)
 
 

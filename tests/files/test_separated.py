@@ -149,3 +149,19 @@ def test_a_header_once_more_is_no_row(mark, is_quoted):
 
 def test_a_text_alone_may_be_its_column_s_name():
     assert read_csv("text\n甲\ntext\n") == ([(2, {"text": "甲"}), (3, {"text": "text"})], [])
+
+
+@pytest.mark.parametrize("is_quoted", [True, False])
+def test_a_single_column_s_name_behind_the_mark_of_a_joined_file_is_its_header(is_quoted):
+    rows, [problem] = read_csv("text\n甲\n\ufefftext\n\ufeff乙\n", is_quoted=is_quoted)
+    assert rows == [(2, {"text": "甲"}), (4, {"text": "乙"})]
+    assert problem.row == 3 and "the header once more" in problem.message
+
+
+def test_a_mark_before_a_quote_is_taken_off_and_one_within_quotes_is_none():
+    rows, problems = read_csv('text,label\n\ufeff"甲\n\ufeff乙",1\n"\ufeff丙",\ufeff0\n', ["text", "label"])
+    assert problems == []
+    assert rows == [
+        (2, {"text": "甲\n\ufeff乙", "label": "1"}),
+        (4, {"text": "\ufeff丙", "label": "\ufeff0"}),
+    ]

@@ -20,6 +20,8 @@ from text_files import write_bytes as write
 
 from raytrain.errors import CorpusError
 from raytrain.files.encodings import CHUNK_BYTES
+from raytrain.files.marks import lines_to_end, without_end
+from raytrain.files.reading import Reading
 from raytrain.files.tables import FIRST_OBJECTS, iter_rows, read_column_names
 
 TEXTS = ["今天天气很好", "这家店,不好吃", '他说"谢谢"就走了', "第一行\n第二行", "火锅🍲 abc"]
@@ -284,3 +286,48 @@ def test_column_names_of_what_cannot_be_read_are_refused(tmp_path, name, data):
         write(tmp_path / name, data)
     with pytest.raises(CorpusError, match=name):
         read_column_names(tmp_path / name)
+
+
+JOINED = {
+    ".csv": "今天天气很好,1\n\"第一行\n第二行\",2\n'谢谢',3\n",
+    ".tsv": "今天天气很好\t1\n火锅 abc\t2\n价格公道\t3\n",
+    ".jsonl": jsonl_bytes(TEXTS).decode(),
+    ".txt": "今天天气很好\n火锅 abc\n价格公道\n",
+}
+NAMES_SAID = {".csv": ("text", "label"), ".tsv": ("text", "label"), ".jsonl": None, ".txt": ("text",)}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "gb18030"])
+@pytest.mark.parametrize("suffix", JOINED)
+def test_the_byte_order_marks_of_joined_files_are_no_characters(tmp_path, suffix, encoding):
+    data = f"\ufeff{JOINED[suffix]}".encode(encoding)
+    reading = Reading(encoding, columns=NAMES_SAID[suffix])
+    path, once = write(tmp_path / f"a{suffix}", data * 3), write(tmp_path / f"b{suffix}", data)
+    problems = []
+    found = [row["text"] for _, row in iter_rows(path, ["text"], problems, reading)]
+    expected = [row["text"] for _, row in iter_rows(once, ["text"], problems, reading)]
+    assert found == expected * 3 and len(expected) >= 3 and problems == []
+
+
+@pytest.mark.parametrize("rest", ["\x1a", "\x1a\r\n", "\x1a\x1a \n\n", "\n\x1a"])
+@pytest.mark.parametrize("suffix", JOINED)
+def test_the_mark_of_dos_s_end_is_no_row_and_no_character(tmp_path, suffix, rest):
+    reading = Reading(columns=NAMES_SAID[suffix])
+    sound = JOINED[suffix].rstrip("\n")
+    found = []
+    for name, data in (("a", sound), ("b", sound + rest), ("c", f"{sound}\n{rest}")):
+        problems = []
+        path = write(tmp_path / f"{name}{suffix}", data.encode())
+        found.append([row["text"] for _, row in iter_rows(path, ["text"], problems, reading)])
+        assert problems == []
+    assert found[0] == [text for text in found[1] if text] == [text for text in found[2] if text]
+
+
+def test_a_control_of_dos_that_is_not_the_end_stays(tmp_path):
+    path = write(tmp_path / "a.txt", "甲\x1a\n\x1a\n乙\n".encode())
+    assert values(path) == ["甲\x1a", "\x1a", "乙"]
+
+
+@given(st.lists(st.text("甲\x1a \n", max_size=6).map(lambda line: f"{line}\n")))
+def test_lines_lose_nothing_but_the_end_of_dos(lines):
+    assert "".join(lines_to_end(lines)) == without_end("".join(lines))
