@@ -1,5 +1,6 @@
 """Folds by time: each is judged by rows that were written after those that it learns from."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,9 +15,10 @@ _REFUSED = "the rows cannot be folded by time"
 def assign_by_time(times: np.ndarray, num_folds: int) -> np.ndarray:
     """Cuts rows in the order of time into a block that is in no fold, and one for each fold.
 
-    Blocks are as nearly of one size as can be where equal times never straddle them and none is empty. Each
-    fold learns from all blocks before its own, as scikit-learn's TimeSeriesSplit has it: random folds are too
-    easy where topics change (Mu et al. 2023, arXiv 2302.03147, of rumours).
+    Blocks are nearly of one size, as far as equal times, which never straddle them, let them: none has less
+    than half an even share unless each way to cut leaves one as small. Each fold learns from all blocks
+    before its own, as scikit-learn's TimeSeriesSplit has it: random folds are too easy where topics change
+    (Mu et al. 2023, arXiv 2302.03147, of rumours).
 
     Args:
         times: (num_rows,) numbers or datetime64.
@@ -40,27 +42,71 @@ def assign_by_time(times: np.ndarray, num_folds: int) -> np.ndarray:
             f"{len(distinct)}; use fewer folds, or a column of finer times"
         )
         raise CorpusError(_REFUSED, [problem])
-    cuts = np.concatenate([[0], _cut(np.cumsum(counts), num_blocks), [len(distinct)]])
-    block_of = np.repeat(np.arange(num_blocks, dtype=np.int32), np.diff(cuts))
+    places = _cut(np.concatenate([[0], np.cumsum(counts)]), num_blocks)
+    block_of = np.repeat(np.arange(num_blocks, dtype=np.int32), np.diff(places))
     return block_of[numbers.reshape(-1)] + np.int32(NO_FOLD)
 
 
-def _cut(ends: np.ndarray, num_blocks: int) -> np.ndarray:
-    """(num_blocks - 1,) how many different times lie before each cut, the nearest to even shares.
+def _cut(bounds: np.ndarray, num_blocks: int) -> np.ndarray:
+    """(num_blocks + 1,) places of the blocks' ends among the bounds, the nearest to even shares.
+
+    Where a time has more rows than a share, or a block has not half of one, they are spread anew: a time of
+    many rows swallows several cuts, and were these moved behind it, blocks of hardly any rows were left.
 
     Args:
-        ends: (num_times,) how many rows have each time or an earlier one.
+        bounds: (num_times + 1,) how many rows lie before each time, and all.
         num_blocks: How many blocks are to be.
     """
-    wanted = np.arange(1, num_blocks) * (ends[-1] / num_blocks)
-    after = np.minimum(np.searchsorted(ends, wanted), len(ends) - 1)
-    before = np.maximum(after - 1, 0)
-    is_nearer = np.abs(ends[before] - wanted) <= np.abs(ends[after] - wanted)
-    cuts = np.where(is_nearer, before, after) + 1
-    # A time of many rows takes the place of several cuts, which then move behind it, or before it at the end.
-    steps = np.arange(num_blocks - 1)
-    cuts = np.maximum.accumulate(cuts - steps) + steps
-    return np.minimum(cuts, len(ends) - num_blocks + 1 + steps)
+    places = _spread(bounds, 0, len(bounds) - 1, num_blocks)
+    share, least = bounds[-1] / num_blocks, np.diff(bounds[places]).min()
+    if np.diff(bounds).max() <= share <= 2 * least:
+        return places
+    return _even_out(bounds, _cut_by_least(bounds, num_blocks))
+
+
+def _spread(bounds: np.ndarray, first: int, last: int, num_blocks: int) -> np.ndarray:
+    """The places nearest to even shares between two; several may be one."""
+    wanted = np.linspace(bounds[first], bounds[last], num_blocks + 1)[1:-1]
+    after = np.searchsorted(bounds, wanted)
+    is_nearer = wanted - bounds[after - 1] <= bounds[after] - wanted
+    return np.concatenate([[first], np.where(is_nearer, after - 1, after), [last]])
+
+
+def _cut_by_least(bounds: np.ndarray, num_blocks: int) -> np.ndarray:
+    """As `_cut`, where the smallest block is as large as can be, and the first ones no larger than needed."""
+
+    def cut(least: int) -> list[int]:
+        """The first places behind so many rows each; past the end where there are not enough."""
+        places = [0]
+        while len(places) <= num_blocks and places[-1] < len(bounds):
+            places.append(int(np.searchsorted(bounds, bounds[places[-1]] + least)))
+        return places
+
+    fits, too_many = 1, int(bounds[-1]) // num_blocks + 1
+    while too_many - fits > 1:
+        middle = (fits + too_many) // 2
+        if cut(middle)[-1] < len(bounds):
+            fits = middle
+        else:
+            too_many = middle
+    return np.array([*cut(fits)[:-1], len(bounds) - 1])
+
+
+def _even_out(bounds: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Spreads blocks that lie side by side evenly wherever that makes them more even, until none is left.
+
+    Their smallest gets no smaller, and the sum of their squared sizes gets less each time.
+    """
+    places, is_done = places.copy(), False
+    while not is_done:
+        is_done = True
+        for first, last in itertools.combinations(range(len(places)), 2):
+            old = places[first : last + 1]
+            new = _spread(bounds, old[0], old[-1], last - first)
+            sizes, before = np.diff(bounds[new]), np.diff(bounds[old])
+            if sizes.min() >= before.min() and (sizes**2).sum() < (before**2).sum():
+                places[first : last + 1], is_done = new, False
+    return places
 
 
 def check_by_time(folds: Folds, labels: np.ndarray | None, names: Sequence[int | str]) -> None:

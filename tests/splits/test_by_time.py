@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -36,6 +38,57 @@ def test_blocks_of_different_times_are_as_even_as_can_be(num_folds, data):
     times = np.array(data.draw(st.permutations(range(num_rows))))
     sizes = np.bincount(assign_by_time(times, num_folds) + 1)
     assert len(sizes) == num_folds + 1 and sizes.max() - sizes.min() <= 1
+
+
+few_times = st.lists(st.sampled_from([1, 1, 1, 2, 3, 8, 30, 90]), min_size=4, max_size=10)
+
+
+@settings(max_examples=300)
+@given(few_times, st.integers(2, 4))
+def test_no_block_is_needlessly_small(counts, num_folds):
+    if len(counts) <= num_folds:
+        return
+    sizes = np.bincount(assign_by_time(np.repeat(np.arange(len(counts)), counts), num_folds) + 1)
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    least = max(
+        np.diff(ends[[0, *cuts, len(counts)]]).min()
+        for cuts in itertools.combinations(range(1, len(counts)), num_folds)
+    )
+    assert len(sizes) == num_folds + 1 and sizes.sum() == sum(counts)
+    assert sizes.min() >= min(sum(counts) / (2 * len(sizes)), least)
+    for place, cut in enumerate(
+        np.cumsum(sizes)[:-1]
+    ):  # beside a time of many rows no cut lies better elsewhere
+        ours = sizes[place] ** 2 + sizes[place + 1] ** 2
+        first, last = cut - sizes[place], cut + sizes[place + 1]
+        moved = [(end - first) ** 2 + (last - end) ** 2 for end in ends if first < end < last]
+        assert max(counts) <= sum(counts) / len(sizes) or ours == min(moved)
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ([90, *[1] * 100], [90, 25, 25, 25, 25]),
+        ([*[1] * 100, 90], [25, 25, 25, 25, 90]),
+        ([*[1] * 50, 90, *[1] * 50], [25, 25, 90, 25, 25]),
+        ([1, 90, *[1] * 99], [91, 25, 25, 25, 24]),
+        ([40, 1, 80, *[1] * 69], [41, 80, 23, 23, 23]),
+        ([57, *[1] * 133], [57, 33, 33, 33, 34]),
+        ([*[1] * 200_000, 180_000, *[1] * 200_000], [100_000, 100_000, 180_000, 100_000, 100_000]),
+    ],
+    ids=["at first", "at last", "in the midst", "after a single one", "near another", "barely", "of many"],
+)
+def test_beside_a_time_of_many_rows_blocks_are_even(counts, expected):
+    sizes = np.bincount(assign_by_time(np.repeat(np.arange(len(counts)), counts), 4) + 1)
+    assert np.abs(sizes - expected).max() <= 1
+
+
+@given(st.lists(st.integers(10, 20), min_size=30, max_size=60), st.integers(2, 4))
+def test_times_of_few_rows_are_cut_nearest_to_even_shares(counts, num_folds):
+    sizes = np.bincount(assign_by_time(np.repeat(np.arange(len(counts)), counts), num_folds) + 1)
+    ends = np.cumsum(counts)
+    wanted = np.arange(1, num_folds + 1) * ends[-1] / (num_folds + 1)
+    assert np.cumsum(sizes)[:-1].tolist() == [min(ends, key=lambda end: abs(end - at)) for at in wanted]
 
 
 @given(some_times, st.integers(2, 4), st.randoms())
