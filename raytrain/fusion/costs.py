@@ -90,12 +90,16 @@ def fit_class_weights(proba: np.ndarray, labels: np.ndarray, metric: str) -> np.
     """
     num_classes = proba.shape[1]
     logs, shifts = log_of(proba), np.zeros(num_classes)
+    shifted = logs.copy()
     # Of two classes only the one's weight beside the other's matters.
     coordinates = [1] if num_classes == 2 else range(num_classes)
     for _ in range(1 if num_classes == 2 else MOST_ROUNDS):
         before = shifts.copy()
         for place in coordinates:
-            shifts[place] += _best_shift(logs + shifts, labels, place, metric)
+            own = shifted[:, place].copy()
+            shifted[:, place] = -np.inf  # so that all that is left is its rivals
+            shifts[place] += _best_shift(own, shifted, labels, place, metric)
+            shifted[:, place] = logs[:, place] + shifts[place]
         if np.array_equal(shifts, before):
             break
     if not shifts.any():
@@ -104,14 +108,13 @@ def fit_class_weights(proba: np.ndarray, labels: np.ndarray, metric: str) -> np.
     return weights / weights.sum()
 
 
-def _best_shift(logs: np.ndarray, labels: np.ndarray, place: int, metric: str) -> float:
+def _best_shift(own: np.ndarray, others: np.ndarray, labels: np.ndarray, place: int, metric: str) -> float:
     """What one class's logarithm is best moved by; 0 where that gains hardly anything."""
-    others = np.where(np.arange(logs.shape[1]) == place, -np.inf, logs)
     rival = others.argmax(axis=1)
-    needed = others.max(axis=1) - logs[:, place]  # a row is the class's once it is moved by more
+    needed = others[np.arange(len(own)), rival] - own  # a row is the class's once it is moved by more
     order = np.argsort(needed, kind="stable")
     needed = needed[order]
-    scores = _scores_by_count(labels[order], rival[order], place, logs.shape[1], metric)
+    scores = _scores_by_count(labels[order], rival[order], place, others.shape[1], metric)
     moves = np.concatenate([[needed[0] - 1], (needed[1:] + needed[:-1]) / 2, [needed[-1] + 1]])
     possible = np.concatenate([[True], needed[1:] > needed[:-1], [True]])
     best = float(scores[possible].max())
@@ -125,21 +128,40 @@ def _best_shift(logs: np.ndarray, labels: np.ndarray, place: int, metric: str) -
 def _scores_by_count(
     labels: np.ndarray, rival: np.ndarray, place: int, num_classes: int, metric: str
 ) -> np.ndarray:
-    """(num_rows + 1,) the score where so many of the first rows are the class's, the others their rival's."""
-    classes = np.eye(num_classes)
-    predicted, hits = classes[rival], classes[rival] * (labels == rival)[:, None]
-    own = classes[np.full(len(labels), place)]
-    predicted = predicted.sum(axis=0) + _counted(own - predicted)
-    hits = hits.sum(axis=0) + _counted(own * (labels == place)[:, None] - hits)
+    """(num_rows + 1,) the score where so many of the first rows are the class's, the others their rival's.
+
+    Of f1 the class is the second of two. A row that changes hands moves the F1 of two classes alone, so that
+    this costs no more for many of them.
+    """
+    is_own, is_rivals = labels == place, labels == rival
     if metric == "accuracy":
-        return hits.sum(axis=1) / len(labels)
-    f1 = 2 * hits / np.maximum(predicted + np.bincount(labels, minlength=num_classes), 1)
-    return f1[:, 1] if metric == "f1" else f1.mean(axis=1)
+        return (is_rivals.sum() + _counted(is_own.astype(int) - is_rivals)) / len(labels)
+    true = np.bincount(labels, minlength=num_classes)
+    own = _f1(_counted(is_own), np.arange(len(labels) + 1), true[place])
+    if metric == "f1":
+        return own
+    said = np.bincount(rival, minlength=num_classes)
+    hits = np.bincount(rival[is_rivals], minlength=num_classes)
+    begin = np.delete(_f1(hits, said, true), place).sum()
+    # Rival after rival, each one's rows in their order: what it still has behind each of them, and before.
+    order = np.argsort(rival, kind="stable")
+    of, is_hit = rival[order], is_rivals[order]
+    said_after = np.cumsum(said)[of] - np.arange(1, len(of) + 1)
+    hits_after = np.cumsum(hits)[of] - np.cumsum(is_hit)
+    after = _f1(hits_after, said_after, true[of])
+    changes = np.empty(len(labels))
+    changes[order] = after - _f1(hits_after + is_hit, said_after + 1, true[of])
+    return (begin + _counted(changes) + own) / num_classes
+
+
+def _f1(hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """F1 of classes by their rows; 0 of those that are neither there nor said."""
+    return 2 * hits / np.maximum(predicted + true, 1)
 
 
 def _counted(values: np.ndarray) -> np.ndarray:
     """Sums of the first 0, 1, … rows."""
-    return np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
+    return np.concatenate([[0], np.cumsum(values)])
 
 
 def describe_costs(costs: np.ndarray | None, names: Sequence[Any]) -> str:

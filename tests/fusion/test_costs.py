@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from raytrain.errors import ConfigError
 from raytrain.fusion.costs import (
+    _scores_by_count,
     class_costs,
     cost_matrix,
     decide,
@@ -115,6 +116,22 @@ def test_on_the_rows_it_was_chosen_by_it_is_never_worse(seed, num_classes, metri
     if weights is not None:
         after = decision_score(labels, decide(proba, class_costs(weights)), num_classes, metric)
         assert after >= before - 1e-9
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 10_000), st.integers(2, 6), st.sampled_from(["accuracy", "macro_f1", "f1"]))
+def test_the_score_of_each_threshold_is_that_of_its_decisions(seed, num_classes, metric):
+    rng = np.random.default_rng(seed)
+    num_classes = 2 if metric == "f1" else num_classes
+    place = 1 if metric == "f1" else int(rng.integers(num_classes))
+    labels = rng.integers(0, rng.integers(1, num_classes + 1), 40)  # some classes are not there
+    rival = rng.choice(np.delete(np.arange(num_classes), place), 40)
+    scores = _scores_by_count(labels, rival, place, num_classes, metric)
+    expected = [
+        decision_score(labels, np.where(np.arange(40) < count, place, rival), num_classes, metric)
+        for count in range(41)
+    ]
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-12)
 
 
 def test_other_costs_are_told_as_such():
