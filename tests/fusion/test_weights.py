@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raytrain.fusion.average import average_proba
-from raytrain.fusion.weights import equal_weights, select_greedily
-from raytrain.scores.classes import is_better, score_proba
+from raytrain.fusion.weights import _auc, equal_weights, select_greedily
+from raytrain.scores.classes import auc, is_better, score_proba
 
 METRICS = ["log_loss", "accuracy", "macro_f1", "auc"]
 
@@ -68,3 +68,11 @@ def test_on_the_rows_it_was_chosen_by_it_is_never_worse_than_the_best_member(see
     for member in voices:
         alone = score_proba(labels, member)[metric]
         assert not is_better(metric)(alone, found) or alone == pytest.approx(found, abs=1e-6)
+
+
+@given(st.integers(0, 10_000), st.integers(2, 4), st.integers(1, 4))
+def test_auc_by_ranks_is_the_same(seed, num_classes, num_there):
+    rng = np.random.default_rng(seed)
+    proba = np.round(rng.dirichlet(np.ones(num_classes), 30), 1)  # with ties
+    labels = rng.integers(0, num_there, 30) % num_classes  # a class may be missing
+    np.testing.assert_allclose(_auc(labels, proba), auc(labels, proba), rtol=0, atol=1e-12)
