@@ -106,7 +106,7 @@ def _score(
     scoring: Scoring = SCORINGS[plan.config.task](plan.corpus.labels, plan.targets)
     oof = {name: scoring.assemble({name: own}) for name, own in parts.items()}
     whole = scoring.assemble(parts) if len(parts) > 1 else next(iter(oof.values()))
-    summary = _sum_up(plan, [results[spec.name] for spec in done], scoring, oof, whole)
+    summary = _sum_up(plan, [results[spec.name] for spec in done], scoring, oof)
     summary["baselines"] = {
         name: score_baseline(plan.targets, plan.folds.valid[0], proba, plan.config.seed, plan.folds.groups)
         for name, proba in baseline_oof.items()
@@ -115,8 +115,17 @@ def _score(
     summary["dead"] = [spec.name for spec in done if results[spec.name].dead]
     if plan.config.task == "classify":
         return _fuse(plan, scoring, _members(kept, said), oof, whole, summary)
+    summary["ensemble"] = _score_whole(plan, scoring, whole, summary)
     ids = plan.corpus.table["id"].combine_chunks()
     return summary, scoring.table(ids, plan.folds.valid, oof, whole), None
+
+
+def _score_whole(plan: Plan, scoring: Scoring, whole: Any, summary: dict[str, Any]) -> dict[str, Any]:
+    """The scores of all architectures together; those of a single one are known."""
+    first, *others = summary["architectures"].values()
+    if others:
+        return scoring.score(whole, plan.config.seed, plan.folds.groups)
+    return {key: value for key, value in first.items() if key not in ("folds", "mean", "sd")}
 
 
 def _members(kept: list[FoldSpec], said: dict[str, pa.Table]) -> dict[str, list[pa.Table]]:
@@ -141,7 +150,9 @@ def _fuse(
     own = {name: scoring.assemble({name: tables}) for name, tables in members.items()}
     fused = fuse_members(own, whole, targets, folds[0], fusion_settings(plan.config, labels), labels)
     summary["fusion"] = fused.told
-    if not fused.rule.is_plain:
+    if fused.rule.is_plain:
+        summary["ensemble"] = _score_whole(plan, scoring, whole, summary)
+    else:
         summary["ensemble"] = score_oof(
             targets, fused.proba, plan.config.seed, fused.decisions, plan.folds.groups
         )
@@ -150,9 +161,7 @@ def _fuse(
     return summary, table, fused.rule.trimmed()
 
 
-def _sum_up(
-    plan: Plan, results: list[FoldResult], scoring: Scoring, oof: dict[str, Any], whole: Any
-) -> dict[str, Any]:
+def _sum_up(plan: Plan, results: list[FoldResult], scoring: Scoring, oof: dict[str, Any]) -> dict[str, Any]:
     task, drawn = plan.config.task, (plan.config.seed, plan.folds.groups)
     architectures = {}
     for name, own_oof in oof.items():
@@ -178,7 +187,6 @@ def _sum_up(
         "time": time_summary(plan),
         "select": plan.config.train.select,
         "architectures": architectures,
-        "ensemble": scoring.score(whole, *drawn),
     }
 
 

@@ -9,7 +9,9 @@ from raytrain.scores.resampling import MOST, draw_counts, num_resamples
 from raytrain.tasks import LOWER_IS_BETTER, TASK_METRICS
 
 METRICS = TASK_METRICS["classify"]
-BOOTSTRAP_WORK = 100_000_000  # resampled rows × columns of probabilities: some seconds
+# Resampled rows × columns of probabilities, some to some tens of seconds; of more than a million rows ×
+# columns even `LEAST` resamples are more, and take as much longer.
+BOOTSTRAP_WORK = 100_000_000
 
 
 def proba_from_logits(logits: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ from raytrain.crossval.results import write_results
 from raytrain.crossval.specs import build_specs
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.folds.result import commit_fold, read_fold
+from raytrain.scores.classes import bootstrap_interval
 from raytrain.scores.oof import proba_of, score_oof
 from raytrain.splits.folds import Folds
 from raytrain.storage.files import read_parquet
@@ -217,6 +218,23 @@ def test_an_ensemble_by_a_rule_tells_it_in_the_manifest_the_summary_and_the_tabl
     assert table["decision"].to_pylist() == ["假"] * NUM_ROWS  # 0.75 is below 0.8
     assert summary["ensemble"]["oof"]["accuracy"] == 1 - sum(LABELS) / NUM_ROWS
     assert summary["fusion"]["decision"] == "真 where its probability is above 0.800"
+
+
+@pytest.mark.parametrize(
+    ("options", "times"),
+    [([], 1), (["ensemble.threshold=cost"], 2), ([BOTH], 3), ([BOTH, "ensemble.threshold=cost"], 3)],
+)
+def test_nothing_is_resampled_twice(run, monkeypatch, options, times):
+    scored = []
+
+    def count(*arguments, **keys):
+        scored.append(arguments)
+        return bootstrap_interval(*arguments, **keys, resamples=2)
+
+    monkeypatch.setattr("raytrain.scores.oof.bootstrap_interval", count)
+    costs = ["ensemble.costs={假: {真: 4}}"] if "ensemble.threshold=cost" in options else []
+    summary = write(plan_of(*options, *costs, run=run, shared=shared_of(**WORDS)))
+    assert len(scored) == times and summary["fusion"]["plain"] != bool(costs)
 
 
 def test_members_that_do_not_count_are_not_stored(run, monkeypatch):
