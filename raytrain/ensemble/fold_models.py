@@ -90,7 +90,7 @@ class FoldModels:
 
     def _inputs(self, encoded: EncodedTexts, held: HeldWords | None = None) -> Inputs:
         new_words, new_rows = self._words.lay_new(encoded.words)
-        table, states = build_features(encoded, [*(self._words.vocabulary or []), *new_words]), None
+        table, states = build_features(encoded, self._words.number_with(new_words)), None
         if self._encoder is not None:
             features = FeatureRows(table)
             rows = np.arange(len(features))

@@ -28,17 +28,18 @@ class NgramPredictor(LabelPredictor):
     def __init__(self, ensemble: Ensemble):
         self.labels, self.rule = ensemble.labels, ensemble.manifest.rule
         self.reads_pairs = ensemble.reads_pairs
-        self._folds: list[tuple[str, NgramClassifier, np.ndarray]] = []
         known: dict[str, int] = {}
+        read: list[tuple[str, NgramClassifier, np.ndarray]] = []
         for fold in ensemble.manifest.architectures["tfidf"].folds:
             arrays = ensemble.read_arrays(fold.file)
             classifier = read_classifier(arrays, len(self.labels), fold.file)
-            own = np.array([known.setdefault(ngram, len(known)) for ngram in classifier.ngrams], np.int64)
+            own = np.array([known.setdefault(ngram, len(known)) for ngram in classifier.ngrams], np.int32)
             # What they are is known once for all folds: a fold need only know where its own stand.
             voice = voice_of(self.rule, "tfidf", fold.repeat)
-            self._folds.append((voice, replace(classifier, ngrams=()), own))
+            read.append((voice, replace(classifier, ngrams=()), own))
         self._counter = ngram_counter(list(known))
         self._num_ngrams = len(known)
+        self._folds = [(voice, classifier, self._places(own)) for voice, classifier, own in read]
 
     def voices(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Voices:
         joined = join_texts([texts] if pairs is None else [texts, pairs])
@@ -46,15 +47,25 @@ class NgramPredictor(LabelPredictor):
         if self._num_ngrams:
             counts = self._counter.transform(joined)
         said: dict[str, list[np.ndarray]] = {}
-        for voice, classifier, own in self._folds:
-            said.setdefault(voice, []).append(classifier.proba(self._own(counts, own)))
+        for voice, classifier, places in self._folds:
+            own = _of_fold(counts, places, classifier.idf.size)
+            said.setdefault(voice, []).append(classifier.proba(own))
         return {voice: np.mean(folds, axis=0) for voice, folds in said.items()}
 
-    def _own(self, counts: csr_matrix, own: np.ndarray) -> csr_matrix:
-        """The counts of a fold's n-grams; `own` says where they stand among all."""
-        places = np.full(self._num_ngrams, -1)
+    def _places(self, own: np.ndarray) -> np.ndarray:
+        """(num_ngrams,) int32, where each n-gram stands in a fold, -1 where it has none; once for all texts.
+
+        Args:
+            own: Where the fold's own stand among all.
+        """
+        places = np.full(self._num_ngrams, -1, np.int32)
         places[own] = np.arange(len(own))
-        columns = places[counts.indices]
-        kept = columns >= 0
-        bounds = np.concatenate([[0], np.cumsum(kept)])[counts.indptr]
-        return csr_matrix((counts.data[kept], columns[kept], bounds), (counts.shape[0], len(own)))
+        return places
+
+
+def _of_fold(counts: csr_matrix, places: np.ndarray, size: int) -> csr_matrix:
+    """(num_texts, size) the counts of a fold's n-grams, which stand at these places in it."""
+    columns = places[counts.indices]
+    kept = columns >= 0
+    bounds = np.concatenate([[0], np.cumsum(kept)])[counts.indptr]
+    return csr_matrix((counts.data[kept], columns[kept], bounds), (counts.shape[0], size))

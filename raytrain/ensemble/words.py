@@ -1,6 +1,8 @@
 """What an ensemble artifact knows of words: its files, written, and read and checked before they are used."""
 
+import functools
 import sys
+from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +17,7 @@ from raytrain.folds.result import save_weights
 from raytrain.folds.spec import FoldSpec, Shared, fold_name
 from raytrain.storage.files import json_bytes
 from raytrain.text.dictionary import CUT_AS_JIEBA, finds_uncommon
+from raytrain.text.encode import number_words
 from raytrain.text.vectors import vector_of
 from raytrain.text.words import FIRST_WORD
 
@@ -51,13 +54,23 @@ class ArtifactWords:
             The words that the vocabulary lacks and that have such a mean, and (words, columns) float32, or
             None where there are none.
         """
-        known = set(self.vocabulary or [])
-        found = {word: vector_of(word, self.characters) for word in words if word not in known}
+        found = {word: vector_of(word, self.characters) for word in words if word not in self._numbers}
         laid = {word: vector for word, vector in found.items() if vector is not None}
         return list(laid), np.stack(list(laid.values())).astype(np.float32) if laid else None
 
-    @property
+    def number_with(self, new_words: Sequence[str]) -> Mapping[str, int]:
+        """Each word's row of the word embeddings: of the vocabulary, and behind it those of `lay_new`."""
+        behind = enumerate(new_words, start=len(self.vocabulary or []) + FIRST_WORD)
+        return ChainMap({word: number for number, word in behind}, self._numbers)
+
+    @functools.cached_property
+    def _numbers(self) -> dict[str, int]:
+        """Of the vocabulary, once for all texts: one text must not cost as much as all words."""
+        return number_words(self.vocabulary or [])
+
+    @functools.cached_property
     def all_keywords(self) -> list[str]:
+        """All that some fold counts, in order."""
         return sorted(set().union(*self.keywords.values()))
 
 

@@ -2,7 +2,7 @@
 
 import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import jieba
@@ -189,17 +189,23 @@ def join_encoded(parts: Sequence[EncodedTexts]) -> EncodedTexts:
     )
 
 
-def build_features(encoded: EncodedTexts, vocabulary: Sequence[str]) -> pa.Table:
+def number_words(vocabulary: Sequence[str]) -> dict[str, int]:
+    """The id of each kept word: word i takes i + 2."""
+    return {word: number for number, word in enumerate(vocabulary, start=FIRST_WORD)}
+
+
+def build_features(encoded: EncodedTexts, vocabulary: Sequence[str] | Mapping[str, int]) -> pa.Table:
     """Lays the encoded texts into an Arrow table, with word ids of the run's vocabulary.
 
     Args:
         encoded: The texts.
-        vocabulary: Kept words; word i takes id i + 2, every other word id 1.
+        vocabulary: Kept words, or what `number_words` made of them, once for many calls; every other word
+            takes id 1.
 
     Returns:
         A row of each of theirs: token_ids list<int32>, segment_ids list<int8>, word_ids list<int32>.
     """
-    kept = {word: number for number, word in enumerate(vocabulary, start=FIRST_WORD)}
+    kept = vocabulary if isinstance(vocabulary, Mapping) else number_words(vocabulary)
     renumbered = np.array(
         [0, UNKNOWN_WORD, *(kept.get(word, UNKNOWN_WORD) for word in encoded.words)], np.int32
     )

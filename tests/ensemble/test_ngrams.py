@@ -2,6 +2,7 @@
 
 import raytrain  # noqa: F401, I001 (sets the Keras variables before TensorFlow is imported)
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -61,6 +62,21 @@ def test_a_text_is_predicted_alike_alone(run):
     predictor = load(run.ensemble)
     alone = np.concatenate([predictor.predict_proba([text]) for text in TEXTS])
     np.testing.assert_array_equal(alone, predictor.predict_proba(TEXTS))
+
+
+def test_one_text_takes_no_memory_for_all_ngrams(tmp_path):
+    ngrams = [chr(0x4E00 + number // 300) + chr(0x4E00 + number % 300) for number in range(60_000)]
+    classifier = NgramClassifier(ngrams, np.ones(60_000), np.ones((1, 60_000)), np.zeros(1))
+    run = committed(tmp_path, classifier, CLASSIFIERS[0])
+    run.write()
+    predictor = load(run.ensemble)
+    predictor.predict(["天气"])
+    tracemalloc.start()
+    try:
+        predictor.predict(["天气"])
+        assert tracemalloc.get_traced_memory()[1] < 60_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_pairs_are_joined_and_no_texts_have_no_rows(run):

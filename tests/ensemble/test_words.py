@@ -77,6 +77,28 @@ def test_new_words_take_the_mean_of_their_known_characters():
     assert ArtifactWords(WORDS, None).lay_new(["水"]) == ([], None)
 
 
+def test_new_words_stand_behind_the_vocabulary():
+    words = ArtifactWords(WORDS, None)
+    assert dict(words.number_with(["水", "管"])) == {"停水": 2, "早餐": 3, "水": 4, "管": 5}
+    assert dict(words.number_with([])) == {"停水": 2, "早餐": 3}
+    assert dict(ArtifactWords(None, None).number_with([])) == {}
+
+
+def test_the_vocabulary_is_read_once_whatever_the_number_of_texts():
+    class Counted(list):
+        times = 0
+
+        def __iter__(self):
+            Counted.times += 1
+            return super().__iter__()
+
+    words = ArtifactWords(Counted(WORDS), None)
+    for _ in range(3):
+        words.lay_new(["水"])
+        assert words.number_with(["水"])["早餐"] == 3
+    assert Counted.times == 1
+
+
 @pytest.mark.parametrize(
     ("contents", "said"),
     [

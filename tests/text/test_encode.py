@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jieba import finalseg
 from sentencepiece_model import tiny_model
 
-from raytrain.text.encode import build_features, encode_texts, join_encoded
+from raytrain.text.encode import build_features, encode_texts, join_encoded, number_words
 from raytrain.text.rows import cut_rows, most_tokens, truncated_lengths
 from raytrain.text.vocab import SPECIAL_TOKENS, Folding, Vocab
 from raytrain.text.wordpiece import build_tokenizer
@@ -409,6 +409,7 @@ def test_pieces_without_words_joined_are_the_whole():
 def test_features_number_the_words_of_the_vocabulary():
     encoded = encode(["天气好", "我爱天气"])
     table = build_features(encoded, ["爱", "天气"])
+    assert table.equals(build_features(encoded, number_words(["爱", "天气"])))
     assert table["word_ids"].to_pylist() == [[1, 3, 3, 1, 1], [1, 1, 2, 3, 3, 1]]
     assert table["token_ids"].to_pylist()[0] == [CLS, *(VOCAB.index(char) for char in "天气好"), SEP]
     assert table["segment_ids"].to_pylist() == [[0] * 5, [0] * 6]
