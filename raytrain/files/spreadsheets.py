@@ -25,9 +25,9 @@ def restore_cell(cell: str) -> str:
 
 
 def find_named(cell: str, known: Mapping[str, int]) -> int | None:
-    """What a cell names, whatever a spreadsheet made of it; None where it names nothing known."""
-    boolean = cell.lower() if cell in ("TRUE", "FALSE") else cell
-    for name in (cell, restore_cell(cell), cell.removesuffix(".0"), boolean):
+    """What a cell names, whatever a spreadsheet made of it (it writes true and True as TRUE); None: nothing."""
+    booleans = (cell.lower(), cell.capitalize()) if cell in ("TRUE", "FALSE") else ()
+    for name in (cell, restore_cell(cell), cell.removesuffix(".0"), *booleans):
         if name in known:
             return known[name]
     return None

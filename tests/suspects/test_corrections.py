@@ -88,9 +88,26 @@ def test_labels_that_are_numbers_may_come_back_as_floats(tmp_path, mark, label):
     assert corrected(written(tmp_path, {"a": mark}, own), own).table["label"][0].as_py() == label
 
 
-def test_booleans_may_come_back_in_capitals(tmp_path):
-    own = corpus_of(labels=("false", "true", "x"))
+@pytest.mark.parametrize(
+    "labels", [("false", "true", "x"), ("False", "True", "x"), ("FALSE", "TRUE", "true")]
+)
+def test_booleans_may_come_back_in_capitals(tmp_path, labels):
+    own = corpus_of(labels=labels)
     assert corrected(written(tmp_path, {"a": "TRUE"}, own), own).table["label"][0].as_py() == 1
+    assert corrected(written(tmp_path, {"d": "FALSE"}, own), own).table["label"][3].as_py() == 0
+
+
+@pytest.mark.parametrize("size", [29_999, 30_000, 30_001, 40_000])
+@pytest.mark.parametrize("begin", ["@", "=", "+", "-", "'", "''=", "\r\n'", "好"])
+def test_texts_that_a_cell_does_not_hold_are_known_again(tmp_path, size, begin):
+    text = begin + "".join(chr(0x4E00 + place % 5000) for place in range(size - len(begin)))
+    own = corpus_of()
+    own = dataclasses.replace(own, table=own.table.set_column(1, "text", pa.array([text, *TEXTS[1:]])))
+    assert corrected(written(tmp_path, {"a": "真"}, own), own).changed_labels == 1
+    whole = write_csv(tmp_path / "whole.csv", [{"id": "a", "text": text, "new_label": "真"}])
+    assert corrected(whole, own).changed_labels == 1
+    other = write_csv(tmp_path / "other.csv", [{"id": "a", "text": text[:20_000], "new_label": "真"}])
+    assert "expected the text of this id" in problems_of(other, own)[0]
 
 
 def test_row_numbers_need_the_texts(tmp_path):
