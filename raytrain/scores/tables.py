@@ -32,7 +32,9 @@ def dead_lines(summary: dict[str, Any]) -> list[str]:
     dead, dropped = summary.get("dead", []), summary.get("dropped", [])
     if not dead:
         return []
-    kept = [name for name in dead if name not in dropped]
+    members = summary.get("fusion", {}).get("members", {})
+    without = [name for name, member in members.items() if member["weight"] == 0]  # None beside a stack
+    kept = [name for name in dead if name not in dropped and name.rpartition("-fold-")[0] not in without]
     lines = [
         f"{counted(len(dead), 'fold run')} learned nothing, whatever the seed; the prediction is a constant: "
         f"{', '.join(dead)}. Try a lower or a higher train.learning_rate, of the encoder "

@@ -183,6 +183,19 @@ def test_dead_folds_are_named_with_what_to_do_and_what_became_of_them():
     assert len(dead_lines({"dead": ["a/0"], "dropped": ["a/0"]})) == 2
 
 
+def test_dead_folds_of_a_member_without_weight_are_in_no_ensemble():
+    dead = ["a/r0-fold-00", "b/r0-fold-00", "b/r1-fold-01"]
+    members = {"a/r0": {"weight": 0.4}, "b/r0": {"weight": 0.0}, "b/r1": {"weight": 0.6}}
+    summary = {"dead": dead, "dropped": ["b/r1-fold-01"], "fusion": {"members": members}}
+    what, _, kept = dead_lines(summary)
+    assert all(name in what for name in dead)
+    assert kept.startswith("in the ensemble all the same: a/r0-fold-00;")
+    members["a/r0"]["weight"] = 0.0
+    assert len(dead_lines(summary)) == 2
+    stacked = {name: {"weight": None} for name in members}
+    assert "a/r0-fold-00, b/r0-fold-00;" in dead_lines({**summary, "fusion": {"members": stacked}})[2]
+
+
 def test_table_of_scores_names_models_and_baselines():
     summary = summary_of("finetune", "textcnn")
     text = shown(score_table(summary))
