@@ -81,8 +81,9 @@ def fuse_members(
 
 
 def _unlike_most(decisions: np.ndarray, proba: np.ndarray) -> np.ndarray | None:
-    """The decisions, or None where all are the most probable labels."""
-    return None if np.array_equal(decisions, np.nan_to_num(proba).argmax(axis=1)) else decisions
+    """The decisions, or None where those of all covered rows are the most probable labels."""
+    covered = np.isfinite(proba).all(axis=1)
+    return None if np.array_equal(decisions[covered], proba[covered].argmax(axis=1)) else decisions
 
 
 def _tell_members(

@@ -177,11 +177,14 @@ def score_oof(
 def score_folds(
     fold_metrics: Sequence[dict[str, float]], names: Sequence[str] = METRICS
 ) -> dict[str, dict[str, float]]:
-    """Mean and sample standard deviation over fold runs of every metric of these names."""
+    """Mean and sample standard deviation over fold runs of every metric of these names; NaN that of one."""
     values = {name: np.array([metrics[name] for metrics in fold_metrics]) for name in names}
     return {
         "mean": {name: float(value.mean()) for name, value in values.items()},
-        "sd": {name: float(value.std(ddof=1)) if len(value) > 1 else 0.0 for name, value in values.items()},
+        "sd": {
+            name: float(value.std(ddof=1)) if len(value) > 1 else float("nan")
+            for name, value in values.items()
+        },
     }
 
 

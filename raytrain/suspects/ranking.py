@@ -39,7 +39,7 @@ def rank_labels(
     groups: np.ndarray,
     judged: np.ndarray | None = None,
 ) -> Ranking:
-    """Finds the rows whose label is probably wrong; only those that every model has been asked about.
+    """Finds the rows whose label is probably wrong; only those that some model has been asked about.
 
     Their order is the label's probability (self-confidence, as Northcutt, Jiang & Chuang 2021 rank): of
     ten classes it finds more flipped labels than the margin to the likeliest other class, or than more

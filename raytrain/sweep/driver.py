@@ -22,7 +22,7 @@ from raytrain.crossval.train import frozen_states
 from raytrain.errors import ConfigError, InputError, SweepError
 from raytrain.folds.resources import FoldResources, cluster_nodes, divide_resources
 from raytrain.folds.tracking import tracking
-from raytrain.messages import logging_console
+from raytrain.messages import counted, logging_console
 from raytrain.stages import Stages
 from raytrain.storage.directory import Directory
 from raytrain.storage.files import parquet_bytes
@@ -31,7 +31,7 @@ from raytrain.sweep.pictures import StartOf, write_pictures
 from raytrain.sweep.points import ListedPoints, OptunaPoints, PointSource
 from raytrain.sweep.records import TrialRecord, begin_sweep, best_trial, read_trials, trials_table
 from raytrain.sweep.space import SearchSpace, input_points, read_space, with_point
-from raytrain.sweep.table import TrialTable, best_table
+from raytrain.sweep.table import TrialTable, best_table, score_text
 from raytrain.sweep.trial import TrialBasis, input_key
 from raytrain.sweep.tune import run_trials
 
@@ -205,10 +205,8 @@ def _sum_up(
     best = best_trial(records, config.sweep.metric)
     if best is not None:
         metric = config.sweep.metric
-        folds = f"{best.num_folds} folds"
-        comment = (
-            f"# trial {best.number}: {metric} {best.mean(metric):.4f} ± {best.sd(metric):.4f}, {folds}\n"
-        )
+        folds = counted(best.num_folds, "fold")
+        comment = f"# trial {best.number}: {metric} {score_text(best, metric)}, {folds}\n"
         text = comment + best_config(config, best).to_yaml()
         sweep.write_bytes("best.yaml", text.encode())
     console.print("", best_table(records, config), "")

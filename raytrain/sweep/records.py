@@ -53,9 +53,9 @@ class TrialRecord:
         return float(np.mean(values)) if values else float("nan")
 
     def sd(self, metric: str) -> float:
-        """The sample standard deviation over the folds so far; 0 of one fold, as in a run's summary."""
+        """The sample standard deviation over the folds so far; NaN of one, as in a run's summary."""
         values = self._defined(metric)
-        return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
     def _defined(self, metric: str) -> list[float]:
         """Without folds on which the metric is not defined; JSON has null for NaN."""

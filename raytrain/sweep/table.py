@@ -91,7 +91,7 @@ def trial_table(records: Sequence[TrialRecord], config: Config) -> Table:
             Text(record.state, style=_STYLES.get(record.state, "")),
             _folds(record, config),
             *(_shown(record.point.get(key)) for key in keys),
-            _score(record, metric),
+            score_text(record, metric),
             f"{sum(record.seconds):.0f}",
         )
     return table
@@ -115,11 +115,12 @@ def _folds(record: TrialRecord, config: Config) -> str:
     return f"{record.num_folds}/{config.sweep.num_folds}"
 
 
-def _score(record: TrialRecord, metric: str) -> str:
-    mean = record.mean(metric)
+def score_text(record: TrialRecord, metric: str) -> str:
+    """The mean of a metric over the folds so far ± its standard deviation, which one fold alone has not."""
+    mean, sd = record.mean(metric), record.sd(metric)
     if np.isnan(mean):
         return "–"
-    return f"{mean:.4f} ± {record.sd(metric):.4f}" if record.num_folds > 1 else f"{mean:.4f}         "
+    return f"{mean:.4f}" if np.isnan(sd) else f"{mean:.4f} ± {sd:.4f}"
 
 
 def _shown_point(record: TrialRecord) -> str:

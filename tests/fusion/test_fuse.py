@@ -79,6 +79,15 @@ def test_rows_that_nobody_covers_stay_so():
     assert np.isnan(found.proba[:7]).all() and np.isfinite(found.proba[7:]).all()
 
 
+def test_rows_that_nobody_covers_decide_nothing():
+    """Of nothing the costs would make the second label."""
+    own = {"textcnn/r0": np.where(LABELS[:, None] == [0, 1], 0.98, 0.02)}
+    own["textcnn/r0"][LABELS == 1] += [-0.01, 0.01]  # so that a temperature helps
+    own["textcnn/r0"][:7] = np.nan
+    found = fused(own, calibrate=True, threshold="cost", costs=np.array([[0, 1.0], [2, 0]]))
+    assert found.rule.temperature != 1 and found.decisions is None
+
+
 def test_of_too_few_rows_the_mean_is_taken_and_why_is_told_where_more_was_asked_for():
     own = {name: proba[:50] for name, proba in members().items()}
     for settings, told in (({}, False), ({"weights": "stack"}, True), ({"threshold": "f1"}, True)):

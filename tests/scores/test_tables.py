@@ -1,4 +1,5 @@
 import io
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +12,7 @@ from rich.console import Console
 from raytrain.scores.classes import METRICS, score_proba
 from raytrain.scores.oof import assemble_oof, mean_oof, oof_table, score_baseline, score_folds, score_oof
 from raytrain.scores.tables import compare_table, dead_lines, fold_table, score_table
+from raytrain.storage.files import json_bytes
 
 NUM_ROWS = 24
 LABELS = np.arange(NUM_ROWS) % 2
@@ -130,7 +132,12 @@ def test_mean_and_sample_deviation_over_folds():
 
 
 def test_one_fold_has_no_deviation():
-    assert score_folds([dict.fromkeys(METRICS, 0.5)])["sd"] == dict.fromkeys(METRICS, 0.0)
+    entry = entry_of(0) | {"folds": []} | score_folds([dict.fromkeys(METRICS, 0.5)])
+    assert entry["mean"] == dict.fromkeys(METRICS, 0.5)
+    assert json.loads(json_bytes(entry["sd"])) == dict.fromkeys(METRICS)
+    for sd in (entry["sd"], dict.fromkeys(METRICS)):  # as it is, and as it is read again
+        told = shown(fold_table({"architectures": {"finetune": entry | {"sd": sd}}}))
+        assert told.splitlines()[-1].split() == ["finetune", "sd", *["–"] * len(METRICS)]
 
 
 def test_baseline_has_the_parts_of_an_architecture():

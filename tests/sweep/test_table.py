@@ -4,7 +4,7 @@ from rich.console import Console
 from sweep.test_records import config_of, record_of
 
 from raytrain.sweep.records import TrialRecord
-from raytrain.sweep.table import TrialTable, best_table
+from raytrain.sweep.table import TrialTable, best_table, score_text
 
 
 def drawn(renderable, width=160):
@@ -26,6 +26,13 @@ def test_values_scores_and_spread_stand_in_a_row():
     text = drawn(best_table([record], config_of("sweep.metric=accuracy")))
     for part in ("textcnn", "1.23e-03", "0.8000 ± 0.1000", "3/3"):
         assert part in text
+
+
+def test_one_fold_has_no_spread():
+    assert score_text(record_of(0, [0.8]), "accuracy") == "0.8000"
+    assert score_text(record_of(0, [0.8, 0.9]), "accuracy") == "0.8500 ± 0.0707"
+    assert score_text(record_of(0, []), "accuracy") == "–"
+    assert "nan" not in drawn(best_table([record_of(0, [0.8])], config_of()))
 
 
 def test_without_a_terminal_each_event_is_a_line():
