@@ -15,7 +15,10 @@ GAIN = 1e-9  # less is rounding
 
 
 def equal_weights(members: Sequence[str]) -> np.ndarray:
-    """Each architecture counts alike, and of it each repeat.
+    """Each architecture counts alike, and of it each repeat, however many folds this has.
+
+    Out of fold a row is judged by one fold of each repeat. An ensemble that is stored without a rule averages
+    all folds of an architecture instead, which is the same but where folds are missing or left out.
 
     Args:
         members: Their names, as `rule.member_name` makes them.
