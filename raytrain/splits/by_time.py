@@ -32,7 +32,7 @@ def assign_by_time(times: np.ndarray, num_folds: int) -> np.ndarray:
 
     Example:
         >>> assign_by_time(np.array([2024, 2021, 2023, 2022, 2023, 2021]), 2).tolist()
-        [1, -1, 0, 0, 0, -1]
+        [1, -1, 1, 0, 1, -1]
     """
     num_blocks = num_folds + 1
     distinct, numbers, counts = np.unique(times, return_inverse=True, return_counts=True)
