@@ -25,7 +25,7 @@ def restore_cell(cell: str) -> str:
 
 
 def find_named(cell: str, known: Mapping[str, int]) -> int | None:
-    """What a cell names, whatever a spreadsheet made of it (it writes true and True as TRUE); None: nothing."""
+    """What a cell names, whatever a spreadsheet made of it: true and True as TRUE. None: nothing known."""
     booleans = (cell.lower(), cell.capitalize()) if cell in ("TRUE", "FALSE") else ()
     for name in (cell, restore_cell(cell), cell.removesuffix(".0"), *booleans):
         if name in known:
