@@ -194,11 +194,13 @@ def has_bfloat16(on_cards: bool) -> bool:
     """Whether this machine's cards, or its processor, multiply in bfloat16; for cards their driver is asked.
 
     Args:
-        on_cards: Whether its cards are meant, all of them.
+        on_cards: Whether its cards are meant, all that may be used.
     """
     if not on_cards:
         return cpu_has_bfloat16()
     query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+    if visible := os.environ.get("CUDA_VISIBLE_DEVICES"):
+        query.append(f"--id={visible}")
     try:
         told = subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()
         return bool(told) and all(float(capability) >= 8 for capability in told)

@@ -93,6 +93,10 @@ class StorageError(RaytrainError, OSError):
     """A storage refuses what was asked, or failed for longer than is waited for. Says what to do next."""
 
 
+class LostWorkersError(RaytrainError):
+    """Processes were lost more often than is forgiven. Says what is kept, and what to do next."""
+
+
 class WorkerMemoryError(RaytrainError):
     """A worker had no memory for its share of a batch. The fold is tried again in smaller pieces."""
 

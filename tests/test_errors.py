@@ -16,6 +16,7 @@ from raytrain.errors import (
     CorpusError,
     FoldError,
     InputError,
+    LostWorkersError,
     PretrainError,
     RaytrainError,
     StorageError,
@@ -36,6 +37,7 @@ EXAMPLES = [
     ClusterError("too small", ["3 CPUs"]),
     StorageError("s3://bucket: gone"),
     WorkerMemoryError("OOM"),
+    LostWorkersError("three of them"),
     TimeBudgetError("nothing was learned"),
     SweepError(["trial 0: x", "trial 1: y"]),
     FoldError({"finetune/r0-fold-00": "Traceback\nValueError: x\n"}, "run again"),
@@ -53,7 +55,14 @@ def test_every_error_has_an_example_here():
 @of_examples
 def test_errors_of_what_was_given_exit_with_2_and_of_a_run_with_1(error):
     is_of_a_run = isinstance(
-        error, StorageError | WorkerMemoryError | TimeBudgetError | SweepError | FoldError | PretrainError
+        error,
+        StorageError
+        | WorkerMemoryError
+        | LostWorkersError
+        | TimeBudgetError
+        | SweepError
+        | FoldError
+        | PretrainError,
     )
     assert error.exit_code == (1 if is_of_a_run or type(error) is RaytrainError else 2)
     assert isinstance(error, RaytrainError)

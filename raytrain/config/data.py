@@ -76,7 +76,7 @@ class DataConfig(FileKeys):
     merge_labels: bool = Field(
         False,
         description="labels, or types of spans, that look alike (case, width, invisible characters, .0) are "
-        "one, spelt as most rows have it; false: they are refused",
+        "one, spelt as most rows have it, of spans as most texts; false: they are refused",
     )
     drop: list[DropKind] = Field(
         [], description="kinds of bad rows to drop (and count in corpus.json) instead of refusing them"

@@ -132,9 +132,16 @@ def _of_classifiers(config: Config) -> list[str]:
     problems += [
         f"{key}: expected {yaml_value(neutral)} for task=tag, found {found[key]}"
         for key, neutral in OF_CLASSIFIERS.items()
-        if any(value != neutral for value in held_values(found[key]))
+        if any(value != neutral for value in _of_taggers(found[key]))
     ]
     return problems + _of_probabilities(config.ensemble)
+
+
+def _of_taggers(value: Any) -> list[Any]:
+    """A key's values, or those that it has for networks of taggers; of other networks they are not read."""
+    if not isinstance(value, dict):
+        return held_values(value)
+    return [one for name, one in value.items() if name not in ARCHITECTURES["classify"]]
 
 
 def _of_time(config: Config) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from raytrain.characters import without_unseen
 from raytrain.files.encodings import Problem
 from raytrain.files.reading import Reading
+from raytrain.messages import counted
 
 _WHOLE = re.compile(r"^(-?[0-9]+)\.0+$")
 
@@ -29,14 +30,14 @@ def two_spellings(
     column: str | None,
     reading: Reading,
     noun: str = "label",
-    counted: str = "rows",
+    each: str = "row",
 ) -> list[Problem]:
     """Says of labels, or whatever else the noun calls them, that look alike what is to be done."""
     problems = []
     remedy = f"write one of them throughout, or merge them with {reading.option('merge_labels')}"
     for names in alike_labels(class_rows):
         found = ", ".join(
-            f"{shown} ({class_rows[name]:,} {counted})" for name, shown in _shown(names).items()
+            f"{shown} ({counted(class_rows[name], each)})" for name, shown in _shown(names).items()
         )
         message = f"expected one spelling of each {noun}, found {found}; {remedy}"
         problems.append(Problem("two_spellings", None, column, message))

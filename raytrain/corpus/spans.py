@@ -92,7 +92,7 @@ def _other_text(span: dict[str, Any], text: str) -> str:
         return ""
     otherwise = _counted_otherwise(start, end, text)
     remedy = next((remedy for remedy, held in otherwise if _essence(held) == _essence(own)), "")
-    is_elsewhere = _essence(own) in _essence(text) and _essence(own) not in _essence(found)
+    is_elsewhere = _essence(own) in _essence(text) and _bare(own) not in _bare(found)
     if not remedy and not is_elsewhere and _have_in_common(found, own):
         return ""
     return (
@@ -108,10 +108,13 @@ def _essence(text: str) -> str:
 
 def _have_in_common(one: str, other: str) -> bool:
     """Whether two texts share a character, or have none but marks."""
-    first, second = (
-        {char for char in _essence(html.unescape(text)) if not _is_mark(char)} for text in (one, other)
-    )
+    first, second = set(_bare(one)), set(_bare(other))
     return not first.isdisjoint(second) or not (first or second)
+
+
+def _bare(text: str) -> str:
+    """What is left where a writer resolved entities and took marks away, too."""
+    return "".join(char for char in _essence(html.unescape(text)) if not _is_mark(char))
 
 
 def _is_mark(char: str) -> bool:

@@ -78,7 +78,7 @@ def read_tagged_corpus(
     kept, dropped = _without_dropped(sentences, problems, frozenset(drop))
     told, types = read_tags(kept, scheme, strict, problems) if is_bio(path) else ((), one_spelling(kept))
     if not merge_labels:
-        problems += two_spellings(types, None if is_bio(path) else spans, reading, "type of spans", "texts")
+        problems += two_spellings(types, None if is_bio(path) else spans, reading, "type of spans", "text")
     problems += [problem for sentence in kept for problem in sentence.problems]
     problems += _none_kept(dropped) if not kept and not problems else []
     found = [(sentence.row, value) for sentence in kept for value in sentence.times]

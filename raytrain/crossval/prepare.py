@@ -74,6 +74,7 @@ def prepare_run(
         TimeBudgetError: Before all was read.
     """
     check_files(config)
+    check_tracking(config)
     corpus, duplicates = treat_duplicates(config, read_texts(config, stages), stages)
     if config.task == "classify":
         fusion_settings(config, corpus.labels)  # what does not fit them is told now, not after the folds
@@ -90,7 +91,7 @@ def prepare_run(
 
 
 def check_files(config: Config) -> None:
-    """Looks at each file, encoder and tracker that the config names, in a moment and before anything slow.
+    """Looks at each file and encoder that the config names, in a moment and before anything slow.
 
     Raises:
         InputError: What is wrong with the one, or a ConfigError with what is wrong with several.
@@ -114,7 +115,6 @@ def check_files(config: Config) -> None:
         checks.append(functools.partial(read_user_dict, words.user_dict))
     if config.model.has_networks:
         checks.append(functools.partial(check_start, config.encoder))
-    checks.append(functools.partial(check_tracking, config))
     errors: list[InputError] = []
     for check in checks:
         try:

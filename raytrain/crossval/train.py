@@ -84,7 +84,9 @@ def prepare_cluster(
     resources = divide_resources(cluster, len(specs), len(missing), nodes)
     stages.console.print(describe_resources(resources, len(missing), nodes), highlight=False, markup=False)
     begin_run(plan.run, plan.config, plan.corpus, plan.hashes, plan.folds)
-    needs = [(learned_bytes(spec.model), state_copies(spec.settings)) for spec in missing]
+    needs = [
+        (learned_bytes(spec.model), state_copies(spec.settings) if spec.is_network else 0) for spec in missing
+    ]
     check_nodes(plan.run, needed_bytes(needs, resources.slots))
 
     def recount(needs: FoldResources, num_left: int) -> int:

@@ -71,7 +71,7 @@ def _sentences(path: str | Path, encoding: str) -> Iterator[list[tuple[int, str]
 
 def _without_mark(line: str) -> str:
     """A line without the byte order mark that the second of two joined files began with."""
-    return line[1:] if line[:1] == MARK and line[1:2].strip() else line
+    return line[1:] if line[:1] == MARK and (line == MARK or line[1:2].strip()) else line
 
 
 def places_line(path: str | Path, reading: Reading = AS_FOUND) -> str | None:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 
 _BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-_PLAIN_NUMBER = re.compile(r"(?!-0$)-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?")
+# What a spreadsheet saves as it stands: longer and smaller numbers it shows, and saves, by powers of ten.
+_PLAIN_NUMBER = re.compile(r"(?!-0$)-?(?!0\.0000)(?=.{1,11}$)(0|[1-9][0-9]*)(\.[0-9]*[1-9])?")
 _LIKE_NUMBER = re.compile(r"[0-9][0-9eE+\-/:.,% ]*")
-_KEPT_DIGITS = 15
 
 
 def protect_cell(cell: str) -> str:
@@ -35,6 +35,6 @@ def find_named(cell: str, known: Mapping[str, int]) -> int | None:
 
 def _is_rewritten(cell: str) -> bool:
     """Whether a spreadsheet takes a cell for a formula, or for a date or number that it writes otherwise."""
-    if _PLAIN_NUMBER.fullmatch(cell) and sum(map(str.isdigit, cell)) <= _KEPT_DIGITS:
+    if _PLAIN_NUMBER.fullmatch(cell):
         return False
     return cell.startswith(_BEGINS_FORMULA) or _LIKE_NUMBER.fullmatch(cell) is not None

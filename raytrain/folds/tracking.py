@@ -96,9 +96,9 @@ class Tracker:
 
 
 def check_tracking(config: Config) -> None:
-    """Raises ConfigError where nothing answers at `tracking.mlflow`."""
+    """Raises ConfigError where nothing answers at `tracking.mlflow`; nothing is written there."""
     if config.tracking.mlflow:
-        _MlflowRuns(config.tracking.mlflow, config.name)
+        _ask_mlflow(config.tracking.mlflow, config.name)
 
 
 @contextlib.contextmanager
@@ -111,23 +111,30 @@ def tracking(run: Directory, config: Config) -> Iterator[Tracker]:
         tracker.close()
 
 
+def _ask_mlflow(uri: str, experiment: str, create: bool = False) -> tuple[Any, Any]:
+    """A client of an MLflow server or folder, and there the experiment of this name, or None."""
+    if "://" not in uri or uri.startswith("file:"):
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # newer ones ask for a database
+    try:
+        client = importlib.import_module("mlflow").MlflowClient
+    except ImportError as error:
+        advice = "install it: pip install 'mlflow-skinny>=3'"
+        raise ConfigError("tracking.mlflow: MLflow is not installed", [advice]) from error
+    try:
+        asked = client(tracking_uri=uri)
+        found = asked.get_experiment_by_name(experiment)
+        if found is None and create:
+            return asked, asked.create_experiment(experiment)
+    except Exception as error:  # MLflow's, requests' and SQLAlchemy's have no root in common
+        raise ConfigError(f"tracking.mlflow={uri}: cannot be used: {error}") from error
+    return asked, found.experiment_id if found else None
+
+
 class _MlflowRuns:
     """One MLflow run a name, in an experiment named after ours."""
 
     def __init__(self, uri: str, experiment: str):
-        if "://" not in uri or uri.startswith("file:"):
-            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # newer ones ask for a database
-        try:
-            client = importlib.import_module("mlflow").MlflowClient
-        except ImportError as error:
-            advice = "install it: pip install 'mlflow-skinny>=3'"
-            raise ConfigError("tracking.mlflow: MLflow is not installed", [advice]) from error
-        try:
-            self._client = client(tracking_uri=uri)
-            found = self._client.get_experiment_by_name(experiment)
-            self._experiment = found.experiment_id if found else self._client.create_experiment(experiment)
-        except Exception as error:  # MLflow's, requests' and SQLAlchemy's have no root in common
-            raise ConfigError(f"tracking.mlflow={uri}: cannot be used: {error}") from error
+        self._client, self._experiment = _ask_mlflow(uri, experiment, create=True)
         self._runs: dict[str, str] = {}
 
     def log(self, name: str, step: int, metrics: dict[str, float], parameters: Mapping[str, Any]) -> None:

@@ -117,7 +117,7 @@ def _best_shift(own: np.ndarray, others: np.ndarray, labels: np.ndarray, place: 
     scores = _scores_by_count(labels[order], rival[order], place, others.shape[1], metric)
     moves = np.concatenate([[needed[0] - 1], (needed[1:] + needed[:-1]) / 2, [needed[-1] + 1]])
     possible = np.concatenate([[True], needed[1:] > needed[:-1], [True]])
-    best = float(scores[possible].max())
+    best = min(1.0, float(scores[possible].max()))  # which is a sum of rounded ones
     enough = best - max(GAIN, CLOSE * math.sqrt(best * (1 - best) / len(labels)))
     if scores[np.searchsorted(needed, 0.0)] >= enough:
         return 0.0

@@ -161,7 +161,7 @@ def cached_hidden_states(
         TimeBudgetError: Before they were all computed.
     """
     cache = _cache_directory(directory)
-    encoder = encoder.settled(workers.gpus > 0)
+    encoder = encoder.settled(workers.gpus > 0, stages)
     path = cache / f"{encoder.hash_with(features)}.npy"
     size = _num_bytes(features, encoder.config)
     what = f"hidden states of {features.num_rows:,} rows, {size / 1e6:,.0f} MB"

@@ -16,7 +16,7 @@ from ray.util import ActorPool
 
 from raytrain.cluster import own_error
 from raytrain.devices import compiles_predictions, quick_imports, set_up_tensorflow
-from raytrain.errors import CheckpointError, ClusterError
+from raytrain.errors import CheckpointError, LostWorkersError
 from raytrain.hidden_states.hardware import all_nodes_have_bfloat16
 from raytrain.stages import POLL_SECONDS, Stage, Stages
 from raytrain.storage.cache import reserve
@@ -48,15 +48,17 @@ class EncoderSource:
     digest: str
     precision: str
 
-    def settled(self, on_cards: bool) -> "EncoderSource":
+    def settled(self, on_cards: bool, stages: Stages) -> "EncoderSource":
         """The same with `auto` settled: one name stands for one precision, whoever encodes.
 
         Args:
             on_cards: Whether cards encode.
+            stages: Where it is told that nodes are asked.
         """
         if self.precision != "auto":
             return self
-        return replace(self, precision="bfloat16" if all_nodes_have_bfloat16(on_cards) else "float32")
+        has_bfloat16 = all_nodes_have_bfloat16(on_cards, stages)
+        return replace(self, precision="bfloat16" if has_bfloat16 else "float32")
 
     def hash_with(self, features: pa.Table) -> str:
         """Names the hidden states of these features: other weights, tokens or precision, another name."""
@@ -104,7 +106,7 @@ def write_states(
 
     Raises:
         CheckpointError: What the encoder says is not finite.
-        ClusterError: Workers were lost more often than is forgiven; another call goes on.
+        LostWorkersError: They were lost more often than is forgiven; another call goes on.
         OSError: The disk has no room; of what was begun here alone nothing is left.
         TimeBudgetError: Before all is encoded; another call goes on.
     """
@@ -167,13 +169,15 @@ def _next_of(pool: Any, max_failures: int) -> tuple[int, np.ndarray] | None:
     except TimeoutError:
         return None
     except ray.exceptions.RayError as error:
-        problems = [
-            f"expected workers that are lost {max_failures} times at most (cluster.max_failures), found: "
-            + " ".join(str(error).split()),
-            "what is computed of them is kept, the same command goes on there; where memory ran out, "
-            "have fewer workers (cluster.max_concurrent_folds)",
-        ]
-        raise ClusterError("the hidden states could not all be computed", problems) from error
+        if getattr(error, "actor_init_failed", False):
+            raise  # of what its process is made of, not of its loss: the traceback tells
+        message = (
+            f"expected workers that are lost {max_failures} times at most (cluster.max_failures) while they "
+            f"compute hidden states, found: {' '.join(str(error).split())}\n"
+            "What is computed of them is kept, the same command goes on there; where memory ran out, "
+            "have fewer workers (cluster.max_concurrent_folds)."
+        )
+        raise LostWorkersError(message) from error
 
 
 def _lay_out(stream: IO[bytes], shape: tuple[int, int], num_chunks: int) -> tuple[np.ndarray, np.ndarray]:

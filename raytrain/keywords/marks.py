@@ -147,9 +147,9 @@ def write_candidates(candidates: Candidates, path: str | Path) -> int:
         left = dict(marks)
         for number, word in enumerate(candidates.words):
             keep, name = left.pop(word, ("", ""))
-            writer.writerow([*_cells(candidates, number), keep, protect_cell(name)])
+            writer.writerow([*_cells(candidates, number), keep, name])
         for word, (keep, name) in left.items():
-            writer.writerow([protect_cell(word), *[""] * (len(header) - 1), keep, protect_cell(name)])
+            writer.writerow([protect_cell(word), *[""] * (len(header) - 1), keep, name])
     return len(marks)
 
 
@@ -172,14 +172,14 @@ def _cells(candidates: Candidates, number: int) -> list[Any]:
 
 
 def read_marks(path: Path) -> dict[str, tuple[str, str]]:
-    """What a person wrote into `keep` and `class` of an earlier file, by word; {} where there is none."""
+    """What a person wrote into `keep` and `class` of an earlier file, as it stands there, by word; or {}."""
     if not path.exists():
         return {}
     problems: list[Problem] = []
     marks = {}
     for _, values in iter_rows(path, (WORD, KEEP, CLASS), problems):
         if len(values) == 3 and (values[KEEP] or values[CLASS]):
-            marks[_restored(values[WORD]).lower()] = (str(values[KEEP]), _restored(values[CLASS]))
+            marks[_restored(values[WORD]).lower()] = (str(values[KEEP]), str(values[CLASS]))
     if [problem.kind for problem in problems] == ["empty_file"] and {WORD, KEEP, CLASS} <= {
         *read_column_names(path)
     }:

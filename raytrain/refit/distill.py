@@ -24,6 +24,7 @@ from raytrain.errors import ConfigError
 from raytrain.files.reading import Reading
 from raytrain.files.told import reading_lines
 from raytrain.folds.spec import FoldData
+from raytrain.folds.tracking import check_tracking
 from raytrain.fusion.rule import FusionRule
 from raytrain.messages import logging_console
 from raytrain.pretrained.start import hash_input
@@ -98,6 +99,7 @@ def distill_run(
         if place.is_made(prepared.hashes, rule):
             console.print(f"{place.artifact} is there; nothing to train", highlight=False, markup=False)
             return read_model(place.artifact)
+        check_tracking(config)
         connect(config.cluster.address)
         oof, taught = read_oof(ensemble, prepared.corpus, finished.dropped), None
         if texts is not None:

@@ -18,6 +18,7 @@ from raytrain.crossval.plan import Plan, load_plan
 from raytrain.crossval.prepare import PreparedRun
 from raytrain.ensemble.artifact import load_ensemble
 from raytrain.errors import ConfigError
+from raytrain.folds.tracking import check_tracking
 from raytrain.messages import logging_console
 from raytrain.pretrained.directory import EncoderFiles
 from raytrain.refit.finished import FinishedRun, change_config, keys_unread_by, read_finished, without_test
@@ -81,6 +82,7 @@ def refit_run(
         if place.is_made(prepared.hashes, rule):
             console.print(f"{place.artifact} is there; nothing to train", highlight=False, markup=False)
             return read_model(place.artifact)
+        check_tracking(config)
         connect(config.cluster.address)
         plan = refit_plan(finished, config, prepared, place.training, stages)
         announce(plan, console)

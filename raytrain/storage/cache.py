@@ -88,6 +88,9 @@ def open_partial(path: Path, wait: Callable[[], None]) -> IO[bytes]:
         stream.close()  # the other run was done with it, or it gave way to another file
 
 
+_NOT_KNOWN = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENODEV)  # of disks that reserve nothing
+
+
 def reserve(stream: IO[bytes], size: int) -> None:
     """Gives a file its size and its place on the disk.
 
@@ -96,13 +99,13 @@ def reserve(stream: IO[bytes], size: int) -> None:
     Raises:
         OSError: There is no room; `is_full` knows it.
     """
-    stream.truncate(size)
     with contextlib.suppress(AttributeError):  # of os, on macOS
         try:
             os.posix_fallocate(stream.fileno(), 0, size)
         except OSError as error:
-            if error.errno != errno.EOPNOTSUPP:
+            if error.errno not in _NOT_KNOWN:
                 raise
+    stream.truncate(size)
 
 
 def is_full(error: OSError) -> bool:

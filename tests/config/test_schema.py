@@ -141,7 +141,7 @@ def test_what_only_classifiers_have_is_refused_of_taggers():
     problems = problems_of("task=tag", *wrong)
     assert [problem.partition(":")[0] for problem in problems] == [item.partition("=")[0] for item in wrong]
     assert problems[0] == "train.r_drop: expected 0 for task=tag, found 1.0"
-    [problem] = problems_of("task=tag", "train.mixup={crf: 0.5, bilstm: 0}", "train.r_drop={crf: 0}")
+    [problem] = problems_of("task=tag", "train.mixup={crf: 0.5, bilstm: 0}", "train.r_drop={textcnn: 1}")
     assert problem.startswith("train.mixup: expected 0 for task=tag, found {'crf': 0.5")
 
 

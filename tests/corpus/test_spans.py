@@ -191,6 +191,21 @@ def test_a_spans_text_may_have_been_cleaned(own, held):
 
 
 @pytest.mark.parametrize(
+    ("own", "held"),
+    [
+        ("阿里巴巴", "“阿里”巴巴"),
+        ("A&B", "A&amp;B"),
+        ("北京", "北\u200b京"),
+        ("红楼", "《红楼》梦"),
+        ("北京大…", "北京大学"),
+    ],
+)
+def test_a_spans_text_may_have_been_cleaned_and_stand_there_as_it_is_too(own, held):
+    span = {"start": 1, "end": 1 + len(held), "label": "X", "text": own}
+    assert tags_of([span], f"在{held}呢啊{own}")[1] == []
+
+
+@pytest.mark.parametrize(
     ("own", "start", "end"), [("ibm", 1, 3), ("I B M", 2, 5), ("上海", 1, 4), ("。", 1, 4)]
 )
 def test_places_that_hold_another_text_are_refused_however_it_was_cleaned(own, start, end):

@@ -261,7 +261,7 @@ def test_types_that_look_alike_are_refused_beside_each_other_or_merged(tmp_path)
     path = write(tmp_path / "a.bio", ALIKE)
     per, loc = problems_of(path)
     assert all(
-        part in loc for part in ("'LOC' (1 texts)", "'Loc' (1 texts)", "'ＬＯＣ'", "data.merge_labels=true")
+        part in loc for part in ("'LOC' (1 text)", "'Loc' (1 text)", "'ＬＯＣ'", "data.merge_labels=true")
     )
     assert "'PER' (2 texts)" in per and "Per\\u200b" in per
     corpus = read_tagged_corpus(path, "text", "spans", merge_labels=True)
@@ -276,7 +276,7 @@ def test_types_of_rows_that_look_alike_are_refused_or_merged(tmp_path):
     ]
     path = write_jsonl(tmp_path / "a.jsonl", *rows)
     [problem] = problems_of(path)
-    assert "column spans" in problem and "'LOC' (2 texts), 'loc' (1 texts)" in problem
+    assert "column spans" in problem and "'LOC' (2 texts), 'loc' (1 text)" in problem
     corpus = read_tagged_corpus(path, "text", "spans", merge_labels=True)
     assert corpus.labels == ["O", "B-LOC", "I-LOC"] and spans_in(corpus) == [("北京", "LOC")] * 3
 
@@ -288,7 +288,7 @@ def test_texts_with_a_type_are_counted_not_its_spans_and_characters(tmp_path):
     bio = "北 B-loc\n京 I-loc\n上 B-loc\n海 I-loc\n" + "\n北 B-LOC\n" * 2
     for path in (write_jsonl(tmp_path / "a.jsonl", *rows), write(tmp_path / "a.bio", bio)):
         [problem] = problems_of(path)
-        assert "'LOC' (2 texts), 'loc' (1 texts)" in problem
+        assert "'LOC' (2 texts), 'loc' (1 text)" in problem
         assert read_tagged_corpus(path, "text", "spans", merge_labels=True).labels == ["O", "B-LOC", "I-LOC"]
 
 

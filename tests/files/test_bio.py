@@ -193,7 +193,7 @@ def test_numbers_of_texts_with_places_stay_where_they_go_on_from_nothing(tmp_pat
 
 def test_the_mark_of_a_joined_file_is_no_character(tmp_path):
     path = tmp_path / "a.bio"
-    path.write_text("我 O\n\n\ufeff们 O\n\n\ufeff O\n", encoding="utf-8")
+    path.write_text("我 O\n\n\ufeff们 O\n\n\ufeff O\n\n\ufeff\n", encoding="utf-8")
     found = [line for lines in bio_lines(path, []) for _, line in lines]
     assert found == ["我 O", "们 O", "\ufeff O"]
 

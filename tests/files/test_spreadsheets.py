@@ -16,7 +16,24 @@ def test_a_protected_cell_is_no_formula_and_is_restored_exactly(cell):
         float(protected)
 
 
-LIKE_NUMBERS = ["20260101123456789", "007", "1e5", "3.10", "1.0", "-0", "123456789012.3456", "1-2", "3/4"]
+LONG = [
+    "123456789012",
+    "1700000000000",
+    "1.1234567891",
+    "0.00001",
+]  # shown and saved by powers of ten, or cut
+LIKE_NUMBERS = [
+    *LONG,
+    "20260101123456789",
+    "007",
+    "1e5",
+    "3.10",
+    "1.0",
+    "-0",
+    "123456789012.3456",
+    "1-2",
+    "3/4",
+]
 
 
 @pytest.mark.parametrize("cell", [*LIKE_NUMBERS, "+86", "-x", "'a"])
@@ -24,7 +41,9 @@ def test_what_a_spreadsheet_would_rewrite_is_protected(cell):
     assert protect_cell(cell) == f"'{cell}"
 
 
-@pytest.mark.parametrize("cell", ["", "0", "12", "-1", "0.9865", "row-3", "2540_Ah", "好", "123456789012345"])
+@pytest.mark.parametrize(
+    "cell", ["", "0", "12", "-1", "0.9865", "row-3", "2540_Ah", "好", "12345678901", "-0.0001", "3.141592653"]
+)
 def test_other_cells_stay_as_they_are(cell):
     assert protect_cell(cell) == cell
 

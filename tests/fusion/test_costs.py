@@ -104,6 +104,17 @@ def test_where_the_most_probable_label_is_best_there_are_no_weights():
     )
 
 
+@pytest.mark.parametrize("num_classes", [2, 6, 7, 10, 14])
+@pytest.mark.parametrize("seed", range(8))
+def test_rows_that_thresholds_separate_without_a_mistake(num_classes, seed):
+    """Whose score is 1, however it is summed."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, num_classes, 300)
+    proba = rng.dirichlet(np.ones(num_classes), 300) + 1.5 * np.eye(num_classes)[labels]
+    proba /= proba.sum(axis=1, keepdims=True)
+    assert fit_class_weights(proba, labels, "macro_f1") is None
+
+
 @settings(max_examples=40)
 @given(st.integers(0, 1000), st.integers(2, 4), st.sampled_from(["accuracy", "macro_f1"]))
 def test_on_the_rows_it_was_chosen_by_it_is_never_worse(seed, num_classes, metric):

@@ -98,11 +98,32 @@ def test_auto_is_settled_by_the_nodes_and_shares_its_name_with_what_it_is(table,
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hardware, "on_node", lambda node: node)
         patch.setattr(hardware, "ray", StandInRay(nodes, has, comes))
-        settled = source.settled(on_cards)
+        settled = source.settled(on_cards, silent_stages())
     expected = "bfloat16" if all(has) and (has or comes) else "float32"
     assert settled == EncoderSource("albert", CONFIG, None, "a", expected)
     assert settled.hash_with(table) == name_of(table, precision=expected)
-    assert settled.settled(on_cards) is settled
+    assert settled.settled(on_cards, silent_stages()) is settled
+
+
+def test_a_node_that_has_yet_to_come_is_waited_for_within_the_time_budget(monkeypatch):
+    ray_without_answer = StandInRay([], [], True)
+    ray_without_answer.wait = lambda waiting, num_returns, timeout: ([], waiting)
+    monkeypatch.setattr(hardware, "ray", ray_without_answer)
+    with pytest.raises(TimeBudgetError, match="asking the nodes"):
+        hardware.all_nodes_have_bfloat16(True, silent_stages(deadline=1.0))
+
+
+def test_nodes_that_do_not_answer_do_not_count(monkeypatch):
+    nodes = [{"Alive": True, "Resources": {"CPU": 1.0}, "NodeID": number} for number in range(3)]
+    asked = StandInRay(nodes, [True, ray.exceptions.NodeDiedError("gone"), True], False)
+    monkeypatch.setattr(hardware, "on_node", lambda node: node)
+    monkeypatch.setattr(hardware, "ray", asked)
+    assert hardware.all_nodes_have_bfloat16(False, silent_stages())
+    asked.has[1] = ray.exceptions.RayTaskError("has_bfloat16", "traceback", ImportError("no module"))
+    with pytest.raises(ray.exceptions.RayTaskError):
+        hardware.all_nodes_have_bfloat16(False, silent_stages())
+    monkeypatch.setattr(hardware, "ANSWER_SECONDS", 0.0)
+    assert not hardware.all_nodes_have_bfloat16(False, silent_stages())
 
 
 class StandInRay:
@@ -120,7 +141,12 @@ class StandInRay:
         answer = self.comes if scheduling_strategy is None else self.has[scheduling_strategy]
         return SimpleNamespace(remote=lambda on_cards: answer)
 
+    def wait(self, waiting, num_returns, timeout):
+        return waiting[:num_returns], waiting[num_returns:]
+
     def get(self, answer):
+        if isinstance(answer, Exception):
+            raise answer
         return answer
 
 

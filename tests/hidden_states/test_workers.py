@@ -9,7 +9,7 @@ import ray
 from tiny_run import silent_stages
 
 from raytrain.devices import cpu_has_bfloat16
-from raytrain.errors import CheckpointError, ClusterError
+from raytrain.errors import CheckpointError, LostWorkersError
 from raytrain.hidden_states import encode as module
 from raytrain.hidden_states.encode import EncoderSource, EncodingWorkers, write_states
 from raytrain.hidden_states.hardware import all_nodes_have_bfloat16
@@ -67,7 +67,7 @@ def test_a_worker_that_is_lost_is_begun_again(encode, tmp_path):
 
 @pytest.mark.slow
 def test_workers_that_are_lost_too_often_are_told_and_the_next_call_goes_on(encode, tmp_path):
-    with pytest.raises(ClusterError) as caught:
+    with pytest.raises(LostWorkersError) as caught:
         encode(deaths=1, max_failures=0)
     told = str(caught.value)
     assert "lost 0 times at most (cluster.max_failures)" in told and "the same command goes on" in told
@@ -83,5 +83,24 @@ def test_an_error_of_ours_comes_as_itself(encode):
 
 
 @pytest.mark.slow
+def test_a_worker_that_cannot_begin_is_told_with_its_cause(encode, monkeypatch, table, tmp_path):
+    class Worker:
+        def __init__(self, *_):
+            raise RuntimeError("no card of this kind")
+
+        def encode(self, *_):
+            """Is never asked."""
+
+    monkeypatch.setattr(module, "_EncoderWorker", Worker)
+    (tmp_path / "b.npy").touch()
+    encoder = EncoderSource("bert", {"hidden_size": 2}, ray.put({}), "a", "float32")
+    with (
+        (tmp_path / "b.npy").open("r+b") as stream,
+        pytest.raises(ray.exceptions.ActorDiedError, match="no card of this kind"),
+    ):
+        write_states(encoder, table, EncodingWorkers(1, 1, 0.0, 0), stream, silent_stages())
+
+
+@pytest.mark.slow
 def test_the_nodes_are_asked_what_they_multiply_in(local_ray):
-    assert all_nodes_have_bfloat16(on_cards=False) is cpu_has_bfloat16()
+    assert all_nodes_have_bfloat16(False, silent_stages()) is cpu_has_bfloat16()

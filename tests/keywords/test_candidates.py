@@ -189,7 +189,7 @@ def test_what_a_spreadsheet_would_rewrite_is_kept_from_it_and_read_as_it_was(tmp
     header, *lines = path.read_text(encoding="utf-8-sig").replace("\ntrue,", "\nTRUE,").splitlines()
     marked = [header, *(f"{line[:-1]}x,'1.0" for line in lines), ""]
     path.write_text("\n".join(marked), encoding="utf-8")
-    assert read_marks(path) == dict.fromkeys(words, ("x", "1.0"))
+    assert read_marks(path) == dict.fromkeys(words, ("x", "'1.0"))  # as it stands, and is written again
     assert write_candidates(found, path) == 5 and len(read_rows(path)) == 5
     assert read_kept_words(path, ["1.0", "2"]) == dict.fromkeys(words, 0)
 

@@ -181,7 +181,7 @@ def test_labels_of_two_files_that_look_alike_are_refused_or_merged(tmp_path):
     with pytest.raises(CorpusError) as caught:
         agree_on_labels(sources, "label", FLAGS)
     assert len(caught.value.problems) == 2
-    assert "'0.0' (2 rows), '0' (1 rows)" in str(caught.value) and "--merge-labels" in str(caught.value)
+    assert "'0.0' (2 rows), '0' (1 row)" in str(caught.value) and "--merge-labels" in str(caught.value)
     merged = agree_on_labels(sources, "label", FLAGS, merge_labels=True)
     assert [source.labels for source in merged] == [["0.0", 1], ["0.0", 1], ["x"]]
     assert "'1' is also spelt '1.0'" in merged[1].told[0] and merged[2].told == ()
