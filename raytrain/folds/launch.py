@@ -99,8 +99,7 @@ def run_folds(
         StorageError: It is gone; what was committed before is kept.
     """
     epochs = {spec.name: spec.settings.epochs for spec in specs}
-    work = {spec.name: spec.work for spec in specs}
-    table = FoldTable(epochs, console, SHOWN_METRIC[specs[0].task], work)
+    table = FoldTable(epochs, console, SHOWN_METRIC[specs[0].task], {spec.name: spec.work for spec in specs})
     for name in kept:
         table.set_state(name, "kept")
     waiting = deque(spec for spec in specs if spec.name not in kept)
