@@ -198,11 +198,8 @@ def has_bfloat16(on_cards: bool) -> bool:
     """
     if not on_cards:
         return cpu_has_bfloat16()
-    query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
-    if visible := os.environ.get("CUDA_VISIBLE_DEVICES"):
-        query.append(f"--id={visible}")
     try:
-        told = subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()
+        told = _ask_driver("compute_cap", os.environ.get("CUDA_VISIBLE_DEVICES"))
         return bool(told) and all(float(capability) >= 8 for capability in told)
     except (OSError, ValueError, subprocess.CalledProcessError):  # a driver of old, or none of its tools
         import tensorflow as tf
@@ -234,9 +231,15 @@ def card_memory() -> tuple[int, int] | None:
 
 
 def _card_megabytes() -> int:
-    card = f"--id={os.environ.get('CUDA_VISIBLE_DEVICES', '0').split(',')[0]}"
-    query = ["nvidia-smi", card, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-    return int(subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()[0])
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    return int(_ask_driver("memory.total", first)[0])
+
+
+def _ask_driver(what: str, cards: str | None) -> list[str]:
+    """What the cards' driver says of each of these cards, or of all, without units."""
+    query = ["nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader,nounits"]
+    query += [] if not cards else [f"--id={cards}"]
+    return subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()
 
 
 @contextlib.contextmanager
